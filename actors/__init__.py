@@ -1,0 +1,1 @@
+"""Who does what, concurrently: messages, mailbox, dispatcher, installation, journal, supervisor, mailer."""

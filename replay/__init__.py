@@ -1,0 +1,1 @@
+"""Looking back over the recorded events; nothing here can send."""

@@ -1,0 +1,1 @@
+"""One request over the wire: payload, headers, signature, address guard, sender, outcome, retry schedule."""
