@@ -1,1 +1,11 @@
-"""Facts and what follows from them: events, log, projections, policies, the local queue."""
+"""Facts and what follows from them: events, log, projections, policies, the local queue.
+
+What is named here is for producers, in any process on the machine; the other rooms use the modules.
+"""
+
+from eventstore.errors import EventStoreError
+from eventstore.home import Home
+from eventstore.producer import Producer, send_incident_alert_notification
+from eventstore.work_queue import NewDelivery
+
+__all__ = ["EventStoreError", "Home", "NewDelivery", "Producer", "send_incident_alert_notification"]

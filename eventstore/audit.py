@@ -1,0 +1,54 @@
+"""The audit log: who decided what about which organization."""
+
+import sqlite3
+from dataclasses import dataclass
+
+import msgspec
+
+from eventstore.events import AuditRecorded
+from eventstore.log import Handlers, StoredEvent
+
+__all__ = ["HANDLERS", "AuditEntry", "read_audit"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One decision; `data` as FLOW section 6 has it."""
+
+    event: str
+    actor: str
+    target: str
+    data: dict[str, str]
+    recorded_at: str
+    position: int
+
+
+def read_audit(connection: sqlite3.Connection, *, limit: int = 100) -> tuple[AuditEntry, ...]:
+    """Read the newest entries, newest first."""
+    rows = connection.execute(
+        "SELECT event, actor, target, data, recorded_at, position FROM audit ORDER BY position DESC LIMIT ?",
+        (limit,),
+    )
+    return tuple(
+        AuditEntry(event, actor, target, msgspec.json.decode(data, type=dict[str, str]), recorded_at, position)
+        for event, actor, target, data, recorded_at, position in rows
+    )
+
+
+def _record(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    event = stored.event
+    assert isinstance(event, AuditRecorded)  # noqa: S101
+    connection.execute(
+        "INSERT INTO audit (position, event, actor, target, data, recorded_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            stored.position,
+            event.event,
+            event.actor,
+            event.target,
+            msgspec.json.encode(event.data).decode(),
+            stored.recorded_at,
+        ),
+    )
+
+
+HANDLERS: Handlers = {AuditRecorded: _record}

@@ -1,0 +1,121 @@
+"""The broken-state buffer: a day's outcomes by class, for each installation (FLOW section 4)."""
+
+import sqlite3
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from eventstore.clock import day_of, time_text
+from eventstore.events import (
+    AttemptEvent,
+    DayRecord,
+    DeliveryFailed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+    Event,
+    InstallationEnabled,
+)
+from eventstore.identifiers import installation_of
+from eventstore.log import Handlers, StoredEvent
+
+__all__ = ["COUNTED_CLASSES", "HANDLERS", "DayCounts", "counted_class", "read_days", "window_start"]
+
+COUNTED_CLASSES = (
+    "success",
+    "redirect",
+    "client_error",
+    "rate_limited",
+    "server_error",
+    "protocol",
+    "timeout",
+    "fatal",
+)
+
+# The sender's error classes that are counted under another name; those that are not named here and not in
+# COUNTED_CLASSES are counted nowhere, as they say nothing about the endpoint ("internal", "blocked").
+_CLASS_OF = {"gone": "client_error", "unavailable": "server_error"}
+
+
+@dataclass(frozen=True, slots=True)
+class DayCounts:
+    """One UTC day of one installation. `first_failure` and `last_failure` are positions of events."""
+
+    day: str
+    success: int = 0
+    redirect: int = 0
+    client_error: int = 0
+    rate_limited: int = 0
+    server_error: int = 0
+    protocol: int = 0
+    timeout: int = 0
+    fatal: int = 0
+    first_failure: int | None = None
+    last_failure: int | None = None
+
+    def plus(self, counted: str, position: int) -> "DayCounts":
+        """Count one more outcome."""
+        more = replace(self, **{counted: getattr(self, counted) + 1})
+        if counted == "success":
+            return more
+        first = position if self.first_failure is None else self.first_failure
+        return replace(more, first_failure=first, last_failure=position)
+
+    def record(self) -> DayRecord:
+        """Give the counts as evidence holds them."""
+        return DayRecord(self.day, **{name: getattr(self, name) for name in COUNTED_CLASSES})
+
+
+def counted_class(event: Event) -> str | None:
+    """Say under which class an outcome is counted, None = not at all."""
+    if isinstance(event, DeliverySucceeded):
+        return "success"
+    if isinstance(event, DeliveryTimedOut):
+        return "timeout"
+    if isinstance(event, DeliveryFailed):
+        counted = _CLASS_OF.get(event.error_class, event.error_class)
+        return counted if counted in COUNTED_CLASSES else None
+    return None
+
+
+def window_start(now: datetime, window_days: int) -> str:
+    """Give the first UTC day of a window that ends today."""
+    return day_of(time_text(now - timedelta(days=window_days - 1)))
+
+
+def read_days(connection: sqlite3.Connection, installation_id: str, from_day: str) -> tuple[DayCounts, ...]:
+    """Read an installation's days from `from_day` on, oldest first; days without traffic are not there."""
+    rows = connection.execute(
+        f"SELECT day, {', '.join(COUNTED_CLASSES)}, first_failure, last_failure FROM buffer"  # noqa: S608
+        " WHERE installation_id = ? AND day >= ? ORDER BY day",
+        (installation_id, from_day),
+    )
+    return tuple(DayCounts(*row) for row in rows)
+
+
+_COUNT_STATEMENTS = {
+    name: f"INSERT INTO buffer (installation_id, day, {name}, first_failure, last_failure)"  # noqa: S608
+    f" VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET {name} = {name} + 1,"
+    " first_failure = coalesce(first_failure, excluded.first_failure),"
+    " last_failure = coalesce(excluded.last_failure, last_failure)"
+    for name in COUNTED_CLASSES
+}
+
+
+def _count(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    counted = counted_class(stored.event)
+    if counted is None:
+        return
+    failure = None if counted == "success" else stored.position
+    connection.execute(
+        _COUNT_STATEMENTS[counted],
+        (installation_of(stored.stream), day_of(stored.recorded_at), failure, failure),
+    )
+
+
+def _clear(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    connection.execute("DELETE FROM buffer WHERE installation_id = ?", (installation_of(stored.stream),))
+
+
+HANDLERS: Handlers = {
+    **dict.fromkeys(AttemptEvent.__subclasses__(), _count),
+    InstallationEnabled: _clear,
+}

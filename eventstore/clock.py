@@ -1,0 +1,58 @@
+"""Where time comes from, and how it is written down."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+__all__ = ["Clock", "ManualClock", "SystemClock", "day_of", "parse_time", "time_text"]
+
+
+class Clock(Protocol):
+    """A source of UTC wall-clock time."""
+
+    def now(self) -> datetime:
+        """Give the present moment as an aware UTC datetime."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Give the present moment in UTC."""
+        return datetime.fromtimestamp(time.time(), UTC)
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that stands still until a test moves it."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        """Give the moment that was set."""
+        return self.moment
+
+    def advance(self, *, days: float = 0, seconds: float = 0) -> None:
+        """Move forward."""
+        self.moment += timedelta(days=days, seconds=seconds)
+
+
+def time_text(moment: datetime) -> str:
+    """Write a moment as fixed-width UTC text, so that texts sort as the moments do."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Read a moment from ISO 8601 text; without an offset it is UTC.
+
+    Raises ValueError when the text is no date or time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def day_of(recorded_at: str) -> str:
+    """Give the UTC day, YYYY-MM-DD, of a moment written by time_text."""
+    return recorded_at[:10]

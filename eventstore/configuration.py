@@ -1,0 +1,214 @@
+"""The configuration: hookfuse.toml in the home, and HOOKFUSE_… variables over it.
+
+A setting `read_s` of `[timeouts]` is HOOKFUSE_TIMEOUTS__READ_S in the environment.
+"""
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from eventstore.errors import ConfigurationError
+from eventstore.policy import POLICIES
+
+__all__ = ["Configuration", "load_configuration"]
+
+
+def _known_policy(name: str) -> str:
+    if name not in POLICIES:
+        raise ValueError(f"there is no such policy; there are: {', '.join(sorted(POLICIES))}")
+    return name
+
+
+def _network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Timeouts(Section):
+    """How long an endpoint may take; an app may have its own."""
+
+    connect_s: Seconds = Field(5.0, description="seconds for a connection, TLS included")
+    read_s: Seconds = Field(5.0, description="seconds between two pieces of the answer")
+    total_s: Seconds = Field(10.0, description="seconds for the whole request, by the wall clock")
+
+
+class Guard(Section):
+    """Which addresses may be sent to."""
+
+    allow_networks: tuple[Network, ...] = Field(
+        (), description='networks that are allowed though they are not public, such as "127.0.0.0/8"'
+    )
+    deny_networks: tuple[Network, ...] = Field((), description="networks that are refused though they are public")
+    allow_http: bool = Field(False, description="whether plain http is allowed")
+
+
+class Retry(Section):
+    """When a failed attempt is made again."""
+
+    schedule: tuple[Annotated[float, Field(ge=0, le=30 * 86_400)], ...] = Field(
+        # The example schedule of the Standard Webhooks specification, section "Deliverability and reliability".
+        (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000),
+        description="seconds before the 2nd, 3rd, ... attempt; [] = one attempt",
+        max_length=100,
+    )
+    jitter: float = Field(0.1, ge=0, le=1, description="share by which each delay is varied at random, 0 to 1")
+
+
+class PolicyChoice(Section):
+    """When an integration counts as broken."""
+
+    name: Annotated[str, AfterValidator(_known_policy)] = Field("balanced", description='"balanced" or "sentry-2024"')
+
+
+class Disabling(Section):
+    """What may be disabled by the machine."""
+
+    apps: Literal["internal", "all"] = Field(
+        "internal",
+        description='"internal": only apps of status internal (the original\'s rule); "all": published ones too,'
+        " of which only the broken installation is disabled",
+    )
+
+
+class Delivery(Section):
+    """How much is under way at once."""
+
+    in_flight: int = Field(256, ge=1, le=4096, description="requests under way at once")
+    per_installation: int = Field(8, ge=1, le=1024, description="requests under way at once to one installation")
+    idle_s: Seconds = Field(60.0, description="seconds after which an installation's idle actor is put away")
+
+
+class Smtp(Section):
+    """The mail server; without a host, mails are put into the Maildir `outbox/` of the home."""
+
+    host: str = Field("", description="name of the mail server; empty = the Maildir")
+    port: int = Field(587, ge=1, le=65_535, description="port of the mail server")
+    security: Literal["none", "starttls", "tls"] = Field("starttls", description='"starttls", "tls" or "none"')
+    username: str = Field("", description="login name; empty = no login")
+    password: SecretStr = Field(SecretStr(""), description="login password; better in HOOKFUSE_SMTP__PASSWORD")
+    timeout_s: Seconds = Field(10.0, description="seconds for each step with the mail server")
+    ca_file: str = Field("", description="file of certificates to trust; empty = the system's")
+
+
+class Mail(Section):
+    """What mails look like, and when one is tried again."""
+
+    sender: str = Field("hookfuse@localhost", pattern=r"^[^@\s]+@[^@\s]+$", description="the From address")
+    retry: tuple[Seconds, ...] = Field(
+        (5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400),
+        min_length=1,
+        description="seconds before a mail is tried again; the last one is used on and on",
+    )
+    give_up_after_s: float = Field(
+        5 * 86_400.0, gt=0, description="seconds after which a mail that could not be sent is given up"
+    )
+
+
+class Limits(Section):
+    """What is taken at the border."""
+
+    attachment_bytes: int = Field(1_048_576, ge=1, description="largest payload of one delivery, in bytes")
+    response_bytes: int = Field(65_536, ge=1024, description="how much of an answer's body is read, in bytes")
+
+
+class Queue(Section):
+    """The local queue."""
+
+    idempotency_keep_s: float = Field(86_400.0, gt=0, description="seconds for which an idempotency key is remembered")
+
+
+class Log(Section):
+    """The daemon's log, JSON lines in logs/hookfuse.jsonl."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
+    rotate_bytes: int = Field(50_000_000, ge=10_000, description="size at which the file is rotated and compressed")
+    keep_files: int = Field(10, ge=1, le=1000, description="how many rotated files are kept")
+
+
+class Daemon(Section):
+    """Starting and stopping."""
+
+    stop_s: Seconds = Field(15.0, description="seconds for what is in flight to finish when stopping")
+    poll_s: float = Field(0.25, ge=0.01, le=1.0, description="seconds between two looks at the clock and the registry")
+    restarts: int = Field(5, ge=0, description="crashes of actors that are mended within restart_period_s")
+    restart_period_s: Seconds = Field(60.0, description="seconds in which restarts are counted")
+
+
+class Configuration(BaseSettings):
+    """All settings, with their defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOOKFUSE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    timeouts: Timeouts = Timeouts()
+    guard: Guard = Guard()
+    retry: Retry = Retry()
+    policy: PolicyChoice = PolicyChoice()
+    disabling: Disabling = Disabling()
+    delivery: Delivery = Delivery()
+    smtp: Smtp = Smtp()
+    mail: Mail = Mail()
+    limits: Limits = Limits()
+    queue: Queue = Queue()
+    log: Log = Log()
+    daemon: Daemon = Daemon()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        file = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Read the configuration; a file that is not there means the defaults.
+
+    Raises ConfigurationError that names every setting that is wrong, on one line.
+    """
+
+    class FileConfiguration(Configuration):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        return FileConfiguration()
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"{path} or the environment: {faults}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from error

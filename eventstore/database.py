@@ -1,0 +1,94 @@
+"""Opening events.db, and saying what SQLite means."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eventstore.errors import ConflictError, DatabaseError, DiskFullError, NotADatabaseError
+from eventstore.schema import migrate
+
+__all__ = ["explained", "open_database", "writing"]
+
+# How long a writer waits for another process's commit, in milliseconds.
+_BUSY_MS = 30_000
+
+# Primary result codes: https://www.sqlite.org/rescode.html
+_MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
+    "SQLITE_FULL": (DiskFullError, "the disk is full: make room and try again; nothing was changed"),
+    "SQLITE_IOERR": (DiskFullError, "the disk cannot be written (full, or failing); nothing was changed"),
+    "SQLITE_NOTADB": (
+        NotADatabaseError,
+        "this file is no SQLite database: move it away, or name another home",
+    ),
+    "SQLITE_CORRUPT": (DatabaseError, "the database file is damaged: restore it from a backup"),
+    "SQLITE_READONLY": (
+        DatabaseError,
+        "the database cannot be written: see to the file's owner and permissions",
+    ),
+    "SQLITE_CANTOPEN": (DatabaseError, "the database cannot be opened: see to the folder's permissions"),
+    "SQLITE_BUSY": (DatabaseError, "another process has been writing for too long: try again"),
+}
+
+
+@contextmanager
+def explained(path: Path | str = "events.db") -> Iterator[None]:
+    """Turn SQLite's errors within the block into the store's, which say what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", None) or ""
+        for code, (error_class, meaning) in _MEANINGS.items():
+            if name.startswith(code):
+                raise error_class(f"{path}: {meaning} ({name})") from error
+        if name.startswith("SQLITE_CONSTRAINT"):
+            raise ConflictError(f"{path}: {error}") from error
+        raise DatabaseError(f"{path}: {error}") from error
+
+
+def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
+    """Open events.db, made and migrated where needed; commits are fsynced before they return.
+
+    The connection may be used by one thread at a time. Raises DatabaseError.
+    """
+    _make_private(path)
+    with explained(path):
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit (sqlite.org/pragma.html).
+            connection.execute("PRAGMA synchronous = FULL")
+            migrate(connection)
+            if not is_writer:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run the block as one transaction that holds the write lock from its first statement.
+
+    A deferred BEGIN that reads and then writes can fail at once with "database is locked"; this one waits.
+    """
+    with explained():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if connection.in_transaction:  # a full disk has rolled back already
+                connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _make_private(path: Path) -> None:
+    # SQLite gives the WAL and its index the mode of the database, and takes no mode for the database itself.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise DatabaseError(f"{path}: cannot be opened ({error.strerror})") from error

@@ -1,0 +1,84 @@
+"""What can go wrong in the store.
+
+EventStoreError
+├── HomeError               the home folder cannot be made, read or written
+│   └── DaemonRunningError  another daemon holds this home
+├── DatabaseError           events.db cannot be used
+│   ├── NotADatabaseError   the file is something else
+│   ├── NewerSchemaError    a newer hookfuse wrote it
+│   └── DiskFullError       nothing more can be written
+├── ConfigurationError      hookfuse.toml or the environment is wrong
+├── DocumentError           a file that a person gave is wrong (TOML, JSON)
+├── NotFoundError           an id that the registry or the queue does not know
+├── RejectedError           a value over a limit or outside what is allowed
+├── ConflictError           a stream has moved on since it was read
+└── UnknownEventError       an event in the log that this version cannot read
+"""
+
+__all__ = [
+    "ConfigurationError",
+    "ConflictError",
+    "DaemonRunningError",
+    "DatabaseError",
+    "DiskFullError",
+    "DocumentError",
+    "EventStoreError",
+    "HomeError",
+    "NewerSchemaError",
+    "NotADatabaseError",
+    "NotFoundError",
+    "RejectedError",
+    "UnknownEventError",
+]
+
+
+class EventStoreError(Exception):
+    """Root of all errors of the store; its text is one line for a person."""
+
+
+class HomeError(EventStoreError):
+    """The home folder cannot be made, read or written."""
+
+
+class DaemonRunningError(HomeError):
+    """Another daemon holds this home."""
+
+
+class DatabaseError(EventStoreError):
+    """The database file cannot be used."""
+
+
+class NotADatabaseError(DatabaseError):
+    """The file is not an SQLite database."""
+
+
+class NewerSchemaError(DatabaseError):
+    """A newer hookfuse has written this database."""
+
+
+class DiskFullError(DatabaseError):
+    """Nothing more can be written; what was being written is not there."""
+
+
+class ConfigurationError(EventStoreError):
+    """The configuration file or the environment is wrong."""
+
+
+class DocumentError(EventStoreError):
+    """A file that a person gave is malformed; the text says which and where."""
+
+
+class NotFoundError(EventStoreError):
+    """An id that is not known here."""
+
+
+class RejectedError(EventStoreError):
+    """A value over a limit or outside what is allowed."""
+
+
+class ConflictError(EventStoreError):
+    """A stream is not at the version that the writer expected."""
+
+
+class UnknownEventError(EventStoreError):
+    """An event type or schema number that this version cannot read."""

@@ -1,0 +1,331 @@
+"""The facts: what can be recorded, in the past tense.
+
+A class here is frozen once released: a new field has a default, and anything else gets a
+new schema number and an upcaster in codec.py.
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+__all__ = [
+    "EVENT_CLASSES",
+    "AppChanged",
+    "AppRegistered",
+    "AttemptEvent",
+    "AuditRecorded",
+    "DayRecord",
+    "DeliveryBlocked",
+    "DeliveryDropped",
+    "DeliveryExhausted",
+    "DeliveryFailed",
+    "DeliveryMissed",
+    "DeliveryRequeued",
+    "DeliverySucceeded",
+    "DeliveryTimedOut",
+    "DisableEvidence",
+    "Event",
+    "FailureRecord",
+    "InstallationCreated",
+    "InstallationDisabled",
+    "InstallationEnabled",
+    "InstallationRemoved",
+    "MailFailed",
+    "MailRequested",
+    "MailSent",
+    "OrganizationChanged",
+    "OrganizationRegistered",
+]
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """What every event is: a frozen value with a type name and a schema number."""
+
+    type_name: ClassVar[str] = ""
+    schema: ClassVar[int] = 1
+
+
+class OrganizationRegistered(Event, frozen=True, omit_defaults=True):
+    """An organization became known; `owners` are the mail addresses told of a disabling."""
+
+    type_name: ClassVar[str] = "organization.registered"
+    organization_id: int
+    slug: str
+    name: str
+    url: str
+    owners: tuple[str, ...]
+
+
+class OrganizationChanged(OrganizationRegistered, frozen=True, omit_defaults=True):
+    """An organization's whole new state; `changed` names the fields that are new."""
+
+    type_name: ClassVar[str] = "organization.changed"
+    changed: tuple[str, ...] = ()
+
+
+class AppRegistered(Event, frozen=True, omit_defaults=True):
+    """An app became known.
+
+    Secret and custom header values are not here: they stand in the `secrets` table, and
+    `secret_version` and `headers_version` count their changes. Time-outs are seconds, None = the default.
+    """
+
+    type_name: ClassVar[str] = "app.registered"
+    app_id: int
+    slug: str
+    name: str
+    uuid: str
+    status: str
+    organization_id: int
+    webhook_url: str
+    events: tuple[str, ...] = ()
+    header_names: tuple[str, ...] = ()
+    secret_version: int = 1
+    headers_version: int = 1
+    connect_s: float | None = None
+    read_s: float | None = None
+    total_s: float | None = None
+
+
+class AppChanged(AppRegistered, frozen=True, omit_defaults=True):
+    """An app's whole new state; `changed` names the fields that are new."""
+
+    type_name: ClassVar[str] = "app.changed"
+    changed: tuple[str, ...] = ()
+
+
+class InstallationCreated(Event, frozen=True, omit_defaults=True):
+    """An organization installed an app."""
+
+    type_name: ClassVar[str] = "installation.created"
+    installation_id: str
+    app_id: int
+    organization_id: int
+
+
+class InstallationRemoved(Event, frozen=True, omit_defaults=True):
+    """An installation is no longer wanted; nothing more is sent to it."""
+
+    type_name: ClassVar[str] = "installation.removed"
+    installation_id: str
+    reason: str = ""
+
+
+class AttemptEvent(Event, frozen=True, omit_defaults=True):
+    """What all outcomes of one attempt share.
+
+    `attempt` counts from 1; `status_code` is 0 where there was no answer; `duration_ms` is wall-clock
+    time; `retry_at` is when the next attempt is due, None = there is none. Excerpts are of failed
+    attempts only, 1024 characters each at most (FLOW section 5), with secret header values hidden.
+    """
+
+    delivery_id: str
+    event_name: str
+    app_id: int
+    organization_id: int
+    attempt: int
+    webhook_url: str
+    status_code: int = 0
+    duration_ms: float = 0.0
+    request_id: str = ""
+    error_class: str = ""
+    detail: str = ""
+    retry_at: str | None = None
+    request_headers: str = ""
+    request_body: str = ""
+    response_body: str = ""
+    error_id: str | None = None
+    project_id: str | None = None
+
+
+class DeliverySucceeded(AttemptEvent, frozen=True, omit_defaults=True):
+    """The endpoint answered below 300: the delivery is over."""
+
+    type_name: ClassVar[str] = "delivery.succeeded"
+
+
+class DeliveryFailed(AttemptEvent, frozen=True, omit_defaults=True):
+    """The endpoint answered, and not with success."""
+
+    type_name: ClassVar[str] = "delivery.failed"
+
+
+class DeliveryTimedOut(AttemptEvent, frozen=True, omit_defaults=True):
+    """There was no answer: a time-out or a connection error."""
+
+    type_name: ClassVar[str] = "delivery.timed_out"
+
+
+class DeliveryBlocked(AttemptEvent, frozen=True, omit_defaults=True):
+    """The address guard refused the endpoint; nothing was sent."""
+
+    type_name: ClassVar[str] = "delivery.blocked"
+
+
+class DeliveryMissed(Event, frozen=True, omit_defaults=True):
+    """A delivery met an installation that is disabled or removed, and is kept."""
+
+    type_name: ClassVar[str] = "delivery.missed"
+    delivery_id: str
+    event_name: str
+    enqueued_at: str
+    attempts: int = 0
+
+
+class DeliveryExhausted(Event, frozen=True, omit_defaults=True):
+    """All attempts are used up: the delivery is dead, is kept, and can be sent again."""
+
+    type_name: ClassVar[str] = "delivery.exhausted"
+    delivery_id: str
+    event_name: str
+    attempts: int
+    error_class: str
+    status_code: int = 0
+
+
+class DeliveryRequeued(Event, frozen=True, omit_defaults=True):
+    """A person sent a dead or missed delivery again, under the same delivery id."""
+
+    type_name: ClassVar[str] = "delivery.requeued"
+    delivery_id: str
+    event_name: str
+    was: str
+    by: str
+    reason: str = ""
+
+
+class DeliveryDropped(Event, frozen=True, omit_defaults=True):
+    """A person gave a dead or missed delivery up."""
+
+    type_name: ClassVar[str] = "delivery.dropped"
+    delivery_id: str
+    event_name: str
+    was: str
+    by: str
+    reason: str
+
+
+class DayRecord(Struct, frozen=True, omit_defaults=True):
+    """A day's outcomes by class, as they were counted when a decision was taken."""
+
+    day: str
+    success: int = 0
+    redirect: int = 0
+    client_error: int = 0
+    rate_limited: int = 0
+    server_error: int = 0
+    protocol: int = 0
+    timeout: int = 0
+    fatal: int = 0
+
+
+class FailureRecord(Struct, frozen=True, omit_defaults=True):
+    """One failed attempt, named as evidence."""
+
+    position: int
+    at: str
+    status_code: int
+    error_class: str
+    excerpt: str = ""
+
+
+class DisableEvidence(Struct, frozen=True, omit_defaults=True):
+    """On what a decision rests; `up_to_position` is the last event that was taken into account."""
+
+    policy: str
+    policy_version: int
+    rule: str
+    explanation: str
+    days: tuple[DayRecord, ...]
+    up_to_position: int
+    first_failure: FailureRecord | None = None
+    last_failure: FailureRecord | None = None
+
+
+class InstallationDisabled(Event, frozen=True, omit_defaults=True):
+    """Nothing more is sent. Cause: "policy", "receiver" (it answered 410 Gone) or "person"."""
+
+    type_name: ClassVar[str] = "installation.disabled"
+    installation_id: str
+    app_id: int
+    organization_id: int
+    webhook_url: str
+    cause: str
+    by: str
+    reason: str
+    evidence: DisableEvidence | None = None
+
+
+class InstallationEnabled(Event, frozen=True, omit_defaults=True):
+    """Deliveries flow again, and the broken-state buffer starts empty."""
+
+    type_name: ClassVar[str] = "installation.enabled"
+    installation_id: str
+    by: str
+    reason: str
+
+
+class AuditRecorded(Event, frozen=True, omit_defaults=True):
+    """An entry of the audit log; `data` as FLOW section 6 has it."""
+
+    type_name: ClassVar[str] = "audit.recorded"
+    event: str
+    actor: str
+    target: str
+    data: dict[str, str]
+
+
+class MailRequested(Event, frozen=True, omit_defaults=True):
+    """A mail is owed. It tells of the event at `about_position`, and keeps its Message-ID on every attempt."""
+
+    type_name: ClassVar[str] = "mail.requested"
+    mail_id: str
+    message_id: str
+    recipient: str
+    kind: str
+    about_position: int
+
+
+class MailSent(Event, frozen=True, omit_defaults=True):
+    """The mail server, or the Maildir, has taken the mail."""
+
+    type_name: ClassVar[str] = "mail.sent"
+    mail_id: str
+    attempt: int
+
+
+class MailFailed(Event, frozen=True, omit_defaults=True):
+    """An attempt to hand a mail over failed; `retry_at` None = it is given up."""
+
+    type_name: ClassVar[str] = "mail.failed"
+    mail_id: str
+    attempt: int
+    error: str
+    retry_at: str | None = None
+
+
+EVENT_CLASSES: dict[str, type[Event]] = {
+    event_class.type_name: event_class
+    for event_class in (
+        OrganizationRegistered,
+        OrganizationChanged,
+        AppRegistered,
+        AppChanged,
+        InstallationCreated,
+        InstallationRemoved,
+        DeliverySucceeded,
+        DeliveryFailed,
+        DeliveryTimedOut,
+        DeliveryBlocked,
+        DeliveryMissed,
+        DeliveryExhausted,
+        DeliveryRequeued,
+        DeliveryDropped,
+        InstallationDisabled,
+        InstallationEnabled,
+        AuditRecorded,
+        MailRequested,
+        MailSent,
+        MailFailed,
+    )
+}

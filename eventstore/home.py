@@ -1,0 +1,108 @@
+"""The home folder: where everything lives, who may read it, and who runs on it."""
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eventstore.errors import DaemonRunningError, HomeError
+
+__all__ = ["Home"]
+
+
+class Home:
+    """One folder, readable by its owner only (0700, files 0600), that holds all that hookfuse keeps."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.database = self.path / "events.db"
+        self.configuration = self.path / "hookfuse.toml"
+        self.log = self.path / "logs" / "hookfuse.jsonl"
+        self.outbox = self.path / "outbox"
+        self._lock = self.path / "daemon.lock"
+        self._doorbell = self.path / "doorbell"
+
+    @classmethod
+    def from_environment(cls) -> "Home":
+        """Name the home that HOOKFUSE_HOME gives, `.hookfuse` where it gives none."""
+        return cls(os.environ.get("HOOKFUSE_HOME") or ".hookfuse")
+
+    def prepare(self) -> None:
+        """Make the folder where it is missing, and make it private. Raises HomeError."""
+        try:
+            self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if stat.S_IMODE(self.path.stat().st_mode) != 0o700:
+                self.path.chmod(0o700)
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise HomeError(
+                f"home {self.path} cannot be used ({error.strerror}): name another with --home or HOOKFUSE_HOME"
+            ) from error
+
+    @contextmanager
+    def held_by_daemon(self) -> Iterator[None]:
+        """Hold the home for one daemon; the kernel lets go of it when the process ends, however it ends.
+
+        Raises DaemonRunningError while another process holds it.
+        """
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not _has_locked(descriptor):
+                pid = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+                raise DaemonRunningError(
+                    f"a daemon already runs on home {self.path} (process {pid}): stop it first, or name another home"
+                )
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+            yield
+        finally:
+            os.close(descriptor)
+
+    def daemon_pid(self) -> int | None:
+        """Give the process id of the daemon that holds this home, None when none does."""
+        try:
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.read(descriptor, 32).decode(errors="replace").strip()
+            return int(text) if text.isdigit() else 0
+        finally:
+            os.close(descriptor)
+        return None
+
+    def open_doorbell(self) -> int:
+        """Make the named pipe on which producers ring, and open it for the daemon; give its descriptor."""
+        with suppress(FileExistsError):
+            os.mkfifo(self._doorbell, 0o600)
+        # Read and write: with a writer of its own the daemon never sees an end of file.
+        return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def ring_doorbell(self) -> None:
+        """Wake the daemon; where none runs, or its pipe is full, nothing is needed and nothing happens."""
+        try:
+            descriptor = os.open(self._doorbell, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # no daemon: what is committed is found when one starts
+            return
+        try:
+            with suppress(OSError):
+                os.write(descriptor, b"!")
+        finally:
+            os.close(descriptor)
+
+
+def _has_locked(descriptor: int) -> bool:
+    # daemon_pid() of another process holds a shared lock for some microseconds: that is no daemon.
+    for _ in range(10):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.01)
+    return False

@@ -1,0 +1,58 @@
+"""Ids: of what, and in which form."""
+
+import os
+import time
+import uuid
+
+from eventstore.errors import RejectedError
+
+__all__ = [
+    "app_stream",
+    "installation_of",
+    "installation_stream",
+    "new_id",
+    "organization_stream",
+    "parse_uuid",
+]
+
+_INSTALLATION_PREFIX = "installation-"
+
+
+def new_id() -> str:
+    """Make a UUID of version 7 (RFC 9562 section 5.7): ids made later sort later."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
+    value = (value & ~(0xF << 76)) | (7 << 76)
+    value = (value & ~(0x3 << 62)) | (2 << 62)
+    return str(uuid.UUID(int=value))
+
+
+def parse_uuid(text: str) -> str:
+    """Give a UUID in its canonical spelling.
+
+    Raises RejectedError when the text is none.
+    """
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise RejectedError(f"{text[:60]!r} is not a UUID") from error
+
+
+def installation_stream(installation_id: str) -> str:
+    """Name the stream that holds what happens to one installation."""
+    return _INSTALLATION_PREFIX + installation_id
+
+
+def installation_of(stream: str) -> str:
+    """Give the installation id of an installation's stream, and an empty text for another stream."""
+    return stream[len(_INSTALLATION_PREFIX) :] if stream.startswith(_INSTALLATION_PREFIX) else ""
+
+
+def app_stream(app_id: int) -> str:
+    """Name the stream that holds an app's registration and changes."""
+    return f"app-{app_id}"
+
+
+def organization_stream(organization_id: int) -> str:
+    """Name the stream that holds an organization's registration and changes."""
+    return f"organization-{organization_id}"

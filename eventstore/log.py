@@ -1,0 +1,176 @@
+"""The append-only log of events."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import msgspec
+
+from eventstore.codec import decode_event, encode_event
+from eventstore.errors import ConflictError
+from eventstore.events import Event
+
+__all__ = [
+    "Handler",
+    "Handlers",
+    "NewEvent",
+    "StoredEvent",
+    "append_events",
+    "chain_hash",
+    "last_position",
+    "read_events",
+]
+
+_NO_HASH = b"\x00" * 16
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is to be appended to a stream."""
+
+    stream: str
+    event: Event
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event as the log holds it; `position` counts all events from 1, `version` those of its stream."""
+
+    position: int
+    stream: str
+    version: int
+    recorded_at: str
+    event: Event
+
+    @property
+    def type(self) -> str:
+        """The event's type name."""
+        return self.event.type_name
+
+
+# A projection's way to follow events: what it does, within the same transaction, for an event of a class.
+Handler = Callable[[sqlite3.Connection, StoredEvent], None]
+Handlers = Mapping[type[Event], Handler]
+
+
+def append_events(
+    connection: sqlite3.Connection,
+    new_events: Sequence[NewEvent],
+    *,
+    recorded_at: str,
+    expected_versions: Mapping[str, int] | None = None,
+) -> list[StoredEvent]:
+    """Append within the caller's write transaction, in order, without gaps.
+
+    `expected_versions` names for a stream the version it must be at, 0 = it must be new.
+    Raises ConflictError when it is not.
+    """
+    position, previous_hash = _tail(connection)
+    versions = {new.stream: -1 for new in new_events}
+    for stream in versions:
+        versions[stream] = _version(connection, stream)
+    _check_versions(versions, expected_versions or {})
+    rows, stored = [], []
+    for new in new_events:
+        position += 1
+        versions[new.stream] += 1
+        event = new.event
+        data = encode_event(event)
+        previous_hash = chain_hash(
+            previous_hash,
+            position=position,
+            stream=new.stream,
+            version=versions[new.stream],
+            type_name=event.type_name,
+            schema=event.schema,
+            recorded_at=recorded_at,
+            data=data,
+        )
+        rows.append(
+            (
+                position,
+                new.stream,
+                versions[new.stream],
+                event.type_name,
+                event.schema,
+                recorded_at,
+                data,
+                previous_hash,
+            )
+        )
+        stored.append(StoredEvent(position, new.stream, versions[new.stream], recorded_at, event))
+    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    return stored
+
+
+def chain_hash(
+    previous_hash: bytes,
+    *,
+    position: int,
+    stream: str,
+    version: int,
+    type_name: str,
+    schema: int,
+    recorded_at: str,
+    data: str,
+) -> bytes:
+    """Give the hash (BLAKE2b, 16 bytes) that ties an event to all before it."""
+    text = f"{position}\n{stream}\n{version}\n{type_name}\n{schema}\n{recorded_at}\n{data}"
+    return blake2b(previous_hash + text.encode(), digest_size=16).digest()
+
+
+def last_position(connection: sqlite3.Connection) -> int:
+    """Give the position of the newest event, 0 when there is none."""
+    (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+    return int(position)
+
+
+def read_events(
+    connection: sqlite3.Connection,
+    *,
+    after_position: int = 0,
+    stream: str | None = None,
+    type_names: Sequence[str] = (),
+    is_newest_first: bool = False,
+    limit: int | None = None,
+) -> Iterator[StoredEvent]:
+    """Read events one by one, in the order of their positions.
+
+    Raises UnknownEventError at an event that cannot be read.
+    """
+    conditions = ["position > ?"]
+    arguments: list[object] = [after_position]
+    if stream is not None:
+        conditions.append("stream = ?")
+        arguments.append(stream)
+    if type_names:
+        conditions.append(f"type IN ({', '.join('?' * len(type_names))})")
+        arguments.extend(type_names)
+    arguments.append(-1 if limit is None else limit)
+    cursor = connection.execute(
+        "SELECT position, stream, version, type, schema, recorded_at, data FROM events WHERE "  # noqa: S608
+        + " AND ".join(conditions)
+        + f" ORDER BY position {'DESC' if is_newest_first else 'ASC'} LIMIT ?",
+        arguments,
+    )
+    for position, stream_name, version, type_name, schema, recorded_at, data in cursor:
+        yield StoredEvent(position, stream_name, version, recorded_at, decode_event(type_name, schema, data))
+
+
+def _tail(connection: sqlite3.Connection) -> tuple[int, bytes]:
+    row = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    return (row[0], row[1]) if row else (0, _NO_HASH)
+
+
+def _version(connection: sqlite3.Connection, stream: str) -> int:
+    (version,) = connection.execute(
+        "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?", (stream,)
+    ).fetchone()
+    return int(version)
+
+
+def _check_versions(versions: Mapping[str, int], expected_versions: Mapping[str, int]) -> None:
+    for stream, expected in expected_versions.items():
+        found = versions.get(stream, expected)
+        if found != expected:
+            raise ConflictError(f"stream {stream} is at version {found}, and {expected} was expected")

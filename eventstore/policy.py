@@ -1,0 +1,102 @@
+"""Policies as data: what counts as an error, and when an integration is broken."""
+
+from msgspec import Struct
+
+from eventstore.errors import NotFoundError
+
+__all__ = [
+    "BALANCED",
+    "POLICIES",
+    "SENTRY_2024",
+    "DayRule",
+    "Policy",
+    "Rule",
+    "SilenceRule",
+    "StreakRule",
+    "policy_named",
+]
+
+
+class DayRule(Struct, frozen=True, tag="day", tag_field="kind", forbid_unknown_fields=True):
+    """Fires when one day of the window has at least so many fatal outcomes, or time-outs.
+
+    The time-outs must also be more than `timeout_share_above` of the day's attempts (0 to 1, -1 = any share).
+    """
+
+    name: str
+    fatal_min: int | None = None
+    timeout_min: int | None = None
+    timeout_share_above: float = -1.0
+
+
+class StreakRule(Struct, frozen=True, tag="streak", tag_field="kind", forbid_unknown_fields=True):
+    """Fires when each of the last `days` days, today among them, has errors and no success."""
+
+    name: str
+    days: int
+
+
+class SilenceRule(Struct, frozen=True, tag="silence", tag_field="kind", forbid_unknown_fields=True):
+    """Fires when the window has no success, at least `failures_min` failures (errors and time-outs), over at
+    least `failing_days_min` days. Days without traffic neither break nor heal.
+    """  # noqa: D205
+
+    name: str
+    failures_min: int
+    failing_days_min: int
+
+
+Rule = DayRule | StreakRule | SilenceRule
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """When an integration is broken.
+
+    `errors` names the classes of eventstore.buffer.COUNTED_CLASSES that count as an error; rules are tested
+    in order, over the `window_days` UTC days that end today; `gone_disables`: 410 Gone disables at once.
+    """
+
+    name: str
+    version: int
+    window_days: int
+    errors: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    gone_disables: bool = False
+
+
+# FLOW section 4, with the classes of section 3: only a 4xx other than 429 is an error.
+SENTRY_2024 = Policy(
+    name="sentry-2024",
+    version=1,
+    window_days=7,
+    errors=("client_error",),
+    rules=(
+        DayRule(name="fatal-day", fatal_min=1),
+        DayRule(name="timeout-day", timeout_min=1000),
+        StreakRule(name="seven-error-days", days=7),
+    ),
+)
+
+# DESIGN section 5. Ten failures over three days: a weekly alert and its retries, which span two days at the
+# most, never trip it; an endpoint that is used daily trips it on the third day.
+BALANCED = Policy(
+    name="balanced",
+    version=1,
+    window_days=7,
+    errors=("redirect", "client_error", "server_error", "protocol"),
+    rules=(
+        DayRule(name="timeout-day", timeout_min=1000, timeout_share_above=0.5),
+        SilenceRule(name="no-success", failures_min=10, failing_days_min=3),
+    ),
+    gone_disables=True,
+)
+
+POLICIES = {policy.name: policy for policy in (SENTRY_2024, BALANCED)}
+
+
+def policy_named(name: str) -> Policy:
+    """Give a policy that ships with hookfuse. Raises NotFoundError."""
+    try:
+        return POLICIES[name]
+    except KeyError:
+        raise NotFoundError(f"policy {name!r} is not known; there are: {', '.join(sorted(POLICIES))}") from None

@@ -1,0 +1,167 @@
+"""How deliveries come in: called by any process on the machine, and durable when it returns."""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import structlog
+
+from eventstore.clock import Clock
+from eventstore.errors import DocumentError, NotFoundError, RejectedError
+from eventstore.home import Home
+from eventstore.registry import find_app, find_installation, find_installation_of_app
+from eventstore.store import Store
+from eventstore.work_queue import NewDelivery, enqueue
+
+__all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "send_incident_alert_notification"]
+
+# FLOW section 1.
+INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
+
+_EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
+_EVENT_NAME_CHARACTERS = 100
+_KEY_CHARACTERS = 256
+
+_log = structlog.get_logger("hookfuse.producer")
+
+
+class Producer:
+    """An open queue for one thread of a producer; what it returned from is fsynced."""
+
+    def __init__(self, home: Home | None = None, clock: Clock | None = None) -> None:
+        self._home = home or Home.from_environment()
+        self._home.prepare()
+        # pydantic takes 200 ms to import: only who opens a queue pays.
+        from eventstore.configuration import load_configuration  # noqa: PLC0415
+
+        self._limit_bytes = load_configuration(self._home.configuration).limits.attachment_bytes
+        self.store = Store(self._home.database, clock)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.store.close()
+
+    def send(self, deliveries: Sequence[NewDelivery]) -> list[str]:
+        """Queue deliveries, all or none, with one fsync; give their ids.
+
+        Raises RejectedError (not JSON, too large, no event name) and NotFoundError (unknown installation).
+        """
+        checked = [self._checked(delivery) for delivery in deliveries]
+        with self.store.transaction() as transaction:
+            for installation_id in {delivery.installation_id for delivery in checked}:
+                if find_installation(transaction.connection, installation_id).state == "removed":
+                    raise NotFoundError(f"installation {installation_id} is removed")
+            delivery_ids = enqueue(transaction.connection, checked, enqueued_at=transaction.recorded_at)
+        self._home.ring_doorbell()
+        return delivery_ids
+
+    def _checked(self, delivery: NewDelivery) -> NewDelivery:
+        if len(delivery.event_name) > _EVENT_NAME_CHARACTERS or not _EVENT_NAME.match(delivery.event_name):
+            raise RejectedError(f"{delivery.event_name[:60]!r} is no event name such as issue.created")
+        if delivery.idempotency_key is not None and not 0 < len(delivery.idempotency_key) <= _KEY_CHARACTERS:
+            raise RejectedError(f"an idempotency key has 1 to {_KEY_CHARACTERS} characters")
+        return replace(delivery, data=self._compact(delivery.data))
+
+    def _compact(self, data: str) -> str:
+        size_bytes = len(data.encode("utf-8", errors="surrogatepass"))
+        if size_bytes > self._limit_bytes:
+            raise RejectedError(
+                f"the data has {size_bytes} bytes, and [limits] attachment_bytes is {self._limit_bytes}"
+            )
+        return compact_json_object(data)
+
+
+def compact_json_object(text: str) -> str:
+    """Check that a text is one JSON object and give it without white space; numbers keep their spelling.
+
+    Raises DocumentError that names line and column.
+    """
+    try:
+        compact = msgspec.json.format(text, indent=-1)
+        msgspec.json.decode(compact)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise DocumentError(_json_fault(text, error)) from error
+    if not compact.startswith("{"):
+        raise DocumentError("the data is JSON, but not an object { ... }")
+    return compact
+
+
+def _json_fault(text: str, error: Exception) -> str:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as fault:  # this one knows lines
+        return f"not JSON: line {fault.lineno}, column {fault.colno}: {fault.msg}"
+    except (ValueError, RecursionError):
+        pass
+    return f"not JSON: {error}"
+
+
+_producers = threading.local()
+
+
+def send_incident_alert_notification(
+    *,
+    sentry_app_id: int,
+    action_id: int,
+    incident_id: int,
+    new_status: int,
+    incident_attachment_json: str,
+    organization_id: int,
+    metric_value: str | None = None,  # noqa: ARG001 - part of the signature that callers know (FLOW section 1)
+    notification_uuid: str | None = None,
+) -> bool:
+    """Queue an incident's alert for the app's installation in the organization (FLOW section 1).
+
+    True = it is on disk, and the daemon of the home HOOKFUSE_HOME will deliver it; alerts of one incident share
+    an ordering key, and a `notification_uuid` queues once for its action and status. False = the app, or its
+    installation there, is unknown. Raises DocumentError (no JSON), RejectedError (too large, unknown status)
+    and DatabaseError.
+    """
+    status = INCIDENT_STATUSES.get(new_status)
+    if status is None:
+        raise RejectedError(f"{new_status} is no incident status: {INCIDENT_STATUSES}")
+    producer = _producer()
+    connection = producer.store.connection
+    try:
+        find_app(connection, sentry_app_id)
+    except NotFoundError:
+        _log.info(
+            "metric_alert_webhook.missing_sentryapp",
+            sentry_app_id=sentry_app_id,
+            organization_id=organization_id,
+        )
+        return False
+    installation = find_installation_of_app(connection, sentry_app_id, organization_id)
+    if installation is None:
+        _log.info(
+            "metric_alert_webhook.missing_installation",
+            action=action_id,
+            incident=incident_id,
+            organization_id=organization_id,
+            sentry_app_id=sentry_app_id,
+        )
+        return False
+    delivery = NewDelivery(
+        installation_id=installation.installation_id,
+        event_name=f"metric_alert.{status}",
+        data=incident_attachment_json,
+        ordering_key=f"incident:{incident_id}",
+        idempotency_key=f"{notification_uuid}:{action_id}:{status}" if notification_uuid else None,
+    )
+    producer.send([delivery])
+    return True
+
+
+def _producer() -> Producer:
+    """Give this thread's open queue; a forked child, or another home, gets a new one."""
+    home = Home.from_environment()
+    key = (os.getpid(), str(home.path.absolute()))
+    if getattr(_producers, "key", None) != key:
+        _producers.producer = Producer(home)
+        _producers.key = key
+    producer: Producer = _producers.producer
+    return producer

@@ -1,0 +1,265 @@
+"""Who there is: organizations, apps, installations, and what is needed to send to one."""
+
+import sqlite3
+from dataclasses import dataclass, field
+
+import msgspec
+
+from eventstore.errors import NotFoundError
+from eventstore.events import (
+    AppChanged,
+    AppRegistered,
+    DeliveryRequeued,
+    InstallationCreated,
+    InstallationDisabled,
+    InstallationEnabled,
+    InstallationRemoved,
+    OrganizationChanged,
+    OrganizationRegistered,
+)
+from eventstore.log import Handlers, StoredEvent
+
+__all__ = [
+    "HANDLERS",
+    "App",
+    "AppSecrets",
+    "Installation",
+    "Organization",
+    "attention_version",
+    "find_app",
+    "find_installation",
+    "find_installation_of_app",
+    "find_organization",
+    "read_installations",
+    "read_secrets",
+    "write_secrets",
+]
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A customer of the platform; `owners` are mail addresses."""
+
+    organization_id: int
+    slug: str
+    name: str
+    url: str
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An integration. `status`: internal (its organization's own) or published; time-outs None = the default."""
+
+    app_id: int
+    slug: str
+    name: str
+    uuid: str
+    status: str
+    organization_id: int
+    webhook_url: str
+    events: tuple[str, ...]
+    header_names: tuple[str, ...]
+    secret_version: int
+    headers_version: int
+    connect_s: float | None
+    read_s: float | None
+    total_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppSecrets:
+    """What must never be shown: the client secret and the custom headers."""
+
+    client_secret: str = field(repr=False)
+    headers: Pairs = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An app in an organization. `state`: active, disabled or removed, since `changed_at`."""
+
+    installation_id: str
+    app_id: int
+    organization_id: int
+    state: str
+    changed_at: str
+    disabled_position: int | None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether deliveries are sent."""
+        return self.state == "active"
+
+
+_ORGANIZATION = "SELECT organization_id, slug, name, url, owners FROM organizations"
+_APP = (
+    "SELECT app_id, slug, name, uuid, status, organization_id, webhook_url, events, header_names,"
+    " secret_version, headers_version, connect_s, read_s, total_s FROM apps"
+)
+_INSTALLATION = (
+    "SELECT installation_id, app_id, organization_id, state, changed_at, disabled_position FROM installations"
+)
+
+
+def find_organization(connection: sqlite3.Connection, organization_id: int) -> Organization:
+    """Read one organization. Raises NotFoundError."""
+    row = connection.execute(f"{_ORGANIZATION} WHERE organization_id = ?", (organization_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"organization {organization_id} is not known: see `hookfuse apply`")
+    _, slug, name, url, owners = row
+    return Organization(_, slug, name, url, _texts(owners))
+
+
+def find_app(connection: sqlite3.Connection, app_id: int) -> App:
+    """Read one app. Raises NotFoundError."""
+    row = connection.execute(f"{_APP} WHERE app_id = ?", (app_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"app {app_id} is not known: see `hookfuse apply`")
+    fields = dict(zip(App.__slots__, row, strict=True))
+    return App(**fields | {name: _texts(fields[name]) for name in ("events", "header_names")})
+
+
+def find_installation(connection: sqlite3.Connection, installation_id: str) -> Installation:
+    """Read one installation. Raises NotFoundError."""
+    row = connection.execute(f"{_INSTALLATION} WHERE installation_id = ?", (installation_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"installation {installation_id} is not known: see `hookfuse status`")
+    return Installation(*row)
+
+
+def find_installation_of_app(connection: sqlite3.Connection, app_id: int, organization_id: int) -> Installation | None:
+    """Read the installation of an app in an organization that is not removed, None when there is none."""
+    row = connection.execute(
+        f"{_INSTALLATION} WHERE app_id = ? AND organization_id = ? AND state != 'removed'",
+        (app_id, organization_id),
+    ).fetchone()
+    return Installation(*row) if row else None
+
+
+def read_installations(connection: sqlite3.Connection) -> tuple[Installation, ...]:
+    """Read all installations that are not removed, by app and organization."""
+    rows = connection.execute(f"{_INSTALLATION} WHERE state != 'removed' ORDER BY app_id, organization_id")
+    return tuple(Installation(*row) for row in rows)
+
+
+def read_secrets(connection: sqlite3.Connection, app_id: int) -> AppSecrets | None:
+    """Read an app's secrets, None when it has none."""
+    row = connection.execute("SELECT client_secret, headers FROM secrets WHERE app_id = ?", (app_id,)).fetchone()
+    return AppSecrets(row[0], msgspec.json.decode(row[1], type=Pairs)) if row else None
+
+
+def write_secrets(connection: sqlite3.Connection, app_id: int, secrets: AppSecrets) -> None:
+    """Keep an app's secrets in the place of those it had, within the caller's transaction."""
+    connection.execute(
+        "INSERT INTO secrets (app_id, client_secret, headers) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET client_secret = excluded.client_secret, headers = excluded.headers",
+        (app_id, secrets.client_secret, msgspec.json.encode(secrets.headers).decode()),
+    )
+
+
+def attention_version(connection: sqlite3.Connection) -> int:
+    """Give the number that moves whenever a running daemon has to look at the registry again."""
+    (version,) = connection.execute("SELECT version FROM attention").fetchone()
+    return int(version)
+
+
+def _texts(stored: str) -> tuple[str, ...]:
+    return msgspec.json.decode(stored, type=tuple[str, ...])
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _draw_attention(connection: sqlite3.Connection, _stored: StoredEvent) -> None:
+    connection.execute("UPDATE attention SET version = version + 1")
+
+
+def _organization(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    event = stored.event
+    assert isinstance(event, OrganizationRegistered)  # noqa: S101
+    connection.execute(
+        "INSERT OR REPLACE INTO organizations VALUES (?, ?, ?, ?, ?)",
+        (event.organization_id, event.slug, event.name, event.url, _json(event.owners)),
+    )
+    _draw_attention(connection, stored)
+
+
+def _app(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    event = stored.event
+    assert isinstance(event, AppRegistered)  # noqa: S101
+    connection.execute(
+        "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.app_id,
+            event.slug,
+            event.name,
+            event.uuid,
+            event.status,
+            event.organization_id,
+            event.webhook_url,
+            _json(event.events),
+            _json(event.header_names),
+            event.secret_version,
+            event.headers_version,
+            event.connect_s,
+            event.read_s,
+            event.total_s,
+        ),
+    )
+    _draw_attention(connection, stored)
+
+
+def _created(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    event = stored.event
+    assert isinstance(event, InstallationCreated)  # noqa: S101
+    connection.execute(
+        "INSERT OR REPLACE INTO installations VALUES (?, ?, ?, 'active', ?, NULL)",
+        (event.installation_id, event.app_id, event.organization_id, stored.recorded_at),
+    )
+    _draw_attention(connection, stored)
+
+
+def _set_state(
+    connection: sqlite3.Connection,
+    stored: StoredEvent,
+    installation_id: str,
+    state: str,
+    disabled_position: int | None = None,
+) -> None:
+    connection.execute(
+        "UPDATE installations SET state = ?, changed_at = ?, disabled_position = ? WHERE installation_id = ?",
+        (state, stored.recorded_at, disabled_position, installation_id),
+    )
+    _draw_attention(connection, stored)
+
+
+def _removed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    assert isinstance(stored.event, InstallationRemoved)  # noqa: S101
+    _set_state(connection, stored, stored.event.installation_id, "removed")
+
+
+def _disabled(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    assert isinstance(stored.event, InstallationDisabled)  # noqa: S101
+    _set_state(connection, stored, stored.event.installation_id, "disabled", stored.position)
+
+
+def _enabled(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    assert isinstance(stored.event, InstallationEnabled)  # noqa: S101
+    _set_state(connection, stored, stored.event.installation_id, "active")
+
+
+HANDLERS: Handlers = {
+    OrganizationRegistered: _organization,
+    OrganizationChanged: _organization,
+    AppRegistered: _app,
+    AppChanged: _app,
+    InstallationCreated: _created,
+    InstallationRemoved: _removed,
+    InstallationDisabled: _disabled,
+    InstallationEnabled: _enabled,
+    DeliveryRequeued: _draw_attention,
+}

@@ -1,0 +1,181 @@
+"""The file of `hookfuse apply`: organizations, apps and installations, as a person writes them."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from eventstore.errors import DocumentError, RejectedError
+from eventstore.identifiers import parse_uuid
+
+__all__ = [
+    "AppEntry",
+    "InstallationEntry",
+    "OrganizationEntry",
+    "RegistryDocument",
+    "read_registry_document",
+]
+
+_SLUG = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$", re.IGNORECASE)
+_ADDRESS = re.compile(r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")
+_HEADER_NAME = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")  # a token of RFC 9110 section 5.6.2
+_HEADER_VALUE = re.compile(r"^[\t\x20-\x7e\xa0-\xff]{0,8000}$")
+_URL_CHARACTERS = 2048
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class OrganizationEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """One `[[organizations]]`; `owners` are mail addresses."""
+
+    id: int
+    slug: str
+    name: str
+    url: str
+    owners: tuple[str, ...] = ()
+
+
+class AppEntry(Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+    """One `[[apps]]`; a uuid or secret that is left out is made at the first apply and kept afterwards."""
+
+    id: int
+    slug: str
+    name: str
+    organization: int
+    webhook_url: str
+    status: Literal["internal", "published"] = "internal"
+    uuid: str | None = None
+    secret: str | None = None
+    headers: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    connect_s: float | None = None
+    read_s: float | None = None
+    total_s: float | None = None
+
+    def header_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Give the custom headers as names and values."""
+        pairs = (line.partition(":") for line in self.headers)
+        return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+
+
+class InstallationEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """One `[[installations]]`; a uuid that is left out is made at the first apply and kept afterwards."""
+
+    app: int
+    organization: int
+    uuid: str | None = None
+
+
+class RegistryDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    organizations: tuple[OrganizationEntry, ...] = ()
+    apps: tuple[AppEntry, ...] = ()
+    installations: tuple[InstallationEntry, ...] = ()
+
+
+def read_registry_document(path: Path) -> RegistryDocument:
+    """Read and check a registry file.
+
+    Raises DocumentError that names the file and the place; the values of secrets and headers are never in it.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = msgspec.convert(table, RegistryDocument)
+    except tomllib.TOMLDecodeError as error:
+        raise DocumentError(f"{path}: not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise DocumentError(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise DocumentError(f"{path}: cannot be read: {error.strerror}") from error
+    for place, fault in _faults(document):
+        raise DocumentError(f"{path}: {place}: {fault}")
+    return document
+
+
+def _faults(document: RegistryDocument) -> "list[tuple[str, str]]":
+    faults: list[tuple[str, str]] = []
+    for organization in document.organizations:
+        faults += [(f"organization {organization.id}", fault) for fault in _organization_faults(organization)]
+    for app in document.apps:
+        faults += [(f"app {app.id}", fault) for fault in _app_faults(app)]
+    for installation in document.installations:
+        if installation.uuid is not None and not _is_uuid(installation.uuid):
+            place = f"installation of app {installation.app} in organization {installation.organization}"
+            faults.append((place, "uuid is not a UUID"))
+    faults += _repeated(document)
+    return faults
+
+
+def _organization_faults(entry: OrganizationEntry) -> list[str]:
+    faults = _name_faults(entry.slug, entry.name)
+    if not _is_url(entry.url):
+        faults.append("url is not an http or https URL")
+    return faults + [f"owner {owner!r} is not a mail address" for owner in entry.owners if not _ADDRESS.match(owner)]
+
+
+def _app_faults(entry: AppEntry) -> list[str]:
+    faults = _name_faults(entry.slug, entry.name)
+    if not _is_url(entry.webhook_url):
+        faults.append("webhook_url is not an http or https URL (credentials belong into headers)")
+    if entry.uuid is not None and not _is_uuid(entry.uuid):
+        faults.append("uuid is not a UUID")
+    if entry.secret is not None and not entry.secret.strip():
+        faults.append("secret is empty: leave it out to have one made")
+    for number, (name, value) in enumerate(entry.header_pairs(), start=1):
+        if not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
+            faults.append(f'header {number} is not of the form "Name: value"')
+    for limit in ("connect_s", "read_s", "total_s"):
+        seconds = getattr(entry, limit)
+        if seconds is not None and not 0 < seconds <= 86_400:
+            faults.append(f"{limit} is not between 0 and 86400 seconds")
+    return faults
+
+
+def _name_faults(slug: str, name: str) -> list[str]:
+    faults = []
+    if not _SLUG.match(slug):
+        faults.append("slug has other characters than letters, digits, '.', '_' and '-', or over 64 of them")
+    if not name.strip() or len(name) > 200 or _CONTROL.search(name):
+        faults.append("name is empty, over 200 characters, or has control characters")
+    return faults
+
+
+def _repeated(document: RegistryDocument) -> list[tuple[str, str]]:
+    keys = [f"organization {entry.id}" for entry in document.organizations]
+    keys += [f"app {entry.id}" for entry in document.apps]
+    keys += [f"installation of app {one.app} in organization {one.organization}" for one in document.installations]
+    uuids = [app.uuid for app in document.apps] + [one.uuid for one in document.installations]
+    keys += [f"uuid {uuid.lower()}" for uuid in uuids if uuid]
+    return [(key, "is there twice") for key in sorted({key for key in keys if keys.count(key) > 1})]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        parse_uuid(text)
+    except RejectedError:
+        return False
+    return True
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and port != 0
+        and parts.username is None
+        and parts.password is None
+        and len(text) <= _URL_CHARACTERS
+        and not _CONTROL.search(text)
+        and " " not in text
+    )

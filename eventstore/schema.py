@@ -1,0 +1,186 @@
+"""The tables of events.db, as migrations.
+
+Only `events`, `queue`, `idempotency_keys` and `secrets` hold what nothing else does; every other table is a
+projection of `events` and can be made anew.
+"""
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from eventstore.errors import NewerSchemaError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+__all__ = ["SCHEMA_VERSION", "migrate"]
+
+# Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
+SCHEMA_VERSION = 1
+
+_FIRST = (
+    # Positions are given by the writer, without gaps. `hash` chains each event to the one before it.
+    """CREATE TABLE events (
+        position INTEGER PRIMARY KEY,
+        stream TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        schema INTEGER NOT NULL,
+        recorded_at TEXT NOT NULL,
+        data TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        UNIQUE (stream, version)
+    )""",
+    """CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    """CREATE TRIGGER events_refuse_delete BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    # A REPLACE deletes without firing the delete trigger: what it would replace is looked for here.
+    """CREATE TRIGGER events_refuse_replace BEFORE INSERT ON events
+        WHEN EXISTS (SELECT 1 FROM events WHERE position = NEW.position)
+            OR EXISTS (SELECT 1 FROM events WHERE stream = NEW.stream AND version = NEW.version)
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    """CREATE TABLE queue (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        delivery_id TEXT NOT NULL UNIQUE,
+        installation_id TEXT NOT NULL,
+        event_name TEXT NOT NULL,
+        ordering_key TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'missed', 'dead')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        enqueued_at TEXT NOT NULL,
+        due_at TEXT NOT NULL,
+        last_error TEXT NOT NULL DEFAULT '',
+        actor TEXT,
+        data TEXT NOT NULL
+    )""",
+    "CREATE INDEX queue_by_installation ON queue (installation_id, state, due_at)",
+    """CREATE TABLE idempotency_keys (
+        installation_id TEXT NOT NULL,
+        idempotency_key TEXT NOT NULL,
+        delivery_id TEXT NOT NULL,
+        enqueued_at TEXT NOT NULL,
+        PRIMARY KEY (installation_id, idempotency_key)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (enqueued_at)",
+    """CREATE TABLE secrets (
+        app_id INTEGER PRIMARY KEY,
+        client_secret TEXT NOT NULL,
+        headers TEXT NOT NULL
+    )""",
+    # One row. What a running daemon must notice (registry, enabling, disabling, sending again) moves it.
+    "CREATE TABLE attention (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)",
+    "INSERT INTO attention VALUES (1, 0)",
+    """CREATE TABLE organizations (
+        organization_id INTEGER PRIMARY KEY,
+        slug TEXT NOT NULL,
+        name TEXT NOT NULL,
+        url TEXT NOT NULL,
+        owners TEXT NOT NULL
+    )""",
+    """CREATE TABLE apps (
+        app_id INTEGER PRIMARY KEY,
+        slug TEXT NOT NULL,
+        name TEXT NOT NULL,
+        uuid TEXT NOT NULL,
+        status TEXT NOT NULL,
+        organization_id INTEGER NOT NULL,
+        webhook_url TEXT NOT NULL,
+        events TEXT NOT NULL,
+        header_names TEXT NOT NULL,
+        secret_version INTEGER NOT NULL,
+        headers_version INTEGER NOT NULL,
+        connect_s REAL,
+        read_s REAL,
+        total_s REAL
+    )""",
+    """CREATE TABLE installations (
+        installation_id TEXT PRIMARY KEY,
+        app_id INTEGER NOT NULL,
+        organization_id INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('active', 'disabled', 'removed')),
+        changed_at TEXT NOT NULL,
+        disabled_position INTEGER
+    ) WITHOUT ROWID""",
+    "CREATE INDEX installations_by_app ON installations (app_id, organization_id)",
+    """CREATE TABLE buffer (
+        installation_id TEXT NOT NULL,
+        day TEXT NOT NULL,
+        success INTEGER NOT NULL DEFAULT 0,
+        redirect INTEGER NOT NULL DEFAULT 0,
+        client_error INTEGER NOT NULL DEFAULT 0,
+        rate_limited INTEGER NOT NULL DEFAULT 0,
+        server_error INTEGER NOT NULL DEFAULT 0,
+        protocol INTEGER NOT NULL DEFAULT 0,
+        timeout INTEGER NOT NULL DEFAULT 0,
+        fatal INTEGER NOT NULL DEFAULT 0,
+        first_failure INTEGER,
+        last_failure INTEGER,
+        PRIMARY KEY (installation_id, day)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE request_log (
+        app_id INTEGER NOT NULL,
+        event_name TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        is_error INTEGER NOT NULL,
+        PRIMARY KEY (app_id, event_name, position)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE audit (
+        position INTEGER PRIMARY KEY,
+        event TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        target TEXT NOT NULL,
+        data TEXT NOT NULL,
+        recorded_at TEXT NOT NULL
+    )""",
+    """CREATE TABLE outbox (
+        mail_id TEXT PRIMARY KEY,
+        message_id TEXT NOT NULL,
+        installation_id TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        about_position INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('requested', 'sent', 'failed')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        requested_at TEXT NOT NULL,
+        due_at TEXT NOT NULL,
+        last_error TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID""",
+    "CREATE INDEX outbox_by_state ON outbox (state, due_at)",
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to the newest schema; one that is there already costs one read.
+
+    Raises NewerSchemaError when a newer hookfuse has written the file.
+    """
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > SCHEMA_VERSION:
+        raise NewerSchemaError(
+            f"the database has schema {found} and this hookfuse knows up to {SCHEMA_VERSION}: install a newer one"
+        )
+    if found == SCHEMA_VERSION:
+        return
+    _apply_migrations(connection)
+
+
+def _apply_migrations(connection: sqlite3.Connection) -> None:
+    # sqlite-utils takes 60 ms to import: only a file that needs it pays.
+    from sqlite_utils import Database  # noqa: PLC0415
+    from sqlite_utils.migrations import Migrations  # noqa: PLC0415
+
+    migrations = Migrations("hookfuse")
+
+    @migrations(name="0001_first_tables")
+    def first_tables(database: "Database") -> None:
+        for statement in _FIRST:
+            database.execute(statement)
+
+    connection.execute("BEGIN IMMEDIATE")  # two processes on a new home: the second finds it done
+    try:
+        migrations.apply(Database(connection))
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

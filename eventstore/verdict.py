@@ -1,0 +1,122 @@
+"""The verdict: is an integration broken, by which rule, and how near is the limit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from eventstore.buffer import COUNTED_CLASSES, DayCounts
+from eventstore.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
+
+__all__ = ["Verdict", "error_count", "judge"]
+
+# A rule that has not fired is never shown as having reached its limit.
+_NEARLY = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a policy says of an installation's days.
+
+    `nearness` runs from 0 to 1 and is 1 exactly when it is broken; `rule` and `explanation` are those of the
+    rule that fired or, while none has, of the one that is nearest (empty when nothing points to a breakage).
+    """
+
+    is_broken: bool
+    rule: str
+    explanation: str
+    nearness: float
+    policy: str
+    policy_version: int
+    days: tuple[DayCounts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    has_fired: bool
+    nearness: float
+    explanation: str
+
+
+def judge(policy: Policy, days: Sequence[DayCounts], today: date) -> Verdict:
+    """Judge the days of one installation as of a UTC day; days outside the window are passed over.
+
+    Pure: the live actors, `why`, as-of and what-if all ask this function.
+    """
+    first = (today - timedelta(days=policy.window_days - 1)).isoformat()
+    window = tuple(sorted((day for day in days if first <= day.day <= today.isoformat()), key=lambda day: day.day))
+    nearest, nearest_rule = _Finding(has_fired=False, nearness=0.0, explanation=""), ""
+    for rule in policy.rules:
+        finding = _examine(rule, policy, window, today)
+        if finding.has_fired or finding.nearness > nearest.nearness:
+            nearest, nearest_rule = finding, rule.name
+        if finding.has_fired:
+            break
+    return Verdict(
+        is_broken=nearest.has_fired,
+        rule=nearest_rule,
+        explanation=nearest.explanation,
+        nearness=1.0 if nearest.has_fired else min(nearest.nearness, _NEARLY),
+        policy=policy.name,
+        policy_version=policy.version,
+        days=window,
+    )
+
+
+def error_count(policy: Policy, day: DayCounts) -> int:
+    """Count what the policy calls errors; time-outs and fatal outcomes are counted apart."""
+    return sum(getattr(day, name) for name in policy.errors)
+
+
+def _examine(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
+    if isinstance(rule, DayRule):
+        return _examine_days(rule, window)
+    if isinstance(rule, StreakRule):
+        return _examine_streak(rule, policy, window, today)
+    return _examine_silence(rule, policy, window)
+
+
+def _examine_days(rule: DayRule, window: Sequence[DayCounts]) -> _Finding:
+    findings = [_examine_day(rule, day) for day in window]
+    return max(findings, key=lambda finding: (finding.has_fired, finding.nearness), default=_Finding(False, 0.0, ""))
+
+
+def _examine_day(rule: DayRule, day: DayCounts) -> _Finding:
+    if rule.fatal_min is not None and day.fatal >= rule.fatal_min:
+        return _Finding(True, 1.0, f"{day.fatal} fatal outcomes on {day.day} (the limit is {rule.fatal_min})")
+    if rule.timeout_min is None or not day.timeout:
+        return _Finding(False, day.fatal / rule.fatal_min if rule.fatal_min else 0.0, "")
+    attempts = sum(getattr(day, name) for name in COUNTED_CLASSES)
+    share = day.timeout / attempts
+    explanation = f"{day.timeout} time-outs on {day.day} (the limit is {rule.timeout_min}"
+    nearness = day.timeout / rule.timeout_min
+    if rule.timeout_share_above >= 0:
+        explanation += f", and more than {rule.timeout_share_above:.0%} of the day's {attempts} attempts"
+        nearness = min(nearness, share / rule.timeout_share_above) if rule.timeout_share_above else nearness
+    has_fired = day.timeout >= rule.timeout_min and share > rule.timeout_share_above
+    return _Finding(has_fired, nearness, explanation + ")")
+
+
+def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
+    failing = {day.day for day in window if error_count(policy, day) > 0 and day.success == 0}
+    seen = {day.day for day in window}
+    last = today if today.isoformat() in seen else today - timedelta(days=1)  # today's traffic may yet come
+    streak = 0
+    while (last - timedelta(days=streak)).isoformat() in failing:
+        streak += 1
+    has_fired = streak >= rule.days and last == today
+    explanation = f"{streak} days in a row with errors and no success (the limit is {rule.days})" if streak else ""
+    return _Finding(has_fired, streak / rule.days, explanation)
+
+
+def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCounts]) -> _Finding:
+    failures_a_day = [error_count(policy, day) + day.timeout for day in window]
+    failures, failing_days = sum(failures_a_day), sum(1 for count in failures_a_day if count)
+    if not failures or any(day.success for day in window):
+        return _Finding(False, 0.0, "")
+    explanation = (
+        f"no success within {policy.window_days} days, {failures} failures over {failing_days} days"
+        f" (the limit is {rule.failures_min} over {rule.failing_days_min})"
+    )
+    nearness = min(failures / rule.failures_min, failing_days / rule.failing_days_min)
+    has_fired = failures >= rule.failures_min and failing_days >= rule.failing_days_min
+    return _Finding(has_fired, nearness, explanation)
