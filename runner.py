@@ -1,5 +1,126 @@
-"""The daemon: wiring, start order, stop order, signals, exit codes."""
+"""The daemon as a process: its home, its signals, its loop, its exit codes."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli import cli
+from console.command_line import run_command_line
+from console.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.system import ActorSystem
+    from eventstore.home import Home
+
+__all__ = ["main"]
+
+_HOUSEKEEPING_S = 60.0
+_DRAIN_POLL_S = 0.02
+
+
+@cli.command("run")
+@click.option("--drain", "is_drain", is_flag=True, help="Exit when nothing is due any more.")
+@click.pass_context
+def run_daemon(context: click.Context, *, is_drain: bool) -> None:
+    """Deliver what is queued, until SIGTERM or Ctrl-C.
+
+    \b
+    Example:
+      hookfuse --home /var/lib/hookfuse run
+    """  # noqa: D301 - click's mark for a paragraph that is not to be wrapped
+    home: Home = context.obj.home
+    exit_code, failure = _run(home, is_drain=is_drain)
+    if failure:
+        click.echo(f"hookfuse: stopped: {failure}; what was recorded is committed, the rest is queued", err=True)
+    context.exit(exit_code)
+
+
+def _run(home: Home, *, is_drain: bool) -> tuple[ExitCode, str]:
+    # Imported here: a command that sends nothing must not pay for requests, pykka and their kin.
+    import structlog  # noqa: PLC0415
+    from console.greeting import greeting  # noqa: PLC0415
+    from console.log_output import configure_daemon_logging  # noqa: PLC0415
+
+    from actors.system import ActorSystem, postbox_for, sender_for  # noqa: PLC0415
+    from eventstore.configuration import load_configuration  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        home.prepare()
+        stack.enter_context(home.held_by_daemon())
+        configuration = load_configuration(home.configuration)
+        configure_daemon_logging(home, configuration.log)
+        log = structlog.get_logger("hookfuse.daemon")
+        doorbell = home.open_doorbell()
+        stack.callback(os.close, doorbell)
+        system = ActorSystem(
+            home,
+            configuration,
+            sender=sender_for(configuration),
+            postbox=postbox_for(home, configuration),
+            on_failure=home.ring_doorbell,
+        )
+        stop_asked = stack.enter_context(_stop_on_signals(doorbell))
+        click.echo(greeting(home, configuration), err=True)
+        log.info("daemon_started", pid=os.getpid(), home=str(home.path), policy=configuration.policy.name)
+        _serve(system, doorbell, stop_asked, poll_s=configuration.daemon.poll_s, is_drain=is_drain)
+        system.stop()
+        exit_code = ExitCode.CRASHED if system.failure else ExitCode.OK
+        log.info("daemon_stopped", exit_code=int(exit_code), failure=system.failure or None)
+    return exit_code, system.failure
+
+
+def _serve(system: ActorSystem, doorbell: int, stop_asked: threading.Event, *, poll_s: float, is_drain: bool) -> None:
+    """Have the actors look around whenever a producer rings, and every `poll_s` seconds."""
+    housekeeping_s = time.monotonic()
+    while not stop_asked.is_set() and not system.failure:
+        system.look_around()
+        if is_drain and system.is_drained():
+            return
+        if time.monotonic() >= housekeeping_s:
+            housekeeping_s += _HOUSEKEEPING_S
+            system.keep_house()
+        _wait_for_ring(doorbell, _DRAIN_POLL_S if is_drain else poll_s)
+
+
+def _wait_for_ring(doorbell: int, timeout_s: float) -> None:
+    readable, _, _ = select.select([doorbell], [], [], timeout_s)
+    if readable:
+        os.read(doorbell, 65_536)
+
+
+@contextmanager
+def _stop_on_signals(doorbell: int) -> Iterator[threading.Event]:
+    """Let SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
+    stop_asked = threading.Event()
+
+    def ask_to_stop(number: int, _frame: object) -> None:
+        if stop_asked.is_set():
+            os._exit(128 + number)
+        stop_asked.set()
+        os.write(doorbell, b"!")
+
+    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop_asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main() -> None:
     """Run the hookfuse command."""
+    run_command_line(cli)
+
+
+if __name__ == "__main__":
+    main()

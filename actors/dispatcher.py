@@ -1,0 +1,222 @@
+"""The actor that hands deliveries out."""
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from actors.messages import (
+    Deliver,
+    Load,
+    LookAround,
+    PauseClaiming,
+    Ref,
+    Refresh,
+    RefreshInstallation,
+    ReportLoad,
+    Settle,
+)
+from actors.pool import Pool
+from actors.restart_budget import RestartBudget
+from actors.supervised import SupervisedActor
+from eventstore.clock import Clock, time_text
+from eventstore.readers import Readers
+from eventstore.registry import attention_version
+from eventstore.work_queue import claim, installations_with_waiting
+
+__all__ = ["DispatcherActor", "DispatcherParts"]
+
+log = structlog.get_logger("hookfuse.dispatcher")
+
+Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherParts:
+    """What the dispatcher works with. `spawn` starts an installation's actor; limits count deliveries."""
+
+    readers: Readers
+    clock: Clock
+    spawn: Callable[[str], Ref]
+    in_flight: int
+    per_installation: int
+    idle_s: float
+    clock_s: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one installation has of the dispatcher's attention.
+
+    `held`: sequence numbers handed out and not settled. `is_ready`: more may be due. `window`: how many it may
+    hold; one that does not answer gets one at a time, so that it takes no room from those that do.
+    """
+
+    installation_id: str
+    window: int
+    ref: Ref | None = None
+    held: set[int] = field(default_factory=set)
+    is_ready: bool = False
+    is_in_line: bool = False
+    used_s: float = 0.0
+
+
+class DispatcherActor(SupervisedActor[Message]):
+    """Owns which deliveries are handed out, and the refs of the installations' actors.
+
+    Receives LookAround, Settle, RefreshInstallation, PauseClaiming and ReportLoad.
+    Tells the installations to deliver and to refresh.
+    """
+
+    mailbox_bound = 100_000  # each message but LookAround answers something that was handed out
+
+    def __init__(
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: DispatcherParts
+    ) -> None:
+        super().__init__(pool=pool, budget=budget, escalate=escalate)
+        self._parts = parts
+        self._shares: dict[str, _Share] = {}
+        self._line: deque[_Share] = deque()
+        self._timers: list[tuple[str, str]] = []
+        self._timer_of: dict[str, str] = {}  # the earliest of each installation, so that the heap stays small
+        self._held_count = 0
+        self._last_sequence = 0
+        self._attention = -1
+        self._is_claiming = True
+
+    def receive(self, message: Message) -> Load | None:
+        """Handle one message; what it makes possible is handed out at the turn's end."""
+        match message:
+            case Settle():
+                self._settle(message)
+            case LookAround():
+                self._look_around()
+            case RefreshInstallation(installation_id):
+                self._refresh(installation_id)
+            case PauseClaiming():
+                self._is_claiming = False
+            case ReportLoad():
+                self._look_around()
+                self._hand_out()
+                return Load(self._held_count, sum(1 for share in self._shares.values() if share.ref))
+        return None
+
+    def turn_ended(self) -> None:
+        """Hand out what there is room for, once for all messages of the turn."""
+        self._hand_out()
+
+    def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
+        """Look for everything anew; what is handed out is still known."""
+        self._attention = -1
+        self._line.clear()
+        for share in self._shares.values():
+            share.is_in_line = False
+
+    def _settle(self, message: Settle) -> None:
+        share = self._shares.get(message.installation_id)
+        if share is None or message.sequence not in share.held:
+            return
+        share.held.discard(message.sequence)
+        self._held_count -= 1
+        share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
+        if message.retry_at is not None:
+            self._set_timer(message.installation_id, message.retry_at)
+        if share.is_ready:
+            self._line_up(share)
+
+    def _look_around(self) -> None:
+        with self._parts.readers.borrow() as connection:
+            attention = attention_version(connection)
+            is_new = attention != self._attention
+            found, self._last_sequence = installations_with_waiting(
+                connection, after_sequence=0 if is_new else self._last_sequence
+            )
+        if is_new:
+            self._attention = attention
+            for share in self._shares.values():
+                self._tell_refresh(share)
+        for installation_id in found:
+            self._make_ready(installation_id)
+        self._fire_timers()
+        self._put_idle_away()
+
+    def _set_timer(self, installation_id: str, due_at: str) -> None:
+        known = self._timer_of.get(installation_id)
+        if known is None or due_at < known:
+            self._timer_of[installation_id] = due_at
+            heapq.heappush(self._timers, (due_at, installation_id))
+
+    def _fire_timers(self) -> None:
+        now = time_text(self._parts.clock.now())
+        while self._timers and self._timers[0][0] <= now:
+            due_at, installation_id = heapq.heappop(self._timers)
+            if self._timer_of.get(installation_id) == due_at:
+                del self._timer_of[installation_id]
+                self._make_ready(installation_id)
+
+    def _make_ready(self, installation_id: str) -> None:
+        share = self._shares.get(installation_id)
+        if share is None:
+            share = self._shares[installation_id] = _Share(installation_id, self._parts.per_installation)
+        share.is_ready = True
+        self._line_up(share)
+
+    def _line_up(self, share: _Share) -> None:
+        if not share.is_in_line:
+            share.is_in_line = True
+            self._line.append(share)
+
+    def _hand_out(self) -> None:
+        if not self._is_claiming or not self._line:
+            return
+        due_at = time_text(self._parts.clock.now())
+        # Each round takes an installation out of the line or fills some room: it ends.
+        while self._line and self._held_count < self._parts.in_flight:
+            share = self._line.popleft()
+            share.is_in_line = False
+            room = min(share.window - len(share.held), self._parts.in_flight - self._held_count)
+            if room > 0 and share.is_ready:
+                self._claim(share, room, due_at)
+
+    def _claim(self, share: _Share, room: int, due_at: str) -> None:
+        with self._parts.readers.borrow() as connection:
+            claimed = claim(connection, share.installation_id, due_at=due_at, limit=room, held_sequences=share.held)
+        share.is_ready = len(claimed.deliveries) == room
+        if not share.is_ready and claimed.next_due_at is not None:
+            self._set_timer(share.installation_id, claimed.next_due_at)
+        share.used_s = self._parts.clock_s()
+        for delivery in claimed.deliveries:
+            if share.ref is None:
+                share.ref = self._parts.spawn(share.installation_id)
+            share.ref.tell(Deliver(delivery))
+            share.held.add(delivery.sequence)
+            self._held_count += 1
+        if share.is_ready and len(share.held) < share.window:
+            self._line_up(share)
+
+    def _refresh(self, installation_id: str) -> None:
+        share = self._shares.get(installation_id)
+        if share is not None:
+            self._tell_refresh(share)
+
+    def _tell_refresh(self, share: _Share) -> None:
+        if share.ref is not None:
+            share.ref.tell(Refresh())
+
+    def _put_idle_away(self) -> None:
+        """Stop the actors that have had nothing for a while; memory follows the active, not the installed."""
+        oldest_s = self._parts.clock_s() - self._parts.idle_s
+        idle = [
+            share
+            for share in self._shares.values()
+            if not share.held and not share.is_ready and share.used_s < oldest_s
+        ]
+        for share in idle:
+            del self._shares[share.installation_id]
+            if share.ref is not None:
+                share.ref.stop(block=False)
+        if idle:
+            log.debug("installations_put_away", count=len(idle))

@@ -1,0 +1,105 @@
+"""The actor that owns the writing connection."""
+
+from collections.abc import Callable
+
+import pykka
+import structlog
+
+from actors.messages import Decide, ForgetKeys, LearnRecorded, RecordDelivery, RecordMail
+from actors.pool import Pool
+from actors.restart_budget import RestartBudget
+from actors.supervised import SupervisedActor
+from eventstore.disabling import Decision, disable
+from eventstore.errors import DatabaseError
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent
+from eventstore.recording import record_deliveries
+from eventstore.store import Store
+from eventstore.work_queue import forget_idempotency_keys
+
+__all__ = ["JournalActor"]
+
+log = structlog.get_logger("hookfuse.journal")
+
+Message = RecordDelivery | Decide | RecordMail | ForgetKeys
+
+
+class JournalActor(SupervisedActor[Message]):
+    """Owns the one writing connection of the daemon, and the records that wait for the next commit.
+
+    Receives RecordDelivery, of which a turn's worth shares one commit, and Decide, RecordMail, ForgetKeys.
+    Tells the installations what is recorded, after it is on disk.
+    """
+
+    mailbox_bound = 100_000  # the dispatcher's limit on deliveries in flight keeps it far from full
+    turn_messages = 512  # records of one commit at most: an fsync costs as much as recording ten of them
+
+    def __init__(self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], store: Store) -> None:
+        super().__init__(pool=pool, budget=budget, escalate=escalate)
+        self._store = store
+        self._gathered: list[RecordDelivery] = []
+
+    def receive(self, message: Message) -> object:
+        """Gather a record, or carry the rest out in a transaction of its own, behind what was gathered."""
+        if isinstance(message, RecordDelivery):
+            self._gathered.append(message)
+            return None
+        self._commit()
+        match message:
+            case Decide():
+                return self._decide(message)
+            case RecordMail(installation_id, event):
+                with self._store.transaction() as transaction:
+                    transaction.append(NewEvent(installation_stream(installation_id), event))
+            case ForgetKeys(older_than):
+                with self._store.transaction() as transaction:
+                    forget_idempotency_keys(transaction.connection, older_than=older_than)
+        return None
+
+    def turn_ended(self) -> None:
+        """Commit what has gathered in this turn: one fsync for all of it."""
+        self._commit()
+
+    def on_stop(self) -> None:
+        """Give the connection back; the last turn has committed."""
+        self._store.close()
+
+    def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
+        """Commit what is left one by one, so that one bad record does not take the others with it.
+
+        With a database that cannot be written there is nothing to mend: everything stays in the queue, and
+        the error goes on.
+        """
+        if isinstance(error, DatabaseError):
+            raise error
+        gathered, self._gathered = self._gathered, []
+        for record in gathered:
+            try:
+                self._commit_group([record])
+            except DatabaseError:
+                raise
+            except Exception:
+                log.exception("record_failed", done="not recorded; the delivery stays in the queue")
+                _reply(record, 0)
+
+    def _decide(self, message: Decide) -> Decision:
+        with self._store.transaction() as transaction:
+            return disable(transaction, message.request)
+
+    def _commit(self) -> None:
+        if self._gathered:
+            self._commit_group(self._gathered)
+            self._gathered = []
+
+    def _commit_group(self, group: list[RecordDelivery]) -> None:
+        with self._store.transaction() as transaction:
+            positions = record_deliveries(transaction, [message.record for message in group])
+        for message, position in zip(group, positions, strict=True):
+            _reply(message, position)
+
+
+def _reply(message: RecordDelivery, position: int) -> None:
+    try:
+        message.reply_to.tell(LearnRecorded(message.record, position))
+    except pykka.ActorDeadError:
+        log.warning("record_unheard", position=position, done="recorded all the same; its actor has ended meanwhile")

@@ -1,0 +1,245 @@
+"""The actors of a daemon, wired: who gets whose ref, and in which order they start and stop."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import cast
+
+import pykka
+import structlog
+
+from actors.dispatcher import DispatcherActor, DispatcherParts
+from actors.installation import InstallationActor, InstallationParts
+from actors.journal import JournalActor
+from actors.mailbox import mailbox_depth
+from actors.maildir_postbox import MaildirPostbox
+from actors.mailer import MailerActor, MailerParts
+from actors.messages import (
+    CheckOutbox,
+    FinishFirst,
+    ForgetKeys,
+    Load,
+    LookAround,
+    PauseClaiming,
+    Ref,
+    ReportLoad,
+)
+from actors.pool import TurnPool
+from actors.postbox import Postbox
+from actors.restart_budget import RestartBudget
+from actors.smtp_postbox import SmtpPostbox
+from actors.supervisor import SupervisorActor, SupervisorParts
+from eventstore.clock import Clock, SystemClock, time_text
+from eventstore.configuration import Configuration
+from eventstore.home import Home
+from eventstore.policy import policy_named
+from eventstore.readers import Readers
+from eventstore.store import Store
+from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
+
+__all__ = ["ActorSystem", "postbox_for", "sender_for"]
+
+log = structlog.get_logger("hookfuse.daemon")
+
+_ASK_TIMEOUT_S = 60.0
+# Threads for the installations' turns: they never wait, so that more than the cores would only fight.
+_TURN_THREADS = 2
+# What is told again and again anyway is not told to an actor that is this far behind.
+_BEHIND_MESSAGES = 100
+
+
+class ActorSystem:
+    """All actors of one daemon.
+
+    Start: journal, mailer, dispatcher, supervisor, so that whoever is told something is there.
+    Stop, each with what is left of `[daemon] stop_s`: 1. the dispatcher hands nothing more out; 2. what is in
+    flight ends, and is committed; 3. dispatcher and supervisor, which decides what it has been told;
+    4. mailer; 5. journal, which commits the rest; 6. threads and connections. What was in flight beyond the
+    deadline is still in the queue, and is sent again by the next daemon under the same delivery id.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        configuration: Configuration,
+        *,
+        sender: WebhookSender,
+        postbox: Postbox,
+        on_failure: Callable[[], None],
+        clock: Clock | None = None,
+    ) -> None:
+        self.failure = ""
+        self._configuration = configuration
+        self._clock = clock or SystemClock()
+        self._sender = sender
+        self._on_failure = on_failure
+        self._failure_lock = threading.Lock()
+        self._budget = RestartBudget(configuration.daemon.restarts, configuration.daemon.restart_period_s)
+        self._policy = policy_named(configuration.policy.name)
+        store = Store(home.database, self._clock)
+        self._readers = Readers(home.database)
+        self._pools: list[TurnPool] = []
+        self._journal: Ref = JournalActor.start(
+            pool=self._pool("journal"), budget=self._budget, escalate=self._escalate, store=store
+        )
+        self._mailer = self._start_mailer(postbox)
+        self._dispatcher = self._start_dispatcher()
+        self._supervisor = self._start_supervisor()
+        # Last, as it names the others; the dispatcher needs it only once it is told to look around.
+        self._installation_parts = self._parts_of_installations()
+
+    def look_around(self) -> None:
+        """Have dispatcher and mailer look for work; what they find they do by themselves."""
+        self._tell(self._dispatcher, LookAround())
+        self._tell(self._mailer, CheckOutbox())
+
+    def keep_house(self) -> None:
+        """Have the journal drop what is kept for a time only."""
+        keep = timedelta(seconds=self._configuration.queue.idempotency_keep_s)
+        self._tell(self._journal, ForgetKeys(time_text(self._clock.now() - keep)))
+
+    def is_drained(self) -> bool:
+        """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
+        if self._load().held_deliveries:
+            return False
+        self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
+        while self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
+            pass
+        return not self._load().held_deliveries
+
+    def stop(self) -> None:
+        """Stop in the order that the class describes."""
+        deadline_s = time.monotonic() + self._configuration.daemon.stop_s
+        if not self.failure:
+            self._finish_in_flight(deadline_s)
+        for ref in (self._dispatcher, self._supervisor, self._mailer, self._journal):
+            _stop_actor(ref, deadline_s)
+        for pool in self._pools:
+            pool.stop(max(0.0, deadline_s - time.monotonic()))
+        self._sender.close()
+        self._readers.close()
+
+    def _finish_in_flight(self, deadline_s: float) -> None:
+        self._tell(self._dispatcher, PauseClaiming())
+        while self._load().held_deliveries and time.monotonic() < deadline_s and not self.failure:
+            time.sleep(0.01)
+
+    def _load(self) -> Load:
+        load = cast("Load", self._dispatcher.ask(ReportLoad(), timeout=_ASK_TIMEOUT_S))
+        return load
+
+    def _tell(self, ref: Ref, message: object) -> None:
+        if mailbox_depth(ref) > _BEHIND_MESSAGES:
+            return
+        try:
+            ref.tell(message)
+        except pykka.ActorDeadError:
+            if not self.failure:  # then its end has been said already
+                raise
+
+    def _escalate(self, reason: str) -> None:
+        with self._failure_lock:
+            self.failure = self.failure or reason
+        self._on_failure()
+
+    def _pool(self, name: str, max_threads: int = 1) -> TurnPool:
+        pool = TurnPool(name, max_threads)
+        self._pools.append(pool)
+        return pool
+
+    def _start_mailer(self, postbox: Postbox) -> Ref:
+        mail = self._configuration.mail
+        parts = MailerParts(
+            readers=self._readers,
+            journal=self._journal,
+            postbox=postbox,
+            clock=self._clock,
+            sender_address=mail.sender,
+            retry_delays_s=mail.retry,
+            give_up_after_s=mail.give_up_after_s,
+        )
+        return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
+
+    def _start_dispatcher(self) -> Ref:
+        delivery = self._configuration.delivery
+        parts = DispatcherParts(
+            readers=self._readers,
+            clock=self._clock,
+            spawn=lambda installation_id: InstallationActor.start(installation_id, self._installation_parts),
+            in_flight=delivery.in_flight,
+            per_installation=delivery.per_installation,
+            idle_s=delivery.idle_s,
+        )
+        return DispatcherActor.start(
+            pool=self._pool("dispatcher"), budget=self._budget, escalate=self._escalate, parts=parts
+        )
+
+    def _start_supervisor(self) -> Ref:
+        parts = SupervisorParts(
+            readers=self._readers,
+            journal=self._journal,
+            dispatcher=self._dispatcher,
+            mailer=self._mailer,
+            policy=self._policy,
+            disable_scope=self._configuration.disabling.apps,
+            mail_domain=self._configuration.mail.sender.rpartition("@")[2],
+        )
+        return SupervisorActor.start(
+            pool=self._pool("supervisor"), budget=self._budget, escalate=self._escalate, parts=parts
+        )
+
+    def _parts_of_installations(self) -> InstallationParts:
+        timeouts, retry = self._configuration.timeouts, self._configuration.retry
+        return InstallationParts(
+            pool=self._pool("turns", _TURN_THREADS),
+            send_pool=self._pool("send", self._configuration.delivery.in_flight),
+            budget=self._budget,
+            escalate=self._escalate,
+            readers=self._readers,
+            sender=self._sender,
+            journal=self._journal,
+            supervisor=self._supervisor,
+            dispatcher=self._dispatcher,
+            clock=self._clock,
+            policy=self._policy,
+            disable_scope=self._configuration.disabling.apps,
+            retry=RetrySchedule(retry.schedule, retry.jitter),
+            timeouts=Timeouts(timeouts.connect_s, timeouts.read_s, timeouts.total_s),
+        )
+
+
+def sender_for(configuration: Configuration) -> Sender:
+    """Give the sender that the configuration describes."""
+    guard = configuration.guard
+    return Sender(
+        AddressGuard(
+            allow_networks=guard.allow_networks, deny_networks=guard.deny_networks, allow_http=guard.allow_http
+        ),
+        response_body_bytes=configuration.limits.response_bytes,
+    )
+
+
+def postbox_for(home: Home, configuration: Configuration) -> Postbox:
+    """Give the mail server that the configuration names, or else the Maildir of the home."""
+    smtp = configuration.smtp
+    if not smtp.host:
+        return MaildirPostbox(home.outbox)
+    return SmtpPostbox(
+        smtp.host,
+        smtp.port,
+        smtp.security,
+        username=smtp.username,
+        password=smtp.password.get_secret_value(),
+        timeout_s=smtp.timeout_s,
+        ca_file=smtp.ca_file or None,
+    )
+
+
+def _stop_actor(ref: Ref, deadline_s: float) -> None:
+    try:
+        ref.stop(block=True, timeout=max(0.1, deadline_s - time.monotonic()))
+    except pykka.Timeout:
+        log.warning(
+            "actor_did_not_stop", actor=ref.actor_class.__name__, done="left behind; what it held is in the queue"
+        )

@@ -1,0 +1,60 @@
+"""What the daemon says when it starts: where it keeps things, and how to send a first alert."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eventstore.database import open_database
+from eventstore.home import Home
+from eventstore.registry import read_installations
+
+if TYPE_CHECKING:
+    from eventstore.configuration import Configuration
+
+__all__ = ["greeting"]
+
+_EXAMPLES = Path(__file__).parent / "examples"
+
+
+def greeting(home: Home, configuration: "Configuration") -> str:
+    """Give the lines that a person sees at the start."""
+    settings = home.configuration if home.configuration.exists() else f"{home.configuration} (none: the defaults)"
+    smtp = configuration.smtp
+    mail = f"{smtp.host}:{smtp.port}" if smtp.host else f"{home.outbox}/ (a Maildir, as no mail server is configured)"
+    return "\n".join(
+        (
+            f"hookfuse runs on {home.path}/ (Ctrl-C stops it)",
+            f"  events    {home.database}",
+            f"  settings  {settings}",
+            f"  log       {home.log}",
+            f"  mails     {mail}",
+            "To send a first alert, type in another terminal:",
+            f"  {_first_alert(home)}",
+        )
+    )
+
+
+def _first_alert(home: Home) -> str:
+    command = f"{_command_name()} --home {home.path}"
+    alert = f"--incident 3 --action 9 --status critical --attachment {_shown(_EXAMPLES / 'alert.json')}"
+    connection = open_database(home.database, is_writer=False)
+    try:
+        installations = [one for one in read_installations(connection) if one.is_active]
+    finally:
+        connection.close()
+    if installations:
+        first = installations[0]
+        return f"{command} alert --app {first.app_id} --organization {first.organization_id} {alert}"
+    apply = f"{command} apply {_shown(_EXAMPLES / 'registry.toml')}"
+    return f"{apply} && {command} alert --app 5 --organization 17 {alert}"
+
+
+def _command_name() -> str:
+    """Name the command as it can be typed here: by its path where the shell would not find it."""
+    path = Path(sys.argv[0])
+    return _shown(path.absolute()) if path.name == "hookfuse" else "hookfuse"
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,288 @@
+import email
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from email import policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from actors.mail_message import DayLine, DisabledNotice, FailureLine, one_line, render_disabled_notice
+from actors.postbox import MailDeferred, MailRefused
+
+NOTICE = DisabledNotice(
+    app_name="Pager",
+    app_slug="pager",
+    organization_name="Acme",
+    organization_slug="acme",
+    organization_url="https://acme.example/",
+    webhook_url="https://pager.example/hooks?team=8",
+    installation_id="7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10",
+    disabled_at=datetime(2025, 2, 7, 11, 0, 3, tzinfo=timezone(timedelta(hours=1))),
+    cause="policy",
+    policy="balanced v1",
+    rule="No success in 7 days, 3388 failures (limit 100).",
+    days=(DayLine("2025-02-06", 11, 720, 6), DayLine("2025-02-07", 0, 840, 7)),
+    first_failure=FailureLine("2025-02-01 10:00:03 UTC", 500, "server error", "database is away"),
+    last_failure=FailureLine("2025-02-07 10:00:02 UTC", 0, "read timed out", ""),
+    reason="",
+)
+HOSTILE = "<img src=x onerror=alert(1)>\r\nBcc: eve@evil.example\x00\x1b[31m\u202egnp.exe {{ 7*7 }} \"'&" + "A" * 10_000
+HEADERS = [
+    "Message-ID",
+    "Date",
+    "From",
+    "To",
+    "Subject",
+    "Auto-Submitted",
+    "X-Hookfuse-Kind",
+    "MIME-Version",
+    "Content-Type",
+]
+
+
+def rendered(notice: DisabledNotice = NOTICE, **changes: Any) -> EmailMessage:
+    arguments = {
+        "recipient": "owner@acme.example",
+        "sender_address": "Hookfuse <hookfuse@acme.example>",
+        "message_id": "<disabled.4711@hookfuse.example>",
+        "date": datetime(2025, 2, 7, 10, 0, 4, tzinfo=UTC),
+    }
+    return render_disabled_notice(notice, **{**arguments, **changes})
+
+
+def parsed(message: EmailMessage) -> EmailMessage:
+    return email.message_from_bytes(message.as_bytes(), policy=policy.SMTP)
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    body = message.get_body((kind,))
+    assert body is not None
+    content: str = body.get_content().replace("\r\n", "\n")
+    return content
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes += attrs
+
+
+def test_headers_are_those_of_an_automatic_notice() -> None:
+    message = parsed(rendered())
+
+    assert message.keys() == HEADERS
+    assert message["Subject"] == "Action required: Fix your Pager integration"
+    assert message["Message-ID"] == "<disabled.4711@hookfuse.example>"
+    assert message["From"] == "Hookfuse <hookfuse@acme.example>"
+    assert message["To"] == "owner@acme.example"
+    assert message["Date"].datetime == datetime(2025, 2, 7, 10, 0, 4, tzinfo=UTC)
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Hookfuse-Kind"] == "disabled-notice"
+
+
+def test_long_message_id_is_kept_as_given() -> None:
+    message_id = f"<{'a' * 150}@hookfuse.example>"
+
+    assert f"Message-ID: {message_id}\r\n".encode() in rendered(message_id=message_id).as_bytes()
+
+
+def test_plain_text_comes_before_html_so_that_html_is_preferred() -> None:
+    kinds = [each.get_content_type() for each in parsed(rendered()).walk()]
+
+    assert kinds == ["multipart/alternative", "text/plain", "text/html"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_both_parts_say_what_happened_and_why(kind: str) -> None:
+    content = " ".join(part(parsed(rendered()), kind).split())
+
+    for expected in (
+        "https://pager.example/hooks?team=8",
+        "have failed",
+        "has been unsubscribed",
+        "kept as missed, and can be sent again",
+        "Enable the webhook again",
+        "balanced v1",
+        "No success in 7 days, 3388 failures (limit 100).",
+        "2025-02-07 10:00:03 UTC",
+        "HTTP 500",
+        "server error",
+        "database is away",
+        "no answer",
+        "read timed out",
+        "https://acme.example/settings/acme/developer-settings/pager/?referrer=disabled-sentry-app",
+        "https://acme.example/settings/acme/developer-settings/pager/dashboard/?referrer=disabled-sentry-app",
+    ):
+        assert expected in content
+
+
+def test_counts_stand_in_columns() -> None:
+    lines = part(parsed(rendered()), "plain").splitlines()
+    header = lines.index("Day (UTC)      Success      Error    Timeout")
+
+    assert lines[header + 1 : header + 3] == [
+        "2025-02-06          11        720          6",
+        "2025-02-07           0        840          7",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_person_is_named_as_the_cause_with_the_reason(kind: str) -> None:
+    notice = replace(NOTICE, cause="person", policy="", rule="", reason="Moved to the new endpoint.", days=())
+    content = part(rendered(replace(notice, first_failure=None, last_failure=None)), kind)
+
+    assert "disabled by a person" in content
+    assert "Moved to the new endpoint." in content
+    assert "have failed" not in content
+    assert "failure" not in content
+    assert "Day (UTC)" not in content
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_receiver_is_named_as_the_cause(kind: str) -> None:
+    content = part(rendered(replace(NOTICE, cause="receiver", policy="", rule="It answered 410 Gone.")), kind)
+
+    assert "The receiver itself asked for no more requests." in content
+    assert "It answered 410 Gone." in content
+
+
+def test_slugs_are_percent_encoded_in_links() -> None:
+    content = part(rendered(replace(NOTICE, organization_slug="ö rg", app_slug="a/../b?x#y")), "plain")
+
+    assert "/settings/%C3%B6%20rg/developer-settings/a%2F..%2Fb%3Fx%23y/?referrer=disabled-sentry-app" in content
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "acme.example", "data:text/html,x"])
+def test_links_are_web_links_whatever_the_organization_url(url: str) -> None:
+    tags = Tags(part(rendered(replace(NOTICE, organization_url=url)), "html"))
+
+    links = [value for name, value in tags.attributes if name == "href"]
+    assert len(links) == 2
+    assert all(link is not None and link.startswith(f"https://{url[:4]}") for link in links)
+
+
+def notice_of(text: str) -> DisabledNotice:
+    failure = FailureLine(text, 500, text, text)
+    return replace(
+        NOTICE,
+        app_name=text,
+        app_slug=text,
+        organization_name=text,
+        organization_slug=text,
+        organization_url=f"https://acme.example/{text}",
+        webhook_url=text,
+        installation_id=text,
+        policy=text,
+        rule=text,
+        reason=text,
+        first_failure=failure,
+        last_failure=failure,
+    )
+
+
+def test_hostile_texts_add_no_header() -> None:
+    assert parsed(rendered(notice_of(HOSTILE))).keys() == HEADERS
+
+
+def test_hostile_texts_add_no_tag_and_no_attribute() -> None:
+    hostile = Tags(part(rendered(notice_of(HOSTILE)), "html"))
+    harmless = Tags(part(rendered(notice_of("x")), "html"))
+
+    assert set(hostile.names) == set(harmless.names)
+    assert {name for name, _ in hostile.attributes} == {name for name, _ in harmless.attributes}
+
+
+def test_html_needs_nothing_from_outside() -> None:
+    content = part(rendered(), "html")
+
+    assert not {"img", "script", "link", "iframe", "style"} & set(Tags(content).names)
+    assert "url(" not in content
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_hostile_texts_are_cut_and_cleaned(kind: str) -> None:
+    content = part(rendered(notice_of(HOSTILE)), kind)
+
+    assert not set(content) & set("\x00\x1b\u202e\r")
+    assert "\nBcc" not in content
+    assert "{{ 7*7 }}" in content
+    assert len(content) < 20_000
+
+
+def test_name_that_looks_like_an_encoded_word_stays_what_it_is() -> None:
+    message = parsed(rendered(replace(NOTICE, app_name="=?utf-8?q?x=0ABcc:_eve@evil.example?=")))
+
+    assert message.keys() == HEADERS
+    assert message["Subject"] == "Action required: Fix your =?utf-8?q?x=0ABcc:_eve@evil.example?= integration"
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "",
+        "owner",
+        "a@b@c",
+        "a b@c.example",
+        "a@c.example\r\nBcc: x@y.example",
+        "Name <a@c.example>",
+        "ö@c.example",
+    ],
+)
+def test_recipient_that_is_no_address_is_refused(recipient: str) -> None:
+    with pytest.raises(MailRefused, match="not a mail address"):
+        rendered(recipient=recipient)
+
+
+def test_sender_that_is_no_address_defers_the_mail() -> None:
+    with pytest.raises(MailDeferred, match="sender"):
+        rendered(sender_address="nobody")
+
+
+def test_sender_without_a_name_is_taken() -> None:
+    assert parsed(rendered(sender_address="hookfuse@acme.example"))["From"] == "hookfuse@acme.example"
+
+
+def test_text_is_cut_with_an_ellipsis_at_its_limit() -> None:
+    assert one_line("abc def", 7) == "abc def"
+    assert one_line("abc defg", 5) == "abc…"
+
+
+def test_short_subject_is_readable_in_the_raw_mail() -> None:
+    assert b"Subject: Action required: Fix your Pager integration\r\n" in rendered().as_bytes()
+
+
+@settings(deadline=None)  # the first one reads the templates
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+@example("=?utf-8?q?x=0AEvil:1?=")
+@example("=?utf-8?b?4piD?= é")
+@example("\ud800")
+@example("é" * 10_000)
+def test_any_app_name_gives_one_subject_line_and_survives_the_wire(app_name: str) -> None:
+    message = rendered(replace(NOTICE, app_name=app_name))
+    received = parsed(message)
+
+    assert received.keys() == HEADERS
+    assert received["Subject"] == one_line(f"Action required: Fix your {one_line(app_name, 100)} integration")
+    assert len(received["Subject"].splitlines()) == 1
+    for kind in ("plain", "html"):
+        assert part(received, kind) == part(message, kind)
+    assert one_line(app_name) in part(received, "plain")
+
+
+@settings(deadline=None)  # the first one reads the templates
+@given(st.text(alphabet=st.sampled_from("=?utf-8qb_ é\n\t\"'<>@,;:()\\.\u00a0\u200d😀0A")))
+def test_any_sign_with_a_meaning_in_headers_survives_the_wire(app_name: str) -> None:
+    received = parsed(rendered(replace(NOTICE, app_name=app_name)))
+
+    assert received["Subject"] == one_line(f"Action required: Fix your {one_line(app_name, 100)} integration")
+    assert received.keys() == HEADERS
