@@ -126,8 +126,7 @@ class ActorSystem:
             time.sleep(0.01)
 
     def _load(self) -> Load:
-        load = cast("Load", self._dispatcher.ask(ReportLoad(), timeout=_ASK_TIMEOUT_S))
-        return load
+        return cast("Load", self._dispatcher.ask(ReportLoad(), timeout=_ASK_TIMEOUT_S))
 
     def _tell(self, ref: Ref, message: object) -> None:
         if mailbox_depth(ref) > _BEHIND_MESSAGES:

@@ -1,1 +1,53 @@
 """One request over the wire: payload, headers, signature, address guard, sender, outcome, retry schedule."""
+
+from webhook.address_guard import AddressGuard
+from webhook.errors import (
+    AddressBlocked,
+    EventNameError,
+    HeaderRefusedError,
+    RequestInvalidError,
+    UrlRefusedError,
+    WebhookError,
+)
+from webhook.fake_sender import FakeSender
+from webhook.headers import parse_custom_headers
+from webhook.outcome import ErrorClass, Outcome, OutcomeKind, classify_status, kind_of
+from webhook.payload import SYSTEM_ACTOR, application_actor, build_body, split_event, user_actor
+from webhook.retry import STANDARD_SCHEDULE, RetrySchedule, is_final, parse_retry_after
+from webhook.sender import Sender, WebhookRequest, WebhookSender
+from webhook.signature import sentry_signature, standard_signature
+from webhook.target import Target
+from webhook.transport import Timeouts
+
+__all__ = [
+    "STANDARD_SCHEDULE",
+    "SYSTEM_ACTOR",
+    "AddressBlocked",
+    "AddressGuard",
+    "ErrorClass",
+    "EventNameError",
+    "FakeSender",
+    "HeaderRefusedError",
+    "Outcome",
+    "OutcomeKind",
+    "RequestInvalidError",
+    "RetrySchedule",
+    "Sender",
+    "Target",
+    "Timeouts",
+    "UrlRefusedError",
+    "WebhookError",
+    "WebhookRequest",
+    "WebhookSender",
+    "application_actor",
+    "build_body",
+    "classify_status",
+    "is_final",
+    "kind_of",
+    "parse_custom_headers",
+    "parse_retry_after",
+    "sentry_signature",
+    "split_event",
+    "standard_signature",
+    "user_actor",
+]

@@ -1,0 +1,84 @@
+"""Who may import whom: the rooms and arrows of docs/design.md, and each third-party package in its room only."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+_ROOMS = ("actors", "eventstore", "webhook", "replay", "console")
+_ARROWS = {
+    "eventstore": set[str](),
+    "webhook": set[str](),
+    "replay": {"eventstore"},
+    "console": {"replay", "eventstore"},
+    "actors": {"eventstore", "webhook"},
+    "runner": {"console", "actors", "eventstore"},
+}
+# structlog is everybody's; the others are met where they are named, and only there.
+_PACKAGES = {
+    "eventstore": {"sqlite_utils", "redis", "msgspec", "pydantic", "pydantic_settings", "structlog"},
+    "webhook": {"requests", "urllib3", "msgspec", "structlog", "certifi"},
+    "replay": {"msgspec", "structlog"},
+    "console": {"click", "rich", "msgspec", "structlog"},
+    "actors": {"pykka", "jinja2", "structlog"},
+    "runner": {"click", "structlog"},
+}
+_MEET_EVERYBODY = {"messages", "system"}  # what actors share, and what wires them
+_ACTORS = {"dispatcher", "installation", "journal", "supervisor", "mailer"}
+
+
+def _files() -> Iterator[tuple[str, Path]]:
+    yield "runner", _ROOT / "runner.py"
+    for room in _ROOMS:
+        yield from ((room, path) for path in sorted((_ROOT / room).rglob("*.py")))
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize(("room", "path"), list(_files()), ids=lambda value: getattr(value, "name", value))
+def test_a_file_imports_only_what_its_room_may(room: str, path: Path) -> None:
+    roots = {name.partition(".")[0] for name in _imports(path)}
+    own = {"runner", *_ROOMS}
+    foreign = roots - own - set(sys.stdlib_module_names) - {"", "_typeshed"}
+
+    assert roots & own <= _ARROWS[room] | {room}
+    assert foreign <= _PACKAGES[room]
+
+
+@pytest.mark.parametrize("actor", sorted(_ACTORS))
+def test_an_actor_module_imports_no_other_actor_module(actor: str) -> None:
+    imported = {name.removeprefix("actors.").partition(".")[0] for name in _imports(_ROOT / "actors" / f"{actor}.py")}
+
+    assert not imported & (_ACTORS - {actor})
+
+
+def test_only_the_files_that_are_meant_to_touch_what_is_private_to_pykka() -> None:
+    touching = {
+        path.name
+        for path in (_ROOT / "actors").glob("*.py")
+        if any(name.startswith("pykka.") and ("._" in name) for name in _imports(path))
+    }
+
+    assert touching == {"mailbox.py"}
+
+
+def test_only_the_smtp_postbox_speaks_smtp() -> None:
+    assert {path.name for _, path in _files() if "smtplib" in _imports(path)} == {"smtp_postbox.py"}
+
+
+def test_nothing_shadows_the_standard_library() -> None:
+    names = {path.stem for _, path in _files()} - {"mailbox"}  # the field's word, and never imported by its bare name
+
+    assert not names & set(sys.stdlib_module_names)

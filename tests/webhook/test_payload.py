@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook import (
+    SYSTEM_ACTOR,
+    EventNameError,
+    WebhookError,
+    application_actor,
+    build_body,
+    split_event,
+    user_actor,
+)
+
+
+def test_body_is_compact_json_with_its_keys_in_the_order_of_the_flow() -> None:
+    body = build_body(action="critical", installation_id="7c1f", data_json=b'{"b":1,"a":[]}', actor_json=SYSTEM_ACTOR)
+
+    assert body == (
+        b'{"action":"critical","installation":{"uuid":"7c1f"},"data":{"b":1,"a":[]},'
+        b'"actor":{"type":"application","id":"sentry","name":"Sentry"}}'
+    )
+
+
+@given(st.text(), st.text())
+def test_any_text_survives_in_the_body(name: str, action: str) -> None:
+    body = build_body(action=action, installation_id=name, data_json=b"{}", actor_json=application_actor("u", name))
+
+    parsed = json.loads(body)
+    assert parsed["action"] == action
+    assert parsed["installation"] == {"uuid": name}
+    assert parsed["actor"] == {"type": "application", "id": "u", "name": name}
+
+
+def test_a_persons_actor_keeps_the_type_of_the_id() -> None:
+    assert user_actor(7, "Ada") == b'{"type":"user","id":7,"name":"Ada"}'
+
+
+def test_event_name_is_split_into_resource_and_action() -> None:
+    assert split_event("metric_alert.critical") == ("metric_alert", "critical")
+    assert split_event("a." + "b" * 98) == ("a", "b" * 98)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a", "a.", ".a", "a.b.c", "A.b", "a.B", "1a.b", "a b.c", "a.b\n", "a.b\r\nX: y", "é.b", "a." + "b" * 99],
+)
+def test_other_event_names_are_refused(name: str) -> None:
+    with pytest.raises(EventNameError) as caught:
+        split_event(name)
+
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, WebhookError)

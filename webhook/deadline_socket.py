@@ -1,0 +1,168 @@
+"""Sockets that know when the request they carry has to be over.
+
+A time-out in requests and urllib3 bounds one socket operation, so a peer that sends a byte now and then holds
+a thread for as long as it likes. Here each operation gets no more than what is left of the whole request, and
+a pooled connection follows the deadline of whichever request it carries at the moment.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+# poll() counts in milliseconds, so that a wait can end a hair before the deadline that it waited for.
+_CLOCK_GRAIN_S: Final = 0.002
+
+
+class DeadlineExceeded(TimeoutError):  # noqa: N818 - says what happened, as TimeoutError's siblings do
+    """The whole request has taken as long as it may."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way: how long it may take, and what has happened to it so far.
+
+    `ends_at_s` is on time.monotonic's scale; `connect_s` bounds name, TCP and TLS together, `read_s` the
+    silence between two pieces of the answer. `must_dial` forbids pooled connections.
+    """
+
+    ends_at_s: float
+    connect_s: float
+    read_s: float
+    connect_ends_at_s: float = 0.0
+    must_dial: bool = False
+    has_dialed: bool = False
+    received_bytes: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.ends_at_s - _CLOCK_GRAIN_S
+
+    def remaining_s(self) -> float:
+        """Return the seconds left of the whole request; raise DeadlineExceeded when there are none."""
+        left_s = self.ends_at_s - time.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceeded("the request took longer than its total time")
+        return left_s
+
+    def read_budget_s(self) -> float:
+        """Return the seconds that the next read may take."""
+        return min(self.read_s, self.remaining_s())
+
+    def start_dialing(self) -> None:
+        """Note that a new connection is made, for which connect_s counts from now on."""
+        self.has_dialed = True
+        self.connect_ends_at_s = time.monotonic() + self.connect_s
+
+    def dial_budget_s(self) -> float:
+        """Return the seconds left for connecting; raise TimeoutError or DeadlineExceeded if none are."""
+        left_s = min(self.connect_ends_at_s - time.monotonic(), self.remaining_s())
+        if left_s <= 0:
+            raise TimeoutError("no connection within the connect time")
+        return left_s
+
+
+class _Current(threading.local):
+    exchange: Exchange | None = None
+
+
+_current: Final = _Current()
+
+
+@contextmanager
+def carrying(exchange: Exchange) -> Iterator[Exchange]:
+    """Make `exchange` the one that all sockets used by this thread obey, for the length of the block."""
+    _current.exchange = exchange
+    try:
+        yield exchange
+    finally:
+        _current.exchange = None
+
+
+def current_exchange() -> Exchange:
+    """Return the request that this thread carries; a socket of this module is of no use without one."""
+    exchange = _current.exchange
+    if exchange is None:
+        raise RuntimeError("a deadline socket was used outside of a request")
+    return exchange
+
+
+class DeadlineSocket(socket.socket):
+    """A TCP socket whose operations end with the request that they serve."""
+
+    __slots__ = ()
+
+    def connect(self, address: Any) -> None:
+        """Connect within what the caller has set as this address's share of the time."""
+        with _translating(current_exchange()):
+            super().connect(address)
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive within read_s and the deadline, and count."""
+        exchange = current_exchange()
+        self.settimeout(exchange.read_budget_s())
+        try:
+            count = super().recv_into(buffer, nbytes, flags)
+        except TimeoutError as error:
+            raise _meaning_of(error, exchange) from error
+        exchange.received_bytes += count
+        return count
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Receive within read_s and the deadline, and count."""
+        exchange = current_exchange()
+        self.settimeout(exchange.read_budget_s())
+        with _translating(exchange):
+            data = super().recv(bufsize, flags)
+        exchange.received_bytes += len(data)
+        return data
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        """Send within the deadline."""
+        exchange = current_exchange()
+        self.settimeout(exchange.remaining_s())
+        with _translating(exchange):
+            return super().send(data, flags)
+
+    def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
+        """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
+        exchange = current_exchange()
+        self.settimeout(exchange.remaining_s())
+        try:
+            super().sendall(data, flags)
+        except TimeoutError as error:
+            raise _meaning_of(error, exchange) from error
+
+
+class DeadlineTlsSocket(DeadlineSocket, ssl.SSLSocket):  # type: ignore[misc] # parameters differ by name only
+    """The same for TLS; an ssl.SSLContext makes them when this is its `sslsocket_class`."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands within the connect time; Python's ssl counts the whole handshake, not each read."""
+        exchange = current_exchange()
+        self.settimeout(exchange.dial_budget_s())
+        with _translating(exchange):
+            super().do_handshake(block)
+
+
+@contextmanager
+def _translating(exchange: Exchange) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise _meaning_of(error, exchange) from error
+
+
+def _meaning_of(error: TimeoutError, exchange: Exchange) -> TimeoutError:
+    return DeadlineExceeded("the request took longer than its total time") if exchange.is_over else error

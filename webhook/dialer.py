@@ -1,0 +1,119 @@
+"""From a host name to a connected socket: resolve once, check every address, connect to a checked one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from webhook.deadline_socket import DeadlineExceeded, DeadlineSocket, Exchange, current_exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from webhook.address_guard import Address, AddressGuard
+
+    Resolver: TypeAlias = Callable[[str], Sequence[str]]
+
+# getaddrinfo can't be interrupted: a resolver that hangs holds one of these until the platform gives up,
+# which takes 10 to 30 s with glibc's defaults.
+LOOKUP_THREADS: Final = 64
+
+
+def resolve_by_system(host: str) -> list[str]:
+    """Return a host's addresses as the platform has them, each once, in its order; raise socket.gaierror."""
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in answers))
+
+
+class Dialer:
+    """Makes connections for the request that the calling thread carries; safe to share among threads."""
+
+    def __init__(
+        self,
+        guard: AddressGuard,
+        resolve: Resolver = resolve_by_system,
+        lookup_threads: int = LOOKUP_THREADS,
+    ) -> None:
+        self._guard = guard
+        self._resolve = resolve
+        self._lookup_threads = threading.BoundedSemaphore(lookup_threads)
+
+    def dial(self, host: str, port: int) -> socket.socket:
+        """Return a socket connected to one of the host's addresses, all of which the guard has passed.
+
+        Raise AddressBlocked, socket.gaierror (no address, or no answer within the connect time),
+        TimeoutError, DeadlineExceeded, or the OSError of the last address tried.
+        """
+        exchange = current_exchange()
+        addresses = self._guard.check_addresses(host, _numeric(host) or self._look_up(host, exchange))
+        return _connect_to_one(addresses, port, exchange)
+
+    def _look_up(self, host: str, exchange: Exchange) -> Sequence[str]:
+        # The thread is a daemon, so that a resolver that hangs can't hold up the end of the process.
+        if not self._lookup_threads.acquire(timeout=exchange.dial_budget_s()):
+            raise self._too_late(exchange, "all lookup threads are busy")
+        answer: SimpleQueue[Sequence[str] | Exception] = SimpleQueue()
+        try:
+            threading.Thread(target=self._answer, args=(host, answer), name=f"lookup-{host}", daemon=True).start()
+        except RuntimeError:
+            self._lookup_threads.release()
+            raise
+        try:
+            result = answer.get(timeout=exchange.dial_budget_s())
+        except (Empty, TimeoutError):
+            raise self._too_late(exchange, "the resolver did not answer in time") from None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _answer(self, host: str, answer: SimpleQueue[Sequence[str] | Exception]) -> None:
+        try:
+            answer.put(self._resolve(host))
+        except Exception as error:  # noqa: BLE001 - it belongs to the thread that waits, which raises it
+            answer.put(error)
+        finally:
+            self._lookup_threads.release()
+
+    @staticmethod
+    def _too_late(exchange: Exchange, reason: str) -> OSError:
+        if not exchange.is_over:
+            return socket.gaierror(socket.EAI_AGAIN, reason)
+        return DeadlineExceeded(f"the request took longer than its total time: {reason}")
+
+
+def _numeric(host: str) -> list[str]:
+    """Return the address that a host spells, in any way that the platform reads (127.1, 0x7f000001)."""
+    try:
+        answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return []
+    return [str(sockaddr[0]) for *_, sockaddr in answers]
+
+
+def _connect_to_one(addresses: tuple[Address, ...], port: int, exchange: Exchange) -> socket.socket:
+    # Each gets an even share of what is left, as in Go: a dead first one leaves time for the next.
+    last_error: OSError = OSError("no address to connect to")
+    for index, address in enumerate(addresses):
+        share_s = exchange.dial_budget_s() / (len(addresses) - index)
+        try:
+            return _connect(address, port, share_s)
+        except DeadlineExceeded:
+            raise
+        except OSError as error:
+            last_error = error
+    raise last_error
+
+
+def _connect(address: Address, port: int, timeout_s: float) -> socket.socket:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    connection = DeadlineSocket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.connect((str(address), port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,76 @@
+"""When the next attempt is due, if there is one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from webhook.outcome import ErrorClass
+
+_SECONDS: Final = re.compile(r"-?[0-9]{1,15}")
+
+# Retrying can't change these: the guard's rule stands, and 410 says that nobody listens any more.
+_FINAL: Final = frozenset((ErrorClass.BLOCKED, ErrorClass.GONE))
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """The delays in seconds after the 1st, 2nd, ... failed attempt; none at all means one attempt.
+
+    `jitter` is the share of a delay by which it may be shorter or longer, so that deliveries that failed
+    together don't come back together. Raises ValueError for a delay, share or bound that makes no sense.
+    """
+
+    delays_s: tuple[float, ...]
+    jitter: float = 0.1
+    retry_after_max_s: float = 86_400.0  # a day: a longer Retry-After would hold a delivery past its worth
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= delay_s < float("inf") for delay_s in self.delays_s):
+            raise ValueError("delays_s are finite seconds, zero or more")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError("jitter is a share from 0 to 1")
+        if not 0 <= self.retry_after_max_s < float("inf"):
+            raise ValueError("retry_after_max_s is a finite number of seconds, zero or more")
+
+    def next_delay_s(
+        self, failed_attempts: int, *, random_unit: float, retry_after_s: float | None = None
+    ) -> float | None:
+        """Return the seconds until the next attempt, or None when the attempts are used up.
+
+        `failed_attempts` counts from 1, `random_unit` is from 0 to 1. What the endpoint asked for in
+        Retry-After is a floor, bounded by `retry_after_max_s`; it never makes a further attempt.
+        """
+        if failed_attempts < 1:
+            raise ValueError("failed_attempts counts from 1")
+        if failed_attempts > len(self.delays_s):
+            return None
+        delay_s = self.delays_s[failed_attempts - 1] * (1 + self.jitter * (2 * random_unit - 1))
+        return max(delay_s, min(retry_after_s or 0.0, self.retry_after_max_s))
+
+
+#: The schedule that Standard Webhooks 1.0 recommends ("Deliverability and reliability"): 5 s, 5 min,
+#: 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h.
+STANDARD_SCHEDULE: Final = RetrySchedule((5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
+
+
+def parse_retry_after(value: str, now: datetime) -> float | None:
+    """Return Retry-After (seconds or an HTTP date) in seconds from `now`; the past is 0, rubbish None."""
+    text = value.strip()
+    if _SECONDS.fullmatch(text):
+        return max(0.0, float(text))
+    try:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # "-0000": UTC, with no word on the sender's own zone (RFC 5322)
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def is_final(error_class: ErrorClass) -> bool:
+    """Return whether a failure of this class is never retried."""
+    return error_class in _FINAL

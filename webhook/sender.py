@@ -1,0 +1,201 @@
+"""Send one webhook and say what came of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+from webhook.dialer import Dialer, resolve_by_system
+from webhook.errors import RequestInvalidError
+from webhook.exception_table import describe, error_class_of
+from webhook.headers import Headers, merge, platform_headers, redacted
+from webhook.outcome import (
+    DETAIL_CHARACTERS,
+    RESPONSE_EXCERPT_CHARACTERS,
+    ErrorClass,
+    Outcome,
+    OutcomeKind,
+    classify_status,
+    kind_of,
+)
+from webhook.payload import split_event
+from webhook.retry import parse_retry_after
+from webhook.transport import POOL_CONNECTIONS, POOL_COUNT, Answer, Timeouts, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from webhook.address_guard import AddressGuard
+    from webhook.dialer import Resolver
+
+RESPONSE_BODY_BYTES: Final = 65_536
+REFERENCE_CHARACTERS: Final = 100
+
+# Visible ASCII without the dot, which separates the parts of what Standard Webhooks signs.
+_DELIVERY_ID: Final = re.compile(r"[!-\-/-~]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """One webhook to send. What may be secret or long stays out of its repr.
+
+    `secrets` are the app's client secrets, the one in use first, then those that still verify while it is
+    rotated; `custom_headers` come from `parse_custom_headers`; `delivery_id` is the same on each attempt.
+    Raises RequestInvalidError or EventNameError for a request that can't be signed or named.
+    """
+
+    url: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    event_name: str
+    body: bytes = field(repr=False)
+    delivery_id: str
+    custom_headers: Headers = field(default=(), repr=False)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    def __post_init__(self) -> None:
+        split_event(self.event_name)
+        if not self.secrets or not all(self.secrets):
+            raise RequestInvalidError("a request needs a secret to be signed with")
+        if not _DELIVERY_ID.fullmatch(self.delivery_id):
+            raise RequestInvalidError("a delivery id is 1 to 200 visible ASCII characters without a dot")
+
+
+class WebhookSender(Protocol):
+    """What sends a webhook: `Sender`, or `FakeSender` in tests. Called from many threads at once."""
+
+    def send(self, request: WebhookRequest) -> Outcome:
+        """Return what came of one attempt; never raise."""
+
+    def close(self) -> None:
+        """Let go of what is kept between requests."""
+
+
+class Sender:
+    """Sends over one shared transport; thread-safe."""
+
+    def __init__(
+        self,
+        guard: AddressGuard,
+        *,
+        response_body_bytes: int = RESPONSE_BODY_BYTES,
+        ca_file: str | None = None,
+        pool_count: int = POOL_COUNT,
+        pool_connections: int = POOL_CONNECTIONS,
+        resolve: Resolver = resolve_by_system,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_request_id: Callable[[], str] = lambda: uuid4().hex,
+    ) -> None:
+        self._guard = guard
+        self._response_body_bytes = response_body_bytes
+        self._transport = Transport(
+            Dialer(guard, resolve), ca_file=ca_file, pool_count=pool_count, pool_connections=pool_connections
+        )
+        self._monotonic = monotonic
+        self._now = now
+        self._new_request_id = new_request_id
+
+    def send(self, request: WebhookRequest) -> Outcome:
+        """Return what came of one attempt; it is over at the request's total time and never raises.
+
+        An exception that is no doing of the endpoint is an outcome too, of class `internal`.
+        """
+        attempt = _Attempt(self._new_request_id(), self._monotonic)
+        try:
+            return self._attempt(request, attempt)
+        except Exception as error:  # noqa: BLE001 - the outcome of a delivery is a value
+            return attempt.failure(error)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._transport.close()
+
+    def _attempt(self, request: WebhookRequest, attempt: _Attempt) -> Outcome:
+        target = self._guard.check_url(request.url)
+        now = self._now()
+        resource, _ = split_event(request.event_name)
+        platform = platform_headers(
+            host_header=target.host_header,
+            resource=resource,
+            request_id=attempt.request_id,
+            delivery_id=request.delivery_id,
+            timestamp_s=int(now.timestamp()),
+            secrets=request.secrets,
+            body=request.body,
+        )
+        headers = merge(platform, request.custom_headers)
+        attempt.request_headers = redacted(headers, [name for name, _ in headers[len(platform) :]])
+        answer = self._transport.post(target, headers, request.body, request.timeouts, self._response_body_bytes)
+        return attempt.outcome(answer, now)
+
+
+class _Attempt:
+    """One attempt on its way: its request id, its headers as they may be logged, and its clock."""
+
+    def __init__(self, request_id: str, monotonic: Callable[[], float]) -> None:
+        self.request_id = request_id
+        self.request_headers: Headers = ()
+        self._monotonic = monotonic
+        self._started_s = monotonic()
+
+    def failure(self, error: Exception, answer: Answer | None = None) -> Outcome:
+        """Return the outcome of an attempt that an exception ended, perhaps in the middle of an answer."""
+        error_class = error_class_of(error)
+        kind = kind_of(error_class)
+        received = answer if kind is not OutcomeKind.TIMED_OUT else None  # a time-out is code 0, FLOW section 3
+        after = f" (in the body of an answer {answer.status_code})" if answer is not None else ""
+        return Outcome(
+            kind=kind,
+            error_class=error_class,
+            status_code=received.status_code if received is not None else 0,
+            duration_ms=self._duration_ms(),
+            detail=f"{error_class}: {describe(error)}{after}"[:DETAIL_CHARACTERS],
+            request_id=self.request_id,
+            request_headers=self.request_headers,
+            response_body=_excerpt(answer.body) if answer is not None else "",
+        )
+
+    def outcome(self, answer: Answer, now: datetime) -> Outcome:
+        """Return the outcome of an attempt that was answered; `now` is what a Retry-After date is counted from."""
+        if answer.broken_by is not None:
+            return self.failure(answer.broken_by, answer)
+        kind, error_class = classify_status(answer.status_code)
+        error_id, project_id = _references(answer.headers)
+        retry_after = None if kind is OutcomeKind.SUCCESS else answer.headers.get("Retry-After")
+        return Outcome(
+            kind=kind,
+            error_class=error_class,
+            status_code=answer.status_code,
+            duration_ms=self._duration_ms(),
+            detail=_status_line(answer.status_code, error_class),
+            request_id=self.request_id,
+            request_headers=self.request_headers,
+            response_body=_excerpt(answer.body),
+            error_id=error_id,
+            project_id=project_id,
+            retry_after_s=parse_retry_after(retry_after, now) if retry_after is not None else None,
+        )
+
+    def _duration_ms(self) -> float:
+        return (self._monotonic() - self._started_s) * 1000
+
+
+def _status_line(status_code: int, error_class: ErrorClass | None) -> str:
+    return f"answered {status_code}" if error_class is None else f"{error_class}: answered {status_code}"
+
+
+def _excerpt(body: bytes) -> str:
+    # A character takes four bytes at most, so that no more of the body need be decoded.
+    return body[: 4 * RESPONSE_EXCERPT_CHARACTERS].decode("utf-8", "replace")[:RESPONSE_EXCERPT_CHARACTERS]
+
+
+def _references(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the endpoint's own error id and project id, which are taken only as a pair."""
+    pair = headers.get("Sentry-Hook-Error", ""), headers.get("Sentry-Hook-Project", "")
+    if all(0 < len(value) <= REFERENCE_CHARACTERS and value.isprintable() for value in pair):
+        return pair
+    return None, None
