@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -48,17 +49,18 @@ def run_daemon(context: click.Context, *, is_drain: bool) -> None:
 def _run(home: Home, *, is_drain: bool) -> tuple[ExitCode, str]:
     # Imported here: a command that sends nothing must not pay for requests, pykka and their kin.
     import structlog  # noqa: PLC0415
-    from console.greeting import greeting  # noqa: PLC0415
-    from console.log_output import configure_daemon_logging  # noqa: PLC0415
 
     from actors.system import ActorSystem, postbox_for, sender_for  # noqa: PLC0415
+    from console.greeting import greeting  # noqa: PLC0415
+    from console.log_output import configure_daemon_logging  # noqa: PLC0415
     from eventstore.configuration import load_configuration  # noqa: PLC0415
 
     with ExitStack() as stack:
         home.prepare()
         stack.enter_context(home.held_by_daemon())
         configuration = load_configuration(home.configuration)
-        configure_daemon_logging(home, configuration.log)
+        log_file = configure_daemon_logging(home, configuration.log, is_terminal=sys.stderr.isatty())
+        stack.callback(log_file.close)
         log = structlog.get_logger("hookfuse.daemon")
         doorbell = home.open_doorbell()
         stack.callback(os.close, doorbell)

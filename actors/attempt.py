@@ -29,6 +29,10 @@ __all__ = ["attempt_event", "body_of", "retry_moment", "timeouts_of", "webhook_r
 
 _EXCERPT_CHARACTERS = 1024  # FLOW section 5
 
+_HIDDEN = "[hidden]"
+# Shorter ones are no secrets, and would blacken half of a text.
+_SECRET_CHARACTERS = 6
+
 _EVENT_CLASSES: dict[OutcomeKind, type[AttemptEvent]] = {
     OutcomeKind.SUCCESS: DeliverySucceeded,
     OutcomeKind.FAILED: DeliveryFailed,
@@ -88,10 +92,10 @@ def attempt_event(
     excerpts: dict[str, str] = {}
     if not is_success:
         excerpts = {
-            "detail": outcome.detail,
+            "detail": _hide_secrets(outcome.detail, endpoint),
             "request_headers": json.dumps(dict(outcome.request_headers))[:_EXCERPT_CHARACTERS],
             "request_body": body[: 4 * _EXCERPT_CHARACTERS].decode(errors="replace")[:_EXCERPT_CHARACTERS],
-            "response_body": outcome.response_body,
+            "response_body": _hide_secrets(outcome.response_body, endpoint)[:_EXCERPT_CHARACTERS],
         }
     return _EVENT_CLASSES[outcome.kind](
         delivery_id=delivery.delivery_id,
@@ -109,3 +113,12 @@ def attempt_event(
         project_id=outcome.project_id,
         **excerpts,
     )
+
+
+def _hide_secrets(text: str, endpoint: Endpoint) -> str:
+    """Give the text without the app's secrets: an endpoint's error page may well show the headers it was sent."""
+    secrets = {endpoint.secrets.client_secret, *(value for _, value in endpoint.secrets.headers)}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SECRET_CHARACTERS:
+            text = text.replace(secret, _HIDDEN)
+    return text

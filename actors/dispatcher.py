@@ -82,6 +82,8 @@ class DispatcherActor(SupervisedActor[Message]):
         self._line: deque[_Share] = deque()
         self._timers: list[tuple[str, str]] = []
         self._timer_of: dict[str, str] = {}  # the earliest of each installation, so that the heap stays small
+        # What is in the heap: a far timer that nearer ones come before, again and again, stands in it once.
+        self._known_timers: set[tuple[str, str]] = set()
         self._held_count = 0
         self._last_sequence = 0
         self._attention = -1
@@ -124,6 +126,8 @@ class DispatcherActor(SupervisedActor[Message]):
         share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
         if message.retry_at is not None:
             self._set_timer(message.installation_id, message.retry_at)
+        if message.is_postponed:
+            share.is_ready = False  # the queue calls it due still: it would be handed out again at once, for ever
         if share.is_ready:
             self._line_up(share)
 
@@ -147,12 +151,15 @@ class DispatcherActor(SupervisedActor[Message]):
         known = self._timer_of.get(installation_id)
         if known is None or due_at < known:
             self._timer_of[installation_id] = due_at
-            heapq.heappush(self._timers, (due_at, installation_id))
+            if (due_at, installation_id) not in self._known_timers:
+                self._known_timers.add((due_at, installation_id))
+                heapq.heappush(self._timers, (due_at, installation_id))
 
     def _fire_timers(self) -> None:
         now = time_text(self._parts.clock.now())
         while self._timers and self._timers[0][0] <= now:
-            due_at, installation_id = heapq.heappop(self._timers)
+            due_at, installation_id = timer = heapq.heappop(self._timers)
+            self._known_timers.discard(timer)
             if self._timer_of.get(installation_id) == due_at:
                 del self._timer_of[installation_id]
                 self._make_ready(installation_id)

@@ -1,10 +1,12 @@
 """The actor of one installation."""
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import pykka
 import structlog
 
 from actors.attempt import attempt_event, body_of, retry_moment, timeouts_of, webhook_request
@@ -16,6 +18,7 @@ from actors.messages import (
     Ref,
     Refresh,
     Settle,
+    tell_if_alive,
 )
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
@@ -39,7 +42,7 @@ log = structlog.get_logger("hookfuse.delivery")
 
 Message = Deliver | LearnRecorded | Refresh
 
-_UNKNOWN_RETRY_S = 60
+_POSTPONED_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class InstallationActor(SupervisedActor[Message]):
         self._endpoint: Endpoint | None = None
         # While the supervisor considers a disabling nothing is sent: what comes is held back until its word.
         self._is_considered = False
-        self._held_back: list[QueuedDelivery] = []
+        self._held_back: deque[QueuedDelivery] = deque()
 
     def on_start(self) -> None:
         """Read the registry, on the first turn."""
@@ -99,7 +102,9 @@ class InstallationActor(SupervisedActor[Message]):
     def restarted(self, message: Message | None, error: Exception) -> None:
         """Read everything anew; an attempt that could not even be made is recorded as our own failure."""
         self._load()
-        if isinstance(message, Deliver) and self._endpoint is not None:
+        if isinstance(message, Refresh):
+            self._refresh()  # nobody says it twice, and what is held back waits for it
+        elif isinstance(message, Deliver) and self._endpoint is not None:
             outcome = _own_failure(error)
             self._record(message.delivery, outcome, body=b"")
         elif isinstance(message, LearnRecorded):
@@ -115,15 +120,15 @@ class InstallationActor(SupervisedActor[Message]):
                 "endpoint_unknown",
                 installation_id=self._installation_id,
                 error=str(error),
-                done=f"its deliveries wait, and are looked at again every {_UNKNOWN_RETRY_S} s",
+                done=f"its deliveries wait, and are looked at again every {_POSTPONED_S} s",
             )
 
     def _refresh(self) -> None:
         self._load()
         self._is_considered = False
-        held_back, self._held_back = self._held_back, []
-        for delivery in held_back:
-            self._deliver(delivery)
+        while self._held_back:
+            self._deliver(self._held_back[0])
+            self._held_back.popleft()  # only now: what a crash leaves is gone on with after it
 
     def _deliver(self, delivery: QueuedDelivery) -> None:
         endpoint = self._endpoint
@@ -138,10 +143,11 @@ class InstallationActor(SupervisedActor[Message]):
             self._parts.journal.tell(RecordDelivery(DeliveryRecord(delivery, missed), self.actor_ref))
 
     def _postpone(self, delivery: QueuedDelivery) -> None:
-        """Let go of a delivery that cannot be attempted; the queue keeps it."""
+        """Let go of a delivery that cannot be attempted, or not be recorded; the queue keeps it."""
         self._load()
-        again = time_text(self._parts.clock.now() + timedelta(seconds=_UNKNOWN_RETRY_S))
-        self._parts.dispatcher.tell(Settle(self._installation_id, delivery.sequence, again, is_answered=False))
+        again = time_text(self._parts.clock.now() + timedelta(seconds=_POSTPONED_S))
+        settle = Settle(self._installation_id, delivery.sequence, again, is_answered=False, is_postponed=True)
+        tell_if_alive(self._parts.dispatcher, settle)
 
     def _attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
         # On a thread of the send pool, beside this actor's turns: it touches nothing that changes.
@@ -153,7 +159,15 @@ class InstallationActor(SupervisedActor[Message]):
         except Exception as error:
             log.exception("attempt_crashed", delivery_id=delivery.delivery_id, done="recorded as failed attempt")
             outcome = _own_failure(error)
-        self._record(delivery, outcome, body=body, endpoint=endpoint)
+        try:
+            self._record(delivery, outcome, body=body, endpoint=endpoint)
+        except pykka.ActorDeadError:
+            log.warning(
+                "outcome_unheard",
+                installation_id=self._installation_id,
+                delivery_id=delivery.delivery_id,
+                done="the daemon has stopped meanwhile; it is sent again under the same delivery id by the next one",
+            )
 
     def _record(
         self, delivery: QueuedDelivery, outcome: Outcome, *, body: bytes, endpoint: Endpoint | None = None
@@ -170,7 +184,10 @@ class InstallationActor(SupervisedActor[Message]):
         event = attempt_event(endpoint, delivery, outcome, body=body, retry_at=retry_at)
         self._parts.journal.tell(RecordDelivery(DeliveryRecord(delivery, event), self.actor_ref))
 
-    def _learn(self, record: DeliveryRecord, position: int) -> None:
+    def _learn(self, record: DeliveryRecord, position: int | None) -> None:
+        if position is None:
+            self._postpone(record.delivery)
+            return
         self._log(record, position)
         if position and isinstance(record.event, AttemptEvent) and not isinstance(record.event, DeliverySucceeded):
             self._consider(record.event)
@@ -178,14 +195,14 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _settle(self, record: DeliveryRecord) -> None:
         event = record.event
-        self._parts.dispatcher.tell(
-            Settle(
-                installation_id=self._installation_id,
-                sequence=record.delivery.sequence,
-                retry_at=event.retry_at if isinstance(event, AttemptEvent) else None,
-                is_answered=not isinstance(event, DeliveryTimedOut),
-            )
+        settle = Settle(
+            installation_id=self._installation_id,
+            sequence=record.delivery.sequence,
+            retry_at=event.retry_at if isinstance(event, AttemptEvent) else None,
+            is_answered=not isinstance(event, DeliveryTimedOut),
         )
+        # When a stop runs into its deadline the dispatcher is gone before the last outcomes are recorded.
+        tell_if_alive(self._parts.dispatcher, settle)
 
     def _consider(self, failure: AttemptEvent) -> None:
         """After a failure, look whether this installation is broken by what the database says now."""
@@ -209,7 +226,8 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _ask_for_disabling(self, cause: str, reason: str) -> None:
         self._is_considered = True
-        self._parts.supervisor.tell(ConsiderDisabling(self._installation_id, cause, reason))
+        # With a supervisor that was stopped the next daemon's first failure asks.
+        tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, cause, reason))
 
     def _log(self, record: DeliveryRecord, position: int) -> None:
         event = record.event

@@ -10,7 +10,7 @@ from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
 from eventstore.disabling import Decision, disable
-from eventstore.errors import DatabaseError
+from eventstore.errors import DatabaseError, NotFoundError, RejectedError
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
 from eventstore.recording import record_deliveries
@@ -80,11 +80,15 @@ class JournalActor(SupervisedActor[Message]):
                 raise
             except Exception:
                 log.exception("record_failed", done="not recorded; the delivery stays in the queue")
-                _reply(record, 0)
+                _reply(record, None)
 
     def _decide(self, message: Decide) -> Decision:
-        with self._store.transaction() as transaction:
-            return disable(transaction, message.request)
+        try:
+            with self._store.transaction() as transaction:
+                return disable(transaction, message.request)
+        except (NotFoundError, RejectedError) as error:
+            # A person was quicker, and removed it: that is an answer, not a crash of two actors.
+            return Decision(is_changed=False, why=str(error))
 
     def _commit(self) -> None:
         if self._gathered:
@@ -98,7 +102,7 @@ class JournalActor(SupervisedActor[Message]):
             _reply(message, position)
 
 
-def _reply(message: RecordDelivery, position: int) -> None:
+def _reply(message: RecordDelivery, position: int | None) -> None:
     try:
         message.reply_to.tell(LearnRecorded(message.record, position))
     except pykka.ActorDeadError:

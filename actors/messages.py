@@ -28,9 +28,19 @@ __all__ = [
     "RefreshInstallation",
     "ReportLoad",
     "Settle",
+    "tell_if_alive",
 ]
 
 Ref = pykka.ActorRef[Any]
+
+
+def tell_if_alive(ref: Ref, message: object) -> bool:
+    """Tell an actor that may have been stopped before the one that tells it; say whether it still hears."""
+    try:
+        ref.tell(message)
+    except pykka.ActorDeadError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +75,16 @@ class RefreshInstallation:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """To the dispatcher: what was handed out is recorded. `retry_at` None = it waits for nothing more."""
+    """To the dispatcher: what was handed out is recorded. `retry_at` None = it waits for nothing more.
+
+    `is_postponed`: nothing could be recorded, so that the queue still calls it due; it rests until `retry_at`.
+    """
 
     installation_id: str
     sequence: int
     retry_at: str | None
     is_answered: bool
+    is_postponed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +101,10 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class LearnRecorded:
-    """To an installation: the record is on disk at `position`; 0 = it was not counted."""
+    """To an installation: the record is on disk at `position`; 0 = it was not counted, None = it can't be recorded."""
 
     record: DeliveryRecord
-    position: int
+    position: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import cast
 
 import structlog
 
-from actors.messages import CheckOutbox, ConsiderDisabling, Decide, FinishFirst, Ref, RefreshInstallation
+from actors.messages import CheckOutbox, ConsiderDisabling, Decide, FinishFirst, Ref, RefreshInstallation, tell_if_alive
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
@@ -66,10 +66,11 @@ class SupervisorActor(SupervisedActor[ConsiderDisabling | FinishFirst]):
             mail_domain=self._parts.mail_domain,
         )
         decision = cast("Decision", self._parts.journal.ask(Decide(request), timeout=_DECISION_TIMEOUT_S))
-        # First the word to the installation, which holds its deliveries back until then.
-        self._parts.dispatcher.tell(RefreshInstallation(message.installation_id))
+        # First the word to the installation, which holds its deliveries back until then. In a stop the
+        # dispatcher goes first, and the decision counts all the same.
+        tell_if_alive(self._parts.dispatcher, RefreshInstallation(message.installation_id))
         if decision.is_changed:
-            self._parts.mailer.tell(CheckOutbox())
+            tell_if_alive(self._parts.mailer, CheckOutbox())
             self._log(message, decision)
         else:
             log.info("disabling_declined", installation_id=message.installation_id, why=decision.why)
@@ -77,7 +78,7 @@ class SupervisorActor(SupervisedActor[ConsiderDisabling | FinishFirst]):
     def restarted(self, message: ConsiderDisabling | FinishFirst | None, error: Exception) -> None:  # noqa: ARG002
         """Let the installation go on; its next failure asks again."""
         if isinstance(message, ConsiderDisabling):
-            self._parts.dispatcher.tell(RefreshInstallation(message.installation_id))
+            tell_if_alive(self._parts.dispatcher, RefreshInstallation(message.installation_id))
 
     def _log(self, message: ConsiderDisabling, decision: Decision) -> None:
         with self._parts.readers.borrow() as connection:

@@ -87,6 +87,7 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
     what = f"app {entry.id} ({entry.slug})"
     _require_organization(transaction, entry.organization, what)
     stream = app_stream(entry.id)
+    _require_own_uuid(transaction, entry, what)
     try:
         known = find_app(transaction.connection, entry.id)
     except NotFoundError:
@@ -94,8 +95,8 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
         new_secrets = AppSecrets(entry.secret or secrets.token_hex(32), entry.header_pairs())
         write_secrets(transaction.connection, entry.id, new_secrets)
         return [_append(transaction, stream, _app_event(entry, app_uuid), Change("registered", what))]
-    old_secrets = read_secrets(transaction.connection, entry.id) or AppSecrets(secrets.token_hex(32))
-    new_secrets = AppSecrets(entry.secret or old_secrets.client_secret, entry.header_pairs())
+    old_secrets = read_secrets(transaction.connection, entry.id) or AppSecrets("")
+    new_secrets = AppSecrets(entry.secret or old_secrets.client_secret or secrets.token_hex(32), entry.header_pairs())
     is_new_secret = new_secrets.client_secret != old_secrets.client_secret
     is_new_headers = new_secrets.headers != old_secrets.headers
     state = _app_event(
@@ -146,7 +147,7 @@ def _apply_installation(transaction: Transaction, entry: InstallationEntry) -> I
             return []
         raise RejectedError(f"{what} has the uuid {known.installation_id}, which cannot be changed")
     installation_id = wanted or str(uuid.uuid4())
-    _require_free(transaction, installation_id, what)
+    _require_free(transaction, installation_id, entry, what)
     created = InstallationCreated(installation_id, entry.app, entry.organization)
     change = Change("created", f"installation {installation_id} (app {entry.app}, organization {entry.organization})")
     return [_append(transaction, installation_stream(installation_id), created, change)]
@@ -176,12 +177,23 @@ def _require_organization(transaction: Transaction, organization_id: int, what: 
         raise RejectedError(f"{what}: organization {organization_id} is neither in the file nor known") from error
 
 
-def _require_free(transaction: Transaction, installation_id: str, what: str) -> None:
+def _require_own_uuid(transaction: Transaction, entry: AppEntry, what: str) -> None:
+    if entry.uuid is None:
+        return
+    row = transaction.connection.execute(
+        "SELECT app_id FROM apps WHERE uuid = ? AND app_id != ?", (parse_uuid(entry.uuid), entry.id)
+    ).fetchone()
+    if row is not None:
+        raise RejectedError(f"{what}: uuid {parse_uuid(entry.uuid)} belongs to app {row[0]} already")
+
+
+def _require_free(transaction: Transaction, installation_id: str, entry: InstallationEntry, what: str) -> None:
     try:
         taken = find_installation(transaction.connection, installation_id)
     except NotFoundError:
         return
-    if taken.state != "removed":
+    # A removed one may come back, but to nobody else: its missed deliveries are still there.
+    if taken.state != "removed" or (taken.app_id, taken.organization_id) != (entry.app, entry.organization):
         raise RejectedError(f"{what}: uuid {installation_id} belongs to app {taken.app_id} already")
 
 

@@ -12,6 +12,7 @@ from eventstore.events import (
     DeliverySucceeded,
     DeliveryTimedOut,
     Event,
+    InstallationCreated,
     InstallationEnabled,
 )
 from eventstore.identifiers import installation_of
@@ -117,5 +118,6 @@ def _clear(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 HANDLERS: Handlers = {
     **dict.fromkeys(AttemptEvent.__subclasses__(), _count),
+    InstallationCreated: _clear,  # a removed one that comes back starts anew
     InstallationEnabled: _clear,
 }

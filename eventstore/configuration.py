@@ -4,6 +4,7 @@ A setting `read_s` of `[timeouts]` is HOOKFUSE_TIMEOUTS__READ_S in the environme
 """
 
 import ipaddress
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -40,7 +42,7 @@ Network = Annotated[str, AfterValidator(_network)]
 class Section(BaseModel):
     """A table of the configuration file; a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Timeouts(Section):
@@ -200,6 +202,9 @@ def load_configuration(path: Path) -> Configuration:
     class FileConfiguration(Configuration):
         model_config = SettingsConfigDict(toml_file=path)
 
+    unknown = sorted(name for name in os.environ if _is_unknown_section(name))
+    if unknown:
+        raise ConfigurationError(f"the environment: there is no section for {', '.join(unknown)}")
     try:
         return FileConfiguration()
     except tomllib.TOMLDecodeError as error:
@@ -210,5 +215,14 @@ def load_configuration(path: Path) -> Configuration:
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(f"{path} or the environment: {faults}") from error
+    except SettingsError as error:
+        raise ConfigurationError(f"the environment: {error} (lists and tables are written as JSON there)") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+
+
+def _is_unknown_section(variable: str) -> bool:
+    # pydantic passes over a variable whose section it does not know: a typing error would go unseen.
+    section, separator, _ = variable.removeprefix("HOOKFUSE_").partition("__")
+    is_ours = variable.startswith("HOOKFUSE_") and bool(separator)
+    return is_ours and section.lower() not in Configuration.model_fields

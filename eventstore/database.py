@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            connection.execute("PRAGMA journal_mode = WAL")
+            _enter_wal_mode(connection)
             # FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit (sqlite.org/pragma.html).
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
@@ -79,16 +80,35 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # a full disk has rolled back already
                 connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    # SQLite does not ask its busy handler when several connections change the mode of a new file at once.
+    deadline_s = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _make_private(path: Path) -> None:
     # SQLite gives the WAL and its index the mode of the database, and takes no mode for the database itself.
+    # Only a file that is not there yet may be opened here: closing a descriptor of a database drops the locks
+    # of all the process's connections to it, and another process then deletes the WAL that they write to
+    # (sqlite.org/howtocorrupt.html section 2.2).
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise DatabaseError(f"{path}: cannot be opened ({error.strerror})") from error

@@ -139,7 +139,8 @@ def _audit_entry(app: App, installation: Installation, by: str, verb: str, reaso
 def _mails(
     transaction: Transaction, request: DisableRequest, installation: Installation, position: int
 ) -> Sequence[Event]:
-    owners = find_organization(transaction.connection, installation.organization_id).owners
+    # An address that stands there twice is one owner.
+    owners = tuple(dict.fromkeys(find_organization(transaction.connection, installation.organization_id).owners))
     mail_ids = [new_id() for _ in owners]
     return [
         MailRequested(

@@ -34,6 +34,7 @@ class Home:
     def prepare(self) -> None:
         """Make the folder where it is missing, and make it private. Raises HomeError."""
         try:
+            self._refuse_foreign_folder()
             self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if stat.S_IMODE(self.path.stat().st_mode) != 0o700:
                 self.path.chmod(0o700)
@@ -44,13 +45,27 @@ class Home:
                 f"home {self.path} cannot be used ({error.strerror}): name another with --home or HOOKFUSE_HOME"
             ) from error
 
+    def _refuse_foreign_folder(self) -> None:
+        """Let nobody turn a folder that has another use, such as /tmp, into a private home."""
+        if not self.path.is_dir() or self.database.exists():
+            return
+        own = {self.configuration.name, self.log.parent.name, self.outbox.name, self._lock.name, self._doorbell.name}
+        foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
+        if foreign:
+            raise HomeError(
+                f"home {self.path} is a folder with other things in it ({foreign[0][:60]}): name an empty or a new one"
+            )
+
     @contextmanager
     def held_by_daemon(self) -> Iterator[None]:
         """Hold the home for one daemon; the kernel lets go of it when the process ends, however it ends.
 
-        Raises DaemonRunningError while another process holds it.
+        Raises DaemonRunningError while another process holds it, HomeError when it cannot be held at all.
         """
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HomeError(f"home {self.path} cannot be held: {self._lock.name} ({error.strerror})") from error
         try:
             if not _has_locked(descriptor):
                 pid = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"

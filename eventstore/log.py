@@ -66,10 +66,10 @@ def append_events(
     Raises ConflictError when it is not.
     """
     position, previous_hash = _tail(connection)
-    versions = {new.stream: -1 for new in new_events}
-    for stream in versions:
-        versions[stream] = _version(connection, stream)
-    _check_versions(versions, expected_versions or {})
+    expected_versions = expected_versions or {}
+    streams = {*expected_versions, *(new.stream for new in new_events)}
+    versions = {stream: _version(connection, stream) for stream in streams}
+    _check_versions(versions, expected_versions)
     rows, stored = [], []
     for new in new_events:
         position += 1
@@ -171,6 +171,5 @@ def _version(connection: sqlite3.Connection, stream: str) -> int:
 
 def _check_versions(versions: Mapping[str, int], expected_versions: Mapping[str, int]) -> None:
     for stream, expected in expected_versions.items():
-        found = versions.get(stream, expected)
-        if found != expected:
-            raise ConflictError(f"stream {stream} is at version {found}, and {expected} was expected")
+        if versions[stream] != expected:
+            raise ConflictError(f"stream {stream} is at version {versions[stream]}, and {expected} was expected")

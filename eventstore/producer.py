@@ -6,14 +6,16 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from weakref import WeakSet
 
 import msgspec
 import structlog
 
 from eventstore.clock import Clock
+from eventstore.database import explained
 from eventstore.errors import DocumentError, NotFoundError, RejectedError
 from eventstore.home import Home
-from eventstore.registry import find_app, find_installation, find_installation_of_app
+from eventstore.registry import Installation, find_app, find_installation, find_installation_of_app
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery, enqueue
 
@@ -22,24 +24,48 @@ __all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "send_inciden
 # FLOW section 1.
 INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
 
-_EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
+_EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _EVENT_NAME_CHARACTERS = 100
 _KEY_CHARACTERS = 256
 
 _log = structlog.get_logger("hookfuse.producer")
 
 
+_opened: "WeakSet[Producer]" = WeakSet()
+
+
+def _close_inherited() -> None:
+    """Close what a forked child has from its parent, before it opens its own.
+
+    Beside an inherited connection a new one would rely on locks that only the parent holds (POSIX locks do not
+    pass to a child, and SQLite takes none where its tables say that it has them), and lose what it commits once
+    the parent, seeing nobody else, deletes the WAL.
+    """
+    for producer in tuple(_opened):
+        if producer.is_inherited:
+            producer.close()
+
+
 class Producer:
     """An open queue for one thread of a producer; what it returned from is fsynced."""
 
     def __init__(self, home: Home | None = None, clock: Clock | None = None) -> None:
-        self._home = home or Home.from_environment()
-        self._home.prepare()
+        self.home = home or Home.from_environment()
+        self.home.prepare()
         # pydantic takes 200 ms to import: only who opens a queue pays.
         from eventstore.configuration import load_configuration  # noqa: PLC0415
 
-        self._limit_bytes = load_configuration(self._home.configuration).limits.attachment_bytes
-        self.store = Store(self._home.database, clock)
+        self._limit_bytes = load_configuration(self.home.configuration).limits.attachment_bytes
+        self._clock = clock
+        self._process_id = os.getpid()
+        _close_inherited()
+        self.store = Store(self.home.database, clock)
+        _opened.add(self)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was opened before this process was forked."""
+        return self._process_id != os.getpid()
 
     def close(self) -> None:
         """Give the database back."""
@@ -48,23 +74,37 @@ class Producer:
     def send(self, deliveries: Sequence[NewDelivery]) -> list[str]:
         """Queue deliveries, all or none, with one fsync; give their ids.
 
-        Raises RejectedError (not JSON, too large, no event name) and NotFoundError (unknown installation).
+        Raises DocumentError (no JSON object), RejectedError (too large, no event name, a key that is none) and
+        NotFoundError (unknown installation).
         """
-        checked = [self._checked(delivery) for delivery in deliveries]
+        self._reopen_in_child()
+        checked = [self.check(delivery) for delivery in deliveries]
         with self.store.transaction() as transaction:
             for installation_id in {delivery.installation_id for delivery in checked}:
                 if find_installation(transaction.connection, installation_id).state == "removed":
                     raise NotFoundError(f"installation {installation_id} is removed")
             delivery_ids = enqueue(transaction.connection, checked, enqueued_at=transaction.recorded_at)
-        self._home.ring_doorbell()
+        self.home.ring_doorbell()
         return delivery_ids
 
-    def _checked(self, delivery: NewDelivery) -> NewDelivery:
-        if len(delivery.event_name) > _EVENT_NAME_CHARACTERS or not _EVENT_NAME.match(delivery.event_name):
+    def _reopen_in_child(self) -> None:
+        """Get a forked child a connection of its own."""
+        if not self.is_inherited:
+            return
+        _close_inherited()
+        self.store = Store(self.home.database, self._clock)
+        self._process_id = os.getpid()
+
+    def check(self, delivery: NewDelivery) -> NewDelivery:
+        """Give a delivery with compact data. Raises RejectedError and DocumentError as send() does."""
+        if len(delivery.event_name) > _EVENT_NAME_CHARACTERS or not _EVENT_NAME.fullmatch(delivery.event_name):
             raise RejectedError(f"{delivery.event_name[:60]!r} is no event name such as issue.created")
-        if delivery.idempotency_key is not None and not 0 < len(delivery.idempotency_key) <= _KEY_CHARACTERS:
+        if delivery.idempotency_key is not None and not _is_key(delivery.idempotency_key):
             raise RejectedError(f"an idempotency key has 1 to {_KEY_CHARACTERS} characters")
-        return replace(delivery, data=self._compact(delivery.data))
+        if delivery.ordering_key and not _is_key(delivery.ordering_key):
+            raise RejectedError(f"an ordering key has at most {_KEY_CHARACTERS} characters")
+        actor = None if delivery.actor is None else self._compact(delivery.actor)
+        return replace(delivery, data=self._compact(delivery.data), actor=actor)
 
     def _compact(self, data: str) -> str:
         size_bytes = len(data.encode("utf-8", errors="surrogatepass"))
@@ -75,6 +115,10 @@ class Producer:
         return compact_json_object(data)
 
 
+def _is_key(text: str) -> bool:
+    return 0 < len(text) <= _KEY_CHARACTERS and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def compact_json_object(text: str) -> str:
     """Check that a text is one JSON object and give it without white space; numbers keep their spelling.
 
@@ -83,7 +127,9 @@ def compact_json_object(text: str) -> str:
     try:
         compact = msgspec.json.format(text, indent=-1)
         msgspec.json.decode(compact)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise DocumentError("the data is nested too deeply") from error
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise DocumentError(_json_fault(text, error)) from error
     if not compact.startswith("{"):
         raise DocumentError("the data is JSON, but not an object { ... }")
@@ -125,25 +171,9 @@ def send_incident_alert_notification(
     if status is None:
         raise RejectedError(f"{new_status} is no incident status: {INCIDENT_STATUSES}")
     producer = _producer()
-    connection = producer.store.connection
-    try:
-        find_app(connection, sentry_app_id)
-    except NotFoundError:
-        _log.info(
-            "metric_alert_webhook.missing_sentryapp",
-            sentry_app_id=sentry_app_id,
-            organization_id=organization_id,
-        )
-        return False
-    installation = find_installation_of_app(connection, sentry_app_id, organization_id)
+    with explained(producer.home.database):
+        installation = _find_installation(producer, sentry_app_id, organization_id, action_id, incident_id)
     if installation is None:
-        _log.info(
-            "metric_alert_webhook.missing_installation",
-            action=action_id,
-            incident=incident_id,
-            organization_id=organization_id,
-            sentry_app_id=sentry_app_id,
-        )
         return False
     delivery = NewDelivery(
         installation_id=installation.installation_id,
@@ -156,12 +186,43 @@ def send_incident_alert_notification(
     return True
 
 
+def _find_installation(
+    producer: Producer, app_id: int, organization_id: int, action_id: int, incident_id: int
+) -> Installation | None:
+    connection = producer.store.connection
+    try:
+        find_app(connection, app_id)
+    except NotFoundError:
+        _log.info("metric_alert_webhook.missing_sentryapp", sentry_app_id=app_id, organization_id=organization_id)
+        return None
+    installation = find_installation_of_app(connection, app_id, organization_id)
+    if installation is None:
+        _log.info(
+            "metric_alert_webhook.missing_installation",
+            action=action_id,
+            incident=incident_id,
+            organization_id=organization_id,
+            sentry_app_id=app_id,
+        )
+    return installation
+
+
 def _producer() -> Producer:
-    """Give this thread's open queue; a forked child, or another home, gets a new one."""
+    """Give this thread's open queue; a forked child, another home, or a home made anew gets a new one."""
     home = Home.from_environment()
-    key = (os.getpid(), str(home.path.absolute()))
-    if getattr(_producers, "key", None) != key:
+    if getattr(_producers, "key", None) != _key(home):
+        if hasattr(_producers, "producer"):
+            _producers.producer.close()
+            _producers.__dict__.clear()
         _producers.producer = Producer(home)
-        _producers.key = key
+        _producers.key = _key(home)
     producer: Producer = _producers.producer
     return producer
+
+
+def _key(home: Home) -> tuple[object, ...]:
+    try:
+        file = home.database.stat()
+    except OSError:
+        return ()
+    return os.getpid(), str(home.path.absolute()), file.st_dev, file.st_ino

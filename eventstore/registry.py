@@ -23,6 +23,7 @@ __all__ = [
     "HANDLERS",
     "App",
     "AppSecrets",
+    "Endpoint",
     "Installation",
     "Organization",
     "attention_version",
@@ -30,6 +31,7 @@ __all__ = [
     "find_installation",
     "find_installation_of_app",
     "find_organization",
+    "read_endpoint",
     "read_installations",
     "read_secrets",
     "write_secrets",
@@ -94,6 +96,15 @@ class Installation:
         return self.state == "active"
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """All that is needed to send to an installation."""
+
+    installation: Installation
+    app: App
+    secrets: AppSecrets
+
+
 _ORGANIZATION = "SELECT organization_id, slug, name, url, owners FROM organizations"
 _APP = (
     "SELECT app_id, slug, name, uuid, status, organization_id, webhook_url, events, header_names,"
@@ -143,6 +154,25 @@ def read_installations(connection: sqlite3.Connection) -> tuple[Installation, ..
     """Read all installations that are not removed, by app and organization."""
     rows = connection.execute(f"{_INSTALLATION} WHERE state != 'removed' ORDER BY app_id, organization_id")
     return tuple(Installation(*row) for row in rows)
+
+
+def read_endpoint(connection: sqlite3.Connection, installation_id: str) -> Endpoint:
+    """Read what is needed to send to an installation. Raises NotFoundError."""
+    installation = find_installation(connection, installation_id)
+    app = find_app(connection, installation.app_id)
+    secrets = read_secrets(connection, app.app_id)
+    if secrets is None:
+        raise NotFoundError(f"app {app.app_id} has no secret: apply its registry file again")
+    return Endpoint(installation, app, secrets)
+
+
+def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, limit: int) -> tuple[str, ...]:
+    """Name the installations, removed ones too, whose lower-case id starts with a text; at most `limit` of them."""
+    rows = connection.execute(
+        "SELECT installation_id FROM installations WHERE substr(installation_id, 1, ?) = ? LIMIT ?",
+        (len(prefix), prefix, limit),
+    )
+    return tuple(row[0] for row in rows)
 
 
 def read_secrets(connection: sqlite3.Connection, app_id: int) -> AppSecrets | None:

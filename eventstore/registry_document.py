@@ -3,11 +3,11 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from eventstore.errors import DocumentError, RejectedError
 from eventstore.identifiers import parse_uuid
@@ -20,31 +20,35 @@ __all__ = [
     "read_registry_document",
 ]
 
-_SLUG = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$", re.IGNORECASE)
-_ADDRESS = re.compile(r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")
-_HEADER_NAME = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")  # a token of RFC 9110 section 5.6.2
-_HEADER_VALUE = re.compile(r"^[\t\x20-\x7e\xa0-\xff]{0,8000}$")
+# To be matched in full: "$" would let a line break at the end through.
+_SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE | re.ASCII)
+_ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # a token of RFC 9110 section 5.6.2
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]{0,8000}")
 _URL_CHARACTERS = 2048
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Control characters, and the line breaks of Unicode: a mail's subject refuses them.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# What SQLite holds as an integer.
+_Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class OrganizationEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """One `[[organizations]]`; `owners` are mail addresses."""
 
-    id: int
+    id: _Id
     slug: str
     name: str
     url: str
     owners: tuple[str, ...] = ()
 
 
-class AppEntry(Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+class AppEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """One `[[apps]]`; a uuid or secret that is left out is made at the first apply and kept afterwards."""
 
-    id: int
+    id: _Id
     slug: str
     name: str
-    organization: int
+    organization: _Id
     webhook_url: str
     status: Literal["internal", "published"] = "internal"
     uuid: str | None = None
@@ -55,6 +59,9 @@ class AppEntry(Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaul
     read_s: float | None = None
     total_s: float | None = None
 
+    def __repr__(self) -> str:  # without secret and headers
+        return f"AppEntry(id={self.id!r}, slug={self.slug!r})"
+
     def header_pairs(self) -> tuple[tuple[str, str], ...]:
         """Give the custom headers as names and values."""
         pairs = (line.partition(":") for line in self.headers)
@@ -64,8 +71,8 @@ class AppEntry(Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaul
 class InstallationEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """One `[[installations]]`; a uuid that is left out is made at the first apply and kept afterwards."""
 
-    app: int
-    organization: int
+    app: _Id
+    organization: _Id
     uuid: str | None = None
 
 
@@ -116,7 +123,9 @@ def _organization_faults(entry: OrganizationEntry) -> list[str]:
     faults = _name_faults(entry.slug, entry.name)
     if not _is_url(entry.url):
         faults.append("url is not an http or https URL")
-    return faults + [f"owner {owner!r} is not a mail address" for owner in entry.owners if not _ADDRESS.match(owner)]
+    return faults + [
+        f"owner {owner!r} is not a mail address" for owner in entry.owners if not _ADDRESS.fullmatch(owner)
+    ]
 
 
 def _app_faults(entry: AppEntry) -> list[str]:
@@ -127,8 +136,8 @@ def _app_faults(entry: AppEntry) -> list[str]:
         faults.append("uuid is not a UUID")
     if entry.secret is not None and not entry.secret.strip():
         faults.append("secret is empty: leave it out to have one made")
-    for number, (name, value) in enumerate(entry.header_pairs(), start=1):
-        if not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
+    for number, (line, (name, value)) in enumerate(zip(entry.headers, entry.header_pairs(), strict=True), start=1):
+        if ":" not in line or not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             faults.append(f'header {number} is not of the form "Name: value"')
     for limit in ("connect_s", "read_s", "total_s"):
         seconds = getattr(entry, limit)
@@ -139,7 +148,7 @@ def _app_faults(entry: AppEntry) -> list[str]:
 
 def _name_faults(slug: str, name: str) -> list[str]:
     faults = []
-    if not _SLUG.match(slug):
+    if not _SLUG.fullmatch(slug):
         faults.append("slug has other characters than letters, digits, '.', '_' and '-', or over 64 of them")
     if not name.strip() or len(name) > 200 or _CONTROL.search(name):
         faults.append("name is empty, over 200 characters, or has control characters")

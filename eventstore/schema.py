@@ -7,7 +7,7 @@ projection of `events` and can be made anew.
 import sqlite3
 from typing import TYPE_CHECKING
 
-from eventstore.errors import NewerSchemaError
+from eventstore.errors import NewerSchemaError, NotADatabaseError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -16,6 +16,9 @@ __all__ = ["SCHEMA_VERSION", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
 SCHEMA_VERSION = 1
+
+# "hkfs", in the header of the file: tells it from any other program's.
+_APPLICATION_ID = 0x686B6673
 
 _FIRST = (
     # Positions are given by the writer, without gaps. `hash` chains each event to the one before it.
@@ -152,7 +155,7 @@ _FIRST = (
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database to the newest schema; one that is there already costs one read.
 
-    Raises NewerSchemaError when a newer hookfuse has written the file.
+    Raises NewerSchemaError when a newer hookfuse has written the file, NotADatabaseError when another program has.
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > SCHEMA_VERSION:
@@ -161,6 +164,10 @@ def migrate(connection: sqlite3.Connection) -> None:
         )
     if found == SCHEMA_VERSION:
         return
+    if found == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        if application_id != _APPLICATION_ID:
+            raise NotADatabaseError("this is the database of another program: move it away, or name another home")
     _apply_migrations(connection)
 
 
@@ -179,6 +186,7 @@ def _apply_migrations(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")  # two processes on a new home: the second finds it done
     try:
         migrations.apply(Database(connection))
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -98,8 +98,8 @@ def _examine_day(rule: DayRule, day: DayCounts) -> _Finding:
 
 def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
     failing = {day.day for day in window if error_count(policy, day) > 0 and day.success == 0}
-    seen = {day.day for day in window}
-    last = today if today.isoformat() in seen else today - timedelta(days=1)  # today's traffic may yet come
+    decided = failing | {day.day for day in window if day.success}
+    last = today if today.isoformat() in decided else today - timedelta(days=1)  # today's traffic may yet come
     streak = 0
     while (last - timedelta(days=streak)).isoformat() in failing:
         streak += 1

@@ -20,6 +20,7 @@ __all__ = [
     "mark_dead",
     "mark_missed",
     "mark_retry",
+    "newest_sequence",
     "put_back",
     "read_deliveries",
     "remove_delivered",
@@ -145,6 +146,12 @@ def installations_with_waiting(
     return tuple(row[0] for row in rows), max(newest, after_sequence)
 
 
+def newest_sequence(connection: sqlite3.Connection) -> int:
+    """Give the sequence number of the newest delivery that was ever queued, 0 before the first."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
+    return int(row[0]) if row else 0
+
+
 def claim(
     connection: sqlite3.Connection,
     installation_id: str,
@@ -211,7 +218,8 @@ def _update(
 def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
     """Let a dead or missed delivery wait again, with all its attempts before it."""
     cursor = connection.execute(
-        "UPDATE queue SET state = 'waiting', attempts = 0, due_at = ? WHERE sequence = ? AND state = ?",
+        "UPDATE queue SET state = 'waiting', attempts = 0, due_at = ?"
+        " WHERE sequence = ? AND state = ? AND state != 'waiting'",
         (due_at, delivery.sequence, delivery.state),
     )
     return cursor.rowcount == 1

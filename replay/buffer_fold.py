@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eventstore.buffer import COUNTED_CLASSES, DayCounts, counted_class, read_days
 from eventstore.clock import day_of
-from eventstore.events import InstallationEnabled
+from eventstore.events import InstallationCreated, InstallationEnabled
 from eventstore.identifiers import installation_of
 from eventstore.log import StoredEvent, read_events
 
@@ -28,11 +28,11 @@ class BufferDifference:
 
 
 def fold_buffer(events: Iterable[StoredEvent]) -> Days:
-    """Count a history anew, event by event; enabling an installation empties its days."""
+    """Count a history anew, event by event; creating or enabling an installation empties its days."""
     days: Days = {}
     for stored in events:
         installation_id = installation_of(stored.stream)
-        if isinstance(stored.event, InstallationEnabled):
+        if isinstance(stored.event, InstallationCreated | InstallationEnabled):
             days = {key: counts for key, counts in days.items() if key[0] != installation_id}
         elif (counted := counted_class(stored.event)) is not None:
             key = installation_id, day_of(stored.recorded_at)

@@ -1,0 +1,65 @@
+"""The command line: `hookfuse --home DIR COMMAND`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from console.lazy_command import LazyCommand
+
+__all__ = ["cli"]
+
+_EPILOG = """\b
+Example:
+  hookfuse apply registry.toml && hookfuse run
+
+\b
+Exit codes: 0 done, 1 unexpected, 2 usage, 3 bad input or configuration,
+4 not found, 5 home, 6 a daemon runs already, 7 database or full disk,
+8 the daemon gave up after crashes. Errors are one line on standard error."""
+
+_COMMANDS = (
+    LazyCommand("apply", "console.commands.apply:apply", "Bring the registry to the state of a file."),
+    LazyCommand("app", "console.commands.app:app", "Look after one app."),
+    LazyCommand("alert", "console.commands.alert:alert", "Queue an incident's alert."),
+    LazyCommand("send", "console.commands.send:send", "Queue an event, or a file of many."),
+    LazyCommand("disable", "console.commands.switch:disable", "Stop sending to an installation."),
+    LazyCommand("enable", "console.commands.switch:enable", "Send to a disabled installation again."),
+    LazyCommand("status", "console.commands.status:status", "Show how things stand."),
+    LazyCommand("show", "console.commands.show:show", "Show all about one installation."),
+    LazyCommand("requests", "console.commands.requests:requests", "Show the request log."),
+    LazyCommand("audit", "console.commands.audit:audit", "Show who decided what."),
+    LazyCommand("events", "console.commands.events:events", "Show what was recorded."),
+    LazyCommand("deliveries", "console.commands.deliveries:deliveries", "Show what waits, was missed or is dead."),
+    LazyCommand("demo", "console.commands.demo:demo", "Show the story, with real processes."),
+)
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--home",
+    "home_path",
+    type=click.Path(path_type=Path),
+    envvar="HOOKFUSE_HOME",
+    default=".hookfuse",
+    show_default=True,
+    show_envvar=True,
+    metavar="DIR",
+    help="The folder that holds everything.",
+)
+@click.version_option(package_name="hookfuse", prog_name="hookfuse", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context, home_path: Path) -> None:
+    """Deliver every alert, blow a fuse on what is broken, tell the owners why."""
+    # The store takes 200 ms to import: --help, --version and a usage error come before it.
+    from console.log_output import configure_command_logging  # noqa: PLC0415
+    from console.session import open_session  # noqa: PLC0415
+
+    # Producer functions, and processes that a command starts, find the home there.
+    os.environ["HOOKFUSE_HOME"] = str(home_path)
+    configure_command_logging()
+    context.obj = open_session(home_path, context.obj)
+
+
+for _command in _COMMANDS:
+    cli.add_command(_command)

@@ -1,0 +1,101 @@
+"""Running the command line: every error becomes one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+import click
+
+from console.exit_codes import ExitCode, exit_code_of
+from console.printable import one_line
+
+__all__ = ["run_command_line"]
+
+_NAME = "hookfuse"
+
+
+def run_command_line(group: click.Command, arguments: Sequence[str] | None = None, clock: object = None) -> NoReturn:
+    """Run a command of the group and end the process.
+
+    A command that returns an ExitCode ends with it. An error is one line on standard error; HOOKFUSE_DEBUG=1
+    adds the traceback to one that was not foreseen. `clock` is the one that commands see (None = the machine's).
+    """
+    if "_HOOKFUSE_COMPLETE" in os.environ:  # a shell asks click for completions
+        group.main(prog_name=_NAME)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = _run(group, list(sys.argv[1:] if arguments is None else arguments), clock)
+    sys.exit(int(code))
+
+
+def _run(group: click.Command, arguments: list[str], clock: object) -> int:
+    try:
+        with group.make_context(_NAME, arguments, obj=clock) as context:
+            result = group.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        return _show_usage(error)
+    except (KeyboardInterrupt, EOFError, click.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return ExitCode.BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - the last one who can say something about it
+        return _show_error(error)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _show_usage(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = context.command_path if context else _NAME
+    _say(f"{where.removeprefix(_NAME).strip()}: {error.format_message()} (see {where} --help)".removeprefix(": "))
+    return error.exit_code
+
+
+def _show_error(error: Exception) -> int:
+    # The store takes 200 ms to import; whoever got so far has done it.
+    from eventstore.database import explained  # noqa: PLC0415
+    from eventstore.errors import EventStoreError  # noqa: PLC0415
+
+    try:
+        with explained():  # SQLite's own errors too
+            raise error  # noqa: TRY301
+    except EventStoreError as known:
+        _say(str(known))
+        return exit_code_of(known)
+    except OSError as environment:  # such as a full disk behind standard output
+        _say(str(environment))
+        _show_traceback()
+        _silence_stdout()
+    except Exception as unknown:  # noqa: BLE001 - as above
+        _say(f"{type(unknown).__name__}: {unknown}: this is a bug (HOOKFUSE_DEBUG=1 shows where)")
+        _show_traceback()
+    return ExitCode.FAILED
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{_NAME}: {one_line(text)}\n")
+        sys.stderr.flush()
+
+
+def _show_traceback() -> None:
+    if os.environ.get("HOOKFUSE_DEBUG", "") in ("", "0"):
+        return
+    import traceback  # noqa: PLC0415 - only who looks for a bug needs it
+
+    traceback.print_exc()
+
+
+def _silence_stdout() -> None:
+    """Let what is still buffered go nowhere, so that the interpreter's own flush finds no broken pipe."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,87 @@
+"""`hookfuse alert`: an incident's alert, as the platform's code queues it."""
+
+import click
+
+from console.documents import read_json_object
+from console.options import NUMBER
+from console.output import print_line
+from console.session import Session
+from eventstore.errors import NotFoundError
+from eventstore.producer import INCIDENT_STATUSES, send_incident_alert_notification
+from eventstore.registry import find_app, find_installation_of_app
+
+__all__ = ["alert"]
+
+_NUMBERS = {label: number for number, label in INCIDENT_STATUSES.items()}
+
+
+class _Status(click.ParamType[int]):
+    """An incident's status: its label or its number."""
+
+    name = "status"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).lower()
+        if text in _NUMBERS:
+            return _NUMBERS[text]
+        if text.isdecimal() and int(text) in INCIDENT_STATUSES:
+            return int(text)
+        known = ", ".join(f"{label} ({number})" for number, label in INCIDENT_STATUSES.items())
+        raise click.BadParameter(f"{text[:60]!r} is no incident status; there are: {known}", ctx, param)
+
+
+@click.command()
+@click.option("--app", "app_id", type=NUMBER, required=True, help="The app that is told.")
+@click.option("--organization", "organization_id", type=NUMBER, required=True, help="The organization of the incident.")
+@click.option("--incident", "incident_id", type=NUMBER, required=True, help="The incident.")
+@click.option("--action", "action_id", type=NUMBER, required=True, help="The alert rule's action.")
+@click.option(
+    "--status", type=_Status(), required=True, metavar="STATUS", help="open, resolved, warning, critical, or a number."
+)
+@click.option("--attachment", required=True, metavar="FILE|-", help="The alert as a JSON object; - = standard input.")
+@click.option("--metric-value", help="The metric's value; taken for compatibility, and not sent.")
+@click.option("--notification-uuid", help="The same one queues once for its action and status.")
+@click.pass_obj
+def alert(
+    session: Session,
+    *,
+    app_id: int,
+    organization_id: int,
+    incident_id: int,
+    action_id: int,
+    status: int,
+    attachment: str,
+    metric_value: str | None,
+    notification_uuid: str | None,
+) -> None:
+    """Queue an incident's alert for an app; it is on disk when this returns.
+
+    \b
+    Example:
+      hookfuse alert --app 5 --organization 17 --incident 3 --action 9 --status critical --attachment alert.json
+    """  # noqa: D301 - \b is click's
+    session.require_home()
+    is_queued = send_incident_alert_notification(
+        sentry_app_id=app_id,
+        organization_id=organization_id,
+        incident_id=incident_id,
+        action_id=action_id,
+        new_status=status,
+        incident_attachment_json=read_json_object(attachment, session.configuration().limits.attachment_bytes),
+        metric_value=metric_value,
+        notification_uuid=notification_uuid,
+    )
+    event_name = f"metric_alert.{INCIDENT_STATUSES[status]}"
+    print_line(_confirmation(session, event_name, app_id, organization_id, is_queued=is_queued))
+
+
+def _confirmation(session: Session, event_name: str, app_id: int, organization_id: int, *, is_queued: bool) -> str:
+    """Say what was queued. Raises NotFoundError that says what is unknown when nothing was."""
+    with session.reading() as connection:
+        app = find_app(connection, app_id)
+        installation = find_installation_of_app(connection, app_id, organization_id)
+    if not is_queued or installation is None:
+        raise NotFoundError(
+            f"app {app_id} ({app.slug}) is not installed in organization {organization_id}: see `hookfuse apply`"
+        )
+    return f"queued {event_name} for app {app_id} ({app.slug}), installation {installation.installation_id}"

@@ -1,0 +1,87 @@
+"""`hookfuse events`: what was recorded, in order."""
+
+import click
+
+from console.event_text import event_document, event_summary
+from console.lookup import resolve_installation
+from console.options import NUMBER, installation_option, json_option, limit_option
+from console.output import Column, print_json_rows, print_table, shown_id
+from console.session import Session
+from console.times import short_time
+from eventstore.events import EVENT_CLASSES
+from eventstore.identifiers import installation_stream
+from eventstore.log import read_events
+
+__all__ = ["events"]
+
+_COLUMNS = (
+    Column("position", is_number=True),
+    Column("recorded at", is_whole=True, is_extra=True),
+    Column("stream", is_whole=True),
+    Column("version", is_number=True, is_extra=True),
+    Column("type", is_whole=True),
+    Column("data"),
+)
+
+
+@click.command()
+@click.option("--stream", metavar="NAME", help="Only of this stream: installation-UUID, app-ID or organization-ID.")
+@installation_option
+@click.option(
+    "--type",
+    "type_names",
+    multiple=True,
+    type=click.Choice(sorted(EVENT_CLASSES)),
+    metavar="TYPE",
+    help="Only of this type, such as delivery.failed; may be given again.",
+)
+@click.option("--after", "after_position", type=NUMBER, default=0, metavar="POSITION", help="Only after this position.")
+@click.option("--newest", is_flag=True, help="The newest first.")
+@limit_option(100)
+@json_option
+@click.pass_obj
+def events(
+    session: Session,
+    *,
+    stream: str | None,
+    installation: str | None,
+    type_names: tuple[str, ...],
+    after_position: int,
+    newest: bool,
+    limit: int,
+    is_json: bool,
+) -> None:
+    """Show recorded events, the oldest first.
+
+    \b
+    Example:
+      hookfuse events --type delivery.failed --newest --limit 20
+    """  # noqa: D301 - \b is click's
+    if stream is not None and installation is not None:
+        raise click.UsageError("--stream and --installation name the same thing: give one of them")
+    with session.reading() as connection:
+        if installation is not None:
+            stream = installation_stream(resolve_installation(connection, installation))
+        found = read_events(
+            connection,
+            after_position=after_position,
+            stream=stream,
+            type_names=type_names,
+            is_newest_first=newest,
+            limit=limit,
+        )
+        if is_json:
+            print_json_rows(event_document(stored) for stored in found)
+            return
+        rows = [
+            (
+                stored.position,
+                short_time(stored.recorded_at),
+                shown_id(stored.stream),
+                stored.version,
+                stored.type,
+                event_summary(stored.event),
+            )
+            for stored in found
+        ]
+    print_table(_COLUMNS, rows, empty="no such event")

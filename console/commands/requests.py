@@ -1,0 +1,91 @@
+"""`hookfuse requests`: the request log."""
+
+import click
+
+from console.lookup import resolve_installation
+from console.options import NUMBER, installation_option, json_option, limit_option
+from console.output import Column, print_json_rows, print_table, shown_id
+from console.request_row import request_row
+from console.session import Session
+from console.times import moment, short_time
+from eventstore.request_log import KEPT_ROWS, LoggedRequest, RequestFilter, read_requests
+
+__all__ = ["REQUEST_COLUMNS", "request_cells", "requests"]
+
+REQUEST_COLUMNS = (
+    Column("date", is_whole=True),
+    Column("app", is_number=True, is_extra=True),
+    Column("installation", is_whole=True),
+    Column("event", is_whole=True),
+    Column("try", is_number=True),
+    Column("code", is_number=True),
+    Column("ms", is_number=True),
+    Column("what"),
+    Column("webhook url", is_extra=True),
+)
+
+
+@click.command()
+@click.option("--app", "app_id", type=NUMBER, help="Only of this app.")
+@installation_option
+@click.option("--event", "event_name", metavar="NAME", help="Only of this event, such as metric_alert.critical.")
+@click.option("--errors", is_flag=True, help="Only errors: 400 to 599, or no answer.")
+@click.option("--organization", "organization_id", type=NUMBER, help="Only of this organization.")
+@click.option("--since", metavar="TIME", help="Not before: 2025-02-01T10:00 (UTC), or 2h or 3d ago.")
+@click.option("--until", metavar="TIME", help="Not after, in the same forms.")
+@limit_option(KEPT_ROWS, KEPT_ROWS)
+@json_option
+@click.pass_obj
+def requests(
+    session: Session,
+    *,
+    app_id: int | None,
+    installation: str | None,
+    event_name: str | None,
+    errors: bool,
+    organization_id: int | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    is_json: bool,
+) -> None:
+    """Show the request log, newest first: of each app and event the last 100 requests and the last 100 errors.
+
+    \b
+    Example:
+      hookfuse requests --app 5 --errors --since 2h
+    """  # noqa: D301 - \b is click's
+    now = session.now()
+    start, end = moment(since, now), moment(until, now)
+    with session.reading() as connection:
+        wanted = RequestFilter(
+            app_id=app_id,
+            installation_id=None if installation is None else resolve_installation(connection, installation),
+            organization_id=organization_id,
+            event_name=event_name,
+            is_errors_only=errors,
+            start=start,
+            end=end,
+            limit=limit,
+        )
+        found = read_requests(connection, wanted, now)
+    if is_json:
+        print_json_rows(request_row(request) for request in found)
+    else:
+        print_table(REQUEST_COLUMNS, [request_cells(request) for request in found], empty="no such request")
+
+
+def request_cells(request: LoggedRequest) -> tuple[object, ...]:
+    """Give one attempt as the table shows it."""
+    attempt = request.attempt
+    return (
+        short_time(request.date),
+        attempt.app_id,
+        shown_id(request.installation_id),
+        attempt.event_name,
+        attempt.attempt,
+        attempt.status_code,
+        f"{attempt.duration_ms:.0f}",
+        ": ".join(part for part in (attempt.error_class, attempt.detail) if part),
+        attempt.webhook_url,
+    )

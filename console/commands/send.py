@@ -1,0 +1,120 @@
+"""`hookfuse send`: any event, or a file of many."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from console.batch_file import read_batch
+from console.documents import read_json_object
+from console.lookup import resolve_installation
+from console.output import print_line
+from console.progress import SlowProgress
+from console.session import Session
+from eventstore.errors import DocumentError, NotFoundError
+from eventstore.producer import Producer
+from eventstore.registry import find_installation
+from eventstore.store import Transaction
+from eventstore.work_queue import NewDelivery, enqueue, newest_sequence
+
+__all__ = ["send"]
+
+_CHUNK = 1_000
+
+
+@click.command()
+@click.option("--installation", metavar="ID", help="Whom to send to (its UUID, or the first 6 or more characters).")
+@click.option("--event", "event_name", metavar="NAME", help="The event's name, such as issue.created.")
+@click.option("--data", metavar="FILE|-", help="The data as a JSON object; - = standard input.")
+@click.option("--idempotency-key", metavar="KEY", help="The same key queues once.")
+@click.option("--ordering-key", default="", metavar="KEY", help="Deliveries with the same key arrive in order.")
+@click.option("--batch", metavar="FILE.jsonl|-", help="Queue every line of a file, all or none.")
+@click.pass_obj
+def send(
+    session: Session,
+    *,
+    installation: str | None,
+    event_name: str | None,
+    data: str | None,
+    idempotency_key: str | None,
+    ordering_key: str,
+    batch: str | None,
+) -> None:
+    """Queue an event and print the delivery's id; it is on disk when this returns.
+
+    A line of a batch is {"installation": UUID, "event": NAME, "data": {...}}, and may have "idempotency_key" and
+    "ordering_key". The file is checked whole before anything is queued, in one transaction: at most 100,000
+    lines and 256 MiB.
+
+    \b
+    Example:
+      hookfuse send --installation 7c1f0a52 --event issue.created --data issue.json --idempotency-key issue-81
+      hookfuse send --batch events.jsonl
+    """  # noqa: D301 - \b is click's
+    single = (installation, event_name, data, idempotency_key, ordering_key or None)
+    if batch is not None:
+        if any(value is not None for value in single):
+            raise click.UsageError("--batch stands alone: its lines hold the rest")
+        _send_batch(session, batch)
+    elif installation is None or event_name is None or data is None:
+        raise click.UsageError("give --installation, --event and --data, or --batch")
+    else:
+        session.require_home()
+        document = read_json_object(data, session.configuration().limits.attachment_bytes)
+        delivery = NewDelivery(
+            installation, event_name, document, ordering_key=ordering_key, idempotency_key=idempotency_key
+        )
+        print_line(_send_one(session, delivery))
+
+
+def _send_one(session: Session, delivery: NewDelivery) -> str:
+    """Queue a delivery, whose installation may be the beginning of an id, and give the delivery's id."""
+    with closing(Producer(session.home, session.clock)) as producer:
+        installation_id = resolve_installation(producer.store.connection, delivery.installation_id)
+        (delivery_id,) = producer.send([replace(delivery, installation_id=installation_id)])
+    return delivery_id
+
+
+def _send_batch(session: Session, path: str) -> None:
+    session.require_home()
+    limit_bytes = session.configuration().limits.attachment_bytes
+    name = "standard input" if path == "-" else path
+    with closing(Producer(session.home, session.clock)) as producer:
+        with _opened(path, name) as (stream, size_bytes), SlowProgress(f"checking {name}", size_bytes) as progress:
+            deliveries = read_batch(stream, name, producer, limit_bytes, progress.advance)
+        with SlowProgress("queueing", len(deliveries)) as progress, producer.store.transaction() as transaction:
+            queued_count = _queue(transaction, deliveries, progress)
+    session.home.ring_doorbell()
+    known_count = len(deliveries) - queued_count
+    print_line(f"queued {queued_count}" + (f", {known_count} known already by their key" if known_count else ""))
+
+
+def _queue(transaction: Transaction, deliveries: list[NewDelivery], progress: SlowProgress) -> int:
+    """Queue all within the transaction, and give how many were not known by their key."""
+    connection = transaction.connection
+    for installation_id in {delivery.installation_id for delivery in deliveries}:
+        if find_installation(connection, installation_id).state == "removed":  # since it was checked
+            raise NotFoundError(f"installation {installation_id} is removed")
+    before = newest_sequence(connection)
+    for start in range(0, len(deliveries), _CHUNK):
+        chunk = deliveries[start : start + _CHUNK]
+        enqueue(connection, chunk, enqueued_at=transaction.recorded_at)
+        progress.advance(len(chunk))
+    return newest_sequence(connection) - before
+
+
+@contextmanager
+def _opened(path: str, name: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """Open a file, and give its size where it has one. Raises DocumentError, also for what fails within."""
+    try:
+        if path == "-":
+            yield sys.stdin.buffer, None
+            return
+        with Path(path).open("rb") as file:
+            yield file, Path(path).stat().st_size or None
+    except OSError as error:
+        raise DocumentError(f"{name}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,136 @@
+"""`hookfuse show`: all about one installation."""
+
+import click
+
+from console.commands.requests import REQUEST_COLUMNS, request_cells
+from console.installation_view import Disabling, InstallationView, disabling_row, read_view
+from console.lookup import resolve_installation
+from console.options import json_option
+from console.output import Column, print_facts, print_json, print_line, print_table
+from console.request_row import request_row
+from console.session import Session
+from console.times import short_time
+from eventstore.policy import policy_named
+from eventstore.registry import App
+
+__all__ = ["show"]
+
+
+@click.command()
+@click.argument("installation")
+@json_option
+@click.pass_obj
+def show(session: Session, installation: str, is_json: bool) -> None:
+    """Show all about INSTALLATION (its UUID, or the first 6 or more characters), but no secret.
+
+    The buffer has the days of the policy's window on which there was traffic.
+
+    \b
+    Example:
+      hookfuse show 7c1f0a52
+    """  # noqa: D301 - \b is click's
+    policy = policy_named(session.configuration().policy.name)
+    with session.reading() as connection:
+        installation_id = resolve_installation(connection, installation)
+        view = read_view(connection, installation_id, policy, session.now())
+    if is_json:
+        print_json(_document(view))
+    else:
+        _print(view)
+
+
+def _document(view: InstallationView) -> dict[str, object]:
+    verdict = view.verdict
+    return {
+        "installation_id": view.installation.installation_id,
+        "app": _app(view.app),
+        "organization": view.organization,
+        "state": view.installation.state,
+        "since": view.installation.changed_at,
+        "disabled": disabling_row(view.disabling) if view.disabling else None,
+        "buffer": view.buffer,
+        "verdict": {
+            "is_broken": verdict.is_broken,
+            "rule": verdict.rule,
+            "explanation": verdict.explanation,
+            "nearness": verdict.nearness,
+            "policy": verdict.policy,
+            "policy_version": verdict.policy_version,
+        },
+        "deliveries": view.deliveries,
+        "requests": [request_row(request) for request in view.requests],
+    }
+
+
+def _app(app: App) -> dict[str, object]:
+    return {
+        "id": app.app_id,
+        "slug": app.slug,
+        "name": app.name,
+        "uuid": app.uuid,
+        "status": app.status,
+        "organization_id": app.organization_id,
+        "webhook_url": app.webhook_url,
+        "events": app.events,
+        "header_names": app.header_names,
+        "secret_version": app.secret_version,
+        "connect_s": app.connect_s,
+        "read_s": app.read_s,
+        "total_s": app.total_s,
+    }
+
+
+def _print(view: InstallationView) -> None:
+    print_facts(_facts(view) | _disabled_facts(view.disabling))
+    print_line()
+    _print_buffer(view)
+    print_line()
+    cells = [request_cells(request) for request in view.requests]
+    print_table(REQUEST_COLUMNS, cells, title="last requests", empty="none yet")
+
+
+def _facts(view: InstallationView) -> dict[str, object]:
+    app, organization, verdict, deliveries = view.app, view.organization, view.verdict, view.deliveries
+    return {
+        "installation": view.installation.installation_id,
+        "state": f"{view.installation.state} since {short_time(view.installation.changed_at)}",
+        "app": f"{app.app_id} {app.slug} ({app.name}), {app.status}",
+        "webhook url": app.webhook_url,
+        "events": ", ".join(app.events),
+        "custom headers": ", ".join(app.header_names),
+        "organization": f"{organization.organization_id} {organization.slug} ({organization.name})",
+        "owners": ", ".join(organization.owners) or "none: nobody is mailed",
+        "deliveries": ", ".join(f"{count} {state}" for state, count in deliveries.items()),
+        "verdict": f"{'broken' if verdict.is_broken else 'not broken'} by policy {verdict.policy},"
+        f" {verdict.nearness:.0%} of the way",
+        "nearest rule": f"{verdict.rule}: {verdict.explanation}" if verdict.rule else "",
+    }
+
+
+def _disabled_facts(disabling: Disabling | None) -> dict[str, object]:
+    if disabling is None:
+        return {}
+    evidence = disabling.evidence
+    failure = evidence.last_failure if evidence else None
+    return {
+        "disabled": f"by {disabling.by}, cause {disabling.cause}, event {disabling.position}",
+        "reason": disabling.reason,
+        "decided by": f"rule {evidence.rule} of policy {evidence.policy}, version {evidence.policy_version}"
+        if evidence
+        else "",
+        "last failure": f"event {failure.position}, {short_time(failure.at)}: {failure.status_code}"
+        f" {failure.error_class}: {failure.excerpt}"
+        if failure
+        else "",
+    }
+
+
+def _print_buffer(view: InstallationView) -> None:
+    names = [name for name in (view.buffer[0] if view.buffer else {}) if _is_shown(view, name)]
+    columns = [Column(name, is_number=name != "day", is_whole=True) for name in names]
+    rows = [[day[name] for name in names] for day in view.buffer]
+    print_table(columns, rows, title="buffer", empty="no traffic in the window")
+
+
+def _is_shown(view: InstallationView, name: str) -> bool:
+    return name in ("day", "success", "error", "timeout") or any(day[name] for day in view.buffer)

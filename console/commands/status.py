@@ -1,0 +1,205 @@
+"""`hookfuse status`: how things stand."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import click
+
+from console.installation_view import disabling_of, verdict_of
+from console.options import json_option
+from console.output import Column, print_facts, print_json, print_line, print_table, shown_id
+from console.session import Session
+from console.times import age_text, short_time
+from eventstore.clock import parse_time
+from eventstore.log import last_position
+from eventstore.outbox import count_mails
+from eventstore.policy import Policy, policy_named
+from eventstore.registry import Installation, find_app, read_installations
+from eventstore.work_queue import count_deliveries, read_deliveries
+
+__all__ = ["status"]
+
+_NEAREST = 10
+_DISABLED_SHOWN = 20
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """What `status --json` holds."""
+
+    home: str
+    daemon_pid: int | None
+    is_running: bool
+    policy: str
+    policy_version: int
+    last_position: int
+    installations: dict[str, int]
+    deliveries: dict[str, int]
+    oldest_waiting_s: float | None
+    mails: dict[str, int]
+    nearest: list[Row]
+    disabled: list[Row]
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(session: Session, is_json: bool) -> None:
+    """Show whether the daemon runs, what waits, and which installations are disabled or near to it.
+
+    \b
+    Example:
+      hookfuse status
+    """  # noqa: D301 - \b is click's
+    policy = policy_named(session.configuration().policy.name)
+    with session.reading() as connection:
+        found = _read(session, connection, policy)
+    if is_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _read(session: Session, connection: sqlite3.Connection, policy: Policy) -> _Status:
+    installations = read_installations(connection)
+    pid = session.home.daemon_pid()
+    now = session.now()
+    states = {"active": 0, "disabled": 0} | Counter(one.state for one in installations)
+    return _Status(
+        home=str(session.home.path.absolute()),
+        daemon_pid=pid or None,
+        is_running=pid is not None,
+        policy=policy.name,
+        policy_version=policy.version,
+        last_position=last_position(connection),
+        installations=states,
+        deliveries=count_deliveries(connection),
+        oldest_waiting_s=_oldest_waiting_s(connection, now),
+        mails=count_mails(connection),
+        nearest=_nearest(connection, installations, policy, now),
+        disabled=[_disabled_row(connection, one) for one in installations if one.state == "disabled"],
+    )
+
+
+def _oldest_waiting_s(connection: sqlite3.Connection, now: datetime) -> float | None:
+    oldest = read_deliveries(connection, state="waiting", limit=1)
+    return max(0.0, (now - parse_time(oldest[0].enqueued_at)).total_seconds()) if oldest else None
+
+
+def _nearest(
+    connection: sqlite3.Connection, installations: Sequence[Installation], policy: Policy, now: datetime
+) -> list[Row]:
+    active = [one for one in installations if one.is_active]
+    verdicts = [(verdict_of(connection, one.installation_id, policy, now), one) for one in active]
+    near = sorted((pair for pair in verdicts if pair[0].nearness > 0), key=lambda pair: -pair[0].nearness)
+    return [
+        _identity(connection, one)
+        | {"nearness": verdict.nearness, "rule": verdict.rule, "explanation": verdict.explanation}
+        for verdict, one in near[:_NEAREST]
+    ]
+
+
+def _disabled_row(connection: sqlite3.Connection, installation: Installation) -> Row:
+    disabling = disabling_of(connection, installation)
+    return _identity(connection, installation) | {
+        "since": installation.changed_at,
+        "cause": disabling.cause if disabling else None,
+        "by": disabling.by if disabling else None,
+        "reason": disabling.reason if disabling else None,
+    }
+
+
+def _identity(connection: sqlite3.Connection, installation: Installation) -> Row:
+    return {
+        "installation_id": installation.installation_id,
+        "app_id": installation.app_id,
+        "app_slug": find_app(connection, installation.app_id).slug,
+        "organization_id": installation.organization_id,
+    }
+
+
+def _print(found: _Status) -> None:
+    print_facts(_facts(found))
+    if found.nearest:
+        print_line()
+        _print_nearest(found.nearest)
+    if found.disabled:
+        print_line()
+        _print_disabled(found.disabled)
+
+
+def _facts(found: _Status) -> Row:
+    daemon = "not running" if not found.is_running else f"running (process {found.daemon_pid or 'unknown'})"
+    return {
+        "home": found.home,
+        "daemon": daemon,
+        "policy": f"{found.policy} (version {found.policy_version})",
+        "installations": _counts(found.installations),
+        "deliveries": _counts(found.deliveries),
+        "oldest waiting": None if found.oldest_waiting_s is None else f"{_age(found.oldest_waiting_s)} old",
+        "mails": _counts(found.mails),
+        "last event": found.last_position,
+    }
+
+
+def _age(seconds: float) -> str:
+    return age_text(timedelta(seconds=seconds))
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _print_nearest(nearest: list[Row]) -> None:
+    columns = (
+        Column("installation", is_whole=True),
+        Column("app"),
+        Column("organization", is_number=True),
+        Column("near", is_number=True),
+        Column("rule"),
+        Column("because"),
+    )
+    rows = [
+        (
+            shown_id(str(row["installation_id"])),
+            row["app_slug"],
+            row["organization_id"],
+            f"{row['nearness']:.0%}",
+            row["rule"],
+            row["explanation"],
+        )
+        for row in nearest
+    ]
+    print_table(columns, rows, title="nearest to their limit")
+
+
+def _print_disabled(disabled: list[Row]) -> None:
+    columns = (
+        Column("installation", is_whole=True),
+        Column("app"),
+        Column("organization", is_number=True),
+        Column("since", is_whole=True),
+        Column("cause"),
+        Column("by"),
+        Column("reason"),
+    )
+    rows = [
+        (
+            shown_id(str(row["installation_id"])),
+            row["app_slug"],
+            row["organization_id"],
+            short_time(str(row["since"])),
+            row["cause"],
+            row["by"],
+            row["reason"],
+        )
+        for row in disabled[:_DISABLED_SHOWN]
+    ]
+    print_table(columns, rows, title="disabled")
+    if len(disabled) > _DISABLED_SHOWN:
+        print_line(f"and {len(disabled) - _DISABLED_SHOWN} more: see status --json")

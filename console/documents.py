@@ -1,0 +1,36 @@
+"""Reading what a person gives: a file, or standard input as `-`."""
+
+import sys
+from pathlib import Path
+
+from eventstore.errors import DocumentError, RejectedError
+from eventstore.producer import compact_json_object
+
+__all__ = ["read_json_object"]
+
+
+def read_json_object(path: str, limit_bytes: int) -> str:
+    """Read one JSON object and give it without white space; `-` = standard input.
+
+    Raises DocumentError that names file, line and column, and RejectedError when it is over the limit.
+    """
+    name = "standard input" if path == "-" else path
+    content = _read(path, name, limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise RejectedError(f"{name} has over {limit_bytes} bytes, and [limits] attachment_bytes is {limit_bytes}")
+    try:
+        return compact_json_object(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{name}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except DocumentError as error:
+        raise DocumentError(f"{name}: {error}") from error
+
+
+def _read(path: str, name: str, size_bytes: int) -> bytes:
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(size_bytes)
+        with Path(path).open("rb") as file:
+            return file.read(size_bytes)
+    except OSError as error:
+        raise DocumentError(f"{name}: cannot be read: {error.strerror}") from error

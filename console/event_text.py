@@ -1,0 +1,61 @@
+"""Events as JSON and as one line."""
+
+import msgspec
+
+from eventstore.events import AttemptEvent, Event
+from eventstore.log import StoredEvent
+
+__all__ = ["event_document", "event_summary", "full_fields"]
+
+# Who the event is about stands in the stream already; excerpts and evidence are for --json and `show`.
+_NOT_IN_SUMMARY = {
+    "installation_id",
+    "request_headers",
+    "request_body",
+    "response_body",
+    "request_id",
+    "message_id",
+    "evidence",
+}
+
+# An attempt's stream stands for these.
+_KNOWN_OF_ATTEMPT = {"app_id", "organization_id", "webhook_url"}
+
+
+def full_fields(value: object) -> object:
+    """Give an event, or a value within one, as plain data with the defaults that its stored form leaves out."""
+    if isinstance(value, msgspec.Struct):
+        return {name: full_fields(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple):
+        return [full_fields(item) for item in value]
+    return value
+
+
+def event_document(stored: StoredEvent) -> dict[str, object]:
+    """Give a stored event as `events --json` shows it."""
+    return {
+        "position": stored.position,
+        "stream": stored.stream,
+        "version": stored.version,
+        "type": stored.type,
+        "recorded_at": stored.recorded_at,
+        "data": full_fields(stored.event),
+    }
+
+
+def event_summary(event: Event) -> str:
+    """Say what an event holds as `name=value` pairs, without what is empty."""
+    hidden = _NOT_IN_SUMMARY | (_KNOWN_OF_ATTEMPT if isinstance(event, AttemptEvent) else set())
+    fields = ((name, getattr(event, name)) for name in event.__struct_fields__ if name not in hidden)
+    return " ".join(f"{name}={_value(value)}" for name, value in fields if value not in (None, "", (), 0, {}))
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(_value(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{_value(item)}" for name, item in value.items())
+    text = str(value)
+    return f'"{text}"' if " " in text else text

@@ -1,0 +1,49 @@
+"""Exit codes: what a script can tell from how a command ended."""
+
+from enum import IntEnum
+
+__all__ = ["ExitCode", "exit_code_of"]
+
+
+class ExitCode(IntEnum):
+    """How a command ended. Those from 128 on are what a shell calls an end by a signal."""
+
+    OK = 0
+    FAILED = 1
+    """Something unexpected."""
+    USAGE = 2
+    """A command or option that there is not, or a value that it cannot have."""
+    BAD_INPUT = 3
+    """A file, a value or the configuration is wrong."""
+    NOT_FOUND = 4
+    """An organization, app, installation or delivery that is not known."""
+    HOME = 5
+    """The home folder cannot be used."""
+    ALREADY_RUNNING = 6
+    """Another daemon holds the home."""
+    DATABASE = 7
+    """The database cannot be used; a full disk is one reason."""
+    CRASHED = 8
+    """The daemon gave up: its actors crashed too often."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+    BROKEN_PIPE = 141
+    """Nobody reads the output any more."""
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Give the exit code for an error; one that is not foreseen is FAILED."""
+    # The store takes 200 ms to import: whoever has an error of it has paid that already.
+    from eventstore import errors  # noqa: PLC0415
+
+    codes: tuple[tuple[type[errors.EventStoreError], ExitCode], ...] = (
+        (errors.DaemonRunningError, ExitCode.ALREADY_RUNNING),  # a HomeError too, so it comes first
+        (errors.HomeError, ExitCode.HOME),
+        (errors.DatabaseError, ExitCode.DATABASE),
+        (errors.UnknownEventError, ExitCode.DATABASE),
+        (errors.NotFoundError, ExitCode.NOT_FOUND),
+        (errors.DocumentError, ExitCode.BAD_INPUT),
+        (errors.RejectedError, ExitCode.BAD_INPUT),
+        (errors.ConfigurationError, ExitCode.BAD_INPUT),
+    )
+    return next((code for error_class, code in codes if isinstance(error, error_class)), ExitCode.FAILED)

@@ -1,0 +1,151 @@
+"""The daemon's log file: lines appended, rotated by size, rotated files compressed; never a reason to stop."""
+
+import gzip
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["LogFile"]
+
+
+class LogFile:
+    """An append-only file of lines that any thread may write to.
+
+    Each line is handed to the kernel before write() returns, so that a killed process loses none. Rotated files
+    are called NAME.TIME.gz; of them the newest `keep_files` stay. `complain` is told once, with a line for a
+    person, when the file can't be written, and again after it could be in between.
+    """
+
+    def __init__(self, path: Path, *, rotate_bytes: int, keep_files: int, complain: Callable[[str], None]) -> None:
+        self.path = path
+        self.lost_lines = 0
+        self._rotate_bytes = rotate_bytes
+        self._keep_files = keep_files
+        self._complain = complain
+        self._lock = threading.Lock()
+        self._compressor: threading.Thread | None = None
+        # A rotation during the compressor's last look must not be overlooked: both are changed under the lock.
+        self._is_compressing = False
+        self._is_compression_wanted = False
+        self._descriptor = -1
+        self._size_bytes = 0
+        self._rotate_at_bytes = rotate_bytes
+        self._is_torn = False
+        self._has_complained = False
+        self._is_closed = False
+        with self._lock:
+            self._open()
+            self._compress_later()
+
+    def write(self, line: bytes) -> None:
+        """Append one line, its line feed included. A failure is counted in `lost_lines`, never raised."""
+        with self._lock:
+            if self._is_closed:
+                return
+            if self._size_bytes >= self._rotate_at_bytes:
+                self._rotate()
+            self._append(line)
+
+    def close(self) -> None:
+        """Close the file, and wait for a compression that is under way."""
+        with self._lock:
+            self._is_closed = True
+            self._close_descriptor()
+        if self._compressor is not None:
+            self._compressor.join()
+
+    def _append(self, line: bytes) -> None:
+        if self._descriptor < 0:
+            self._open()
+        # What a full disk cut off gets a line of its own.
+        data = b"\n" + line if self._is_torn else line
+        try:
+            written_bytes = os.write(self._descriptor, data)
+        except OSError as error:
+            self._lose(error.strerror or str(error))
+            return
+        self._size_bytes += written_bytes
+        self._is_torn = written_bytes < len(data)
+        if self._is_torn:
+            self._lose("the disk is full")
+        else:
+            self._has_complained = False
+
+    def _open(self) -> None:
+        try:
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._size_bytes = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            self._complain_once(error.strerror or str(error))
+
+    def _lose(self, fault: str) -> None:
+        self.lost_lines += 1
+        self._complain_once(fault)
+
+    def _complain_once(self, fault: str) -> None:
+        if not self._has_complained:
+            self._has_complained = True
+            self._complain(f"the log {self.path} cannot be written ({fault}): lines are lost, the work goes on")
+
+    def _rotate(self) -> None:
+        rotated = self.path.with_name(f"{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        try:
+            self.path.rename(rotated)
+        except OSError as error:
+            self._rotate_at_bytes = self._size_bytes + self._rotate_bytes  # not again with every line
+            self._complain_once(f"not rotated: {error.strerror}")
+            return
+        self._rotate_at_bytes = self._rotate_bytes
+        self._close_descriptor()
+        self._open()
+        self._compress_later()
+
+    def _close_descriptor(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _compress_later(self) -> None:
+        """Compress in a thread: a second of gzip is not to hold up who writes a line. The caller holds the lock."""
+        self._is_compression_wanted = True
+        if not self._is_compressing:
+            self._is_compressing = True
+            self._compressor = threading.Thread(target=self._compress_all, name="hookfuse-log-gzip", daemon=True)
+            self._compressor.start()
+
+    def _compress_all(self) -> None:
+        while self._takes_order():
+            with suppress(OSError):
+                while waiting := self._uncompressed():
+                    _compress(waiting[0])
+                for old in self._compressed()[: -self._keep_files]:
+                    old.unlink()
+
+    def _takes_order(self) -> bool:
+        with self._lock:
+            self._is_compressing = self._is_compression_wanted
+            self._is_compression_wanted = False
+            return self._is_compressing
+
+    def _uncompressed(self) -> list[Path]:
+        return sorted(self.path.parent.glob(f"{self.path.name}.*Z"))
+
+    def _compressed(self) -> list[Path]:
+        return sorted(self.path.parent.glob(f"{self.path.name}.*Z.gz"))
+
+
+def _compress(path: Path) -> None:
+    partial = path.with_name(path.name + ".gz.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with (
+        path.open("rb") as source,
+        os.fdopen(descriptor, "wb") as raw,
+        gzip.GzipFile(path.name, "wb", 6, raw) as target,
+    ):
+        shutil.copyfileobj(source, target, 1024 * 1024)
+    partial.rename(path.with_name(path.name + ".gz"))
+    path.unlink()

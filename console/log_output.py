@@ -1,0 +1,185 @@
+"""Structured logs: JSON lines of the daemon, and the few words of the other commands."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor
+
+from console.log_file import LogFile
+from console.printable import one_line
+from eventstore.home import Home
+
+if TYPE_CHECKING:
+    from eventstore.configuration import Log
+
+__all__ = ["configure_command_logging", "configure_daemon_logging"]
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LEVEL_OF_METHOD = {"warn": "warning", "exception": "error", "fatal": "critical", "msg": "info"}
+_METHODS = ("debug", "info", "warning", "warn", "error", "critical", "exception", "fatal", "msg")
+_SHOWN_LEVELS = {"warning", "error", "critical"}
+_STYLES = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
+_FIELD_CHARACTERS = 200
+
+_encoder = msgspec.json.Encoder(enc_hook=repr)
+# Locals are left out: they may hold secrets.
+_describe_exception = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
+
+
+def configure_daemon_logging(home: Home, log: "Log", *, is_terminal: bool) -> LogFile:
+    """Send structlog and stdlib logging to the home's log file, warnings and errors also to standard error.
+
+    A line has `event`, `level`, `timestamp` (UTC) and `logger`, then the fields; an exception is data under
+    `exception`. Call it before the first line is logged, and close() what it gives as the last deed.
+    `is_terminal`: a person looks at standard error, so that levels are coloured.
+    """
+    file = LogFile(home.log, rotate_bytes=log.rotate_bytes, keep_files=log.keep_files, complain=_complain)
+    level = _LEVELS[log.level]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _arrange,
+            partial(_show_warning, is_coloured=is_terminal),
+            _encode,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=partial(_Logger, file.write),
+        cache_logger_on_first_use=True,
+    )
+    _join_stdlib(file, level, is_coloured=is_terminal)
+    return file
+
+
+def configure_command_logging() -> None:
+    """Send warnings and errors to standard error, in words, and nothing to standard output."""
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, _arrange, _show_only],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=partial(_Logger, _write_nothing),
+        cache_logger_on_first_use=False,
+    )
+
+
+class _Logger:
+    """Ends the chain: hands the line that the processors have made to `write`, whatever its level."""
+
+    def __init__(self, write: Callable[[bytes], None], name: str = "hookfuse") -> None:
+        self.name = name
+        self.__dict__.update(dict.fromkeys(_METHODS, write))
+
+
+def _write_nothing(_line: bytes) -> None:
+    """Stand in for a file where the processors have shown the line already."""
+
+
+def _arrange(logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
+    """Put first what every line has, and make data of an exception."""
+    line = {
+        "event": event_dict.pop("event", ""),
+        "level": _LEVEL_OF_METHOD.get(method_name, method_name),
+        "timestamp": _timestamp(time.time()),
+        "logger": logger.name,
+    }
+    exc_info = event_dict.pop("exc_info", None)
+    line.update(event_dict)
+    if exc_info:
+        line["exception"] = _exception(exc_info)
+    return line
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _exception(exc_info: Any) -> object:
+    if isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    elif not isinstance(exc_info, tuple):
+        exc_info = sys.exc_info()
+    return _describe_exception(exc_info) if exc_info[1] is not None else None
+
+
+def _show_warning(_logger: Any, _method_name: str, line: EventDict, *, is_coloured: bool) -> EventDict:
+    if line["level"] in _SHOWN_LEVELS:
+        _write_stderr(_short_line(line, is_coloured=is_coloured))
+    return line
+
+
+def _show_only(_logger: Any, _method_name: str, line: EventDict) -> bytes:
+    _write_stderr(_short_line(line, is_coloured=False))
+    return b""
+
+
+def _encode(_logger: Any, _method_name: str, line: EventDict) -> bytes:
+    try:
+        return _encoder.encode(line) + b"\n"
+    except Exception:  # noqa: BLE001 - whatever was logged, the line is written and the caller lives on
+        return json.dumps(line, default=repr, skipkeys=True).encode(errors="backslashreplace") + b"\n"
+
+
+def _short_line(line: Mapping[str, Any], *, is_coloured: bool) -> str:
+    level = line["level"]
+    shown_level = f"{_STYLES.get(level, '')}{level}\x1b[0m" if is_coloured else level
+    fields = [
+        f"{name}={one_line(str(value), _FIELD_CHARACTERS)}"
+        for name, value in line.items()
+        if name not in ("event", "level", "timestamp", "logger", "exception")
+    ]
+    fields += [f"exception={_last_exception(line['exception'])}"] if line.get("exception") else []
+    return " ".join([line["timestamp"][11:19], shown_level, one_line(str(line["event"]), _FIELD_CHARACTERS), *fields])
+
+
+def _last_exception(exception: Any) -> str:
+    stack = exception[0]
+    frame = stack["frames"][-1] if stack["frames"] else {"filename": "?", "lineno": 0}
+    return one_line(
+        f"{stack['exc_type']}: {stack['exc_value']} ({frame['filename']}:{frame['lineno']})", _FIELD_CHARACTERS
+    )
+
+
+def _complain(text: str) -> None:
+    _write_stderr(f"hookfuse: {text}")
+
+
+def _write_stderr(text: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # closed, full or none: that is no reason to stop
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+class _StdlibHandler(logging.Handler):
+    """Lets the lines of libraries (pykka, urllib3) join those of structlog."""
+
+    def __init__(self, file: LogFile, processors: tuple[Processor, ...]) -> None:
+        super().__init__()
+        self._file = file
+        self._processors = processors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; what fails in doing so is lost and nothing else."""
+        try:
+            line: Any = {"event": record.getMessage(), "exc_info": record.exc_info}
+            for processor in self._processors:
+                line = processor(record, record.levelname.lower(), line)
+            self._file.write(line)
+        except Exception:  # noqa: BLE001 - a library's broken log call is not to stop the daemon
+            self._file.lost_lines += 1
+
+
+def _join_stdlib(file: LogFile, level: int, *, is_coloured: bool) -> None:
+    chain: tuple[Processor, ...] = (_arrange, partial(_show_warning, is_coloured=is_coloured), _encode)
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+    root.addHandler(_StdlibHandler(file, chain))
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)

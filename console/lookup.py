@@ -1,0 +1,35 @@
+"""Finding what a person names."""
+
+import sqlite3
+
+from eventstore.errors import NotFoundError, RejectedError
+from eventstore.identifiers import parse_uuid
+from eventstore.registry import find_installation, installations_starting_with
+
+__all__ = ["resolve_installation"]
+
+_PREFIX_CHARACTERS = 6
+_HEXADECIMAL = frozenset("0123456789abcdef-")
+
+
+def resolve_installation(connection: sqlite3.Connection, text: str) -> str:
+    """Give the id of the installation that a UUID, or the beginning of one, names.
+
+    Raises NotFoundError, and RejectedError when the text is neither or names several.
+    """
+    try:
+        installation_id = parse_uuid(text)
+    except RejectedError:
+        return _resolve_prefix(connection, text.lower())
+    return find_installation(connection, installation_id).installation_id
+
+
+def _resolve_prefix(connection: sqlite3.Connection, prefix: str) -> str:
+    if len(prefix) < _PREFIX_CHARACTERS or not set(prefix) <= _HEXADECIMAL:
+        raise RejectedError(f"{prefix[:60]!r} is neither a UUID nor its first {_PREFIX_CHARACTERS} or more characters")
+    found = installations_starting_with(connection, prefix, limit=2)
+    if not found:
+        raise NotFoundError(f"installation {prefix} is not known: see `hookfuse status`")
+    if len(found) > 1:
+        raise RejectedError(f"several installations start with {prefix}, {found[0]} among them: give more of it")
+    return found[0]

@@ -1,0 +1,171 @@
+"""One way to show things: tables for a person, plain aligned text for a pipe, JSON for a program."""
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from console.printable import printable, safe_json
+
+__all__ = [
+    "Column",
+    "is_terminal",
+    "print_facts",
+    "print_json",
+    "print_json_rows",
+    "print_line",
+    "print_table",
+    "shown_id",
+]
+
+_NOTHING = "-"
+_REST_OF_UUID = re.compile("(?<=[0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_GAP = "  "
+# A column that can be wrapped is readable from this width on.
+_FOLDED_CHARACTERS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. On a narrow terminal one that `is_whole` is not wrapped, and one that `is_extra` goes."""
+
+    title: str
+    is_number: bool = False
+    is_whole: bool = False
+    is_extra: bool = False
+
+
+def is_terminal() -> bool:
+    """Say whether a person looks at standard output."""
+    return sys.stdout.isatty()
+
+
+def shown_id(name: str) -> str:
+    """Shorten the UUID of an installation, or at the end of its stream, for a person; what is left can be typed."""
+    return _REST_OF_UUID.sub("", name) if is_terminal() else name
+
+
+def print_line(text: str = "") -> None:
+    """Print one line, nothing in it escaping to the terminal."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document, indented where a person looks at it."""
+    sys.stdout.write(_json_text(document) + "\n")
+
+
+def print_json_rows(rows: Iterable[object]) -> None:
+    """Print one JSON list, row by row, so that a long one needs no memory; in a pipe each row is one line."""
+    is_first = True
+    for row in rows:
+        sys.stdout.write("[\n" if is_first else ",\n")
+        sys.stdout.write(_json_text(row))
+        is_first = False
+    sys.stdout.write("[]\n" if is_first else "\n]\n")
+
+
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], *, title: str = "", empty: str = ""
+) -> None:
+    """Print a table under its title; `empty` is what is said when there is no row."""
+    if title:
+        print_line(title)
+    if not rows:
+        print_line(empty or "nothing")
+        return
+    cells = [[_cell(value) for value in row] for row in rows]
+    if is_terminal():
+        _print_rich(columns, cells)
+    else:
+        _print_plain(columns, cells)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print names and values, one a line; those without a value are left out."""
+    shown = {name: _cell(value) for name, value in facts.items() if value not in (None, "", ())}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        sys.stdout.write(f"{name:<{width}}  {value}\n")
+
+
+def _json_text(document: object) -> str:
+    encoded = msgspec.json.encode(document)
+    if is_terminal():
+        encoded = msgspec.json.format(encoded, indent=2)
+    return safe_json(encoded.decode())
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return _NOTHING
+    if isinstance(value, float):
+        return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    return printable(str(value))
+
+
+def _print_plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
+    lines = [[column.title for column in columns], *cells]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        padded = (
+            text.rjust(width) if column.is_number else text.ljust(width)
+            for column, width, text in zip(columns, widths, line, strict=True)
+        )
+        sys.stdout.write(_GAP.join(padded).rstrip() + "\n")
+
+
+def _print_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
+    # rich takes 60 ms to import: only a person at a terminal waits for it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    shown = _fitting(columns, cells, console.width)
+    table = Table(box=None, padding=(0, len(_GAP), 0, 0), pad_edge=False, header_style="bold")
+    for index in shown:
+        column = columns[index]
+        table.add_column(
+            Text(column.title),
+            justify="right" if column.is_number else "left",
+            no_wrap=_is_rigid(column),
+            overflow="fold",
+        )
+    for line in cells:
+        table.add_row(*(Text(line[index], style=_STYLES.get(line[index], "")) for index in shown))
+    console.print(table)
+
+
+def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Choose the columns that fit, leaving out extra ones from the right."""
+    needed = [_least_width(column, [line[index] for line in cells]) for index, column in enumerate(columns)]
+    shown = list(range(len(columns)))
+    for index in reversed(range(len(columns))):
+        if sum(needed[one] + len(_GAP) for one in shown) <= width:
+            break
+        if columns[index].is_extra:
+            shown.remove(index)
+    return shown
+
+
+def _least_width(column: Column, texts: Sequence[str]) -> int:
+    widest = max(len(text) for text in (column.title, *texts))
+    return widest if _is_rigid(column) else min(widest, _FOLDED_CHARACTERS)
+
+
+def _is_rigid(column: Column) -> bool:
+    return column.is_number or column.is_whole
+
+
+_STYLES = {
+    "active": "green",
+    "delivered": "green",
+    "disabled": "bold red",
+    "dead": "red",
+    "missed": "yellow",
+    "removed": "dim",
+    _NOTHING: "dim",
+}

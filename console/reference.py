@@ -1,0 +1,235 @@
+"""The reference pages of docs/, made from the code: `python -m console.reference` writes them."""
+
+import ast
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from console import exit_codes
+from console.cli import cli
+from console.lazy_command import LazyCommand
+from console.output import print_line
+
+__all__ = ["commands_page", "configuration_page", "walk_commands"]
+
+_DOCS = Path(__file__).parent.parent / "docs"
+_WIDTH = 100
+_NO_BOUND = f"<={2**63 - 1}"  # what SQLite holds, and nobody types
+
+_CONFIGURATION_HEAD = """\
+# Configuration
+
+<!-- Made by `python -m console.reference`; a test fails when it is not what the code gives. -->
+
+Settings stand in `hookfuse.toml` in the home folder. A setting that is left out has its default.
+An environment variable wins over the file; lists are written as JSON there:
+
+```sh
+HOOKFUSE_RETRY__SCHEDULE='[5, 60, 600]' hookfuse run
+```
+
+* The daemon reads the settings when it starts. Restart it after a change.
+* An unknown table or key, a wrong type and a value outside its limits are errors. The command names all of
+  them on one line and exits with 3.
+* Names say the unit: `_s` is seconds, `_bytes` is bytes. Days are UTC days.
+* `HOOKFUSE_HOME` names the home folder (default `.hookfuse`). It is no setting of the file.
+* `HOOKFUSE_DEBUG=1` adds a traceback to an error that was not foreseen.
+
+An example for trying things out on one machine:
+
+```toml
+[guard]
+allow_networks = ["127.0.0.0/8"]
+allow_http = true
+
+[retry]
+schedule = [1, 5, 30]
+```
+"""
+
+_COMMANDS_HEAD = """\
+# Commands
+
+<!-- Made by `python -m console.reference`; a test fails when it is not what the code gives. -->
+
+`hookfuse --home DIR COMMAND`. All commands but `run` work while a daemon runs, and while none does. What
+`apply`, `disable`, `enable` and `deliveries resend` change takes effect in a running daemon within a second.
+Results go to standard output, everything else to standard error. `--json` prints one document for a program.
+"""
+
+_DOCUMENTS = """\
+## What `--json` prints
+
+| Command | Document |
+|---|---|
+| `status` | an object: `home`, `daemon_pid`, `is_running`, `policy`, `policy_version`, `last_position`, \
+`installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `disabled` |
+| `show` | an object: `installation_id`, `app`, `organization`, `state`, `since`, `disabled`, `buffer` (a list of \
+`day`, `success`, `error`, `timeout` and the classes), `verdict`, `deliveries`, `requests` |
+| `requests` | a list: `date`, `response_code`, `webhook_url`, `event`, `app_id`, `installation_id`, `delivery_id`, \
+`attempt`, `duration_ms`, `error_class`, `detail`, `position`; from code 400 on, and for code 0, also \
+`request_headers`, `request_body`, `response_body`; `organization_id` of published apps; `error_id` and \
+`project_id` where the endpoint gave them |
+| `audit` | a list: `event`, `actor`, `target`, `data`, `recorded_at`, `position` |
+| `events` | a list: `position`, `stream`, `version`, `type`, `recorded_at`, `data` |
+| `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
+`enqueued_at`, `due_at`, `last_error`; with `--payload` also `data` |
+| `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `home` |
+
+Times are UTC, ISO 8601 with microseconds and `Z`.
+"""
+
+
+def configuration_page() -> str:
+    """Give docs/configuration.md."""
+    # pydantic takes 200 ms to import: only who makes the pages pays.
+    from eventstore.configuration import Configuration  # noqa: PLC0415
+
+    schema = Configuration.model_json_schema()
+    sections = [
+        _section(name, schema["$defs"][reference["$ref"].rpartition("/")[2]])
+        for name, reference in schema["properties"].items()
+    ]
+    return "\n".join((_CONFIGURATION_HEAD, *sections))
+
+
+def commands_page(group: click.Group) -> str:
+    """Give docs/commands.md for a group of commands."""
+    context = click.Context(group, info_name="hookfuse", max_content_width=_WIDTH)
+    listed = "\n".join(
+        f"* [`hookfuse {' '.join(path)}`](#hookfuse-{'-'.join(path)}): {_first_sentence(command)}"
+        for path, command in walk_commands(group)
+    )
+    shared = "## Options of all commands\n\n" + _option_table(group, context)
+    commands = [_command(path, command) for path, command in walk_commands(group)]
+    return "\n".join((_COMMANDS_HEAD, listed + "\n", shared, *commands, _DOCUMENTS, _exit_codes()))
+
+
+def walk_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Give every command below a group with its words, in the order of the help."""
+    for name in sorted(group.commands):
+        listed = group.commands[name]
+        command = listed.load() if isinstance(listed, LazyCommand) else listed
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from walk_commands(command, (*path, name))
+
+
+def _section(name: str, section: Mapping[str, Any]) -> str:
+    rows = [
+        f"| `{key}` | `HOOKFUSE_{name.upper()}__{key.upper()}` | `{json.dumps(setting['default'])}`"
+        f" | {_capital(setting['description'])} | {_limits(setting)} |"
+        for key, setting in section["properties"].items()
+    ]
+    head = "| Setting | Environment variable | Default | Meaning | Limits |\n|---|---|---|---|---|"
+    return f"## `[{name}]`\n\n{section['description']}\n\n{head}\n" + "\n".join(rows) + "\n"
+
+
+def _limits(setting: Mapping[str, Any]) -> str:
+    """Say in words what a JSON schema allows."""
+    if "enum" in setting:
+        return " or ".join(f"`{json.dumps(value)}`" for value in setting["enum"])
+    bounds = _bounds(setting)
+    if setting["type"] == "array":
+        return ", ".join(part for part in (_length(setting), _each(setting["items"])) if part)
+    kind = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}
+    pattern = "a mail address" if "pattern" in setting else ""
+    return ", ".join(part for part in (kind[setting["type"]], bounds, pattern) if part)
+
+
+def _bounds(setting: Mapping[str, Any]) -> str:
+    words = {"exclusiveMinimum": "above", "minimum": "at least", "maximum": "at most"}
+    return ", ".join(f"{word} {setting[key]:,}" for key, word in words.items() if key in setting)
+
+
+def _length(setting: Mapping[str, Any]) -> str:
+    words = {"minItems": "at least", "maxItems": "at most"}
+    return ", ".join(f"{word} {setting[key]} in the list" for key, word in words.items() if key in setting)
+
+
+def _each(items: Mapping[str, Any]) -> str:
+    if items["type"] == "string":
+        return "each an IP network, with host bits zero"
+    return f"each {_bounds(items)}"
+
+
+def _command(path: tuple[str, ...], command: click.Command) -> str:
+    context = _context(path, command)
+    prose, _, example = inspect.cleandoc(command.help or "").partition("\b\nExample:\n")
+    parts = [
+        f"## hookfuse {' '.join(path)}\n",
+        f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```\n",
+        prose.strip() + "\n",
+    ]
+    options = _option_table(command, context)
+    if options:
+        parts.append(options)
+    if example:
+        parts.append(f"Example:\n\n```sh\n{textwrap.dedent(example).strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _context(path: tuple[str, ...], command: click.Command) -> click.Context:
+    # The groups above it stand in the usage by their names only, without their own arguments.
+    above = click.Context(click.Command(None), info_name=" ".join(("hookfuse", *path[:-1])))
+    return click.Context(command, info_name=path[-1], parent=above, terminal_width=_WIDTH)
+
+
+def _option_table(command: click.Command, context: click.Context) -> str:
+    records = [
+        record
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and (record := parameter.get_help_record(context))
+    ]
+    if not records:
+        return ""
+    rows = [f"| `{_cell(names)}` | {_cell(text)} |" for names, text in records]
+    return "| Option | Meaning |\n|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _exit_codes() -> str:
+    rows = [f"| {int(code)} | {meaning} |" for code, meaning in _exit_code_meanings().items()]
+    intro = "Errors are one line on standard error that begins with `hookfuse: `."
+    return f"## Exit codes\n\n{intro}\n\n| Code | Meaning |\n|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _exit_code_meanings() -> dict[exit_codes.ExitCode, str]:
+    """Read the text below each member, which Python itself does not keep."""
+    (enum,) = ast.parse(textwrap.dedent(inspect.getsource(exit_codes.ExitCode))).body
+    assert isinstance(enum, ast.ClassDef)  # noqa: S101
+    meanings = dict.fromkeys(exit_codes.ExitCode, "Done.")
+    for member, text in zip(enum.body, enum.body[1:], strict=False):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            name = ast.unparse(member.targets[0])
+            meanings[exit_codes.ExitCode[name]] = str(text.value.value)
+    return meanings
+
+
+def _first_sentence(command: click.Command) -> str:
+    return command.get_short_help_str(200)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace(_NO_BOUND, "")
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _write_pages() -> None:
+    # By name, as the arrow between the two points the other way: it adds its command to the group.
+    import_module("runner")
+    for name, page in (("configuration.md", configuration_page()), ("commands.md", commands_page(cli))):
+        (_DOCS / name).write_text(page, encoding="utf-8")
+        print_line(f"wrote {_DOCS / name}")
+
+
+if __name__ == "__main__":
+    _write_pages()

@@ -1,0 +1,76 @@
+"""What a command works with: the home, the clock, and the database for reading or writing."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eventstore.clock import Clock, SystemClock
+from eventstore.database import explained, open_database
+from eventstore.errors import HomeError
+from eventstore.home import Home
+from eventstore.store import Store
+
+if TYPE_CHECKING:
+    from eventstore.configuration import Configuration
+
+__all__ = ["Session", "open_session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of the command line."""
+
+    home: Home
+    clock: Clock
+
+    def now(self) -> datetime:
+        """Give the present moment in UTC."""
+        return self.clock.now()
+
+    def configuration(self) -> "Configuration":
+        """Read the configuration of the home. Raises ConfigurationError."""
+        # pydantic takes 200 ms to import: only who asks pays.
+        from eventstore.configuration import load_configuration  # noqa: PLC0415
+
+        return load_configuration(self.home.configuration)
+
+    def require_home(self) -> None:
+        """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
+        if not self.home.database.is_file():
+            fault = "is not a home" if self.home.path.exists() else "does not exist"
+            raise HomeError(
+                f"no home at {self.home.path} (it {fault}): start the daemon or apply a registry first,"
+                " or name another with --home or HOOKFUSE_HOME"
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Open the database for reading; all that the block reads is of one moment.
+
+        Raises HomeError when there is no home, and DatabaseError.
+        """
+        self.require_home()
+        connection = open_database(self.home.database, is_writer=False)
+        try:
+            with explained(self.home.database):
+                connection.execute("BEGIN")
+                yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[Store]:
+        """Open the store for writing and wake a running daemon afterwards. Raises HomeError, DatabaseError."""
+        self.require_home()
+        with Store(self.home.database, self.clock) as store:
+            yield store
+        self.home.ring_doorbell()
+
+
+def open_session(home_path: Path, clock: Clock | None = None) -> Session:
+    """Begin a session on a home folder; a test hands in its clock."""
+    return Session(Home(home_path), clock or SystemClock())

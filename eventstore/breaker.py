@@ -1,0 +1,108 @@
+"""The circuit breaker of one installation: when to stop trying for a while, and when to try again. Pure."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+__all__ = ["Breaker", "BreakerRule", "Trip"]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRule:
+    """When the breaker opens (the original's circuit breaker, with a floor that quiet endpoints can reach too).
+
+    It opens on `failures_min` failures within `window_s` seconds that are at least `failure_share_min` of the
+    attempts, or on `streak_min` failures in a row. It is open for `open_s` seconds; then one attempt is let
+    through. When that succeeds it closes, and for `recovery_s` seconds its limits are a tenth of the usual.
+    """
+
+    window_s: float = 600.0
+    failures_min: int = 20
+    failure_share_min: float = 0.5
+    streak_min: int = 10
+    open_s: float = 300.0
+    recovery_s: float = 1200.0
+    recovery_factor: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Why the breaker opens, and until when."""
+
+    until: datetime
+    explanation: str
+
+
+@dataclass(slots=True)
+class Breaker:
+    """The breaker's state: `open_until` and `strict_until` come from events, the rest from the latest outcomes.
+
+    Open = `open_until` lies ahead; half-open = it has passed, and no probe has closed the breaker yet.
+    """
+
+    rule: BreakerRule
+    open_until: datetime | None = None
+    strict_until: datetime | None = None
+    _outcomes: deque[tuple[datetime, bool]] = field(default_factory=deque)
+    _failures: int = 0
+    _streak: int = 0
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether nothing may be sent."""
+        return self.open_until is not None and now < self.open_until
+
+    def is_half_open(self, now: datetime) -> bool:
+        """Whether one attempt at a time may be sent, to find out."""
+        return self.open_until is not None and now >= self.open_until
+
+    def remember(self, outcomes: Iterable[tuple[datetime, bool]]) -> None:
+        """Take in what happened before, oldest first, without judging it; True = success."""
+        for at, is_success in outcomes:
+            self._count(at, is_success=is_success)
+
+    def note(self, now: datetime, *, is_success: bool) -> Trip | None:
+        """Count one outcome while closed, and say whether it opens the breaker."""
+        self._count(now, is_success=is_success)
+        if is_success or self.open_until is not None:
+            return None
+        factor = self.rule.recovery_factor if self.strict_until is not None and now < self.strict_until else 1
+        explanation = self._explain(factor)
+        return Trip(now + timedelta(seconds=self.rule.open_s), explanation) if explanation else None
+
+    def probe_failed(self, now: datetime) -> Trip:
+        """Say until when it stays open after the attempt that was let through has failed."""
+        return Trip(now + timedelta(seconds=self.rule.open_s), "the attempt that was let through failed")
+
+    def opened(self, until: datetime) -> None:
+        """Follow a recorded opening."""
+        self.open_until = until
+
+    def closed(self, now: datetime) -> None:
+        """Follow a recorded closing: what led to the opening is forgotten."""
+        self.open_until = None
+        self.strict_until = now + timedelta(seconds=self.rule.recovery_s)
+        self._outcomes.clear()
+        self._failures = self._streak = 0
+
+    def _count(self, at: datetime, *, is_success: bool) -> None:
+        self._outcomes.append((at, is_success))
+        self._failures += not is_success
+        self._streak = 0 if is_success else self._streak + 1
+        start = at - timedelta(seconds=self.rule.window_s)
+        while self._outcomes and self._outcomes[0][0] <= start:
+            _, was_success = self._outcomes.popleft()
+            self._failures -= not was_success
+
+    def _explain(self, factor: int) -> str:
+        streak_min = max(1, self.rule.streak_min // factor)
+        if self._streak >= streak_min:
+            return f"{self._streak} failures in a row (the limit is {streak_min})"
+        failures_min = max(1, self.rule.failures_min // factor)
+        share = self._failures / len(self._outcomes)
+        if self._failures >= failures_min and share >= self.rule.failure_share_min:
+            return (
+                f"{self._failures} failures within {self.rule.window_s:.0f} s, {share:.0%} of the attempts"
+                f" (the limit is {failures_min} and {self.rule.failure_share_min:.0%})"
+            )
+        return ""

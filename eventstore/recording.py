@@ -1,0 +1,67 @@
+"""Recording what became of deliveries: the event and the queue's acknowledgement, in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventstore.events import AttemptEvent, DeliveryExhausted, DeliveryMissed, DeliverySucceeded
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent
+from eventstore.store import Transaction
+from eventstore.work_queue import QueuedDelivery, mark_dead, mark_missed, mark_retry, remove_delivered
+
+__all__ = ["DeliveryRecord", "record_deliveries"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """What became of one attempt at a delivery, or that it was missed."""
+
+    delivery: QueuedDelivery
+    event: AttemptEvent | DeliveryMissed
+
+
+def record_deliveries(transaction: Transaction, records: Sequence[DeliveryRecord]) -> list[int]:
+    """Record what the queue still waits for, and give each record's position in the log.
+
+    0 = the queue no longer waits for this attempt (it was recorded before, or a person took the delivery
+    out): it is not counted again.
+    """
+    counted = [_acknowledge(transaction, record) for record in records]
+    new_events: list[NewEvent] = []
+    offsets = []
+    for record, is_counted in zip(records, counted, strict=True):
+        offsets.append(len(new_events) if is_counted else -1)
+        if is_counted:
+            new_events += _events(record)
+    if not new_events:
+        return [0] * len(records)
+    stored = transaction.append(*new_events)
+    return [stored[offset].position if offset >= 0 else 0 for offset in offsets]
+
+
+def _acknowledge(transaction: Transaction, record: DeliveryRecord) -> bool:
+    connection, delivery, event = transaction.connection, record.delivery, record.event
+    if isinstance(event, DeliveryMissed):
+        return mark_missed(connection, delivery)
+    if isinstance(event, DeliverySucceeded):
+        return remove_delivered(connection, delivery)
+    last_error = f"{event.status_code} {event.error_class}" if event.status_code else event.error_class
+    if event.retry_at is not None:
+        return mark_retry(connection, delivery, due_at=event.retry_at, last_error=last_error)
+    return mark_dead(connection, delivery, last_error=last_error)
+
+
+def _events(record: DeliveryRecord) -> list[NewEvent]:
+    delivery, event = record.delivery, record.event
+    stream = installation_stream(delivery.installation_id)
+    events = [NewEvent(stream, event)]
+    if isinstance(event, DeliveryMissed | DeliverySucceeded) or event.retry_at is not None:
+        return events
+    exhausted = DeliveryExhausted(
+        delivery_id=delivery.delivery_id,
+        event_name=delivery.event_name,
+        attempts=event.attempt,
+        error_class=event.error_class,
+        status_code=event.status_code,
+    )
+    return [*events, NewEvent(stream, exhausted)]

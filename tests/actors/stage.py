@@ -1,0 +1,341 @@
+"""A real events.db, a clock that stands still, and actors that move when they are cranked."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pykka
+
+from actors.dispatcher import DispatcherActor, DispatcherParts
+from actors.installation import InstallationActor, InstallationParts
+from actors.journal import JournalActor
+from actors.mailbox import PooledActor
+from actors.mailer import MailerActor, MailerParts
+from actors.manual_pool import ManualPool
+from actors.messages import Ref
+from actors.postbox import MemoryPostbox
+from actors.restart_budget import RestartBudget
+from actors.supervisor import SupervisorActor, SupervisorParts
+from eventstore.clock import ManualClock, time_text
+from eventstore.disabling import Decision, DisableRequest, disable
+from eventstore.events import (
+    AppRegistered,
+    DeliveryFailed,
+    Event,
+    InstallationCreated,
+    OrganizationRegistered,
+)
+from eventstore.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.log import NewEvent, read_events
+from eventstore.policy import BALANCED, Policy
+from eventstore.readers import Readers
+from eventstore.registry import AppSecrets, write_secrets
+from eventstore.store import Store
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, find_delivery
+from webhook import ErrorClass, FakeSender, Outcome, OutcomeKind, RetrySchedule, Timeouts, WebhookSender, kind_of
+
+START = datetime(2025, 2, 3, 12, tzinfo=UTC)
+OWNERS = ("ada@acme.example", "bob@acme.example")
+URL = "https://pager.example/hook"
+SECRET = "the-client-secret"
+HEADER_VALUE = "the-custom-header-value"
+EVENT_NAME = "metric_alert.critical"
+DATA = '{"metric_alert":{"id":"4711"}}'
+ONE = "11111111-1111-4111-8111-111111111111"
+TWO = "22222222-2222-4222-8222-222222222222"
+THREE = "33333333-3333-4333-8333-333333333333"
+
+
+class Recorder(PooledActor):
+    """Writes down what it is told, and does what it is told to do on each message."""
+
+    def __init__(self, pool: ManualPool, seen: list[Any]) -> None:
+        super().__init__(pool=pool)
+        self._seen = seen
+
+    def on_receive(self, message: Any) -> None:
+        self._seen.append(message)
+
+
+class Heard:
+    """A recording actor and what it has been told."""
+
+    def __init__(self, pool: ManualPool) -> None:
+        self.messages: list[Any] = []
+        self.ref = cast("Ref", Recorder.start(pool, self.messages))
+
+    def of(self, message_class: type[Any]) -> list[Any]:
+        return [message for message in self.messages if isinstance(message, message_class)]
+
+
+class CrankedRef:
+    """A ref whose `ask` cranks the pool of the asked one: the thread that asks is the only one here."""
+
+    def __init__(self, ref: Ref, pool: ManualPool) -> None:
+        self._ref = ref
+        self._pool = pool
+
+    def tell(self, message: Any) -> None:
+        self._ref.tell(message)
+
+    def ask(self, message: Any, *, timeout: float | None = None) -> Any:
+        assert timeout is not None, "an ask of one actor to another has a deadline"
+        future = self._ref.ask(message, block=False)
+        self._pool.run_all()
+        return future.get(timeout=0)
+
+
+def outcome(
+    error_class: ErrorClass | None = None, status_code: int | None = None, *, response_body: str = "", **fields: Any
+) -> Outcome:
+    """Make the outcome of one attempt, a success unless a class of error is named."""
+    kind = OutcomeKind.SUCCESS if error_class is None else kind_of(error_class)
+    default_code = {OutcomeKind.SUCCESS: 200, OutcomeKind.FAILED: 500}.get(kind, 0)
+    return Outcome(
+        kind=kind,
+        error_class=error_class,
+        status_code=default_code if status_code is None else status_code,
+        duration_ms=12.5,
+        detail="" if error_class is None else f"{error_class}: on purpose",
+        request_id="f" * 32,
+        request_headers=(("Content-Type", "application/json"), ("X-Key", "[hidden]")),
+        response_body=response_body,
+        **fields,
+    )
+
+
+SERVER_ERROR = outcome(ErrorClass.SERVER_ERROR, 500)
+READ_TIMEOUT = outcome(ErrorClass.READ_TIMEOUT)
+GONE = outcome(ErrorClass.GONE, 410)
+
+
+class Stage:
+    """Everything that the actors need, and the means to look at what they did.
+
+    `store` is another connection than the journal's: what a person's command or a producer would write by.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "events.db"
+        self.clock = ManualClock(START)
+        self.store = Store(self.path, self.clock)
+        self.readers = Readers(self.path)
+        self.pool = ManualPool()
+        self.journal_pool = ManualPool()
+        self.send_pool = ManualPool()
+        self.budget = RestartBudget(intensity=3, period_s=3600.0)
+        self.escalations: list[str] = []
+        self.clock_s = 0.0
+        self._refs: list[Ref] = []
+        self._stores: list[Store] = []
+
+    def close(self) -> None:
+        for ref in [*self._refs, *pykka.ActorRegistry.get_all()]:
+            if ref.is_alive():
+                ref.stop(block=False)
+        self.run()
+        for store in [self.store, *self._stores]:
+            store.close()
+        self.readers.close()
+
+    def run(self) -> None:
+        """Crank until nothing moves any more."""
+        while sum(pool.run_all() for pool in (self.pool, self.send_pool, self.journal_pool)):
+            pass
+
+    # What is on disk
+
+    def register(
+        self,
+        *installation_ids: str,
+        status: str = "internal",
+        owners: tuple[str, ...] = OWNERS,
+        **app_fields: Any,
+    ) -> None:
+        """Make each installation known, with an app and an organization of its own."""
+        for installation_id in installation_ids:
+            number = int(installation_id[:8]) % 10_000
+            app = AppRegistered(number, "pager", "Pager", f"uuid-{number}", status, number, URL, **app_fields)
+            organization = OrganizationRegistered(number, "acme", "Acme", "https://acme.example", owners)
+            with self.store.transaction() as transaction:
+                write_secrets(transaction.connection, number, AppSecrets(SECRET, (("X-Key", HEADER_VALUE),)))
+                transaction.append(
+                    NewEvent(organization_stream(number), organization),
+                    NewEvent(app_stream(number), app),
+                    NewEvent(
+                        installation_stream(installation_id), InstallationCreated(installation_id, number, number)
+                    ),
+                )
+
+    def append(self, stream: str, *events: Event) -> None:
+        with self.store.transaction() as transaction:
+            transaction.append(*(NewEvent(stream, event) for event in events))
+
+    def enqueue(self, installation_id: str, count: int = 1) -> list[QueuedDelivery]:
+        new = NewDelivery(installation_id, EVENT_NAME, DATA)
+        with self.store.transaction() as transaction:
+            ids = enqueue(transaction.connection, [new] * count, enqueued_at=transaction.recorded_at)
+        found = [find_delivery(self.store.connection, delivery_id) for delivery_id in ids]
+        return [delivery for delivery in found if delivery is not None]
+
+    def acknowledge(self, *deliveries: QueuedDelivery) -> None:
+        """Take delivered deliveries out of the queue, as the journal would."""
+        self.store.connection.executemany(
+            "DELETE FROM queue WHERE sequence = ?", [(delivery.sequence,) for delivery in deliveries]
+        )
+
+    def put_off(self, delivery: QueuedDelivery, seconds: float) -> str:
+        """Have a delivery wait for its next attempt; give the moment."""
+        due_at = time_text(self.clock.now() + timedelta(seconds=seconds))
+        self.store.connection.execute("UPDATE queue SET due_at = ? WHERE sequence = ?", (due_at, delivery.sequence))
+        return due_at
+
+    def decide(self, installation_id: str = ONE, *, cause: str = "person") -> Decision:
+        """Disable by another connection, as a person's command does."""
+        request = DisableRequest(installation_id, cause, "person:ada", "on purpose", BALANCED)
+        with self.store.transaction() as transaction:
+            return disable(transaction, request)
+
+    def wear_out(self, installation_id: str = ONE, *, failures: int = 4, days: int = 3) -> None:
+        """Record failures over days, so many that one more is broken by `balanced`; the clock moves on."""
+        event = DeliveryFailed(
+            "d-0", EVENT_NAME, 1111, 1111, 1, URL, 500, error_class="server_error", response_body="boom"
+        )
+        for day in range(days):
+            self.append(installation_stream(installation_id), *[event] * failures)
+            if day < days - 1:
+                self.clock.advance(days=1)
+
+    def events(self, *type_names: str) -> list[Any]:
+        """Give the events of these types, all of them when none is named."""
+        return [stored.event for stored in read_events(self.store.connection, type_names=type_names)]
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        return self.store.connection.execute(statement).fetchall()
+
+    def counts(self) -> list[tuple[Any, ...]]:
+        """Give the buffer's rows without their zeros."""
+        columns = "success, redirect, client_error, rate_limited, server_error, protocol, timeout, fatal"
+        names = columns.split(", ")
+        return [
+            tuple((name, count) for name, count in zip(names, row, strict=True) if count)
+            for row in self.rows(f"SELECT {columns} FROM buffer ORDER BY installation_id, day")
+        ]
+
+    # Actors
+
+    def keep(self, ref: pykka.ActorRef[Any]) -> Ref:
+        self._refs.append(ref)
+        return ref
+
+    def hear(self) -> Heard:
+        heard = Heard(self.pool)
+        self.keep(heard.ref)
+        return heard
+
+    def cranked(self, ref: Ref) -> Ref:
+        return cast("Ref", CrankedRef(ref, self.journal_pool))
+
+    def open_store(self) -> Store:
+        store = Store(self.path, self.clock)
+        self._stores.append(store)
+        return store
+
+    def journal(self, store: Store | None = None) -> Ref:
+        return self.keep(
+            JournalActor.start(
+                pool=self.journal_pool,
+                budget=self.budget,
+                escalate=self.escalations.append,
+                store=store or self.open_store(),
+            )
+        )
+
+    def dispatcher(self, spawn: Any, **limits: Any) -> Ref:
+        parts = DispatcherParts(
+            readers=self.readers,
+            clock=self.clock,
+            spawn=spawn,
+            clock_s=lambda: self.clock_s,
+            **{"in_flight": 100, "per_installation": 8, "idle_s": 60.0} | limits,
+        )
+        return self.keep(
+            DispatcherActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)
+        )
+
+    def installation(
+        self,
+        installation_id: str = ONE,
+        *,
+        sender: WebhookSender | None = None,
+        journal: Ref | None = None,
+        supervisor: Ref | None = None,
+        dispatcher: Ref | None = None,
+        policy: Policy = BALANCED,
+        delays_s: tuple[float, ...] = (5, 300),
+        scope: str = "internal",
+        send_pool: Any = None,
+    ) -> Ref:
+        parts = InstallationParts(
+            pool=self.pool,
+            send_pool=send_pool or self.send_pool,
+            budget=self.budget,
+            escalate=self.escalations.append,
+            readers=self.readers,
+            sender=sender or FakeSender(),
+            journal=journal or self.journal(),
+            supervisor=supervisor or self.hear().ref,
+            dispatcher=dispatcher or self.hear().ref,
+            clock=self.clock,
+            policy=policy,
+            disable_scope=scope,
+            retry=RetrySchedule(delays_s, jitter=0.0),
+            timeouts=Timeouts(),
+            random_unit=lambda: 0.5,
+        )
+        return self.keep(InstallationActor.start(installation_id, parts))
+
+    def supervisor(
+        self, *, journal: Ref, dispatcher: Ref | None = None, mailer: Ref | None = None, pool: Any = None
+    ) -> Ref:
+        parts = SupervisorParts(
+            readers=self.readers,
+            journal=journal,
+            dispatcher=dispatcher or self.hear().ref,
+            mailer=mailer or self.hear().ref,
+            policy=BALANCED,
+            disable_scope="internal",
+            mail_domain="hookfuse.example",
+        )
+        return self.keep(
+            SupervisorActor.start(
+                pool=pool or self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts
+            )
+        )
+
+    def mailer(
+        self,
+        postbox: MemoryPostbox,
+        *,
+        journal: Ref | None = None,
+        retry_delays_s: tuple[float, ...] = (5.0, 30.0),
+        give_up_after_s: float = 1000.0,
+    ) -> Ref:
+        parts = MailerParts(
+            readers=self.readers,
+            journal=journal or self.cranked(self.journal()),
+            postbox=postbox,
+            clock=self.clock,
+            sender_address="hookfuse@hookfuse.example",
+            retry_delays_s=retry_delays_s,
+            give_up_after_s=give_up_after_s,
+        )
+        return self.keep(
+            MailerActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)
+        )
+
+
+def lines_of(lines: Iterable[Any], event: str) -> Sequence[dict[str, Any]]:
+    """Give the log lines of one event."""
+    return [dict(line) for line in lines if line["event"] == event]

@@ -1,0 +1,268 @@
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.attempt import attempt_event, body_of, retry_moment, timeouts_of, webhook_request
+from eventstore.clock import parse_time
+from eventstore.events import (
+    AttemptEvent,
+    DeliveryBlocked,
+    DeliveryFailed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+)
+from eventstore.producer import compact_json_object
+from eventstore.registry import App, AppSecrets, Endpoint, Installation
+from eventstore.work_queue import QueuedDelivery
+from tests.actors.stage import DATA, EVENT_NAME, HEADER_VALUE, ONE, SECRET, START, URL, outcome
+from webhook import ErrorClass, Outcome, RetrySchedule, Timeouts, application_actor, kind_of
+
+# FLOW section 2, to the letter.
+EXAMPLE = """
+{"action": "critical",
+ "installation": {"uuid": "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"},
+ "data": {
+  "metric_alert": {
+   "id": "4711", "identifier": "3", "organization_id": "17", "projects": ["checkout"],
+   "alert_rule": {"id": "42", "name": "Error count", "organization_id": "17", "status": 0, "query_type": 0,
+    "dataset": "events", "query": "level:error", "aggregate": "count()", "threshold_type": 0,
+    "resolve_threshold": 10.0, "time_window": 10.0, "environment": null, "resolution": 1.0, "threshold_period": 1,
+    "triggers": [{"id": "81", "alert_rule_id": "42", "label": "critical", "threshold_type": 0,
+      "alert_threshold": 100.0, "resolve_threshold": 10.0, "date_created": "2025-01-02T03:04:05.000000Z",
+      "actions": [{"id": "9", "alert_rule_trigger_id": "81", "type": "sentry_app", "target_type": "sentry_app",
+        "target_identifier": 5, "sentry_app_id": 5, "desc": "Send a notification via Pager",
+        "settings": [{"name": "channel", "value": "#ops"}]}]}],
+    "projects": ["checkout"], "owner": "team:8", "detection_type": "static"},
+   "activities": null, "status": 20, "status_method": 3, "type": 2, "title": "Error count",
+   "date_started": "2025-02-01T10:00:00Z", "date_detected": "2025-02-01T10:01:00Z",
+   "date_created": "2025-02-01T10:01:03.120000Z", "date_closed": null},
+  "description_text": "1000 events in the last 10 minutes", "description_title": "Critical: Error count",
+  "web_url": "https://acme.example/alerts/rules/details/42/?alert=3&referrer=metric_alert_sentry_app"},
+ "actor": {"type": "application", "id": "sentry", "name": "Sentry"}}
+"""
+
+
+def delivery(**fields: object) -> QueuedDelivery:
+    values: dict[str, object] = {
+        "sequence": 7,
+        "delivery_id": "01930000-0000-7000-8000-000000000001",
+        "installation_id": ONE,
+        "event_name": EVENT_NAME,
+        "ordering_key": "",
+        "state": "waiting",
+        "attempts": 0,
+        "enqueued_at": "2025-02-03T12:00:00.000000Z",
+        "due_at": "2025-02-03T12:00:00.000000Z",
+        "last_error": "",
+        "actor": None,
+        "data": DATA,
+    }
+    return QueuedDelivery(**values | fields)  # type: ignore[arg-type]
+
+
+def app(**fields: object) -> App:
+    values: dict[str, object] = {
+        "app_id": 42,
+        "slug": "pager",
+        "name": "Pager",
+        "uuid": "uuid-42",
+        "status": "internal",
+        "organization_id": 17,
+        "webhook_url": URL,
+        "events": (),
+        "header_names": ("X-Key",),
+        "secret_version": 1,
+        "headers_version": 1,
+        "connect_s": None,
+        "read_s": None,
+        "total_s": None,
+    }
+    return App(**values | fields)  # type: ignore[arg-type]
+
+
+ENDPOINT = Endpoint(
+    Installation(ONE, 42, 17, "active", "2025-02-01T00:00:00.000000Z", None),
+    app(),
+    AppSecrets(SECRET, (("X-Key", HEADER_VALUE),)),
+)
+
+
+def event_of(outcome: Outcome, *, body: bytes = b"{}", attempts: int = 0) -> AttemptEvent:
+    return attempt_event(ENDPOINT, delivery(attempts=attempts), outcome, body=body, retry_at=None)
+
+
+def test_the_body_of_the_example_is_byte_for_byte_the_original_s() -> None:
+    example = json.loads(EXAMPLE)
+    queued = delivery(
+        installation_id=example["installation"]["uuid"], data=compact_json_object(json.dumps(example["data"], indent=4))
+    )
+
+    assert body_of(queued) == json.dumps(example, separators=(",", ":")).encode()
+
+
+def test_the_body_names_the_actor_that_stands_behind_the_delivery() -> None:
+    queued = delivery(actor=application_actor("uuid-42", "Pager").decode())
+
+    assert json.loads(body_of(queued))["actor"] == {"type": "application", "id": "uuid-42", "name": "Pager"}
+
+
+@given(
+    data=st.dictionaries(
+        st.text(), st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), max_size=5
+    ),
+    attempts=st.integers(0, 50),
+    due_at=st.datetimes(),
+)
+def test_the_body_is_equal_on_each_attempt(data: dict[str, object], attempts: int, due_at: datetime) -> None:
+    text = compact_json_object(json.dumps(data))
+    first = delivery(data=text)
+    later = delivery(data=text, attempts=attempts, due_at=due_at.isoformat(), last_error="500 server_error")
+
+    assert body_of(later) == body_of(first)
+    assert json.loads(body_of(first))["data"] == data
+
+
+def test_the_request_has_all_that_is_sent_and_signed() -> None:
+    request = webhook_request(ENDPOINT, delivery(), b"{}", Timeouts(1.0, 2.0, 3.0))
+
+    assert request.url == URL
+    assert request.secrets == (SECRET,)
+    assert request.event_name == EVENT_NAME
+    assert request.body == b"{}"
+    assert request.delivery_id == delivery().delivery_id
+    assert request.custom_headers == (("X-Key", HEADER_VALUE),)
+    assert request.timeouts == Timeouts(1.0, 2.0, 3.0)
+
+
+def test_an_app_s_own_time_outs_come_before_the_default_ones() -> None:
+    assert timeouts_of(app(connect_s=1.0, read_s=2.0, total_s=3.0), Timeouts(7, 8, 9)) == Timeouts(1, 2, 3)
+
+
+def test_an_app_without_time_outs_has_the_default_ones() -> None:
+    assert timeouts_of(app(), Timeouts(7, 8, 9)) == Timeouts(7, 8, 9)
+
+
+def test_a_time_out_that_an_app_leaves_out_is_the_default_one() -> None:
+    assert timeouts_of(app(read_s=2.0), Timeouts(7, 8, 9)) == Timeouts(7, 2, 9)
+
+
+SCHEDULE = RetrySchedule((5, 300), jitter=0.0)
+
+
+def moment_after(outcome: Outcome, attempt: int = 1, schedule: RetrySchedule = SCHEDULE) -> str | None:
+    return retry_moment(outcome, schedule, attempt=attempt, now=START, random_unit=0.5)
+
+
+def test_a_success_is_not_attempted_again() -> None:
+    assert moment_after(outcome()) is None
+
+
+@pytest.mark.parametrize("error_class", [ErrorClass.BLOCKED, ErrorClass.GONE])
+def test_what_can_not_change_is_not_attempted_again(error_class: ErrorClass) -> None:
+    assert moment_after(outcome(error_class)) is None
+
+
+@pytest.mark.parametrize("error_class", sorted(set(ErrorClass) - {ErrorClass.BLOCKED, ErrorClass.GONE}))
+def test_any_other_failure_is_attempted_again(error_class: ErrorClass) -> None:
+    assert moment_after(outcome(error_class)) == "2025-02-03T12:00:05.000000Z"
+
+
+def test_each_attempt_has_its_own_delay_and_after_the_last_there_is_none() -> None:
+    failure = outcome(ErrorClass.SERVER_ERROR)
+
+    assert [moment_after(failure, attempt) for attempt in (1, 2, 3)] == [
+        "2025-02-03T12:00:05.000000Z",
+        "2025-02-03T12:05:00.000000Z",
+        None,
+    ]
+
+
+def test_the_endpoint_may_ask_for_more_time_than_the_schedule_gives() -> None:
+    assert moment_after(outcome(ErrorClass.RATE_LIMITED, 429, retry_after_s=90.0)) == "2025-02-03T12:01:30.000000Z"
+
+
+@given(attempt=st.integers(1, 9), random_unit=st.floats(0, 1), retry_after_s=st.none() | st.floats(0, 1e9))
+def test_a_retry_is_never_before_its_shortest_delay_nor_more_than_a_day_after_its_longest(
+    attempt: int, random_unit: float, retry_after_s: float | None
+) -> None:
+    schedule = RetrySchedule((5,) * 9, jitter=0.1)
+    failure = outcome(ErrorClass.SERVER_ERROR, retry_after_s=retry_after_s)
+    retry_at = retry_moment(failure, schedule, attempt=attempt, now=START, random_unit=random_unit)
+
+    assert retry_at is not None
+    assert START + timedelta(seconds=4.49) < parse_time(retry_at) <= START + timedelta(days=1)
+
+
+EVENT_CLASS_OF = {
+    "success": DeliverySucceeded,
+    "failed": DeliveryFailed,
+    "timed_out": DeliveryTimedOut,
+    "blocked": DeliveryBlocked,
+}
+
+
+@pytest.mark.parametrize("error_class", ErrorClass)
+def test_each_class_of_error_has_its_event(error_class: ErrorClass) -> None:
+    event = event_of(outcome(error_class))
+
+    assert type(event) is EVENT_CLASS_OF[kind_of(error_class)]
+    assert event.error_class == error_class.value
+
+
+def test_a_success_is_recorded_without_excerpts() -> None:
+    event = event_of(outcome(response_body="thank you"), body=b'{"data":{}}')
+
+    assert isinstance(event, DeliverySucceeded)
+    assert (event.request_headers, event.request_body, event.response_body, event.detail) == ("", "", "", "")
+
+
+def test_a_failure_is_recorded_with_what_was_sent_and_answered() -> None:
+    event = event_of(outcome(ErrorClass.SERVER_ERROR, response_body="boom"), body=b'{"data":{}}')
+
+    assert event.request_body == '{"data":{}}'
+    assert event.response_body == "boom"
+    assert json.loads(event.request_headers) == {"Content-Type": "application/json", "X-Key": "[hidden]"}
+    assert event.detail == "server_error: on purpose"
+
+
+def test_the_event_has_all_facts_of_the_attempt() -> None:
+    fault = outcome(ErrorClass.UNAVAILABLE, 503, error_id="e-1", project_id="p-1")
+    event = attempt_event(ENDPOINT, delivery(attempts=4), fault, body=b"", retry_at="2025-02-03T13:00:00.000000Z")
+
+    assert (event.delivery_id, event.event_name) == (delivery().delivery_id, EVENT_NAME)
+    assert (event.app_id, event.organization_id, event.webhook_url) == (42, 17, URL)
+    assert (event.attempt, event.status_code, event.duration_ms) == (5, 503, 12.5)
+    assert (event.request_id, event.retry_at) == ("f" * 32, "2025-02-03T13:00:00.000000Z")
+    assert (event.error_id, event.project_id) == ("e-1", "p-1")
+
+
+@given(body=st.text(max_size=3000), response=st.text(max_size=3000))
+def test_excerpts_are_the_first_1024_characters(body: str, response: str) -> None:
+    event = event_of(outcome(ErrorClass.SERVER_ERROR, response_body=response), body=body.encode())
+
+    assert event.request_body == body[:1024]
+    assert event.response_body == response[:1024]
+
+
+@pytest.mark.parametrize("letter", ["a", "\N{SNOWMAN}", "\N{PILE OF POO}"])
+def test_a_long_body_is_cut_at_1024_characters_whatever_their_bytes(letter: str) -> None:
+    event = event_of(outcome(ErrorClass.SERVER_ERROR), body=(letter * 5000).encode())
+
+    assert event.request_body == letter * 1024
+
+
+def test_headers_are_cut_at_1024_characters() -> None:
+    headers = tuple((f"X-{number}", "v" * 100) for number in range(50))
+    fault = Outcome(kind_of(ErrorClass.DNS), ErrorClass.DNS, 0, 1.0, "", "", request_headers=headers)
+
+    assert len(event_of(fault).request_headers) == 1024
+
+
+@pytest.mark.parametrize("secret", [SECRET, HEADER_VALUE])
+def test_a_secret_that_the_endpoint_shows_on_its_error_page_is_hidden(secret: str) -> None:
+    event = event_of(outcome(ErrorClass.SERVER_ERROR, response_body=f"HTTP_X_KEY: {secret}; DEBUG = True"))
+
+    assert event.response_body == "HTTP_X_KEY: [hidden]; DEBUG = True"

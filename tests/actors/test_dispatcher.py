@@ -1,0 +1,491 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.typing import EventDict
+
+from actors import dispatcher as dispatcher_module
+from actors.dispatcher import DispatcherActor
+from actors.messages import (
+    Deliver,
+    Load,
+    LookAround,
+    PauseClaiming,
+    Ref,
+    Refresh,
+    RefreshInstallation,
+    ReportLoad,
+    Settle,
+)
+from eventstore.applying import apply_document
+from eventstore.events import InstallationEnabled
+from eventstore.identifiers import installation_stream
+from eventstore.registry_document import AppEntry, RegistryDocument
+from eventstore.second_chance import resend_kept
+from eventstore.work_queue import QueuedDelivery, mark_missed
+from tests.actors.stage import ONE, THREE, TWO, Heard, Stage
+
+
+class Desk:
+    """A dispatcher whose installations only write down what they are told."""
+
+    def __init__(self, stage: Stage, **limits: Any) -> None:
+        self.stage = stage
+        self.heard: dict[str, Heard] = {}
+        self.spawned: list[str] = []
+        self.handed_out: list[QueuedDelivery] = []
+        self.spawn_faults: list[Exception | None] = []
+        self.ref = stage.dispatcher(self._spawn, **limits)
+
+    def actor(self) -> DispatcherActor:
+        actor = self.ref._actor_weakref()
+        assert isinstance(actor, DispatcherActor)
+        return actor
+
+    def _spawn(self, installation_id: str) -> Ref:
+        fault = self.spawn_faults.pop(0) if self.spawn_faults else None
+        if fault:
+            raise fault
+        self.spawned.append(installation_id)
+        self.heard[installation_id] = self.stage.hear()
+        return self.heard[installation_id].ref
+
+    def tell(self, *messages: Any) -> list[QueuedDelivery]:
+        """Tell, crank, and give what was handed out since; each turn has one message."""
+        for message in messages:
+            self.ref.tell(message)
+            self.stage.run()
+        return self.new()
+
+    def look_around(self) -> list[QueuedDelivery]:
+        return self.tell(LookAround())
+
+    def settle(
+        self,
+        delivery: QueuedDelivery,
+        *,
+        retry_at: str | None = None,
+        is_answered: bool = True,
+        is_postponed: bool = False,
+    ) -> list[QueuedDelivery]:
+        """Settle a delivery; one that is not to be attempted again has left the queue."""
+        if retry_at is None:
+            self.stage.acknowledge(delivery)
+        return self.tell(Settle(delivery.installation_id, delivery.sequence, retry_at, is_answered, is_postponed))
+
+    def new(self) -> list[QueuedDelivery]:
+        known = {id(delivery) for delivery in self.handed_out}
+        delivered = [message.delivery for heard in self.heard.values() for message in heard.of(Deliver)]
+        new = [delivery for delivery in delivered if id(delivery) not in known]
+        self.handed_out += new
+        return new
+
+    def refreshed(self, installation_id: str = ONE) -> int:
+        return len(self.heard[installation_id].of(Refresh))
+
+    def load(self) -> Load:
+        future = self.ref.ask(ReportLoad(), block=False)
+        self.stage.run()
+        load = future.get(timeout=0)
+        assert isinstance(load, Load)
+        return load
+
+
+def sequences(deliveries: list[QueuedDelivery]) -> list[int]:
+    return [delivery.sequence for delivery in deliveries]
+
+
+def of_installations(deliveries: list[QueuedDelivery]) -> list[str]:
+    return [delivery.installation_id for delivery in deliveries]
+
+
+def test_deliveries_are_handed_out_in_the_order_in_which_they_are_due(stage: Stage) -> None:
+    first, second, third = stage.enqueue(ONE, 3)
+    stage.put_off(first, -10)
+    stage.put_off(second, -30)
+    stage.put_off(third, -20)
+
+    handed_out = Desk(stage).look_around()
+
+    assert sequences(handed_out) == sequences([second, third, first])
+
+
+def test_an_installation_holds_no_more_than_its_share(stage: Stage) -> None:
+    stage.enqueue(ONE, 10)
+
+    assert len(Desk(stage, per_installation=3).look_around()) == 3
+
+
+def test_all_installations_together_hold_no_more_than_may_be_in_flight(stage: Stage) -> None:
+    for installation_id in (ONE, TWO, THREE):
+        stage.enqueue(installation_id, 3)
+
+    assert len(Desk(stage, in_flight=5, per_installation=3).look_around()) == 5
+
+
+def test_a_full_window_claims_nothing_more_when_it_looks_around(stage: Stage) -> None:
+    stage.enqueue(ONE, 5)
+    desk = Desk(stage, per_installation=2)
+    desk.look_around()
+
+    assert desk.look_around() == []
+
+
+def test_a_settled_delivery_makes_room_for_one_more(stage: Stage) -> None:
+    deliveries = stage.enqueue(ONE, 5)
+    desk = Desk(stage, per_installation=2)
+    desk.look_around()
+
+    assert sequences(desk.settle(deliveries[0])) == [deliveries[2].sequence]
+
+
+def test_a_delivery_that_is_settled_twice_makes_room_once(stage: Stage) -> None:
+    deliveries = stage.enqueue(ONE, 5)
+    desk = Desk(stage, per_installation=2)
+    desk.look_around()
+    desk.settle(deliveries[0])
+
+    assert desk.settle(deliveries[0]) == []
+    assert desk.load().held_deliveries == 2
+
+
+def test_room_that_one_installation_gives_free_goes_to_another_that_waits(stage: Stage) -> None:
+    (first,) = stage.enqueue(ONE, 1)
+    stage.enqueue(TWO, 1)
+    desk = Desk(stage, in_flight=1)
+    desk.look_around()
+
+    assert of_installations(desk.settle(first)) == [TWO]
+
+
+def test_a_time_out_shrinks_the_window_to_one(stage: Stage) -> None:
+    stage.enqueue(ONE, 10)
+    desk = Desk(stage, per_installation=4)
+    held = desk.look_around()
+
+    assert desk.settle(held[0], is_answered=False) == []
+    assert desk.settle(held[1], is_answered=False) == []
+    assert desk.settle(held[2], is_answered=False) == []
+    assert len(desk.settle(held[3], is_answered=False)) == 1
+
+
+def test_answers_widen_the_window_again_by_doubling_up_to_its_limit(stage: Stage) -> None:
+    stage.enqueue(ONE, 30)
+    desk = Desk(stage, per_installation=5)
+    held = desk.look_around()
+    sizes = []
+    for delivery in held:
+        new = desk.settle(delivery, is_answered=False)
+    for _ in range(4):
+        held = desk.new() or new
+        new = [one for delivery in held for one in desk.settle(delivery)]
+        sizes.append(desk.load().held_deliveries)
+
+    assert sizes == [2, 5, 5, 5]
+
+
+def test_a_burst_for_one_installation_does_not_hold_up_the_others(stage: Stage) -> None:
+    stage.enqueue(ONE, 50)
+    stage.enqueue(TWO, 2)
+    stage.enqueue(THREE, 2)
+    desk = Desk(stage, in_flight=4, per_installation=4)
+    held = desk.look_around()
+    following = [one for delivery in held for one in desk.settle(delivery)]
+
+    assert set(of_installations(following)) >= {TWO, THREE}
+
+
+def test_installations_take_turns(stage: Stage) -> None:
+    for installation_id in (ONE, TWO, THREE):
+        stage.enqueue(installation_id, 3)
+    desk = Desk(stage, in_flight=1, per_installation=1)
+    order = desk.look_around()
+    while len(order) < 9:
+        order += desk.settle(order[-1])
+
+    assert [set(of_installations(order[start : start + 3])) for start in (0, 3, 6)] == [{ONE, TWO, THREE}] * 3
+
+
+def test_a_retry_is_not_handed_out_before_it_is_due(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(delivery, retry_at=stage.put_off(delivery, 5))
+    stage.clock.advance(seconds=4.999999)
+
+    assert desk.look_around() == []
+
+
+def test_a_retry_is_handed_out_at_the_moment_it_is_due(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(delivery, retry_at=stage.put_off(delivery, 5))
+    stage.clock.advance(seconds=5)
+
+    assert sequences(desk.look_around()) == [delivery.sequence]
+
+
+def test_a_retry_that_was_due_later_when_the_daemon_started_is_handed_out_at_its_moment(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    stage.put_off(delivery, 300)
+    desk = Desk(stage)
+    at_the_start = desk.look_around()
+    stage.clock.advance(seconds=300)
+
+    assert at_the_start == []
+    assert sequences(desk.look_around()) == [delivery.sequence]
+
+
+def test_a_nearer_retry_does_not_make_a_farther_one_forgotten(stage: Stage) -> None:
+    far, near = stage.enqueue(ONE, 2)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(far, retry_at=stage.put_off(far, 300))
+    desk.settle(near, retry_at=stage.put_off(near, 5))
+    stage.clock.advance(seconds=5)
+    after_five = desk.look_around()
+    desk.settle(near)
+    stage.clock.advance(seconds=295)
+
+    assert sequences(after_five) == [near.sequence]
+    assert sequences(desk.look_around()) == [far.sequence]
+
+
+def timers_of(desk: Desk) -> int:
+    return len(desk.actor()._timers)
+
+
+def test_timers_stay_few_with_a_steady_stream_beside_one_far_retry(stage: Stage) -> None:
+    (far,) = stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(far, retry_at=stage.put_off(far, 36_000))
+    for _ in range(50):
+        stage.enqueue(ONE)
+        (delivery,) = desk.look_around()
+        desk.settle(delivery)
+
+    assert timers_of(desk) == 1
+
+
+def test_timers_stay_few_with_a_stream_of_near_retries_beside_one_far_retry(stage: Stage) -> None:
+    far, near = stage.enqueue(ONE, 2)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(far, retry_at=stage.put_off(far, 36_000))
+    for _ in range(50):
+        desk.settle(near, retry_at=stage.put_off(near, 5))
+        stage.clock.advance(seconds=5)
+        assert sequences(desk.look_around()) == [near.sequence]
+
+    assert timers_of(desk) == 1
+
+
+def test_new_deliveries_are_found_when_it_looks_around(stage: Stage) -> None:
+    stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    (new,) = stage.enqueue(TWO)
+
+    assert sequences(desk.look_around()) == [new.sequence]
+
+
+def test_new_deliveries_of_an_installation_that_holds_others_are_found(stage: Stage) -> None:
+    stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    (new,) = stage.enqueue(ONE)
+
+    assert sequences(desk.look_around()) == [new.sequence]
+
+
+def test_nothing_is_handed_out_twice_while_it_is_held(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.enqueue(ONE, 3)
+    desk = Desk(stage)
+    desk.look_around()
+    stage.decide(ONE)
+
+    assert desk.look_around() == []
+
+
+def _apply(stage: Stage) -> None:
+    entry = AppEntry(1111, "pager", "Pager", 1111, "https://elsewhere.example/", secret="another-secret")
+    with stage.store.transaction() as transaction:
+        apply_document(transaction, RegistryDocument(apps=(entry,)))
+
+
+def _disable(stage: Stage) -> None:
+    assert stage.decide(ONE).is_changed
+
+
+def _enable(stage: Stage) -> None:
+    stage.append(installation_stream(ONE), InstallationEnabled(ONE, "person:ada", ""))
+
+
+@pytest.mark.parametrize("change", [_apply, _disable, _enable])
+def test_a_change_by_another_connection_refreshes_the_actors_that_live(
+    stage: Stage, change: Callable[[Stage], None]
+) -> None:
+    stage.register(ONE)
+    stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    change(stage)
+    desk.look_around()
+
+    assert desk.refreshed() == 1
+
+
+def test_without_a_change_nobody_is_refreshed_again(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.tell(LookAround(), LookAround(), LookAround())
+
+    assert desk.refreshed() == 0
+
+
+def test_deliveries_that_a_person_sends_again_are_found(stage: Stage) -> None:
+    stage.register(ONE)
+    old, new = stage.enqueue(ONE, 2)
+    mark_missed(stage.store.connection, old)
+    desk = Desk(stage)
+    before = desk.look_around()
+    with stage.store.transaction() as transaction:
+        resend_kept(transaction, [old.delivery_id], by="person:ada")
+
+    assert sequences(before) == [new.sequence]
+    assert sequences(desk.look_around()) == [old.sequence]
+
+
+def test_refreshing_one_installation_tells_no_other(stage: Stage) -> None:
+    stage.enqueue(ONE)
+    stage.enqueue(TWO)
+    desk = Desk(stage)
+    desk.tell(LookAround(), RefreshInstallation(ONE), RefreshInstallation("unheard-of"))
+
+    assert (desk.refreshed(ONE), desk.refreshed(TWO)) == (1, 0)
+
+
+def test_an_idle_actor_is_put_away(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage, idle_s=60.0)
+    desk.look_around()
+    desk.settle(delivery)
+    stage.clock_s = 60.1
+    desk.look_around()
+
+    assert not desk.heard[ONE].ref.is_alive()
+    assert desk.load() == Load(0, 0)
+
+
+def test_an_actor_is_not_put_away_before_its_time(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage, idle_s=60.0)
+    desk.look_around()
+    desk.settle(delivery)
+    stage.clock_s = 59.9
+    desk.look_around()
+
+    assert desk.heard[ONE].ref.is_alive()
+
+
+def test_an_actor_that_holds_a_delivery_is_not_put_away(stage: Stage) -> None:
+    stage.enqueue(ONE)
+    desk = Desk(stage, idle_s=60.0)
+    desk.look_around()
+    stage.clock_s = 1000.0
+    desk.look_around()
+
+    assert desk.heard[ONE].ref.is_alive()
+
+
+def test_an_actor_that_was_put_away_comes_back_for_a_retry(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage, idle_s=60.0)
+    desk.look_around()
+    desk.settle(delivery, retry_at=stage.put_off(delivery, 300))
+    stage.clock_s = 61.0
+    desk.look_around()
+    stage.clock.advance(seconds=300)
+
+    desk.look_around()
+
+    assert desk.spawned == [ONE, ONE]
+    assert sequences([message.delivery for message in desk.heard[ONE].of(Deliver)]) == [delivery.sequence]
+
+
+def test_no_actor_is_started_for_an_installation_that_has_nothing_due(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    stage.put_off(delivery, 300)
+    desk = Desk(stage)
+    desk.look_around()
+
+    assert desk.spawned == []
+
+
+def test_paused_it_hands_nothing_more_out(stage: Stage) -> None:
+    first, *_ = stage.enqueue(ONE, 5)
+    desk = Desk(stage, per_installation=2)
+    desk.look_around()
+    desk.tell(PauseClaiming())
+    stage.enqueue(TWO)
+
+    assert desk.settle(first) == []
+    assert desk.look_around() == []
+
+
+def test_the_load_counts_what_is_held_and_who_lives(stage: Stage) -> None:
+    stage.enqueue(ONE, 3)
+    stage.enqueue(TWO, 1)
+    desk = Desk(stage, per_installation=2)
+
+    assert desk.load() == Load(held_deliveries=3, live_installations=2)
+
+
+def test_a_delivery_that_was_postponed_rests_until_its_time(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage, per_installation=1)  # a full claim: more may be due
+    desk.look_around()
+    in_a_minute = "2025-02-03T12:01:00.000000Z"
+
+    at_once = desk.settle(delivery, retry_at=in_a_minute, is_answered=False, is_postponed=True)
+    soon = desk.look_around()
+    stage.clock.advance(seconds=60)
+
+    assert (at_once, soon) == ([], [])
+    assert sequences(desk.look_around()) == [delivery.sequence]
+
+
+def test_a_crash_in_the_middle_hands_the_rest_out_and_nothing_twice(stage: Stage, lines: list[EventDict]) -> None:
+    for installation_id in (ONE, TWO, THREE):
+        stage.enqueue(installation_id, 2)
+    desk = Desk(stage)
+    desk.spawn_faults = [None, RuntimeError("can't start new thread")]
+    before = desk.look_around()
+    after = desk.look_around()
+
+    assert len(before) == 2
+    assert sorted(sequences(before + after)) == [1, 2, 3, 4, 5, 6]
+    assert [line["done"] for line in lines if line["event"] == "actor_crashed"] == ["restarted"]
+    assert desk.load().held_deliveries == 6
+
+
+def test_a_crash_while_reading_the_queue_is_mended_by_the_next_look(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict]
+) -> None:
+    stage.enqueue(ONE, 2)
+    desk = Desk(stage, per_installation=1)
+    (first,) = desk.look_around()
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher_module, "claim", _fail)
+        during = desk.settle(first)
+
+    assert during == []
+    assert len(desk.look_around()) == 1
+
+
+def _fail(*_arguments: object, **_named: object) -> Any:
+    raise OSError("on purpose")

@@ -1,0 +1,386 @@
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pykka
+import pytest
+import structlog
+from structlog.typing import EventDict
+
+from actors import dispatcher as dispatcher_module
+from actors import journal as journal_module
+from actors import mailer as mailer_module
+from actors import system as system_module
+from actors.dispatcher import DispatcherActor
+from actors.maildir_postbox import MaildirPostbox
+from actors.messages import PauseClaiming
+from actors.postbox import MemoryPostbox
+from actors.smtp_postbox import SmtpPostbox
+from actors.system import ActorSystem, postbox_for, sender_for
+from eventstore.configuration import Configuration, load_configuration
+from eventstore.errors import DiskFullError
+from eventstore.home import Home
+from eventstore.work_queue import count_deliveries
+from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Stage, lines_of
+from webhook import FakeSender, Outcome, Sender, WebhookRequest
+
+WAIT_S = 20.0
+INSTALLATIONS = [f"{number:08d}-1111-4111-8111-111111111111" for number in range(1, 11)]
+
+
+class GatedSender(FakeSender):
+    """Answers only once the gate is open; `begun` says that somebody waits at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.begun = threading.Event()
+
+    def send(self, request: WebhookRequest) -> Outcome:
+        self.begun.set()
+        assert self.gate.wait(WAIT_S)
+        return super().send(request)
+
+
+class Plant:
+    """An actor system on a real home, and the stage to look at it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder)
+        self.home.prepare()
+        self.stage = Stage(folder)
+        self.postbox = MemoryPostbox()
+        self.failed = threading.Event()
+        self.systems: list[ActorSystem] = []
+
+    def start(self, sender: Any = None, settings: str = "") -> ActorSystem:
+        self.home.configuration.write_text(f"[retry]\nschedule = [3600]\njitter = 0\n{settings}", encoding="utf-8")
+        self.sender = sender or FakeSender()
+        system = ActorSystem(
+            self.home,
+            load_configuration(self.home.configuration),
+            sender=self.sender,
+            postbox=self.postbox,
+            on_failure=self.failed.set,
+        )
+        self.systems.append(system)
+        return system
+
+    def drain(self, system: ActorSystem) -> None:
+        deadline_s = time.monotonic() + WAIT_S
+        system.look_around()
+        while not system.is_drained():
+            assert time.monotonic() < deadline_s, "it does not get done"
+            assert not system.failure
+
+    def counts(self) -> dict[str, int]:
+        return count_deliveries(self.stage.store.connection)
+
+    def delivered(self) -> set[str]:
+        return {event.delivery_id for event in self.stage.events("delivery.succeeded")}
+
+    def close(self) -> None:
+        if isinstance(self.sender, GatedSender):
+            self.sender.gate.set()
+        for system in self.systems:
+            system.stop()
+        self.stage.close()
+
+
+@pytest.fixture
+def plant(tmp_path: Path, lines: list[EventDict]) -> Iterator[Plant]:
+    plant = Plant(tmp_path / "home")
+    yield plant
+    plant.close()
+
+
+def own_threads() -> set[str]:
+    names = ("journal", "mailer", "dispatcher", "supervisor", "turns", "send")
+    return {thread.name for thread in threading.enumerate() if thread.name.rpartition("-")[0] in names}
+
+
+def test_two_hundred_deliveries_to_ten_installations_are_each_sent_once(plant: Plant) -> None:
+    plant.stage.register(*INSTALLATIONS)
+    for installation_id in INSTALLATIONS:
+        plant.stage.enqueue(installation_id, 20)
+    plant.drain(plant.start())
+
+    assert len(plant.sender.requests) == 200
+    assert len(plant.delivered()) == 200
+    assert Counter(row[0] for row in plant.stage.rows("SELECT success FROM buffer")) == {20: 10}
+    assert plant.counts() == {"waiting": 0, "missed": 0, "dead": 0}
+
+
+def test_each_delivery_is_one_log_line(plant: Plant, lines: list[EventDict]) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 50)
+    plant.drain(plant.start())
+
+    assert len({line["delivery_id"] for line in lines_of(lines, "delivery_attempted")}) == 50
+    assert [line for line in lines if line["log_level"] == "error"] == []
+
+
+def test_a_receiver_that_is_gone_is_disabled_and_its_owners_mailed_before_it_is_drained(plant: Plant) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 30)
+    plant.drain(plant.start(FakeSender(itertools.repeat(GONE)), "[delivery]\nper_installation = 1\n"))
+
+    assert len(plant.sender.requests) == 1
+    assert len(plant.stage.events("installation.disabled")) == 1
+    assert sorted(recipient for _, recipient in plant.postbox.deliveries) == list(OWNERS)
+    assert plant.counts() == {"waiting": 0, "missed": 29, "dead": 1}
+
+
+def test_what_waits_for_a_retry_does_not_keep_it_from_being_drained(plant: Plant) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 3)
+    plant.drain(plant.start(FakeSender([SERVER_ERROR] * 3)))
+
+    assert plant.counts() == {"waiting": 3, "missed": 0, "dead": 0}
+    assert plant.stage.rows("SELECT DISTINCT attempts FROM queue") == [(1,)]
+
+
+def test_a_daemon_goes_on_with_what_the_one_before_it_left(plant: Plant) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 5)
+    plant.start().stop()
+    left = plant.counts()["waiting"]
+    plant.drain(plant.start())
+
+    assert left == 5
+    assert len(plant.sender.requests) == 5
+
+
+def test_stop_waits_for_what_is_in_flight_and_loses_nothing(plant: Plant) -> None:
+    plant.stage.register(*INSTALLATIONS)
+    for installation_id in INSTALLATIONS:
+        plant.stage.enqueue(installation_id, 20)
+    sender = GatedSender()
+    system = plant.start(sender, "[daemon]\nstop_s = 15\n")
+    system.look_around()
+    assert sender.begun.wait(WAIT_S)
+    stopping = threading.Thread(target=system.stop)
+    stopping.start()
+    sender.gate.set()
+    stopping.join(WAIT_S)
+
+    sent = {request.delivery_id for request in sender.requests}
+    assert not stopping.is_alive()
+    assert system.failure == ""
+    assert plant.delivered() == sent
+    assert len(sender.requests) == len(sent)
+    assert len(sent) + plant.counts()["waiting"] == 200
+
+
+def test_stop_beyond_its_deadline_leaves_everything_in_the_queue(plant: Plant) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 5)
+    sender = GatedSender()
+    system = plant.start(sender, "[daemon]\nstop_s = 0.3\n")
+    system.look_around()
+    assert sender.begun.wait(WAIT_S)
+    started_s = time.monotonic()
+    system.stop()
+    took_s = time.monotonic() - started_s
+
+    assert took_s < 2.0
+    assert plant.counts()["waiting"] == 5
+    assert plant.stage.events("delivery.succeeded") == []
+
+
+def test_an_answer_that_comes_after_the_stop_is_no_failure(plant: Plant, lines: list[EventDict]) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 5)
+    sender = GatedSender()
+    system = plant.start(sender, "[daemon]\nstop_s = 0.3\n")
+    system.look_around()
+    assert sender.begun.wait(WAIT_S)
+    system.stop()
+    sender.gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("send-"):
+            thread.join(WAIT_S)
+
+    assert system.failure == ""
+    assert {line["event"] for line in lines} == {"outcome_unheard"}
+    assert plant.counts()["waiting"] == 5
+
+
+def test_stop_keeps_its_deadline_though_the_dispatcher_hangs(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    system = plant.start(settings="[daemon]\nstop_s = 0.3\n")
+    monkeypatch.setattr(dispatcher_module, "attention_version", lambda _connection: int(goes_on.wait(WAIT_S)))
+    started_s = time.monotonic()
+    system.stop()
+    took_s = time.monotonic() - started_s
+    goes_on.set()
+
+    assert took_s < 5.0
+
+
+def test_stop_hands_nothing_more_out_however_far_behind_the_dispatcher_is(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 20)
+    sender = GatedSender()
+    system = plant.start(sender, "[delivery]\nin_flight = 1\n[daemon]\nstop_s = 2\n")
+    real_receive = DispatcherActor.receive
+
+    def receive(actor: DispatcherActor, message: Any) -> Any:
+        reply = real_receive(actor, message)
+        if isinstance(message, PauseClaiming):
+            sender.gate.set()
+        return reply
+
+    monkeypatch.setattr(DispatcherActor, "receive", receive)
+    system.look_around()
+    assert sender.begun.wait(WAIT_S)
+    monkeypatch.setattr(system_module, "mailbox_depth", lambda _ref: 10_000)
+    system.stop()
+
+    assert len(plant.delivered()) == 1
+    assert plant.counts()["waiting"] == 19
+
+
+def test_the_actors_stop_in_the_order_in_which_they_need_each_other(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    real_stop = pykka.ActorRef.stop
+
+    def stop(ref: pykka.ActorRef[Any], **named: Any) -> Any:
+        stopped.append(ref.actor_class.__name__)
+        return real_stop(ref, **named)
+
+    monkeypatch.setattr(pykka.ActorRef, "stop", stop)
+    plant.start().stop()
+
+    assert stopped[:4] == ["DispatcherActor", "SupervisorActor", "MailerActor", "JournalActor"]
+
+
+def test_after_a_stop_nothing_is_left_running(plant: Plant) -> None:
+    plant.stage.register(*INSTALLATIONS)
+    for installation_id in INSTALLATIONS:
+        plant.stage.enqueue(installation_id, 3)
+    system = plant.start()
+    plant.drain(system)
+    running = own_threads()
+    system.stop()
+
+    assert {name.rpartition("-")[0] for name in running} >= {"journal", "dispatcher", "turns", "send"}
+    assert own_threads() == set()
+    assert plant.sender.is_closed
+
+
+def test_a_disk_that_is_full_is_said_as_the_failure_and_nothing_is_lost(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 5)
+
+    def record(*_arguments: object) -> Any:
+        raise DiskFullError("the disk is full")
+
+    monkeypatch.setattr(journal_module, "record_deliveries", record)
+    system = plant.start(settings="[daemon]\nstop_s = 2\n")
+    system.look_around()
+
+    assert plant.failed.wait(WAIT_S)
+    assert system.failure.startswith("JournalActor crashed and its restart failed: DiskFullError")
+    system.stop()
+    assert own_threads() == set()
+    assert plant.counts()["waiting"] == 5
+
+
+def test_more_crashes_than_the_budget_has_are_said_as_the_failure(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE)
+    monkeypatch.setattr(dispatcher_module, "claim", _fail)
+    system = plant.start(settings="[daemon]\nrestarts = 2\n")
+    while not plant.failed.wait(0.001):
+        system.look_around()
+
+    assert "the restart budget is used up" in system.failure
+    system.look_around()
+    system.stop()
+    assert plant.counts()["waiting"] == 1
+
+
+def _fail(*_arguments: object, **_named: object) -> Any:
+    raise OSError("on purpose")
+
+
+def test_a_crash_of_the_dispatcher_while_it_is_asked_does_not_reach_who_drains(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE)
+    system = plant.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher_module, "attention_version", _fail)
+        while_it_crashes = system.is_drained()
+    plant.drain(system)
+
+    assert not while_it_crashes
+    assert not system.failure
+    assert len(plant.delivered()) == 1
+
+
+def test_a_crash_of_the_mailer_while_it_is_asked_does_not_reach_who_drains(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = plant.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(mailer_module, "read_owed_mails", _fail)
+        while_it_crashes = system.is_drained()
+
+    assert not while_it_crashes
+    assert system.is_drained()
+
+
+def test_a_stop_during_which_the_dispatcher_crashes_stops_the_others_all_the_same(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = plant.start()
+    monkeypatch.setattr(dispatcher_module, "attention_version", _fail)
+    system.stop()
+
+    assert own_threads() == set()
+
+
+def test_old_idempotency_keys_are_dropped_by_the_housekeeping(plant: Plant) -> None:
+    plant.stage.store.connection.execute(
+        "INSERT INTO idempotency_keys VALUES (?, 'old', 'd-1', '2025-01-01T00:00:00.000000Z')", (ONE,)
+    )
+    system = plant.start()
+    system.keep_house()
+    system.stop()
+
+    assert plant.stage.rows("SELECT count(*) FROM idempotency_keys") == [(0,)]
+
+
+def test_without_a_mail_server_mails_go_into_the_maildir_of_the_home(tmp_path: Path) -> None:
+    assert isinstance(postbox_for(Home(tmp_path), Configuration()), MaildirPostbox)
+
+
+def test_with_a_mail_server_mails_go_there(tmp_path: Path) -> None:
+    configuration = Configuration(smtp={"host": "mail.example"})
+
+    assert isinstance(postbox_for(Home(tmp_path), configuration), SmtpPostbox)
+
+
+def test_the_sender_is_the_one_that_the_configuration_describes() -> None:
+    sender = sender_for(Configuration(guard={"allow_http": False}))
+    with structlog.testing.capture_logs():
+        outcome = sender.send(WebhookRequest("http://127.0.0.1:9/", ("s",), "a.b", b"{}", "d-1"))
+    sender.close()
+
+    assert isinstance(sender, Sender)
+    assert outcome.kind == "blocked"

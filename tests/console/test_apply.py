@@ -1,0 +1,218 @@
+from pathlib import Path
+
+import pytest
+
+from console.exit_codes import ExitCode
+from eventstore.registry import read_installations, read_secrets
+from eventstore.store import Store
+from tests.console.conftest import Hookfuse
+
+REGISTRY = """\
+[[organizations]]
+id = 17
+slug = "acme"
+name = "Acme"
+url = "https://acme.example"
+owners = ["ann@acme.example"]
+
+[[apps]]
+id = 5
+slug = "pager"
+name = "Pager"
+organization = 17
+webhook_url = "https://pager.example/hook"
+secret = "not-to-be-shown"
+headers = ["X-Token: not-to-be-shown-either"]
+
+[[installations]]
+app = 5
+organization = 17
+uuid = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"
+"""
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    path = tmp_path / "registry.toml"
+    path.write_text(REGISTRY)
+    return path
+
+
+def test_apply_makes_the_home_and_says_what_changed(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    ended = hookfuse("apply", registry)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        "registered organization 17 (acme)",
+        "registered app 5 (pager)",
+        "created    installation 7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10 (app 5, organization 17)",
+    ]
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+
+
+def test_apply_a_second_time_changes_nothing(hookfuse: Hookfuse, registry: Path) -> None:
+    hookfuse("apply", registry)
+
+    assert hookfuse("apply", registry).out == "nothing to change\n"
+
+
+def test_apply_names_the_fields_that_changed_but_no_secret(hookfuse: Hookfuse, registry: Path) -> None:
+    hookfuse("apply", registry)
+    registry.write_text(REGISTRY.replace("not-to-be-shown", "another-one").replace("/hook", "/new"))
+
+    ended = hookfuse("apply", registry)
+
+    assert ended.out == "changed    app 5 (pager): webhook_url, secret, headers\n"
+
+
+def test_what_the_file_leaves_out_stays_and_is_counted(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    hookfuse("apply", registry)
+    registry.write_text(REGISTRY.partition("[[installations]]")[0])
+
+    assert "1 installation is not in the file and stays as it is" in hookfuse("apply", registry).out
+    assert hookfuse("apply", registry, "--prune").out.startswith("removed    installation 7c1f0a52")
+    with Store(tmp_path / "home" / "events.db") as store:
+        assert read_installations(store.connection) == ()
+
+
+def test_apply_json_is_one_document(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    document = hookfuse("apply", registry, "--json").json
+
+    assert [change["action"] for change in document["changes"]] == ["registered", "registered", "created"]
+    assert document["left_out"] == 0
+    assert document["home"] == str(tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('slug = "acme"', 'slug = "acme', "registry.toml: not TOML: "),
+        ('slug = "acme"', 'slug = "acme"\ncolour = "red"', "unknown field `colour`"),
+        ('"https://pager.example/hook"', '"pager"', "webhook_url is not an http or https URL"),
+        ('"https://pager.example/hook"', '"ftp://pager.example"', "webhook_url is not an http or https URL"),
+        (
+            "organization = 17\nwebhook",
+            "organization = 18\nwebhook",
+            "organization 18 is neither in the file nor known",
+        ),
+        ("app = 5", "app = 6", "app 6 is neither in the file nor known"),
+        ("id = 5", 'id = "five"', "Expected `int`, got `str`"),
+        (
+            '"X-Token: not-to-be-shown-either"',
+            '"X Token: not-to-be-shown"',
+            'header 1 is not of the form "Name: value"',
+        ),
+        ('"7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"', '"7c1f"', "uuid is not a UUID"),
+    ],
+)
+def test_a_wrong_file_is_one_line_and_changes_nothing(
+    hookfuse: Hookfuse, registry: Path, old: str, new: str, fault: str
+) -> None:
+    hookfuse("apply", registry)
+    before = hookfuse("events", "--json").json
+    registry.write_text(REGISTRY.replace(old, new).replace('name = "Acme"', 'name = "Acme Inc."'))
+
+    ended = hookfuse("apply", registry)
+
+    assert ended.code == ExitCode.BAD_INPUT
+    assert ended.out == ""
+    assert ended.err.count("\n") == 1
+    assert fault in ended.err
+    assert "not-to-be-shown" not in ended.err
+    assert hookfuse("events", "--json").json == before
+
+
+def test_a_wrong_file_makes_no_home(hookfuse: Hookfuse, tmp_path: Path) -> None:
+    ended = hookfuse("apply", tmp_path / "missing.toml")
+
+    assert ended.code == ExitCode.BAD_INPUT
+    assert ended.err == f"hookfuse: {tmp_path / 'missing.toml'}: cannot be read: No such file or directory\n"
+    assert not (tmp_path / "home").exists()
+
+
+def test_apply_wakes_a_running_daemon(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    import os
+
+    from eventstore.home import Home
+
+    home = Home(tmp_path / "home")
+    home.prepare()
+    doorbell = home.open_doorbell()
+    try:
+        hookfuse("apply", registry)
+        assert os.read(doorbell, 10) == b"!"
+    finally:
+        os.close(doorbell)
+
+
+def test_secret_goes_into_a_private_new_file_and_nowhere_else(
+    hookfuse: Hookfuse, registry: Path, tmp_path: Path
+) -> None:
+    hookfuse("apply", registry)
+    path = tmp_path / "pager.secret"
+
+    ended = hookfuse("app", "secret", 5, "--to", path)
+
+    assert ended.code == 0
+    assert path.read_text() == "not-to-be-shown"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "not-to-be-shown" not in ended.out + ended.err
+
+
+def test_secret_replaces_a_file_only_when_forced(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    hookfuse("apply", registry)
+    path = tmp_path / "pager.secret"
+    path.write_text("precious")
+    path.chmod(0o644)
+
+    refused = hookfuse("app", "secret", 5, "--to", path)
+
+    assert refused.code == ExitCode.BAD_INPUT
+    assert "--force" in refused.err
+    assert path.read_text() == "precious"
+    assert hookfuse("app", "secret", 5, "--to", path, "--force").code == 0
+    assert path.read_text() == "not-to-be-shown"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_secret_never_replaces_what_is_no_regular_file(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    hookfuse("apply", registry)
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+
+    ended = hookfuse("app", "secret", 5, "--to", link, "--force")
+
+    assert ended.code == ExitCode.BAD_INPUT
+    assert link.is_symlink()
+
+
+def test_secret_of_an_unknown_app_is_not_found(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    hookfuse("apply", registry)
+
+    ended = hookfuse("app", "secret", 6, "--to", tmp_path / "x")
+
+    assert ended.code == ExitCode.NOT_FOUND
+    assert ended.err == "hookfuse: app 6 is not known: see `hookfuse apply`\n"
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_secret_that_cannot_be_written_leaves_nothing(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    hookfuse("apply", registry)
+
+    ended = hookfuse("app", "secret", 5, "--to", tmp_path / "no" / "such" / "folder")
+
+    assert ended.code == ExitCode.BAD_INPUT
+    assert "cannot be written: No such file or directory" in ended.err
+
+
+def test_headers_and_secrets_are_in_no_output(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    hookfuse("apply", registry)
+    with Store(tmp_path / "home" / "events.db") as store:
+        kept = read_secrets(store.connection, 5)
+    assert kept is not None
+
+    for words in (["status"], ["show", "7c1f0a52"], ["events"], ["audit"], ["requests"], ["deliveries"]):
+        for json_flag in ([], ["--json"]):
+            shown = hookfuse(*words, *json_flag)
+            assert shown.code == 0
+            assert "not-to-be-shown" not in shown.out + shown.err

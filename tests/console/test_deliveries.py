@@ -1,0 +1,153 @@
+import os
+from collections.abc import Sequence
+
+import pytest
+
+from console.commands import deliveries as deliveries_command
+from console.exit_codes import ExitCode
+from eventstore.events import DeliveryDropped, DeliveryRequeued
+from eventstore.log import read_events
+from eventstore.work_queue import QueuedDelivery, read_deliveries
+from tests.console.conftest import CHAT, PAGER, Hookfuse, World
+
+
+def _queue(world: World, state: str | None = None) -> Sequence[QueuedDelivery]:
+    with world.store() as store:
+        return read_deliveries(store.connection, state=state, limit=-1)
+
+
+def _newest(world: World, type_name: str) -> list[object]:
+    with world.store() as store:
+        return [stored.event for stored in read_events(store.connection, type_names=[type_name])]
+
+
+def test_deliveries_are_listed_in_order_without_their_payload(hookfuse: Hookfuse, world: World) -> None:
+    found = hookfuse("deliveries", "--json").json
+
+    assert [row["state"] for row in found] == ["missed", "missed", "missed", "dead", "waiting"]
+    assert [row["delivery_id"] for row in found[:4]] == [*world.missed_ids, world.dead_id]
+    assert not any("data" in row for row in found)
+    assert found[3]["last_error"] == "server_error"
+    assert (found[0]["due_at"], found[4]["due_at"]) == (None, "2025-02-08T12:00:00.000000Z")
+
+
+def test_the_payload_is_shown_when_it_is_asked_for(hookfuse: Hookfuse, world: World) -> None:
+    (found,) = hookfuse("deliveries", "--state", "dead", "--json", "--payload").json
+
+    assert found["data"] == {"n": 9}
+    assert '{"n":9}' in hookfuse("deliveries", "--state", "dead", "--payload").out
+    assert '{"n":9}' not in hookfuse("deliveries", "--state", "dead").out
+
+
+def test_deliveries_are_filtered(hookfuse: Hookfuse, world: World) -> None:
+    assert len(hookfuse("deliveries", "--installation", "7c1f0a52", "--json").json) == 2
+    assert len(hookfuse("deliveries", "--state", "missed", "--limit", 2, "--json").json) == 2
+    assert hookfuse("deliveries", "--state", "waiting", "--installation", CHAT).out == "no such delivery\n"
+
+
+def test_a_dead_delivery_is_sent_again_under_its_id(hookfuse: Hookfuse, world: World) -> None:
+    ended = hookfuse("deliveries", "resend", world.dead_id, "--by", "bea", "--reason", "mended")
+
+    assert (ended.code, ended.out) == (0, "1 delivery waits again\n")
+    assert _queue(world, "waiting")[0].delivery_id == world.dead_id
+    assert _queue(world, "waiting")[0].attempts == 0
+    requeued = DeliveryRequeued(world.dead_id, "issue.created", "dead", "person:bea", "mended")
+    assert _newest(world, "delivery.requeued") == [requeued]
+
+
+def test_all_that_an_installation_missed_is_sent_again_in_order(
+    hookfuse: Hookfuse, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries_command, "_BATCH", 2)
+    hookfuse("enable", CHAT, "--reason", "mended")
+
+    ended = hookfuse("deliveries", "resend", "--installation", "7c1f0a99", "--state", "missed")
+
+    assert ended.out == "3 deliveries wait again\n"
+    assert [delivery.delivery_id for delivery in _queue(world, "waiting")][:3] == world.missed_ids
+    assert [event.delivery_id for event in _newest(world, "delivery.requeued")] == world.missed_ids  # type: ignore[attr-defined]
+
+
+def test_an_installation_with_nothing_kept_has_nothing_to_send(hookfuse: Hookfuse, world: World) -> None:
+    ended = hookfuse("deliveries", "resend", "--installation", PAGER, "--state", "missed")
+
+    assert (ended.code, ended.out) == (0, "0 deliveries wait again\n")
+
+
+def test_nothing_is_sent_again_to_a_disabled_installation(hookfuse: Hookfuse, world: World) -> None:
+    by_id = hookfuse("deliveries", "resend", world.dead_id, world.missed_ids[0])
+    by_installation = hookfuse("deliveries", "resend", "--installation", CHAT)
+
+    for ended in (by_id, by_installation):
+        assert ended.code == ExitCode.BAD_INPUT
+        assert ended.err == (
+            f"hookfuse: installation {CHAT} is disabled: enable it before its deliveries are sent again\n"
+        )
+    assert [delivery.state for delivery in _queue(world)] == ["missed", "missed", "missed", "dead", "waiting"]
+    assert _newest(world, "delivery.requeued") == []
+
+
+def test_dropped_deliveries_are_gone_and_recorded(hookfuse: Hookfuse, world: World) -> None:
+    ended = hookfuse("deliveries", "drop", *world.missed_ids[:2], "--reason", "stale", "--by", "bea")
+
+    assert ended.out == "2 deliveries dropped\n"
+    assert [delivery.delivery_id for delivery in _queue(world, "missed")] == world.missed_ids[2:]
+    assert _newest(world, "delivery.dropped") == [
+        DeliveryDropped(delivery_id, "issue.created", "missed", "person:bea", "stale")
+        for delivery_id in world.missed_ids[:2]
+    ]
+
+
+def test_an_id_given_twice_counts_once(hookfuse: Hookfuse, world: World) -> None:
+    ended = hookfuse("deliveries", "drop", world.dead_id, world.dead_id, "--reason", "stale")
+
+    assert ended.out == "1 delivery dropped\n"
+
+
+@pytest.mark.parametrize("verb", ["resend", "drop"])
+def test_one_unknown_delivery_stops_all(hookfuse: Hookfuse, world: World, verb: str) -> None:
+    ended = hookfuse("deliveries", verb, world.dead_id, "no-such-id", "--reason", "x")
+
+    assert ended.code == ExitCode.NOT_FOUND
+    assert (ended.out, ended.err.count("\n")) == ("", 1)
+    assert "delivery no-such-id is not in the queue" in ended.err
+    assert len(_queue(world)) == 5
+    assert len(_queue(world, "dead")) == 1
+
+
+@pytest.mark.parametrize("verb", ["resend", "drop"])
+def test_a_waiting_delivery_is_left_alone(hookfuse: Hookfuse, world: World, verb: str) -> None:
+    waiting = _queue(world, "waiting")[0].delivery_id
+
+    ended = hookfuse("deliveries", verb, waiting, "--reason", "x")
+
+    assert ended.code == ExitCode.BAD_INPUT
+    assert "is waiting: only dead or missed ones" in ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("resend",),
+        ("resend", "x", "--installation", PAGER),
+        ("resend", "x", "--state", "dead"),
+        ("resend", "--installation", PAGER, "--state", "waiting"),
+        ("drop", "x"),
+        ("drop", "--reason", "x"),
+        ("--state", "lost"),
+        ("forget",),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(hookfuse: Hookfuse, world: World, words: tuple[str, ...]) -> None:
+    ended = hookfuse("deliveries", *words)
+
+    assert (ended.code, ended.out, ended.err.count("\n")) == (ExitCode.USAGE, "", 1)
+
+
+def test_sending_again_wakes_a_running_daemon(hookfuse: Hookfuse, world: World) -> None:
+    doorbell = world.home.open_doorbell()
+    try:
+        hookfuse("deliveries", "resend", world.dead_id)
+        assert os.read(doorbell, 10) == b"!"
+    finally:
+        os.close(doorbell)

@@ -1,0 +1,81 @@
+import json
+import os
+from pathlib import Path
+
+from tests.console.conftest import CHAT, SHOP, Hookfuse, World
+
+
+def test_status_json_holds_how_things_stand(hookfuse: Hookfuse, world: World) -> None:
+    world.clock.advance(seconds=90)
+
+    found = hookfuse("status", "--json").json
+
+    assert found["home"] == str(world.home.path)
+    assert (found["is_running"], found["daemon_pid"]) == (False, None)
+    assert (found["policy"], found["policy_version"], found["last_position"]) == ("balanced", 1, 29)
+    assert found["installations"] == {"active": 2, "disabled": 1}
+    assert found["deliveries"] == {"waiting": 1, "missed": 3, "dead": 1}
+    assert found["oldest_waiting_s"] == 90.0
+    assert found["mails"] == {"requested": 1, "sent": 0, "failed": 0}
+    assert [(row["installation_id"], row["nearness"]) for row in found["nearest"]] == [(SHOP, 0.3)]
+    (disabled,) = found["disabled"]
+    assert (disabled["installation_id"], disabled["cause"], disabled["by"]) == (CHAT, "policy", "system")
+    assert disabled["since"] == "2025-02-08T12:00:00.000000Z"
+
+
+def test_status_names_the_daemon_that_runs(hookfuse: Hookfuse, world: World) -> None:
+    with world.home.held_by_daemon():
+        assert hookfuse("status", "--json").json["daemon_pid"] == os.getpid()
+        assert f"running (process {os.getpid()})" in hookfuse("status").out
+
+
+def test_status_in_a_pipe_is_plain_text(hookfuse: Hookfuse, world: World) -> None:
+    shown = hookfuse("status").out
+
+    assert "daemon          not running\n" in shown
+    assert "deliveries      1 waiting, 3 missed, 1 dead\n" in shown
+    assert "\x1b" not in shown
+    assert not any(char in shown for char in "─│┃")
+    assert CHAT in shown
+
+
+def test_status_follows_the_policy_of_the_configuration(hookfuse: Hookfuse, world: World) -> None:
+    world.home.configuration.write_text('[policy]\nname = "sentry-2024"\n')
+
+    assert hookfuse("status", "--json").json["policy"] == "sentry-2024"
+
+
+def test_a_wrong_configuration_is_one_line(hookfuse: Hookfuse, world: World) -> None:
+    world.home.configuration.write_text("[policy]\nnmae = 1\n[timeouts]\nread_s = -1\n")
+
+    ended = hookfuse("status")
+
+    assert (ended.code, ended.out, ended.err.count("\n")) == (3, "", 1)
+    assert "policy.nmae" in ended.err
+    assert "timeouts.read_s" in ended.err
+
+
+def test_status_changes_nothing(hookfuse: Hookfuse, world: World) -> None:
+    before = hookfuse("events", "--json").out
+
+    hookfuse("status")
+
+    assert hookfuse("events", "--json").out == before
+    json.loads(before)
+
+
+def test_many_disabled_installations_are_counted_and_not_all_shown(hookfuse: Hookfuse, tmp_path: Path) -> None:
+    organization = '[[organizations]]\nid = 1\nslug = "o"\nname = "O"\nurl = "https://o.example"\n'
+    entries = "".join(
+        f'[[apps]]\nid = {number}\nslug = "a{number}"\nname = "A"\norganization = 1\n'
+        f'webhook_url = "https://a.example"\n[[installations]]\napp = {number}\norganization = 1\n'
+        f'uuid = "{number:08}-0000-4000-8000-000000000000"\n'
+        for number in range(1, 23)
+    )
+    (tmp_path / "registry.toml").write_text(organization + entries)
+    hookfuse("apply", tmp_path / "registry.toml")
+    for number in range(1, 23):
+        hookfuse("disable", f"{number:08}", "--reason", "x")
+
+    assert "and 2 more: see status --json" in hookfuse("status").out
+    assert len(hookfuse("status", "--json").json["disabled"]) == 22

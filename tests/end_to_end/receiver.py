@@ -1,0 +1,50 @@
+"""A receiver as a process of its own: `python receiver.py LOG`, prints its port, ends when its standard input does.
+
+The path says what it answers: /200, /500, /410, /302 and so on; /flaky fails every third request; /hang never answers.
+Each request is one JSON line in LOG, written before the answer is.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import IO
+
+
+async def _serve(log: IO[str]) -> None:
+    counts: dict[str, int] = {}
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode("latin-1").split("\r\n")
+                method, path, _ = lines[0].split(" ")
+                headers = {
+                    name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+                }
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                counts[path] = counts.get(path, 0) + 1
+                log.write(
+                    json.dumps({"method": method, "path": path, "headers": headers, "body": body.decode()}) + "\n"
+                )
+                log.flush()
+                if path == "/hang":
+                    await asyncio.sleep(3600)
+                code = 500 if path == "/flaky" and counts[path] % 3 == 0 else 200
+                code = int(path[1:]) if path[1:].isdigit() else code
+                writer.write(f"HTTP/1.1 {code} X\r\nContent-Length: 2\r\nLocation: /200\r\n\r\nok".encode())
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, limit=2**22)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    with Path(sys.argv[1]).open("a") as _log:
+        asyncio.run(_serve(_log))

@@ -1,0 +1,125 @@
+"""The stage for tests with real processes: a home, the command, a receiver, a mail server."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parent.parent
+
+ATTACHMENT = json.loads((_ROOT / "console" / "examples" / "alert.json").read_text())
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs, and what it has written down."""
+
+    port: int
+    log: Path
+
+    def seen(self) -> list[dict[str, Any]]:
+        """Read what it has written down so far."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextmanager
+def serving(script: str, log: Path) -> Iterator[Server]:
+    """Run one of the servers beside this file."""
+    process = subprocess.Popen(
+        [sys.executable, str(_HERE / script), str(log)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield Server(int(process.stdout.readline()), log)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        if process.wait(timeout=20) != 0:
+            raise AssertionError(f"{script} ended with {process.returncode}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A home folder and the command that works on it."""
+
+    home: Path
+    receiver: Server
+    mail_server: Server
+
+    def configure(self, text: str = "") -> None:
+        """Write a configuration that lets the daemon reach the servers here."""
+        self.home.mkdir(mode=0o700, exist_ok=True)
+        (self.home / "hookfuse.toml").write_text(
+            '[guard]\nallow_http = true\nallow_networks = ["127.0.0.0/8"]\n'
+            f'[smtp]\nhost = "127.0.0.1"\nport = {self.mail_server.port}\nsecurity = "none"\n{text}'
+        )
+
+    def apply(self, paths: dict[int, str], owners: Sequence[str] = ("owner@acme.example",), **fields: str) -> None:
+        """Register app ids with what the receiver answers them, one installation each, secret `secret-ID`."""
+        lines = [
+            '[[organizations]]\nid = 17\nslug = "acme"\nname = "Acme"\nurl = "https://acme.example"\n',
+            f"owners = {json.dumps(list(owners))}\n",
+        ]
+        extra = "".join(f"{name} = {value}\n" for name, value in fields.items())
+        lines += [
+            f'[[apps]]\nid = {app}\nslug = "app-{app}"\nname = "App {app}"\norganization = 17\n'
+            f'webhook_url = "http://127.0.0.1:{self.receiver.port}{path}"\nsecret = "secret-{app}"\n{extra}'
+            f'[[installations]]\napp = {app}\norganization = 17\nuuid = "{installation_id(app)}"\n'
+            for app, path in paths.items()
+        ]
+        registry = self.home.parent / "registry.toml"
+        registry.write_text("\n".join(lines))
+        self.run("apply", str(registry))
+
+    def command(self, *arguments: str) -> list[str]:
+        """Give the command line for a hookfuse command on this home."""
+        return [sys.executable, "-m", "runner", "--home", str(self.home), *arguments]
+
+    def run(self, *arguments: str, code: int = 0, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a hookfuse command to its end, and insist on its exit code."""
+        done = subprocess.run(
+            self.command(*arguments), input=text, capture_output=True, text=True, timeout=120, cwd=_ROOT, check=False
+        )
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """Run a hookfuse command with --json and read what it says."""
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def send(self, deliveries: Sequence[tuple[int, str]]) -> None:
+        """Queue deliveries, each an app id and an event name, in one batch."""
+        lines = [
+            json.dumps({"installation": installation_id(app), "event": event, "data": {"number": number}})
+            for number, (app, event) in enumerate(deliveries)
+        ]
+        self.run("send", "--batch", "-", text="\n".join(lines))
+
+    @contextmanager
+    def daemon(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run the daemon in the background; it is killed at the end if it has not ended by then."""
+        process = subprocess.Popen(
+            self.command("run", *arguments), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=_ROOT
+        )
+        assert process.stderr is not None
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(timeout=20)
+            process.stderr.close()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Read the daemon's log."""
+        return [json.loads(line) for line in (self.home / "logs" / "hookfuse.jsonl").read_text().splitlines()]
+
+
+def installation_id(app: int) -> str:
+    """Give the fixed id of an app's installation on the stage."""
+    return f"00000000-0000-4000-8000-{app:012d}"

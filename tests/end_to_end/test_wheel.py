@@ -1,0 +1,43 @@
+"""The wheel is whole: it installs into an empty environment and runs there."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent.parent
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_wheel_installs_and_runs_in_an_empty_environment(tmp_path: Path) -> None:
+    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, _ROOT)
+    (wheel,) = tmp_path.glob("hookfuse-*.whl")
+    _run(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    _run(python, "-m", "pip", "install", "--quiet", wheel)
+    hookfuse = tmp_path / "venv" / "bin" / "hookfuse"
+    examples = Path(_run(python, "-c", "import console; print(console.__path__[0])").strip()) / "examples"
+
+    _run(hookfuse, "--home", tmp_path / "home", "apply", examples / "registry.toml")
+    _run(hookfuse, "--home", tmp_path / "home", "run", "--drain")
+
+    status = json.loads(_run(hookfuse, "--home", tmp_path / "home", "status", "--json"))
+    assert status["installations"]["active"] == 1
+
+
+def test_the_wheel_holds_the_rooms_and_nothing_else(tmp_path: Path) -> None:
+    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, _ROOT)
+    (wheel,) = tmp_path.glob("hookfuse-*.whl")
+
+    names = zipfile.ZipFile(wheel).namelist()
+
+    tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"actors", "eventstore", "replay", "webhook", "console", "runner.py"}
+    assert "actors/templates/disabled_notice.html" in names
+    assert "console/examples/alert.json" in names

@@ -1,0 +1,37 @@
+"""A home, a clock that stands still and a store on both, for each test anew."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from eventstore.clock import ManualClock
+from eventstore.home import Home
+from eventstore.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("HOOKFUSE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2025, 2, 3, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    return home
+
+
+@pytest.fixture
+def store(home: Home, clock: ManualClock) -> Iterator[Store]:
+    with Store(home.database, clock) as store:
+        yield store

@@ -1,0 +1,209 @@
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from eventstore.errors import DaemonRunningError, HomeError
+from eventstore.home import Home
+from eventstore.store import Store
+from tests.eventstore.processes import at_once, seen_daemon
+
+NOBODY = 65534
+HOLD = """
+import sys
+from eventstore.home import Home
+with Home(sys.argv[1]).held_by_daemon():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def daemon_on(home: Home) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def is_rung(descriptor: int) -> bool:
+    return bool(select.select([descriptor], [], [], 0)[0])
+
+
+def test_home_is_made_with_its_parents_and_private(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a" / "b")
+    home.prepare()
+
+    assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.log.parent.stat().st_mode) == 0o700
+
+
+def test_home_that_others_could_read_is_made_private(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    Home(tmp_path).prepare()
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_preparing_twice_is_harmless(home: Home) -> None:
+    home.configuration.write_text("[log]\n")
+    home.prepare()
+
+    assert home.configuration.read_text() == "[log]\n"
+
+
+def test_home_that_is_a_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(HomeError, match=r"file cannot be used .* name another with --home or HOOKFUSE_HOME"):
+        Home(tmp_path / "file").prepare()
+
+
+def test_home_that_may_not_be_written_is_explained() -> None:
+    """In a child that is nobody, as root may write everywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if os.getuid() == 0:
+                    os.setuid(NOBODY)
+                else:
+                    Path(folder).chmod(0o500)
+                Home(Path(folder) / "home").prepare()
+            except HomeError as error:
+                status = 0 if "Permission denied" in str(error) else 2
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(child, 0)
+        Path(folder).chmod(0o700)
+
+    assert os.waitstatus_to_exitcode(ended) == 0
+
+
+def test_home_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Home.from_environment().path == Path(".hookfuse")
+    monkeypatch.setenv("HOOKFUSE_HOME", "/srv/hooks")
+    assert Home.from_environment().database == Path("/srv/hooks/events.db")
+
+
+def test_second_daemon_is_refused_and_told_the_process(home: Home) -> None:
+    with home.held_by_daemon():
+        ((text, pid),) = at_once(seen_daemon, home.path, count=1)
+
+    assert f"a daemon already runs on home {home.path} (process {os.getpid()})" in text
+    assert pid == os.getpid()
+
+
+def test_one_of_the_daemons_that_start_at_once_holds_the_home(home: Home) -> None:
+    with home.held_by_daemon(), pytest.raises(DaemonRunningError), Home(home.path).held_by_daemon():
+        pass
+
+    assert home.daemon_pid() is None
+
+
+def test_home_is_free_when_its_daemon_was_killed(home: Home) -> None:
+    process = daemon_on(home)
+    try:
+        assert home.daemon_pid() == process.pid
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+        assert home.daemon_pid() is None
+        with home.held_by_daemon():
+            assert home.daemon_pid() == os.getpid()
+    finally:
+        end(process)
+
+
+def test_home_is_free_after_an_error_within(home: Home) -> None:
+    with pytest.raises(RuntimeError), home.held_by_daemon():
+        raise RuntimeError
+
+    assert home.daemon_pid() is None
+
+
+def test_looking_for_the_daemon_keeps_none_from_starting(home: Home) -> None:
+    assert home.daemon_pid() is None
+    with home.held_by_daemon():
+        pass
+    assert home.daemon_pid() is None
+    with home.held_by_daemon():
+        assert home.daemon_pid() == os.getpid()
+
+
+def test_shorter_pid_leaves_nothing_of_a_longer_one(home: Home) -> None:
+    (home.path / "daemon.lock").write_text("99999999999999\n")
+    with home.held_by_daemon():
+        assert home.daemon_pid() == os.getpid()
+
+
+def test_home_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(HomeError, match=r"daemon\.lock"), Home(tmp_path / "nowhere").held_by_daemon():
+        pass
+
+
+def test_lock_is_private(home: Home) -> None:
+    with home.held_by_daemon():
+        assert stat.S_IMODE((home.path / "daemon.lock").stat().st_mode) == 0o600
+
+
+def test_ringing_wakes_the_daemon(home: Home) -> None:
+    descriptor = home.open_doorbell()
+    try:
+        assert not is_rung(descriptor)
+        home.ring_doorbell()
+        assert is_rung(descriptor)
+        assert os.read(descriptor, 100) == b"!"
+        assert not is_rung(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_ringing_without_a_daemon_is_harmless(home: Home) -> None:
+    home.ring_doorbell()
+    os.close(home.open_doorbell())
+    home.ring_doorbell()
+
+    descriptor = home.open_doorbell()
+    assert not is_rung(descriptor)
+    os.close(descriptor)
+
+
+def test_ringing_never_blocks_when_nobody_listens(home: Home) -> None:
+    descriptor = home.open_doorbell()
+    os.write(descriptor, b"!" * 65_536)
+    home.ring_doorbell()
+
+    assert is_rung(descriptor)
+    os.close(descriptor)
+
+
+def test_database_stands_in_the_home(home: Home) -> None:
+    Store(home.database).close()
+
+    assert home.database.parent == home.path
+
+
+def test_a_folder_with_another_use_is_never_made_private(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    tmp_path.chmod(0o755)
+
+    with pytest.raises(HomeError, match=r"holiday\.jpg"):
+        Home(tmp_path).prepare()
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]

@@ -1,0 +1,230 @@
+"""Every projection table equals a fold of the events, written here a second time and naively."""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eventstore.clock import ManualClock
+from eventstore.events import (
+    AttemptEvent,
+    AuditRecorded,
+    DeliveryBlocked,
+    DeliveryDropped,
+    DeliveryExhausted,
+    DeliveryFailed,
+    DeliveryMissed,
+    DeliveryRequeued,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+    Event,
+    InstallationCreated,
+    InstallationDisabled,
+    InstallationEnabled,
+    InstallationRemoved,
+    MailFailed,
+    MailRequested,
+    MailSent,
+)
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent, StoredEvent, read_events
+from eventstore.request_log import RequestFilter, read_requests
+from eventstore.store import Store
+from tests.eventstore.facts import attempt, failed, succeeded, timed_out
+
+IDS = ("one", "two", "three")
+COLUMNS = ("success", "redirect", "client_error", "rate_limited", "server_error", "protocol", "timeout", "fatal")
+COUNTED_AS = {
+    "redirect": "redirect",
+    "client_error": "client_error",
+    "gone": "client_error",
+    "rate_limited": "rate_limited",
+    "server_error": "server_error",
+    "unavailable": "server_error",
+    "protocol": "protocol",
+}
+CODES = {"redirect": 302, "gone": 410, "rate_limited": 429, "unavailable": 503, "client_error": 404}
+
+
+def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, number: int) -> Event:
+    mail_id = f"mail-{3 + number % 2}"
+    simple: dict[str, Event] = {
+        "missed": DeliveryMissed("d", "issue.created", "2025-02-03T12:00:00.000000Z"),
+        "exhausted": DeliveryExhausted("d", "issue.created", 8, error_class),
+        "requeued": DeliveryRequeued("d", "issue.created", "dead", "person:ada"),
+        "dropped": DeliveryDropped("d", "issue.created", "dead", "person:ada", "old"),
+        "created": InstallationCreated(installation_id, app_id, 17),
+        "removed": InstallationRemoved(installation_id),
+        "disabled": InstallationDisabled(installation_id, app_id, 17, "https://x", "person", "person:ada", "why"),
+        "enabled": InstallationEnabled(installation_id, "person:ada", "mended"),
+        "audit": AuditRecorded("internal-integration.disable", "system", "organization:17", {"name": f"n{number}"}),
+        "requested": MailRequested(f"mail-{number}", f"<{number}@x>", "ada@x", "integration-disabled", number),
+        "sent": MailSent(mail_id, number),
+        "mail_failed": MailFailed(mail_id, number, "refused", "2025-02-05T00:00:00.000000Z" if number % 2 else None),
+    }
+    attempts = {
+        "succeeded": lambda: succeeded(app_id=app_id),
+        "failed": lambda: failed(error_class, CODES.get(error_class, 500), app_id=app_id),
+        "timed_out": lambda: timed_out(app_id=app_id),
+        "blocked": lambda: attempt(DeliveryBlocked, error_class="blocked", app_id=app_id),
+    }
+    return simple[kind] if kind in simple else attempts[kind]()
+
+
+KINDS = (
+    *("succeeded", "failed", "failed", "timed_out", "blocked", "missed", "exhausted", "requeued", "dropped"),
+    *("created", "removed", "disabled", "enabled", "audit", "requested", "sent", "mail_failed"),
+)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(KINDS),
+        st.sampled_from((*COUNTED_AS, "internal")),
+        st.sampled_from(IDS),
+        st.sampled_from((0.0, 0.0, 3600.0, 40_000.0)),
+    ),
+    max_size=60,
+)
+# So that most of what follows meets an installation, or a mail, that is there.
+BEGINNING = [("created", "internal", name, 0.0) for name in IDS] + [("requested", "internal", "one", 0.0)] * 2
+histories = steps | steps.map(lambda history: BEGINNING + history)
+
+
+def fold_buffer(events: list[StoredEvent]) -> dict[tuple[str, str], dict[str, Any]]:
+    days: dict[tuple[str, str], dict[str, Any]] = {}
+    for stored in events:
+        key = (stored.stream.removeprefix("installation-"), stored.recorded_at[:10])
+        column = None
+        match stored.event:
+            case DeliverySucceeded():
+                column = "success"
+            case DeliveryTimedOut():
+                column = "timeout"
+            case DeliveryFailed(error_class=error_class):
+                column = COUNTED_AS.get(error_class)
+        if isinstance(stored.event, InstallationCreated | InstallationEnabled):
+            days = {other: counts for other, counts in days.items() if other[0] != key[0]}
+        if column is None:
+            continue
+        counts = days.setdefault(key, dict.fromkeys(COLUMNS, 0) | {"failures": []})
+        counts[column] += 1
+        counts["failures"] += [stored.position] if column != "success" else []
+    return days
+
+
+def fold_installations(events: list[StoredEvent]) -> dict[str, tuple[str, str, int | None]]:
+    states: dict[str, tuple[str, str, int | None]] = {}
+    for stored in events:
+        installation_id = stored.stream.removeprefix("installation-")
+        if isinstance(stored.event, InstallationCreated):
+            states[installation_id] = ("active", stored.recorded_at, None)
+        elif installation_id in states:
+            match stored.event:
+                case InstallationRemoved():
+                    states[installation_id] = ("removed", stored.recorded_at, None)
+                case InstallationDisabled():
+                    states[installation_id] = ("disabled", stored.recorded_at, stored.position)
+                case InstallationEnabled():
+                    states[installation_id] = ("active", stored.recorded_at, None)
+    return states
+
+
+def fold_outbox(events: list[StoredEvent]) -> dict[str, tuple[str, int, str, str]]:
+    mails: dict[str, tuple[str, int, str, str]] = {}
+    for stored in events:
+        match stored.event:
+            case MailRequested(mail_id=mail_id):
+                mails[mail_id] = ("requested", 0, stored.recorded_at, "")
+            case MailSent(mail_id=mail_id, attempt=number) if mail_id in mails:
+                mails[mail_id] = ("sent", number, mails[mail_id][2], "")
+            case MailFailed(mail_id=mail_id, attempt=number, error=error, retry_at=retry_at) if mail_id in mails:
+                state = "requested" if retry_at else "failed"
+                mails[mail_id] = (state, number, retry_at or mails[mail_id][2], error)
+    return mails
+
+
+def fold_requests(events: list[StoredEvent], *, is_errors_only: bool) -> list[int]:
+    found = []
+    for app_id in (1, 2, 3):
+        attempts = [one for one in events if isinstance(one.event, AttemptEvent) and one.event.app_id == app_id]
+        errors = [one for one in attempts if isinstance(one.event, AttemptEvent) and is_error(one.event.status_code)]
+        kept = errors[-100:] if is_errors_only else attempts[-100:] + errors[-100:]
+        found += [one.position for one in kept]
+    return sorted(set(found), reverse=True)[:100]
+
+
+def is_error(code: int) -> bool:
+    return code == 0 or code in range(400, 600)
+
+
+def written(path: Path, history: list[tuple[str, str, str, float]]) -> tuple[Store, list[StoredEvent]]:
+    path.unlink(missing_ok=True)
+    clock = ManualClock(datetime(2025, 2, 3, tzinfo=UTC))
+    store = Store(path, clock)
+    for number, (kind, error_class, installation_id, seconds) in enumerate(history):
+        clock.advance(seconds=seconds)
+        event = of_kind(kind, error_class, IDS.index(installation_id) + 1, installation_id, number)
+        with store.transaction() as transaction:
+            transaction.append(NewEvent(installation_stream(installation_id), event))
+    return store, list(read_events(store.connection))
+
+
+@given(history=histories)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_projection_is_the_fold_of_the_events(
+    tmp_path_factory: Any, history: list[tuple[str, str, str, float]]
+) -> None:
+    store, events = written(tmp_path_factory.mktemp("home") / "events.db", history)
+    with store:
+        buffer = store.connection.execute("SELECT * FROM buffer").fetchall()
+        installations = store.connection.execute(
+            "SELECT installation_id, state, changed_at, disabled_position FROM installations"
+        ).fetchall()
+        outbox = store.connection.execute("SELECT mail_id, state, attempts, due_at, last_error FROM outbox").fetchall()
+        audit = store.connection.execute("SELECT position, recorded_at, data FROM audit ORDER BY position").fetchall()
+        everything = [one.position for one in read_requests(store.connection, RequestFilter(), store.clock.now())]
+        errors_only = RequestFilter(is_errors_only=True)
+        errors = [one.position for one in read_requests(store.connection, errors_only, store.clock.now())]
+
+    assert len(events) == len(history)
+    assert {(row[0], row[1]): row[2:] for row in buffer} == {
+        key: (
+            *(counts[name] for name in COLUMNS),
+            min(counts["failures"], default=None),
+            max(counts["failures"], default=None),
+        )
+        for key, counts in fold_buffer(events).items()
+    }
+    assert {row[0]: row[1:] for row in installations} == fold_installations(events)
+    assert {row[0]: row[1:] for row in outbox} == fold_outbox(events)
+    assert audit == [
+        (stored.position, stored.recorded_at, f'{{"name":"{stored.event.data["name"]}"}}')
+        for stored in events
+        if isinstance(stored.event, AuditRecorded)
+    ]
+    assert everything == fold_requests(events, is_errors_only=False)
+    assert errors == fold_requests(events, is_errors_only=True)
+
+
+def test_every_event_of_an_attempt_is_followed_by_the_buffer_and_the_request_log() -> None:
+    from eventstore import buffer, request_log
+    from eventstore.events import EVENT_CLASSES
+
+    attempts = {event_class for event_class in EVENT_CLASSES.values() if issubclass(event_class, AttemptEvent)}
+
+    assert attempts == set(request_log.HANDLERS)
+    assert attempts <= set(buffer.HANDLERS)
+
+
+def test_history_of_one_transaction_is_folded_like_one_of_many(store: Store) -> None:
+    stream = installation_stream("one")
+    events = [InstallationCreated("one", 1, 17), failed(), InstallationEnabled("one", "person:ada", ""), failed()]
+    with store.transaction() as transaction:
+        transaction.append(*(NewEvent(stream, event) for event in events))
+
+    days = defaultdict(list)
+    for row in store.connection.execute("SELECT installation_id, server_error, first_failure FROM buffer"):
+        days[row[0]].append(row[1:])
+    assert days == {"one": [(1, 4)]}

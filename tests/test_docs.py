@@ -1,0 +1,436 @@
+"""README.md, CHANGELOG.md and docs/ say what is true: names, numbers, commands and snippets are checked."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+
+import runner
+from console.cli import cli
+from console.reference import commands_page, configuration_page, walk_commands
+from eventstore.buffer import COUNTED_CLASSES, DayCounts
+from eventstore.configuration import load_configuration
+from eventstore.database import open_database
+from eventstore.events import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
+from eventstore.policy import POLICIES, Policy
+from eventstore.registry import read_installations
+from eventstore.verdict import judge
+from eventstore.work_queue import read_deliveries
+from webhook import ErrorClass, sentry_signature, standard_signature
+from webhook.headers import platform_headers
+
+_ROOT = Path(__file__).parent.parent
+_DOCS = sorted((_ROOT / "docs").glob("*.md"))
+_PAGES = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *_DOCS]
+_NAMED_TEST = re.compile(r"`(test_[a-z0-9_]+)`")
+_TODAY = date(2025, 2, 8)
+_SECRET = "a secret, ünd not in ASCII"
+_BODY = '{"action":"critical","data":{"title":"ä"}}'.encode()
+
+Verify = Callable[[str, Mapping[str, str], bytes], bool]
+
+
+def _page(name: str) -> str:
+    return (_ROOT / name).read_text(encoding="utf-8")
+
+
+def _blocks(text: str, language: str, mark: str = "") -> list[str]:
+    return re.findall(rf"{re.escape(mark)}```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def _commands() -> Iterator[tuple[Path, str]]:
+    for page in _PAGES:
+        for block in _blocks(page.read_text(encoding="utf-8"), "sh"):
+            for line in block.splitlines():
+                for part in re.split(r" \| | && ", line):
+                    if re.match(r"([A-Z_]+=\S+ )?hookfuse ", part):
+                        yield page, part
+
+
+# --- made from the code ---
+
+
+def test_the_configuration_page_is_what_the_code_gives() -> None:
+    assert _page("docs/configuration.md") == configuration_page(), "run: python -m console.reference"
+
+
+def test_the_commands_page_is_what_the_code_gives() -> None:
+    assert runner.main  # it adds its command to the group
+    assert _page("docs/commands.md") == commands_page(cli), "run: python -m console.reference"
+
+
+def test_every_command_stands_in_the_docs() -> None:
+    names = {" ".join(path) for path, _ in walk_commands(cli)}
+
+    assert {"run", "app secret", "deliveries resend"} <= names
+    assert {name for name in names if f"\n## hookfuse {name}\n" not in _page("docs/commands.md")} == set()
+
+
+def test_the_configuration_of_the_docs_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HOOKFUSE_")]:
+        monkeypatch.delenv(name)
+    texts = [block for page in _PAGES for block in _blocks(page.read_text(encoding="utf-8"), "toml")]
+    texts += re.findall(r"<<'END'\n(.*?)^END$", _page("README.md"), re.DOTALL | re.MULTILINE)
+
+    assert len(texts) >= 3
+    for text in texts:
+        file = tmp_path / "hookfuse.toml"
+        file.write_text(text, encoding="utf-8")
+        load_configuration(file)
+
+
+@pytest.mark.parametrize(("page", "line"), list(_commands()), ids=lambda value: getattr(value, "name", value))
+def test_every_command_line_of_the_docs_is_one_that_the_command_takes(page: Path, line: str) -> None:
+    words = shlex.split(line, comments=True)
+    words = words[1 + words.index("hookfuse") :]
+    command: click.Command = cli
+    context = click.Context(cli, info_name="hookfuse")
+    commands = dict(walk_commands(cli))
+    path: tuple[str, ...] = ()
+
+    while True:
+        _, rest, _ = command.make_parser(context).parse_args(args=list(words))
+        if not isinstance(command, click.Group) or not rest:
+            break
+        path, words = (*path, rest[0]), rest[1:]
+        assert path in commands, f"{page.name}: {line}"
+        command = commands[path]
+        context = click.Context(command, info_name=path[-1], parent=context)
+
+    assert path, f"{page.name}: {line}"
+
+
+# --- events ---
+
+
+def _section(heading: str) -> str:
+    """Give the text of the event page below the heading that names a type."""
+    parts = re.split(r"^##+ ", _page("docs/events.md"), flags=re.MULTILINE)
+    return "\n".join(part for part in parts if heading in part.partition("\n")[0].split(", "))
+
+
+@pytest.mark.parametrize("event_class", EVENT_CLASSES.values(), ids=EVENT_CLASSES)
+def test_every_event_and_each_of_its_fields_is_described(event_class: type[Event]) -> None:
+    section = _section(event_class.type_name)
+
+    assert section, f"{event_class.type_name} has no heading"
+    assert [field for field in event_class.__struct_fields__ if f"`{field}`" not in section] == []
+
+
+def test_the_evidence_is_described() -> None:
+    section = _section("installation.disabled")
+    fields = {field for part in (DisableEvidence, DayRecord, FailureRecord) for field in part.__struct_fields__}
+
+    assert {field for field in fields if f"`{field}`" not in section} == set()
+
+
+def test_no_event_is_described_that_there_is_not() -> None:
+    headings = re.findall(r"^### (.+)$", _page("docs/events.md"), re.MULTILINE)
+
+    assert {name for heading in headings for name in heading.split(", ")} == set(EVENT_CLASSES)
+
+
+def test_every_error_class_is_described() -> None:
+    section = _section("delivery.failed")
+
+    assert {one for one in ErrorClass if f"| `{one}` |" not in section} == set()
+
+
+def test_columns_triggers_and_tables_are_those_of_the_database(tmp_path: Path) -> None:
+    text = _page("docs/events.md")
+    with closing(open_database(tmp_path / "events.db", is_writer=False)) as connection:
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE sql IS NOT NULL")]
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(events)")]
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        hidden = (
+            "sqlite_",
+            "_sqlite",
+            "idx__sqlite",
+            "queue_by",
+            "installations_by",
+            "outbox_by",
+            "idempotency_keys_by",
+        )
+        named = [name for name in names if not name.startswith(hidden)]
+
+        assert [name for name in [*named, *columns] if f"`{name}`" not in text] == []
+        assert f"`user_version`, {version} today" in text
+        for block in _blocks(text, "sql"):
+            connection.execute(block)
+
+
+def test_the_program_that_checks_the_chain_holds_and_breaks(home_with_an_app: Path) -> None:
+    (program,) = _blocks(_page("docs/events.md"), "python")
+    database = home_with_an_app / "events.db"
+    good = _run_program(program, database)
+    with closing(open_database(database, is_writer=True)) as connection:
+        connection.execute("DROP TRIGGER events_refuse_update")
+        connection.execute("UPDATE events SET data = replace(data, 'Acme', 'Evil') WHERE position = 1")
+
+    bad = _run_program(program, database)
+
+    assert (good.returncode, good.stdout) == (0, "the chain holds\n")
+    assert (bad.returncode, bad.stderr) == (1, "the chain breaks at position 1\n")
+
+
+def _run_program(program: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+# --- policies ---
+
+
+def _examples() -> Iterator[tuple[str, str, list[str]]]:
+    for part in _page("docs/policies.md").split("\n## Worked examples: ")[1:]:
+        policy = part.partition("\n")[0].strip("`")
+        rows = [line for line in part.splitlines() if line.startswith("| ")][1:]
+        for row in rows:
+            example, *cells = [cell.strip() for cell in row.strip("|").split("|")]
+            yield policy, example, cells
+
+
+def _days(cells: list[str]) -> Iterator[DayCounts]:
+    for days_ago, cell in zip(range(len(cells) - 1, -1, -1), cells, strict=True):
+        if cell != "-":
+            counts = {name: int(count) for count, name in (part.split() for part in cell.split(", "))}
+            yield DayCounts((_TODAY - timedelta(days=days_ago)).isoformat(), **counts)
+
+
+@pytest.mark.parametrize(("policy", "example", "cells"), list(_examples()), ids=lambda value: str(value)[:50])
+def test_a_worked_example_is_judged_as_the_table_says(policy: str, example: str, cells: list[str]) -> None:
+    *days, is_broken, rule, nearness = cells
+
+    verdict = judge(POLICIES[policy], list(_days(days)), _TODAY)
+
+    assert len(days) == POLICIES[policy].window_days, example
+    assert ("yes" if verdict.is_broken else "no") == is_broken
+    assert (f"`{verdict.rule}`" if verdict.rule else "-") == rule
+    assert f"{verdict.nearness:.2f}" == nearness
+
+
+def test_there_are_examples_of_both_policies() -> None:
+    assert {policy for policy, _, _ in _examples()} == set(POLICIES)
+
+
+def test_the_policies_of_the_docs_are_those_of_the_code() -> None:
+    blocks = _blocks(_page("docs/policies.md"), "json")
+
+    assert {msgspec.json.decode(block, type=Policy) for block in blocks} == set(POLICIES.values())
+
+
+def test_every_counted_class_is_described() -> None:
+    assert [name for name in COUNTED_CLASSES if f"| `{name}` |" not in _page("docs/policies.md")] == []
+
+
+# --- receivers ---
+
+
+def _signed(secret: str = _SECRET, *, timestamp_s: int | None = None) -> dict[str, str]:
+    headers = platform_headers(
+        host_header="pager.example",
+        resource="metric_alert",
+        request_id="r",
+        delivery_id="01a20a65-72b7",
+        timestamp_s=int(time.time()) if timestamp_s is None else timestamp_s,
+        secrets=(secret,),
+        body=_BODY,
+    )
+    return {name.lower(): value for name, value in headers}
+
+
+def _insist_on_verifying(verify_sentry: Verify, verify_standard: Verify) -> None:
+    good = _signed()
+    late = _signed(timestamp_s=int(time.time()) - 600)
+    rotated = good | {"webhook-signature": f"v1,AAAA {good['webhook-signature']}"}
+    for verify in (verify_sentry, verify_standard):
+        assert verify(_SECRET, good, _BODY)
+        assert not verify(_SECRET, good, _BODY + b" ")
+        assert not verify(_SECRET, _signed("another"), _BODY)
+        assert not verify(_SECRET, {}, _BODY)
+    assert verify_sentry(_SECRET, late, _BODY)
+    assert not verify_standard(_SECRET, late, _BODY)
+    assert not verify_standard(_SECRET, good | {"webhook-id": "another"}, _BODY)
+    assert not verify_standard(_SECRET, good | {"webhook-timestamp": "soon"}, _BODY)
+    assert verify_standard(_SECRET, rotated, _BODY)
+
+
+def test_the_python_snippet_verifies_both_signatures() -> None:
+    block = _blocks(_page("README.md"), "python", mark="<!-- runs -->\n")[-1]
+    names: dict[str, Any] = {}
+
+    exec(compile(block, "README.md", "exec"), names)
+
+    _insist_on_verifying(names["verify_sentry"], names["verify_standard"])
+
+
+def test_the_snippets_for_receivers_are_those_of_the_receiver() -> None:
+    source = _page("docs/receiver.py")
+    verifying = source.partition("# --- verifying ---\n")[2].partition("\n\n# --- end ---")[0].strip()
+
+    assert verifying in _page("README.md")
+    assert verifying in _page("docs/receivers.md")
+
+
+_NODE_CHECK = """
+const { headers, body, secret, late } = JSON.parse(require("node:fs").readFileSync(0));
+const bytes = Buffer.from(body);
+const more = Buffer.concat([bytes, Buffer.from(" ")]);
+const found = [];
+for (const verify of [verifySentry, verifyStandard])
+  found.push(verify(secret, headers, bytes), verify(secret, headers, more), verify("another", headers, bytes),
+    verify(secret, {}, bytes), verify(secret, late, bytes));
+console.log(JSON.stringify(found));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_node_snippet_verifies_both_signatures() -> None:
+    (snippet,) = _blocks(_page("docs/receivers.md"), "js")
+    late = _signed(timestamp_s=int(time.time()) - 600)
+    told = json.dumps({"headers": _signed(), "late": late, "secret": _SECRET, "body": _BODY.decode()})
+
+    done = subprocess.run(["node", "-e", snippet + _NODE_CHECK], input=told, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == [True, False, False, False, True, True, False, False, False, False]
+
+
+def test_every_header_that_is_sent_is_described() -> None:
+    names = set(_signed()) - {"host", "accept"}
+
+    assert {name for name in names if f"| `{name}` |" not in _page("docs/receivers.md").lower()} == set()
+
+
+def test_the_signatures_are_made_as_the_page_says() -> None:
+    assert _signed(timestamp_s=7)["sentry-hook-signature"] == sentry_signature(_SECRET, _BODY)
+    assert _signed(timestamp_s=7)["webhook-signature"] == standard_signature([_SECRET], "01a20a65-72b7", 7, _BODY)
+
+
+# --- README ---
+
+
+@pytest.fixture
+def home_with_an_app(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    registry = _ROOT / "console" / "examples" / "registry.toml"
+    subprocess.run(
+        [sys.executable, "-m", "runner", "--home", home, "apply", registry], check=True, capture_output=True, cwd=_ROOT
+    )
+    return home
+
+
+def test_the_snippets_that_send_queue_what_they_say(home_with_an_app: Path) -> None:
+    alert, issue, *_ = _blocks(_page("README.md"), "python", mark="<!-- runs -->\n")
+    with closing(open_database(home_with_an_app / "events.db", is_writer=False)) as connection:
+        (installation,) = read_installations(connection)
+        twice = f"for _ in range(2):\n    send_issue({installation.installation_id!r})\n"
+        program = f"{alert}\nassert is_queued\n{issue}\n{twice}"
+        environment = os.environ | {"HOOKFUSE_HOME": str(home_with_an_app)}
+
+        subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, env=environment, cwd=_ROOT)
+
+        queued = [one.event_name for one in read_deliveries(connection)]
+    assert queued == ["metric_alert.resolved", "issue.created"]
+
+
+def test_all_python_of_the_docs_compiles() -> None:
+    for page in _PAGES:
+        for block in _blocks(page.read_text(encoding="utf-8"), "python"):
+            compile(block, page.name, "exec")
+
+
+# --- all pages ---
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.is_file(), f"{page.name}: {target}"
+        assert path.is_relative_to(_ROOT), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(_anchor, headings), f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_readmes_table() -> None:
+    assert [page.name for page in _DOCS if f"](docs/{page.name})" not in _page("README.md")] == []
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    defined = {
+        name
+        for path in (_ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    assert set(_NAMED_TEST.findall(page.read_text(encoding="utf-8"))) - defined == set()
+
+
+def test_every_promise_names_a_test() -> None:
+    rows = [line for line in _page("docs/promises.md").split("\n\n")[2].splitlines() if line.startswith("| ")][1:]
+    faults = re.findall(r"^\| \d+ \|.*$", _page("docs/design.md"), re.MULTILINE)
+
+    assert len(rows) == 6
+    assert len(faults) == 12
+    assert [row for row in [*rows, *faults] if not _NAMED_TEST.search(row)] == []
+
+
+def test_the_picture_needs_nothing_from_outside() -> None:
+    picture = _page("docs/way-of-a-delivery.svg").replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+    assert "http" not in picture
+    assert "@import" not in picture
+    assert "prefers-color-scheme: dark" in picture
+
+
+def _files() -> Iterator[Path]:
+    tops = ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml", "runner.py", ".gitignore"]
+    yield from (_ROOT / name for name in tops)
+    for folder in ("actors", "benchmarks", "console", "docs", "eventstore", "replay", "tests", "webhook", ".ci"):
+        yield from (path for path in (_ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def test_no_file_names_a_path_of_this_machine_or_a_package_index() -> None:
+    # Put together here, so that this file does not hold them either.
+    indexes = [
+        "pypi" + ".org",
+        "python" + "hosted",
+        "npm" + "js",
+        "artif" + "actory",
+        "index" + "-url",
+        "find" + "-links",
+    ]
+    paths = [f"/{'work'}/", f"/{'root'}/", f"/{'home'}/", f"/{'Users'}/", f"../{'shared'}"]
+    paths += [f"{_ROOT}/"] * (len(_ROOT.parts) > 2)
+
+    found = [
+        f"{path.relative_to(_ROOT)}: {word}"
+        for path in _files()
+        for word in (*indexes, *paths)
+        if word in path.read_text(encoding="utf-8", errors="replace")
+    ]
+
+    assert found == []
