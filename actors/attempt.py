@@ -3,6 +3,7 @@
 import json
 from datetime import datetime, timedelta
 
+from eventstore.app_secrets import signing_secrets
 from eventstore.clock import time_text
 from eventstore.events import (
     AttemptEvent,
@@ -10,11 +11,14 @@ from eventstore.events import (
     DeliveryFailed,
     DeliverySucceeded,
     DeliveryTimedOut,
+    ProbeFailed,
+    ProbeSucceeded,
 )
 from eventstore.registry import App, Endpoint
 from eventstore.work_queue import QueuedDelivery
 from webhook import (
     SYSTEM_ACTOR,
+    ErrorClass,
     Outcome,
     OutcomeKind,
     RetrySchedule,
@@ -25,9 +29,10 @@ from webhook import (
     split_event,
 )
 
-__all__ = ["attempt_event", "body_of", "retry_moment", "timeouts_of", "webhook_request"]
+__all__ = ["attempt_event", "body_of", "hold_moment", "own_failure", "retry_moment", "timeouts_of", "webhook_request"]
 
 _EXCERPT_CHARACTERS = 1024  # FLOW section 5
+_LONGEST_HOLD_S = 86_400.0
 
 _HIDDEN = "[hidden]"
 # Shorter ones are no secrets, and would blacken half of a text.
@@ -52,16 +57,19 @@ def body_of(delivery: QueuedDelivery) -> bytes:
     )
 
 
-def webhook_request(endpoint: Endpoint, delivery: QueuedDelivery, body: bytes, timeouts: Timeouts) -> WebhookRequest:
-    """Give the request that an attempt sends."""
+def webhook_request(
+    endpoint: Endpoint, delivery: QueuedDelivery, body: bytes, timeouts: Timeouts, *, now: datetime
+) -> WebhookRequest:
+    """Give the request that an attempt sends, signed with the secrets that count at this moment."""
     return WebhookRequest(
         url=endpoint.app.webhook_url,
-        secrets=(endpoint.secrets.client_secret,),
+        secrets=signing_secrets(endpoint.secrets, now),
         event_name=delivery.event_name,
         body=body,
         delivery_id=delivery.delivery_id,
         custom_headers=endpoint.secrets.headers,
         timeouts=timeouts,
+        signing_key=endpoint.secrets.signing_key,
     )
 
 
@@ -84,8 +92,31 @@ def retry_moment(
     return None if delay_s is None else time_text(now + timedelta(seconds=delay_s))
 
 
+def hold_moment(outcome: Outcome, *, now: datetime, slow_down_s: float) -> str | None:
+    """Say until when the whole installation pauses, as the endpoint asked for it with 429 or 503; None = it did not.
+
+    Without a Retry-After it is `slow_down_s`; a Retry-After is bounded by a day.
+    """
+    if outcome.error_class not in (ErrorClass.RATE_LIMITED, ErrorClass.UNAVAILABLE):
+        return None
+    pause_s = slow_down_s if outcome.retry_after_s is None else min(outcome.retry_after_s, _LONGEST_HOLD_S)
+    return time_text(now + timedelta(seconds=pause_s))
+
+
+def _event_class(delivery: QueuedDelivery, outcome: Outcome) -> type[AttemptEvent]:
+    if delivery.is_probe:
+        return ProbeSucceeded if outcome.kind is OutcomeKind.SUCCESS else ProbeFailed
+    return _EVENT_CLASSES[outcome.kind]
+
+
 def attempt_event(
-    endpoint: Endpoint, delivery: QueuedDelivery, outcome: Outcome, *, body: bytes, retry_at: str | None
+    endpoint: Endpoint,
+    delivery: QueuedDelivery,
+    outcome: Outcome,
+    *,
+    body: bytes,
+    retry_at: str | None,
+    hold_until: str | None = None,
 ) -> AttemptEvent:
     """Give the event that records an attempt; excerpts only where it failed (FLOW section 5)."""
     is_success = outcome.kind is OutcomeKind.SUCCESS
@@ -97,7 +128,7 @@ def attempt_event(
             "request_body": body[: 4 * _EXCERPT_CHARACTERS].decode(errors="replace")[:_EXCERPT_CHARACTERS],
             "response_body": _hide_secrets(outcome.response_body, endpoint)[:_EXCERPT_CHARACTERS],
         }
-    return _EVENT_CLASSES[outcome.kind](
+    return _event_class(delivery, outcome)(
         delivery_id=delivery.delivery_id,
         event_name=delivery.event_name,
         app_id=endpoint.app.app_id,
@@ -109,15 +140,30 @@ def attempt_event(
         request_id=outcome.request_id,
         error_class=outcome.error_class or "",
         retry_at=retry_at,
+        hold_until=hold_until,
         error_id=outcome.error_id,
         project_id=outcome.project_id,
         **excerpts,
     )
 
 
+def own_failure(error: Exception) -> Outcome:
+    """Give the outcome of an attempt that could not even be made, by our own fault."""
+    return Outcome(
+        kind=OutcomeKind.FAILED,
+        error_class=ErrorClass.INTERNAL,
+        status_code=0,
+        duration_ms=0.0,
+        detail=f"internal: {type(error).__name__}",
+        request_id="",
+    )
+
+
 def _hide_secrets(text: str, endpoint: Endpoint) -> str:
     """Give the text without the app's secrets: an endpoint's error page may well show the headers it was sent."""
     secrets = {endpoint.secrets.client_secret, *(value for _, value in endpoint.secrets.headers)}
+    # After the overlap too: in a registry file, or at a receiver, it may go on for a while.
+    secrets.add(endpoint.secrets.previous_secret or "")
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_CHARACTERS:
             text = text.replace(secret, _HIDDEN)

@@ -10,6 +10,7 @@ import structlog
 
 from actors.messages import (
     Deliver,
+    Hold,
     Load,
     LookAround,
     PauseClaiming,
@@ -31,7 +32,7 @@ __all__ = ["DispatcherActor", "DispatcherParts"]
 
 log = structlog.get_logger("hookfuse.dispatcher")
 
-Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle
+Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class _Share:
     """What one installation has of the dispatcher's attention.
 
     `held`: sequence numbers handed out and not settled. `is_ready`: more may be due. `window`: how many it may
-    hold; one that does not answer gets one at a time, so that it takes no room from those that do.
+    hold; one that does not answer gets one at a time, so that it takes no room from those that do. `not_before`:
+    until when nothing is handed out to it, as its gate is closed.
     """
 
     installation_id: str
@@ -61,13 +63,14 @@ class _Share:
     held: set[int] = field(default_factory=set)
     is_ready: bool = False
     is_in_line: bool = False
+    not_before: str = ""
     used_s: float = 0.0
 
 
 class DispatcherActor(SupervisedActor[Message]):
     """Owns which deliveries are handed out, and the refs of the installations' actors.
 
-    Receives LookAround, Settle, RefreshInstallation, PauseClaiming and ReportLoad.
+    Receives LookAround, Settle, Hold, RefreshInstallation, PauseClaiming and ReportLoad.
     Tells the installations to deliver and to refresh.
     """
 
@@ -94,6 +97,8 @@ class DispatcherActor(SupervisedActor[Message]):
         match message:
             case Settle():
                 self._settle(message)
+            case Hold(installation_id, until):
+                self._hold(installation_id, until)
             case LookAround():
                 self._look_around()
             case RefreshInstallation(installation_id):
@@ -126,10 +131,23 @@ class DispatcherActor(SupervisedActor[Message]):
         share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
         if message.retry_at is not None:
             self._set_timer(message.installation_id, message.retry_at)
+        if message.hold_until is not None:
+            share.not_before = message.hold_until
+            self._set_timer(message.installation_id, message.hold_until)
         if message.is_postponed:
             share.is_ready = False  # the queue calls it due still: it would be handed out again at once, for ever
+        elif message.has_key:
+            share.is_ready = True  # the next of its key, which a claim has passed over, may go now
         if share.is_ready:
             self._line_up(share)
+
+    def _hold(self, installation_id: str, until: str | None) -> None:
+        share = self._shares.get(installation_id)
+        if share is None:
+            return
+        share.not_before = until or ""
+        if share.is_ready:
+            self._line_up(share)  # a gate that is still closed gets its timer there
 
     def _look_around(self) -> None:
         with self._parts.readers.borrow() as connection:
@@ -141,6 +159,7 @@ class DispatcherActor(SupervisedActor[Message]):
         if is_new:
             self._attention = attention
             for share in self._shares.values():
+                share.not_before = ""  # a test delivery, or a person's decision, goes through a closed gate
                 self._tell_refresh(share)
         for installation_id in found:
             self._make_ready(installation_id)
@@ -185,7 +204,9 @@ class DispatcherActor(SupervisedActor[Message]):
             share = self._line.popleft()
             share.is_in_line = False
             room = min(share.window - len(share.held), self._parts.in_flight - self._held_count)
-            if room > 0 and share.is_ready:
+            if share.not_before > due_at:
+                self._set_timer(share.installation_id, share.not_before)
+            elif room > 0 and share.is_ready:
                 self._claim(share, room, due_at)
 
     def _claim(self, share: _Share, room: int, due_at: str) -> None:

@@ -9,12 +9,26 @@ from datetime import timedelta
 import pykka
 import structlog
 
-from actors.attempt import attempt_event, body_of, retry_moment, timeouts_of, webhook_request
+from actors.attempt import (
+    attempt_event,
+    body_of,
+    hold_moment,
+    own_failure,
+    retry_moment,
+    timeouts_of,
+    webhook_request,
+)
+from actors.delivery_log import log_breaker, log_record
+from actors.gate import Gate, GateRule
 from actors.messages import (
     ConsiderDisabling,
+    ConsiderEnabling,
     Deliver,
+    Hold,
     LearnRecorded,
+    NoteHealth,
     RecordDelivery,
+    RecordEvent,
     Ref,
     Refresh,
     Settle,
@@ -23,18 +37,29 @@ from actors.messages import (
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.buffer import read_days, window_start
+from eventstore.buffer import counted_class, read_days, window_start
 from eventstore.clock import Clock, time_text
 from eventstore.disabling import may_be_disabled
 from eventstore.errors import NotFoundError
-from eventstore.events import AttemptEvent, DeliveryMissed, DeliverySucceeded, DeliveryTimedOut
+from eventstore.events import (
+    AttemptEvent,
+    DeliveryMissed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+    ProbeFailed,
+    ProbeSucceeded,
+)
+from eventstore.health import has_failed_last, recent_outcomes
+from eventstore.identifiers import installation_stream
 from eventstore.policy import Policy
+from eventstore.probing import is_by_machine
 from eventstore.readers import Readers
 from eventstore.recording import DeliveryRecord
 from eventstore.registry import Endpoint, read_endpoint
+from eventstore.review import needs_review
 from eventstore.verdict import judge
 from eventstore.work_queue import QueuedDelivery
-from webhook import ErrorClass, Outcome, OutcomeKind, RetrySchedule, Timeouts, WebhookSender
+from webhook import ErrorClass, Outcome, RetrySchedule, Timeouts, WebhookSender
 
 __all__ = ["InstallationActor", "InstallationParts"]
 
@@ -63,6 +88,10 @@ class InstallationParts:
     disable_scope: str
     retry: RetrySchedule
     timeouts: Timeouts
+    gate: GateRule = field(default_factory=GateRule)
+    slow_down_s: float = 5.0
+    is_warned: bool = True
+    is_probed: bool = False
     random_unit: Callable[[], float] = field(default=random.random)
 
 
@@ -70,7 +99,8 @@ class InstallationActor(SupervisedActor[Message]):
     """Owns what is needed to send to one installation, and whether anything is sent.
 
     Receives Deliver, LearnRecorded and Refresh.
-    Tells the journal what became of attempts, the supervisor when it looks broken, the dispatcher to settle.
+    Tells the journal what became of attempts and of its breaker, the supervisor when it looks broken or fares
+    otherwise than before, the dispatcher to settle.
     """
 
     is_registered = False  # by the thousand; the dispatcher holds the refs
@@ -81,13 +111,24 @@ class InstallationActor(SupervisedActor[Message]):
         self._installation_id = installation_id
         self._parts = parts
         self._endpoint: Endpoint | None = None
+        self._gate: Gate | None = None
+        self._is_failing: bool | None = None
         # While the supervisor considers a disabling nothing is sent: what comes is held back until its word.
         self._is_considered = False
+        self._is_review_asked = False
         self._held_back: deque[QueuedDelivery] = deque()
 
     def on_start(self) -> None:
-        """Read the registry, on the first turn."""
+        """Read the registry, on the first turn, and make up for a review that a crash has come before."""
         self._load()
+        with self._parts.readers.borrow() as connection:
+            has_failed = has_failed_last(connection, self._installation_id)
+        if has_failed and self._is_reviewable():
+            self._review()
+
+    def on_stop(self) -> None:
+        """Say that it is active no more."""
+        tell_if_alive(self._parts.supervisor, NoteHealth(self._installation_id, is_failing=None))
 
     def receive(self, message: Message) -> None:
         """Handle one message."""
@@ -105,15 +146,24 @@ class InstallationActor(SupervisedActor[Message]):
         if isinstance(message, Refresh):
             self._refresh()  # nobody says it twice, and what is held back waits for it
         elif isinstance(message, Deliver) and self._endpoint is not None:
-            outcome = _own_failure(error)
+            outcome = own_failure(error)
             self._record(message.delivery, outcome, body=b"")
         elif isinstance(message, LearnRecorded):
+            self._leave(message.record.delivery.sequence)
             self._settle(message.record)
 
     def _load(self) -> None:
+        before = self._endpoint
         try:
             with self._parts.readers.borrow() as connection:
-                self._endpoint = read_endpoint(connection, self._installation_id)
+                self._endpoint = endpoint = read_endpoint(connection, self._installation_id)
+                # Its breaker is followed here, outcome by outcome; only a change of state makes it anew.
+                if before is None or before.installation.changed_at != endpoint.installation.changed_at:
+                    self._gate = Gate(
+                        self._parts.gate,
+                        endpoint.installation,
+                        lambda: recent_outcomes(connection, self._installation_id),
+                    )
         except NotFoundError as error:
             self._endpoint = None
             log.error(  # noqa: TRY400 - the text says it all
@@ -125,22 +175,43 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _refresh(self) -> None:
         self._load()
-        self._is_considered = False
+        self._is_considered = self._is_review_asked = False
+        # What was settled before may have told the dispatcher of a gate that is no more: the latest word counts.
+        tell_if_alive(self._parts.dispatcher, Hold(self._installation_id, self._closed_until()))
         while self._held_back:
             self._deliver(self._held_back[0])
             self._held_back.popleft()  # only now: what a crash leaves is gone on with after it
 
     def _deliver(self, delivery: QueuedDelivery) -> None:
-        endpoint = self._endpoint
-        if endpoint is None:
+        endpoint, gate = self._endpoint, self._gate
+        if endpoint is None or gate is None:
             self._postpone(delivery)
+        elif delivery.is_probe and endpoint.installation.state != "removed":
+            self._start_attempt(endpoint, delivery)
         elif self._is_considered:
             self._held_back.append(delivery)
-        elif endpoint.installation.is_active:
-            self._parts.send_pool.submit(lambda: self._attempt(endpoint, delivery))
-        else:
+        elif not endpoint.installation.is_active:
             missed = DeliveryMissed(delivery.delivery_id, delivery.event_name, delivery.enqueued_at, delivery.attempts)
             self._parts.journal.tell(RecordDelivery(DeliveryRecord(delivery, missed), self.actor_ref))
+        elif (until := gate.enter(delivery.sequence, self._parts.clock.now())) is not None:
+            self._put_back(delivery, until)
+        else:
+            self._start_attempt(endpoint, delivery)
+
+    def _start_attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
+        self._parts.send_pool.submit(lambda: self._attempt(endpoint, delivery))
+
+    def _put_back(self, delivery: QueuedDelivery, until: str) -> None:
+        """Let go of a delivery that may not be attempted yet; the queue keeps it, and no attempt is used up."""
+        settle = Settle(
+            self._installation_id,
+            delivery.sequence,
+            until,
+            is_answered=False,
+            is_postponed=True,
+            hold_until=until,
+        )
+        tell_if_alive(self._parts.dispatcher, settle)
 
     def _postpone(self, delivery: QueuedDelivery) -> None:
         """Let go of a delivery that cannot be attempted, or not be recorded; the queue keeps it."""
@@ -155,10 +226,11 @@ class InstallationActor(SupervisedActor[Message]):
         try:
             body = body_of(delivery)
             timeouts = timeouts_of(endpoint.app, self._parts.timeouts)
-            outcome = self._parts.sender.send(webhook_request(endpoint, delivery, body, timeouts))
+            request = webhook_request(endpoint, delivery, body, timeouts, now=self._parts.clock.now())
+            outcome = self._parts.sender.send(request)
         except Exception as error:
             log.exception("attempt_crashed", delivery_id=delivery.delivery_id, done="recorded as failed attempt")
-            outcome = _own_failure(error)
+            outcome = own_failure(error)
         try:
             self._record(delivery, outcome, body=body, endpoint=endpoint)
         except pykka.ActorDeadError:
@@ -174,102 +246,118 @@ class InstallationActor(SupervisedActor[Message]):
     ) -> None:
         endpoint = endpoint or self._endpoint
         assert endpoint is not None  # noqa: S101 - nothing is attempted without it
-        retry_at = retry_moment(
-            outcome,
-            self._parts.retry,
-            attempt=delivery.attempts + 1,
-            now=self._parts.clock.now(),
-            random_unit=self._parts.random_unit(),
-        )
-        event = attempt_event(endpoint, delivery, outcome, body=body, retry_at=retry_at)
+        now = self._parts.clock.now()
+        retry_at = None
+        if not delivery.is_probe:  # what is tried out is not tried again
+            retry_at = retry_moment(
+                outcome,
+                self._parts.retry,
+                attempt=delivery.attempts + 1,
+                now=now,
+                random_unit=self._parts.random_unit(),
+            )
+        hold_until = hold_moment(outcome, now=now, slow_down_s=self._parts.slow_down_s)
+        event = attempt_event(endpoint, delivery, outcome, body=body, retry_at=retry_at, hold_until=hold_until)
         self._parts.journal.tell(RecordDelivery(DeliveryRecord(delivery, event), self.actor_ref))
 
     def _learn(self, record: DeliveryRecord, position: int | None) -> None:
         if position is None:
+            self._leave(record.delivery.sequence)
             self._postpone(record.delivery)
             return
-        self._log(record, position)
-        if position and isinstance(record.event, AttemptEvent) and not isinstance(record.event, DeliverySucceeded):
-            self._consider(record.event)
+        log_record(self._installation_id, record, position)
+        event, sequence = record.event, record.delivery.sequence
+        if not position or not isinstance(event, AttemptEvent):
+            self._leave(sequence)
+        elif isinstance(event, ProbeSucceeded):
+            self._consider_enabling(record.delivery)
+        elif not isinstance(event, ProbeFailed):
+            self._follow(sequence, event)
+            self._consider(event)
         self._settle(record)
 
+    def _leave(self, sequence: int) -> None:
+        if self._gate is not None:
+            self._gate.leave(sequence)
+
+    def _closed_until(self) -> str | None:
+        """Say until when the dispatcher need hand nothing out; what is not active takes all at once, as missed."""
+        if self._gate is None or not self._is_active():
+            return None
+        return self._gate.closed_until(self._parts.clock.now())
+
+    def _is_active(self) -> bool:
+        return self._endpoint is not None and self._endpoint.installation.is_active
+
+    def _follow(self, sequence: int, event: AttemptEvent) -> None:
+        """Have breaker and supervisor know how it went; the breaker passes over what comes after a disabling."""
+        if self._gate is not None and self._is_active():
+            change = self._gate.note(sequence, event, self._parts.clock.now())
+            if change is not None:
+                self._parts.journal.tell(RecordEvent(installation_stream(self._installation_id), change))
+                log_breaker(self._installation_id, change)
+        is_failing = not isinstance(event, DeliverySucceeded)
+        # A 429 is the answer of one that works: neither it nor we are at fault.
+        if counted_class(event) not in (None, "rate_limited") and is_failing != self._is_failing:
+            self._is_failing = is_failing
+            tell_if_alive(self._parts.supervisor, NoteHealth(self._installation_id, is_failing=is_failing))
+
     def _settle(self, record: DeliveryRecord) -> None:
-        event = record.event
+        event, gate = record.event, self._gate
+        is_silent = isinstance(event, DeliveryTimedOut) or (gate is not None and gate.is_suspect)
         settle = Settle(
             installation_id=self._installation_id,
             sequence=record.delivery.sequence,
             retry_at=event.retry_at if isinstance(event, AttemptEvent) else None,
-            is_answered=not isinstance(event, DeliveryTimedOut),
+            is_answered=not is_silent,
+            # What is recovered goes one by one, as what shares a key does.
+            has_key=bool(record.delivery.ordering_key) or record.delivery.is_recovery,
+            hold_until=self._closed_until(),
         )
         # When a stop runs into its deadline the dispatcher is gone before the last outcomes are recorded.
         tell_if_alive(self._parts.dispatcher, settle)
 
-    def _consider(self, failure: AttemptEvent) -> None:
-        """After a failure, look whether this installation is broken by what the database says now."""
-        endpoint, policy = self._endpoint, self._parts.policy
-        if (
-            endpoint is None
-            or self._is_considered
-            or not endpoint.installation.is_active
-            or not may_be_disabled(endpoint.app, self._parts.disable_scope)
-        ):
+    def _consider(self, event: AttemptEvent) -> None:
+        """After an outcome, look whether it is broken, to be warned of, or calm again."""
+        if not self._is_reviewable():
             return
-        if policy.gone_disables and failure.error_class == ErrorClass.GONE:
+        if self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE:
             self._ask_for_disabling("receiver", "the endpoint answered 410 Gone")
-            return
-        now = self._parts.clock.now()
+        elif not isinstance(event, DeliverySucceeded) or self._is_warned_of():
+            self._review()
+
+    def _is_reviewable(self) -> bool:
+        endpoint = self._endpoint
+        return (
+            endpoint is not None
+            and not self._is_considered
+            and not self._is_review_asked
+            and endpoint.installation.is_active
+            and may_be_disabled(endpoint.app, self._parts.disable_scope)
+        )
+
+    def _is_warned_of(self) -> bool:
+        return self._endpoint is not None and self._endpoint.installation.warned_level > 0
+
+    def _review(self) -> None:
+        """Judge by what the database says now, and ask for what follows from it."""
+        assert self._endpoint is not None  # noqa: S101 - it is reviewable
+        policy, now = self._parts.policy, self._parts.clock.now()
         with self._parts.readers.borrow() as connection:
             days = read_days(connection, self._installation_id, window_start(now, policy.window_days))
         verdict = judge(policy, days, now.date())
         if verdict.is_broken:
             self._ask_for_disabling("policy", "")
+        elif needs_review(verdict, self._endpoint.installation, is_warned=self._parts.is_warned):
+            self._is_review_asked = True
+            tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, "policy", ""))
+
+    def _consider_enabling(self, probe: QueuedDelivery) -> None:
+        # A person who tries an endpoint out with `hookfuse test` decides for themselves.
+        if self._parts.is_probed and is_by_machine(probe):
+            tell_if_alive(self._parts.supervisor, ConsiderEnabling(self._installation_id))
 
     def _ask_for_disabling(self, cause: str, reason: str) -> None:
         self._is_considered = True
         # With a supervisor that was stopped the next daemon's first failure asks.
         tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, cause, reason))
-
-    def _log(self, record: DeliveryRecord, position: int) -> None:
-        event = record.event
-        if not position:
-            log.warning(
-                "outcome_ignored",
-                installation_id=self._installation_id,
-                delivery_id=event.delivery_id,
-                done="not counted: the queue does not wait for this attempt any more",
-            )
-        elif isinstance(event, AttemptEvent):
-            log.info(
-                "delivery_attempted",
-                installation_id=self._installation_id,
-                delivery_id=event.delivery_id,
-                event_name=event.event_name,
-                attempt=event.attempt,
-                position=position,
-                outcome=event.type_name.partition(".")[2],
-                status_code=event.status_code,
-                error_class=event.error_class or None,
-                duration_ms=event.duration_ms,
-                retry_at=event.retry_at,
-                request_id=event.request_id,
-            )
-        else:
-            log.info(
-                "delivery_missed",
-                installation_id=self._installation_id,
-                delivery_id=event.delivery_id,
-                event_name=event.event_name,
-                position=position,
-                outcome="missed",
-            )
-
-
-def _own_failure(error: Exception) -> Outcome:
-    return Outcome(
-        kind=OutcomeKind.FAILED,
-        error_class=ErrorClass.INTERNAL,
-        status_code=0,
-        duration_ms=0.0,
-        detail=f"internal: {type(error).__name__}",
-        request_id="",
-    )

@@ -5,29 +5,44 @@ from collections.abc import Callable
 import pykka
 import structlog
 
-from actors.messages import Decide, ForgetKeys, LearnRecorded, RecordDelivery, RecordMail
+from actors.messages import (
+    Decide,
+    DecisionRequest,
+    EnableAfterProbe,
+    ExpirePayloads,
+    ForgetKeys,
+    LearnRecorded,
+    RecordDelivery,
+    RecordEvent,
+    RecordMail,
+    SendProbe,
+)
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.disabling import Decision, disable
+from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable
 from eventstore.errors import DatabaseError, NotFoundError, RejectedError
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
+from eventstore.probing import enable_after_probe, enqueue_probe
 from eventstore.recording import record_deliveries
-from eventstore.store import Store
+from eventstore.retention import expire_payloads
+from eventstore.review import ReviewRequest, review
+from eventstore.store import Store, Transaction
 from eventstore.work_queue import forget_idempotency_keys
 
 __all__ = ["JournalActor"]
 
 log = structlog.get_logger("hookfuse.journal")
 
-Message = RecordDelivery | Decide | RecordMail | ForgetKeys
+Message = RecordDelivery | RecordEvent | Decide | RecordMail | ForgetKeys | ExpirePayloads
 
 
 class JournalActor(SupervisedActor[Message]):
     """Owns the one writing connection of the daemon, and the records that wait for the next commit.
 
-    Receives RecordDelivery, of which a turn's worth shares one commit, and Decide, RecordMail, ForgetKeys.
+    Receives RecordDelivery and RecordEvent, of which a turn's worth shares one commit, and Decide, RecordMail,
+    ForgetKeys and ExpirePayloads.
     Tells the installations what is recorded, after it is on disk.
     """
 
@@ -38,11 +53,15 @@ class JournalActor(SupervisedActor[Message]):
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._store = store
         self._gathered: list[RecordDelivery] = []
+        self._gathered_events: list[NewEvent] = []
 
     def receive(self, message: Message) -> object:
         """Gather a record, or carry the rest out in a transaction of its own, behind what was gathered."""
         if isinstance(message, RecordDelivery):
             self._gathered.append(message)
+            return None
+        if isinstance(message, RecordEvent):
+            self._gathered_events.append(NewEvent(message.stream, message.event))
             return None
         self._commit()
         match message:
@@ -54,6 +73,11 @@ class JournalActor(SupervisedActor[Message]):
             case ForgetKeys(older_than):
                 with self._store.transaction() as transaction:
                     forget_idempotency_keys(transaction.connection, older_than=older_than)
+            case ExpirePayloads(older_than):
+                with self._store.transaction() as transaction:
+                    expired = expire_payloads(transaction, older_than=older_than)
+                if expired:  # some at a time, so that outcomes are not held up
+                    self.actor_ref.tell(message)
         return None
 
     def turn_ended(self) -> None:
@@ -73,9 +97,12 @@ class JournalActor(SupervisedActor[Message]):
         if isinstance(error, DatabaseError):
             raise error
         gathered, self._gathered = self._gathered, []
+        events, self._gathered_events = self._gathered_events, []
+        if events:
+            self._commit_group([], events)
         for record in gathered:
             try:
-                self._commit_group([record])
+                self._commit_group([record], [])
             except DatabaseError:
                 raise
             except Exception:
@@ -85,21 +112,37 @@ class JournalActor(SupervisedActor[Message]):
     def _decide(self, message: Decide) -> Decision:
         try:
             with self._store.transaction() as transaction:
-                return disable(transaction, message.request)
+                return _decide(transaction, message.request)
         except (NotFoundError, RejectedError) as error:
             # A person was quicker, and removed it: that is an answer, not a crash of two actors.
             return Decision(is_changed=False, why=str(error))
 
     def _commit(self) -> None:
-        if self._gathered:
-            self._commit_group(self._gathered)
+        if self._gathered or self._gathered_events:
+            self._commit_group(self._gathered, self._gathered_events)
             self._gathered = []
+            self._gathered_events = []
 
-    def _commit_group(self, group: list[RecordDelivery]) -> None:
+    def _commit_group(self, group: list[RecordDelivery], events: list[NewEvent]) -> None:
         with self._store.transaction() as transaction:
             positions = record_deliveries(transaction, [message.record for message in group])
+            if events:
+                transaction.append(*events)
         for message, position in zip(group, positions, strict=True):
             _reply(message, position)
+
+
+def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:
+    match request:
+        case DisableRequest():
+            return disable(transaction, request)
+        case ReviewRequest():
+            return review(transaction, request)
+        case SendProbe(installation_id):
+            enqueue_probe(transaction, installation_id, by=SYSTEM)
+            return Decision(is_changed=True, why="probe queued")
+        case EnableAfterProbe(installation_id):
+            return enable_after_probe(transaction, installation_id)
 
 
 def _reply(message: RecordDelivery, position: int | None) -> None:

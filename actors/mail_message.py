@@ -1,4 +1,4 @@
-"""What a mail says: the notice to an owner that an integration's webhook was disabled."""
+"""What a mail says: the notices to an owner that an integration's webhook is near to being disabled, or was."""
 
 import re
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -26,6 +26,18 @@ _UNPRINTABLE: Final = re.compile(
 )
 _URL_SAFE: Final = ":/?#[]@!$&'()*+,;=%"  # RFC 3986, section 2.2: what has a meaning inside a URL stays
 
+# How a day's classes are headed: a time-out is any attempt without an answer, connection errors included.
+_CLASS_TITLES: Final = {
+    "success": "Success",
+    "redirect": "3xx",
+    "client_error": "4xx",
+    "rate_limited": "429",
+    "server_error": "5xx",
+    "protocol": "Garbled",
+    "timeout": "Timeout",
+    "fatal": "Fatal",
+}
+
 _templates: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=select_autoescape(["html"], default=False),
@@ -38,12 +50,17 @@ _templates: Final = Environment(
 
 @dataclass(frozen=True, slots=True)
 class DayLine:
-    """The outcomes of one UTC day (`YYYY-MM-DD`), as counted when the decision was taken."""
+    """The outcomes of one UTC day (`YYYY-MM-DD`) by class, as counted when the decision was taken."""
 
     day: str
-    success: int
-    error: int
-    timeout: int
+    success: int = 0
+    redirect: int = 0
+    client_error: int = 0
+    rate_limited: int = 0
+    server_error: int = 0
+    protocol: int = 0
+    timeout: int = 0
+    fatal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,8 @@ class DisabledNotice:
     """What an owner is told about a disabling. Names, URLs, excerpts and reasons may be hostile.
 
     `rule` is the sentence that says what spoke, `policy` its name and version ("balanced v1", or empty),
-    `reason` a person's words or empty, `disabled_at` an aware datetime.
+    `prevention` the sentence that says what would have prevented it (or empty), `reason` a person's words or
+    empty, `disabled_at` an aware datetime.
     """
 
     app_name: str
@@ -79,6 +97,35 @@ class DisabledNotice:
     first_failure: FailureLine | None
     last_failure: FailureLine | None
     reason: str
+    prevention: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WarningNotice:
+    """What an owner is told on the way to a disabling. Names, URLs and excerpts may be hostile.
+
+    `level` is the percent of the way that was reached, `policy`, `rule` and `prevention` as in DisabledNotice,
+    `warned_at` an aware datetime.
+    """
+
+    app_name: str
+    app_slug: str
+    organization_name: str
+    organization_slug: str
+    organization_url: str
+    webhook_url: str
+    installation_id: str
+    warned_at: datetime
+    level: int
+    policy: str
+    rule: str
+    prevention: str
+    days: tuple[DayLine, ...]
+    first_failure: FailureLine | None
+    last_failure: FailureLine | None
+
+
+Notice = DisabledNotice | WarningNotice
 
 
 def render_disabled_notice(
@@ -95,17 +142,53 @@ def render_disabled_notice(
     The same arguments give the same mail, but for the boundary between its parts.
     Raises MailRefused if the recipient is no address, MailDeferred if the sender is none.
     """
-    message = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
-    message["Message-ID"] = message_id
-    message["Date"] = date
-    message["From"] = _sender(sender_address)
-    message["To"] = checked_address(recipient)
-    message.set_raw("Subject", _subject(notice.app_name))
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
-    message["X-Hookfuse-Kind"] = "disabled-notice"
-    # Plain text first: in multipart/alternative the last part is the preferred one (RFC 2046, section 5.1.4).
-    message.set_content(_rendered("disabled_notice.txt", notice), cte="quoted-printable")
-    message.add_alternative(_rendered("disabled_notice.html", notice), subtype="html", cte="quoted-printable")
+    subject = f"Action required: Fix your {_subject_name(notice)} integration"
+    message = _headed(
+        kind="disabled-notice",
+        subject=subject,
+        recipient=recipient,
+        sender_address=sender_address,
+        message_id=message_id,
+        date=date,
+    )
+    settings_url, dashboard_url = _links(notice, "disabled-sentry-app")
+    _add_parts(
+        message,
+        "disabled_notice",
+        notice=_cleaned(notice),
+        disabled_at=_time_text(notice.disabled_at),
+        settings_url=settings_url,
+        dashboard_url=dashboard_url,
+    )
+    return message
+
+
+def render_warning_notice(
+    notice: WarningNotice,
+    *,
+    recipient: str,
+    sender_address: str,
+    message_id: str,
+    date: datetime,
+) -> EmailMessage:
+    """Return the mail that warns one owner; all is as in `render_disabled_notice`."""
+    subject = f"{_subject_name(notice)} integration: at {notice.level}% of being disabled"
+    message = _headed(
+        kind="warning-notice",
+        subject=subject,
+        recipient=recipient,
+        sender_address=sender_address,
+        message_id=message_id,
+        date=date,
+    )
+    _, dashboard_url = _links(notice, "integration-warning")
+    _add_parts(
+        message,
+        "warning_notice",
+        notice=_cleaned(notice),
+        warned_at=_time_text(notice.warned_at),
+        dashboard_url=dashboard_url,
+    )
     return message
 
 
@@ -117,14 +200,53 @@ def one_line(text: str, limit_characters: int = _FIELD_CHARACTERS) -> str:
     return collapsed[: limit_characters - 1].rstrip() + "…"
 
 
-def _subject(app_name: str) -> str:
+def _headed(
+    *, kind: str, subject: str, recipient: str, sender_address: str, message_id: str, date: datetime
+) -> EmailMessage:
+    message = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
+    message["Message-ID"] = message_id
+    message["Date"] = date
+    message["From"] = _sender(sender_address)
+    message["To"] = checked_address(recipient)
+    message.set_raw("Subject", _encoded_subject(one_line(subject)))
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+    message["X-Hookfuse-Kind"] = kind
+    return message
+
+
+def _add_parts(message: EmailMessage, template_name: str, **values: object) -> None:
+    values["columns"] = _day_columns(values["notice"])
+    text = _templates.get_template(f"{template_name}.txt").render(values)
+    html = _templates.get_template(f"{template_name}.html").render(values)
+    # Plain text first: in multipart/alternative the last part is the preferred one (RFC 2046, section 5.1.4).
+    message.set_content(text, cte="quoted-printable")
+    message.add_alternative(html, subtype="html", cte="quoted-printable")
+
+
+def _day_columns(notice: Any) -> list[tuple[str, str]]:
+    """Choose the classes that are shown a day: those that occurred, and always successes."""
+    return [
+        (name, title)
+        for name, title in _CLASS_TITLES.items()
+        if name == "success" or any(getattr(line, name) for line in notice.days)
+    ]
+
+
+def _time_text(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _subject_name(notice: Notice) -> str:
+    return one_line(notice.app_name, _SUBJECT_NAME_CHARACTERS)
+
+
+def _encoded_subject(subject: str) -> str:
     """Return the subject as it goes over the wire: as it is, or as encoded words on lines of 76 characters.
 
     EmailMessage is not asked to encode it (hence `set_raw`): it decodes what looks like an encoded word
     even in a value that it is given, so that an app called "=?utf-8?q?=0ABcc:...?=" would write a header
     line of its own, and its folding loses and adds spaces (Python 3.11).
     """
-    subject = one_line(f"Action required: Fix your {one_line(app_name, _SUBJECT_NAME_CHARACTERS)} integration")
     if subject.isascii() and "=?" not in subject and len(subject) <= _PLAIN_SUBJECT_CHARACTERS:
         return subject
     return Header(subject, "utf-8", header_name="Subject").encode()
@@ -138,24 +260,14 @@ def _sender(sender_address: str) -> Address:
         raise MailDeferred(f"the sender is {error}") from error
 
 
-def _rendered(template_name: str, notice: DisabledNotice) -> str:
-    settings_url, dashboard_url = _links(notice)
-    return _templates.get_template(template_name).render(
-        notice=_cleaned(notice),
-        disabled_at=f"{notice.disabled_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        settings_url=settings_url,
-        dashboard_url=dashboard_url,
-    )
-
-
-def _links(notice: DisabledNotice) -> tuple[str, str]:
+def _links(notice: Notice, referrer: str) -> tuple[str, str]:
     """Return the URLs of the app's settings and dashboard pages, as FLOW.md, section 6, has them."""
     base_url = quote(one_line(notice.organization_url).rstrip("/"), safe=_URL_SAFE)
     if not base_url.startswith(("https://", "http://")):
         base_url = f"https://{base_url}"  # or "javascript:..." would become a link that runs
     organization, app = (_segment(slug) for slug in (notice.organization_slug, notice.app_slug))
     page_url = f"{base_url}/settings/{organization}/developer-settings/{app}/"
-    query = "?referrer=disabled-sentry-app"
+    query = f"?referrer={referrer}"
     return f"{page_url}{query}", f"{page_url}dashboard/{query}"
 
 

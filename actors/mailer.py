@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from email.message import EmailMessage
+from functools import partial
 
 import structlog
 
-from actors.mail_message import render_disabled_notice
+from actors.mail_message import render_disabled_notice, render_warning_notice
 from actors.messages import CheckOutbox, RecordMail, Ref
-from actors.notice import disabled_notice
+from actors.notice import disabled_notice, warning_notice
 from actors.pool import Pool
 from actors.postbox import MailDeferred, MailRefused, Postbox
 from actors.restart_budget import RestartBudget
@@ -83,16 +85,23 @@ class MailerActor(SupervisedActor[CheckOutbox]):
             log.info("mail.sent", attempt=attempt, **facts)
 
     def _hand_over(self, mail: OwedMail) -> None:
+        self._parts.postbox.deliver(self._message(mail), mail.recipient)
+
+    def _message(self, mail: OwedMail) -> EmailMessage:
+        """Render the mail by its kind; one that only a newer hookfuse can write is put off."""
         with self._parts.readers.borrow() as connection:
-            notice = disabled_notice(connection, mail)
-        message = render_disabled_notice(
-            notice,
+            if mail.kind == "integration-disabled":
+                render = partial(render_disabled_notice, disabled_notice(connection, mail))
+            elif mail.kind == "integration-warned":
+                render = partial(render_warning_notice, warning_notice(connection, mail))
+            else:
+                raise MailDeferred(f"this version cannot write a mail of kind {mail.kind[:60]!r}")
+        return render(
             recipient=mail.recipient,
             sender_address=self._parts.sender_address,
             message_id=mail.message_id,
             date=parse_time(mail.requested_at),
         )
-        self._parts.postbox.deliver(message, mail.recipient)
 
     def _failed(self, mail: OwedMail, attempt: int, error: Exception, *, is_final: bool) -> None:
         now = self._parts.clock.now()

@@ -6,27 +6,37 @@ from typing import Any
 import pykka
 
 from eventstore.disabling import DisableRequest
-from eventstore.events import MailFailed, MailSent
+from eventstore.events import Event, MailFailed, MailSent
 from eventstore.recording import DeliveryRecord
+from eventstore.review import ReviewRequest
 from eventstore.work_queue import QueuedDelivery
 
 __all__ = [
     "CheckOutbox",
     "ConsiderDisabling",
+    "ConsiderEnabling",
     "Decide",
+    "DecisionRequest",
     "Deliver",
+    "EnableAfterProbe",
+    "ExpirePayloads",
     "FinishFirst",
     "ForgetKeys",
+    "Hold",
     "LearnRecorded",
     "Load",
+    "LookAfterFleet",
     "LookAround",
+    "NoteHealth",
     "PauseClaiming",
     "RecordDelivery",
+    "RecordEvent",
     "RecordMail",
     "Ref",
     "Refresh",
     "RefreshInstallation",
     "ReportLoad",
+    "SendProbe",
     "Settle",
     "tell_if_alive",
 ]
@@ -77,6 +87,8 @@ class RefreshInstallation:
 class Settle:
     """To the dispatcher: what was handed out is recorded. `retry_at` None = it waits for nothing more.
 
+    `is_answered` False: it does not answer, and gets one delivery at a time; `has_key`: it has an ordering key, and
+    the next one of that key may go; `hold_until`: nothing more is to be handed out to the installation before.
     `is_postponed`: nothing could be recorded, so that the queue still calls it due; it rests until `retry_at`.
     """
 
@@ -85,6 +97,16 @@ class Settle:
     retry_at: str | None
     is_answered: bool
     is_postponed: bool = False
+    has_key: bool = False
+    hold_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """To the dispatcher: the installation's gate is closed until then, None = it is open. Its latest word counts."""
+
+    installation_id: str
+    until: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +146,35 @@ class RecordMail:
 
 
 @dataclass(frozen=True, slots=True)
-class Decide:
-    """To the journal, as an ask: disable in one transaction if it still holds; the reply is a Decision."""
+class RecordEvent:
+    """To the journal: append this event with the next commit."""
 
-    request: DisableRequest
+    stream: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class SendProbe:
+    """A request for a test delivery, by the machine."""
+
+    installation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableAfterProbe:
+    """A request to enable what the machine has disabled, as a test delivery succeeded."""
+
+    installation_id: str
+
+
+DecisionRequest = DisableRequest | ReviewRequest | SendProbe | EnableAfterProbe
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """To the journal, as an ask: decide in one transaction on what holds then; the reply is a Decision."""
+
+    request: DecisionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +185,39 @@ class ForgetKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpirePayloads:
+    """To the journal: drop the payloads of missed and dead deliveries of before this moment."""
+
+    older_than: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConsiderDisabling:
-    """To the supervisor: this installation looks broken ("policy") or wants no more ("receiver")."""
+    """To the supervisor: this installation wants no more (cause "receiver"), or is to be reviewed ("policy")."""
 
     installation_id: str
     cause: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsiderEnabling:
+    """To the supervisor: a test delivery to this installation succeeded."""
+
+    installation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteHealth:
+    """To the supervisor: this installation has begun to fail, or to work again; None = it is active no more."""
+
+    installation_id: str
+    is_failing: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAfterFleet:
+    """To the supervisor: see whether a freeze has passed, and whom to probe."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,17 @@
 import sqlite3
 from typing import Literal, cast
 
-from actors.mail_message import DayLine, DisabledNotice, FailureLine
+from actors.mail_message import DayLine, DisabledNotice, FailureLine, WarningNotice
+from eventstore.buffer import COUNTED_CLASSES
 from eventstore.clock import parse_time
 from eventstore.errors import NotFoundError
-from eventstore.events import DayRecord, DisableEvidence, FailureRecord, InstallationDisabled
+from eventstore.events import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
 from eventstore.log import StoredEvent, read_events
 from eventstore.outbox import OwedMail
-from eventstore.policy import POLICIES
+from eventstore.prevention import prevention_in
 from eventstore.registry import find_app, find_organization
 
-__all__ = ["disabled_notice"]
+__all__ = ["disabled_notice", "warning_notice"]
 
 
 def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledNotice:
@@ -36,10 +37,39 @@ def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledN
         cause=cast("Literal['policy', 'receiver', 'person']", disabled.cause),
         policy=f"{evidence.policy} v{evidence.policy_version}" if evidence and disabled.cause == "policy" else "",
         rule=evidence.explanation if evidence and disabled.cause == "policy" else "",
-        days=tuple(_day_line(evidence, day) for day in evidence.days) if evidence else (),
+        days=tuple(_day_line(day) for day in evidence.days) if evidence else (),
         first_failure=_failure_line(evidence.first_failure) if evidence else None,
         last_failure=_failure_line(evidence.last_failure) if evidence else None,
         reason=disabled.reason if disabled.cause == "person" else "",
+        prevention=prevention_in(evidence, stored.recorded_at).sentence if evidence else "",
+    )
+
+
+def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNotice:
+    """Give what the mail that warns says. Raises NotFoundError when the log has no such event."""
+    stored = _event_at(connection, mail.about_position)
+    warned = stored.event
+    if not isinstance(warned, InstallationWarned):
+        raise NotFoundError(f"position {mail.about_position} is no installation.warned")
+    app = find_app(connection, warned.app_id)
+    organization = find_organization(connection, warned.organization_id)
+    evidence = warned.evidence
+    return WarningNotice(
+        app_name=app.name,
+        app_slug=app.slug,
+        organization_name=organization.name,
+        organization_slug=organization.slug,
+        organization_url=organization.url,
+        webhook_url=warned.webhook_url,
+        installation_id=warned.installation_id,
+        warned_at=parse_time(stored.recorded_at),
+        level=warned.level,
+        policy=f"{evidence.policy} v{evidence.policy_version}",
+        rule=evidence.explanation,
+        prevention=prevention_in(evidence, stored.recorded_at).sentence,
+        days=tuple(_day_line(day) for day in evidence.days),
+        first_failure=_failure_line(evidence.first_failure),
+        last_failure=_failure_line(evidence.last_failure),
     )
 
 
@@ -49,13 +79,12 @@ def _event_at(connection: sqlite3.Connection, position: int) -> StoredEvent:
     raise NotFoundError(f"the log has no position {position}")
 
 
-def _day_line(evidence: DisableEvidence, day: DayRecord) -> DayLine:
-    policy = POLICIES.get(evidence.policy)
-    errors = policy.errors if policy else ("redirect", "client_error", "server_error", "protocol")
-    return DayLine(day.day, day.success, sum(getattr(day, name) for name in errors), day.timeout)
+def _day_line(day: DayRecord) -> DayLine:
+    return DayLine(day.day, **{name: getattr(day, name) for name in COUNTED_CLASSES})
 
 
 def _failure_line(failure: FailureRecord | None) -> FailureLine | None:
     if failure is None:
         return None
-    return FailureLine(failure.at, failure.status_code, failure.error_class, failure.excerpt)
+    at = f"{parse_time(failure.at):%Y-%m-%d %H:%M:%S} UTC"
+    return FailureLine(at, failure.status_code, failure.error_class, failure.excerpt)

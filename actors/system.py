@@ -17,9 +17,11 @@ from actors.maildir_postbox import MaildirPostbox
 from actors.mailer import MailerActor, MailerParts
 from actors.messages import (
     CheckOutbox,
+    ExpirePayloads,
     FinishFirst,
     ForgetKeys,
     Load,
+    LookAfterFleet,
     LookAround,
     PauseClaiming,
     Ref,
@@ -28,6 +30,7 @@ from actors.messages import (
 from actors.pool import TurnPool
 from actors.postbox import Postbox
 from actors.restart_budget import RestartBudget
+from actors.rules import fleet_rule, gate_rule, probing_rule
 from actors.smtp_postbox import SmtpPostbox
 from actors.supervisor import SupervisorActor, SupervisorParts
 from eventstore.clock import Clock, SystemClock, time_text
@@ -93,11 +96,15 @@ class ActorSystem:
         """Have dispatcher and mailer look for work; what they find they do by themselves."""
         self._tell(self._dispatcher, LookAround())
         self._tell(self._mailer, CheckOutbox())
+        self._tell(self._supervisor, LookAfterFleet())
 
     def keep_house(self) -> None:
         """Have the journal drop what is kept for a time only."""
-        keep = timedelta(seconds=self._configuration.queue.idempotency_keep_s)
-        self._tell(self._journal, ForgetKeys(time_text(self._clock.now() - keep)))
+        now = self._clock.now()
+        keep_keys = timedelta(seconds=self._configuration.queue.idempotency_keep_s)
+        self._tell(self._journal, ForgetKeys(time_text(now - keep_keys)))
+        keep_payloads = timedelta(seconds=self._configuration.missed.keep_s)
+        self._tell(self._journal, ExpirePayloads(time_text(now - keep_payloads)))
 
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
@@ -188,9 +195,13 @@ class ActorSystem:
             journal=self._journal,
             dispatcher=self._dispatcher,
             mailer=self._mailer,
+            clock=self._clock,
             policy=self._policy,
             disable_scope=self._configuration.disabling.apps,
             mail_domain=self._configuration.mail.sender.rpartition("@")[2],
+            is_warned=self._configuration.warnings.enabled,
+            fleet_rule=fleet_rule(self._configuration),
+            probing_rule=probing_rule(self._configuration),
         )
         return SupervisorActor.start(
             pool=self._pool("supervisor"), budget=self._budget, escalate=self._escalate, parts=parts
@@ -213,6 +224,10 @@ class ActorSystem:
             disable_scope=self._configuration.disabling.apps,
             retry=RetrySchedule(retry.schedule, retry.jitter),
             timeouts=Timeouts(timeouts.connect_s, timeouts.read_s, timeouts.total_s),
+            gate=gate_rule(self._configuration),
+            slow_down_s=self._configuration.delivery.slow_down_s,
+            is_warned=self._configuration.warnings.enabled,
+            is_probed=self._configuration.probing.enabled,
         )
 
 

@@ -16,7 +16,8 @@ Example:
 \b
 Exit codes: 0 done, 1 unexpected, 2 usage, 3 bad input or configuration,
 4 not found, 5 home, 6 a daemon runs already, 7 database or full disk,
-8 the daemon gave up after crashes. Errors are one line on standard error."""
+8 the daemon gave up after crashes, 9 a test delivery failed.
+Errors are one line on standard error."""
 
 _COMMANDS = (
     LazyCommand("apply", "console.commands.apply:apply", "Bring the registry to the state of a file."),
@@ -25,8 +26,10 @@ _COMMANDS = (
     LazyCommand("send", "console.commands.send:send", "Queue an event, or a file of many."),
     LazyCommand("disable", "console.commands.switch:disable", "Stop sending to an installation."),
     LazyCommand("enable", "console.commands.switch:enable", "Send to a disabled installation again."),
+    LazyCommand("test", "console.commands.probe_test:test", "Send a test delivery to an installation."),
     LazyCommand("status", "console.commands.status:status", "Show how things stand."),
     LazyCommand("show", "console.commands.show:show", "Show all about one installation."),
+    LazyCommand("why", "console.commands.why:why", "Show why one is disabled, or how near to it."),
     LazyCommand("requests", "console.commands.requests:requests", "Show the request log."),
     LazyCommand("audit", "console.commands.audit:audit", "Show who decided what."),
     LazyCommand("events", "console.commands.events:events", "Show what was recorded."),

@@ -252,7 +252,7 @@ def promises(
     yield from _healthy_promises(scene.sightings("pager"), healthy)
     yield Promise("nothing waits any more", scene.counts()["waiting"] == 0)
     yield _disabled_promise(disablings, audit_count)
-    yield _mail_promise(scene.mails(), owners)
+    yield _mail_promise([mail for mail in scene.mails() if is_about_disabling(mail)], owners)
     seen_by_broken = {sighting.webhook_id for sighting in scene.sightings("chat")}
     yield Promise(
         "what came after the disabling was not sent, and is kept as missed",
@@ -296,10 +296,16 @@ def _is_evident(evidence: DisableEvidence | None) -> bool:
     return evidence is not None and len(evidence.days) > 1 and evidence.last_failure is not None
 
 
+def is_about_disabling(mail: EmailMessage) -> bool:
+    """Say whether a mail tells of the disabling; the others have warned of it."""
+    return str(mail["Subject"]).startswith("Action required")
+
+
 def _mail_promise(mails: list[EmailMessage], owners: Sequence[str]) -> Promise:
     ids = {owner: {mail["Message-ID"] for mail in mails if mail["To"] == owner} for owner in owners}
     again = len(mails) - sum(len(found) for found in ids.values())
     return Promise(
-        f"each of the {len(owners)} owners got one mail" + (f", {again} again under its Message-ID" if again else ""),
+        f"each of the {len(owners)} owners got one mail about it"
+        + (f", {again} again under its Message-ID" if again else ""),
         all(len(found) == 1 for found in ids.values()) and {mail["To"] for mail in mails} == set(owners),
     )

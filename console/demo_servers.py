@@ -139,8 +139,9 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
         sentry = hmac.digest(secret, body, "sha256").hex()
         signed = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}.".encode() + body
         standard = "v1," + b64encode(hmac.digest(secret, signed, "sha256")).decode()
-        return hmac.compare_digest(sentry, self.headers["Sentry-Hook-Signature"]) and hmac.compare_digest(
-            standard, self.headers["webhook-signature"]
+        signatures = self.headers["webhook-signature"].split(" ")  # several while a secret is rotated
+        return hmac.compare_digest(sentry, self.headers["Sentry-Hook-Signature"]) and any(
+            hmac.compare_digest(standard, one) for one in signatures
         )
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name

@@ -25,6 +25,8 @@ class ExitCode(IntEnum):
     """The database cannot be used; a full disk is one reason."""
     CRASHED = 8
     """The daemon gave up: its actors crashed too often."""
+    PROBE_FAILED = 9
+    """A test delivery did not succeed, or no daemon was there to send it."""
     INTERRUPTED = 130
     """Ctrl-C."""
     BROKEN_PIPE = 141

@@ -1,22 +1,46 @@
 """One installation as a person and a program see it; never a secret."""
 
 import sqlite3
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from console.event_text import full_fields
 from eventstore.buffer import COUNTED_CLASSES, DayCounts, read_days, window_start
-from eventstore.events import DisableEvidence, InstallationDisabled
-from eventstore.log import read_events
+from eventstore.clock import parse_time
+from eventstore.events import AttemptEvent, BreakerOpened, DisableEvidence, FailureRecord, InstallationDisabled
+from eventstore.health import Fleet, read_fleet
+from eventstore.identifiers import installation_stream
+from eventstore.log import StoredEvent, read_events
 from eventstore.policy import Policy
 from eventstore.registry import App, Installation, Organization, find_app, find_installation, find_organization
 from eventstore.request_log import LoggedRequest, RequestFilter, read_requests
 from eventstore.verdict import Verdict, error_count, judge
 from eventstore.work_queue import count_deliveries
 
-__all__ = ["Disabling", "InstallationView", "day_row", "disabling_of", "disabling_row", "read_view", "verdict_of"]
+__all__ = [
+    "Breaker",
+    "Disabling",
+    "Failures",
+    "InstallationView",
+    "breaker_of",
+    "breaker_text",
+    "day_row",
+    "disabling_of",
+    "disabling_row",
+    "failure_of",
+    "failure_text",
+    "fleet_row",
+    "hold_of",
+    "last_opening",
+    "read_view",
+    "verdict_of",
+]
 
 _LAST_REQUESTS = 5
+_FAILURE_DAYS = 7
+_EXCERPT_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +56,24 @@ class Disabling:
 
 
 @dataclass(frozen=True, slots=True)
+class Breaker:
+    """The circuit breaker: `state` is closed, open, half_open (one at a time is let through) or recovering."""
+
+    state: str
+    open_until: str | None
+    strict_until: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What failed in the last days: counted by the buffer's classes, and the latest ones by their exact class."""
+
+    days: int
+    by_class: dict[str, int]
+    latest: tuple[dict[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InstallationView:
     """All that is known about one installation at one moment."""
 
@@ -43,6 +85,10 @@ class InstallationView:
     buffer: tuple[dict[str, object], ...]
     deliveries: dict[str, int]
     requests: tuple[LoggedRequest, ...]
+    breaker: Breaker
+    hold_until: str | None
+    failures: Failures
+    fleet: Fleet
 
 
 def read_view(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> InstallationView:
@@ -59,6 +105,10 @@ def read_view(connection: sqlite3.Connection, installation_id: str, policy: Poli
         buffer=tuple(day_row(policy, day) for day in verdict.days),
         deliveries=count_deliveries(connection, installation_id),
         requests=read_requests(connection, wanted, now),
+        breaker=breaker_of(installation, now),
+        hold_until=hold_of(installation, now),
+        failures=_failures(connection, installation, now),
+        fleet=read_fleet(connection),
     )
 
 
@@ -100,3 +150,114 @@ def day_row(policy: Policy, day: DayCounts) -> dict[str, object]:
     counts: dict[str, object] = {"day": day.day, "success": day.success, "error": error_count(policy, day)}
     counts["timeout"] = day.timeout
     return counts | {name: getattr(day, name) for name in COUNTED_CLASSES if name not in counts}
+
+
+def breaker_of(installation: Installation, now: datetime) -> Breaker:
+    """Say how the breaker stands at a moment; its two moments are those that were recorded."""
+    open_until, strict_until = installation.breaker_open_until, installation.breaker_strict_until
+    if open_until is not None:
+        state = "open" if now < parse_time(open_until) else "half_open"
+    else:
+        state = "recovering" if strict_until is not None and now < parse_time(strict_until) else "closed"
+    return Breaker(state, open_until, strict_until)
+
+
+def breaker_text(breaker: Breaker) -> str:
+    """Say how a breaker stands, for a person; a closed one is not worth a word."""
+    return {
+        "open": f"open until {_second(breaker.open_until)}: its deliveries wait",
+        "half_open": "half open: one delivery at a time is let through, to find out",
+        "recovering": f"closed again, with stricter limits until {_second(breaker.strict_until)}",
+    }.get(breaker.state, "")
+
+
+def hold_of(installation: Installation, now: datetime) -> str | None:
+    """Give until when the endpoint asked for a pause (429, 503), None = there is none now."""
+    held = installation.hold_until
+    return held if held is not None and now < parse_time(held) else None
+
+
+def last_opening(connection: sqlite3.Connection, installation_id: str) -> tuple[StoredEvent, BreakerOpened] | None:
+    """Read the breaker's last opening that was no dry run."""
+    opened = read_events(
+        connection, stream=installation_stream(installation_id), type_names=("breaker.opened",), is_newest_first=True
+    )
+    for stored in opened:
+        if isinstance(stored.event, BreakerOpened) and not stored.event.is_dry_run:
+            return stored, stored.event
+    return None
+
+
+def fleet_row(fleet: Fleet) -> dict[str, object]:
+    """Give the fleet as `--json` has it."""
+    return {
+        "is_frozen": fleet.is_frozen,
+        "since": fleet.changed_at or None,
+        "active": fleet.active,
+        "failing": fleet.failing,
+    }
+
+
+def failure_of(connection: sqlite3.Connection, position: int) -> FailureRecord | None:
+    """Read the failed attempt at a position, as evidence names it."""
+    for stored in read_events(connection, after_position=position - 1, limit=1):
+        event = stored.event
+        if stored.position == position and isinstance(event, AttemptEvent):
+            excerpt = (event.response_body or event.detail)[:_EXCERPT_CHARACTERS]
+            return FailureRecord(position, stored.recorded_at, event.status_code, event.error_class, excerpt)
+    return None
+
+
+def failure_text(failure: FailureRecord | None) -> str:
+    """Name a failed attempt on one line."""
+    if failure is None:
+        return ""
+    said = f": {failure.excerpt}" if failure.excerpt else ""
+    answer = failure.status_code or "no answer,"
+    return f"event {failure.position}, {_second(failure.at)}: {answer} {failure.error_class}{said}"
+
+
+def _second(moment: str | None) -> str:
+    return f"{moment[:19]}Z" if moment else ""
+
+
+def _failures(connection: sqlite3.Connection, installation: Installation, now: datetime) -> Failures:
+    counts: Counter[str] = Counter()
+    for day in read_days(connection, installation.installation_id, window_start(now, _FAILURE_DAYS)):
+        counts.update({name: getattr(day, name) for name in COUNTED_CLASSES if name != "success"})
+    by_class = {name: count for name, count in counts.items() if count}
+    return Failures(_FAILURE_DAYS, by_class, _latest_failures(_logged_failures(connection, installation, now)))
+
+
+def _logged_failures(
+    connection: sqlite3.Connection, installation: Installation, now: datetime
+) -> Iterable[LoggedRequest]:
+    """Read the failed attempts that the request log still has, each once: a redirect is not among its errors."""
+    found: dict[int, LoggedRequest] = {}
+    for is_errors_only in (True, False):
+        wanted = RequestFilter(
+            app_id=installation.app_id,
+            installation_id=installation.installation_id,
+            is_errors_only=is_errors_only,
+            start=now - timedelta(days=_FAILURE_DAYS),
+        )
+        found |= {logged.position: logged for logged in read_requests(connection, wanted, now)}
+    return [found[position] for position in sorted(found) if found[position].attempt.error_class]
+
+
+def _latest_failures(logged: Iterable[LoggedRequest]) -> tuple[dict[str, object], ...]:
+    counts: Counter[str] = Counter()
+    last: dict[str, LoggedRequest] = {}
+    for request in logged:
+        counts[request.attempt.error_class] += 1
+        last[request.attempt.error_class] = request
+    return tuple(
+        {
+            "error_class": name,
+            "count": count,
+            "last_at": last[name].date,
+            "last_code": last[name].attempt.status_code,
+            "last_position": last[name].position,
+        }
+        for name, count in counts.most_common()
+    )

@@ -3,8 +3,9 @@
 import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from eventstore.app_secrets import AppSecrets, read_secrets, write_secrets
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import (
     AppChanged,
@@ -18,14 +19,11 @@ from eventstore.events import (
 from eventstore.identifiers import app_stream, installation_stream, organization_stream, parse_uuid
 from eventstore.log import NewEvent
 from eventstore.registry import (
-    AppSecrets,
     find_app,
     find_installation,
     find_installation_of_app,
     find_organization,
     read_installations,
-    read_secrets,
-    write_secrets,
 )
 from eventstore.registry_document import AppEntry, InstallationEntry, OrganizationEntry, RegistryDocument
 from eventstore.store import Transaction
@@ -47,7 +45,7 @@ def apply_document(transaction: Transaction, document: RegistryDocument, *, is_p
 
     What the document leaves out stays, unless `is_pruned`: then installations that it leaves out are removed.
     Raises RejectedError for an app or installation whose organization or app is in neither the document nor
-    the registry, or whose uuid belongs to another.
+    the registry, whose uuid belongs to another, or whose secret is the one from before a rotation.
     """
     changes = [change for entry in document.organizations for change in _apply_organization(transaction, entry)]
     changes += [change for entry in document.apps for change in _apply_app(transaction, entry)]
@@ -96,7 +94,7 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
         write_secrets(transaction.connection, entry.id, new_secrets)
         return [_append(transaction, stream, _app_event(entry, app_uuid), Change("registered", what))]
     old_secrets = read_secrets(transaction.connection, entry.id) or AppSecrets("")
-    new_secrets = AppSecrets(entry.secret or old_secrets.client_secret or secrets.token_hex(32), entry.header_pairs())
+    new_secrets = _new_secrets(entry, old_secrets, what)
     is_new_secret = new_secrets.client_secret != old_secrets.client_secret
     is_new_headers = new_secrets.headers != old_secrets.headers
     state = _app_event(
@@ -112,6 +110,26 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
     write_secrets(transaction.connection, entry.id, new_secrets)
     changed = AppChanged(**{name: getattr(state, name) for name in AppRegistered.__struct_fields__}, changed=fields)
     return [_append(transaction, stream, changed, Change("changed", what, fields))]
+
+
+def _new_secrets(entry: AppEntry, old: AppSecrets, what: str) -> AppSecrets:
+    """Give the secrets that an entry asks for; what it leaves out stays.
+
+    Raises RejectedError for the secret from before a rotation: an old file would take the rotation back
+    unseen, and shut out whoever has moved on.
+    """
+    kept = replace(
+        old, client_secret=old.client_secret or entry.secret or secrets.token_hex(32), headers=entry.header_pairs()
+    )
+    if entry.secret in (None, kept.client_secret):
+        return kept
+    if entry.secret == old.previous_secret:
+        raise RejectedError(
+            f"{what}: `secret` is the one from before it was rotated: leave it out, or write the new one;"
+            f" to go back to it: hookfuse app rotate-secret {entry.id} --secret-from FILE --overlap 0"
+        )
+    # A person's new secret counts at once, and ends an overlap.
+    return replace(kept, client_secret=entry.secret, previous_secret=None, previous_until=None)
 
 
 def _app_event(entry: AppEntry, app_uuid: str, *, secret_version: int = 1, headers_version: int = 1) -> AppRegistered:

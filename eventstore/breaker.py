@@ -14,7 +14,8 @@ class BreakerRule:
 
     It opens on `failures_min` failures within `window_s` seconds that are at least `failure_share_min` of the
     attempts, or on `streak_min` failures in a row. It is open for `open_s` seconds; then one attempt is let
-    through. When that succeeds it closes, and for `recovery_s` seconds its limits are a tenth of the usual.
+    through. When that fails the wait doubles, up to `open_max_s`; when it succeeds the breaker closes, and for
+    `recovery_s` seconds its limits are a tenth of the usual (`recovery_factor`).
     """
 
     window_s: float = 600.0
@@ -22,16 +23,18 @@ class BreakerRule:
     failure_share_min: float = 0.5
     streak_min: int = 10
     open_s: float = 300.0
+    open_max_s: float = 3600.0
     recovery_s: float = 1200.0
     recovery_factor: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """Why the breaker opens, and until when."""
+    """Why the breaker opens, and until when; `failed_trials` counts those in a row that led to it."""
 
     until: datetime
     explanation: str
+    failed_trials: int = 0
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Breaker:
     rule: BreakerRule
     open_until: datetime | None = None
     strict_until: datetime | None = None
+    failed_trials: int = 0
     _outcomes: deque[tuple[datetime, bool]] = field(default_factory=deque)
     _failures: int = 0
     _streak: int = 0
@@ -72,16 +76,27 @@ class Breaker:
 
     def probe_failed(self, now: datetime) -> Trip:
         """Say until when it stays open after the attempt that was let through has failed."""
-        return Trip(now + timedelta(seconds=self.rule.open_s), "the attempt that was let through failed")
+        failed_trials = self.failed_trials + 1
+        longest_s = max(self.rule.open_s, self.rule.open_max_s)
+        # Two to the power of 20 is beyond any longest wait already.
+        wait_s = min(self.rule.open_s * 2.0 ** min(failed_trials, 20), longest_s)
+        return Trip(now + timedelta(seconds=wait_s), "the attempt that was let through failed", failed_trials)
 
-    def opened(self, until: datetime) -> None:
-        """Follow a recorded opening."""
-        self.open_until = until
+    def opened(self, trip: Trip) -> None:
+        """Follow an opening."""
+        self.open_until = trip.until
+        self.failed_trials = trip.failed_trials
 
-    def closed(self, now: datetime) -> None:
-        """Follow a recorded closing: what led to the opening is forgotten."""
+    def closed(self, now: datetime) -> datetime:
+        """Close it: what led to the opening is forgotten. Give the moment until which its limits are stricter."""
         self.open_until = None
+        self.failed_trials = 0
         self.strict_until = now + timedelta(seconds=self.rule.recovery_s)
+        self.reset()
+        return self.strict_until
+
+    def reset(self) -> None:
+        """Forget the outcomes so far."""
         self._outcomes.clear()
         self._failures = self._streak = 0
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from eventstore.clock import day_of, time_text
 from eventstore.events import (
-    AttemptEvent,
     DayRecord,
     DeliveryFailed,
     DeliverySucceeded,
@@ -106,10 +105,17 @@ def _count(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     if counted is None:
         return
     failure = None if counted == "success" else stored.position
+    if failure is not None and _is_frozen(connection):
+        return  # so many fail at once that the fault is taken to be ours: it is held against nobody
     connection.execute(
         _COUNT_STATEMENTS[counted],
         (installation_of(stored.stream), day_of(stored.recorded_at), failure, failure),
     )
+
+
+def _is_frozen(connection: sqlite3.Connection) -> bool:
+    (is_frozen,) = connection.execute("SELECT is_frozen FROM fleet").fetchone()
+    return bool(is_frozen)
 
 
 def _clear(connection: sqlite3.Connection, stored: StoredEvent) -> None:
@@ -117,7 +123,7 @@ def _clear(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 
 HANDLERS: Handlers = {
-    **dict.fromkeys(AttemptEvent.__subclasses__(), _count),
+    **dict.fromkeys((DeliverySucceeded, DeliveryFailed, DeliveryTimedOut), _count),
     InstallationCreated: _clear,  # a removed one that comes back starts anew
     InstallationEnabled: _clear,
 }

@@ -67,7 +67,7 @@ class Retry(Section):
     """When a failed attempt is made again."""
 
     schedule: tuple[Annotated[float, Field(ge=0, le=30 * 86_400)], ...] = Field(
-        # The example schedule of the Standard Webhooks specification, section "Deliverability and reliability".
+        # The schedule that Svix publishes (docs.svix.com/retries): eight attempts within 28 hours.
         (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000),
         description="seconds before the 2nd, 3rd, ... attempt; [] = one attempt",
         max_length=100,
@@ -97,6 +97,66 @@ class Delivery(Section):
     in_flight: int = Field(256, ge=1, le=4096, description="requests under way at once")
     per_installation: int = Field(8, ge=1, le=1024, description="requests under way at once to one installation")
     idle_s: Seconds = Field(60.0, description="seconds after which an installation's idle actor is put away")
+    rate_per_s: float = Field(0.0, ge=0, description="attempts a second to one installation at most; 0 = no limit")
+    rate_burst: int = Field(10, ge=1, description="attempts that may come at once under that limit")
+    slow_down_s: Seconds = Field(
+        5.0, description="seconds of pause after 429 or 503 where the answer has no Retry-After"
+    )
+
+
+class Breaker(Section):
+    """The circuit breaker of each installation: open, its deliveries wait, and one at a time is let through."""
+
+    enabled: bool = Field(True, description="whether there is one")
+    dry_run: bool = Field(False, description="whether it only records that it would open")
+    window_s: Seconds = Field(600.0, description="seconds of the sliding window")
+    failures_min: int = Field(20, ge=1, description="failures within the window below which it never opens")
+    failure_share_min: float = Field(
+        0.5, gt=0, le=1, description="share of failures in the window that opens it, 0 to 1"
+    )
+    streak_min: int = Field(10, ge=1, description="failures in a row that open it, whatever the window holds")
+    open_s: Seconds = Field(300.0, description="seconds until one delivery is let through to find out")
+    open_max_s: Seconds = Field(3600.0, description="longest such wait: it doubles with each that fails")
+    recovery_s: Seconds = Field(1200.0, description="seconds after closing in which the limits are stricter")
+    recovery_factor: int = Field(10, ge=1, description="by how much they are stricter then")
+
+
+class Fleet(Section):
+    """Many endpoints failing at once is our own fault until shown otherwise: disabling is frozen then."""
+
+    enabled: bool = Field(True, description="whether automatic disabling can be frozen")
+    share: float = Field(0.3, gt=0, lt=1, description="share of the active installations that begins to fail, 0 to 1")
+    window_s: Seconds = Field(300.0, description="seconds within which they begin to")
+    installations_min: int = Field(5, ge=2, description="how many they must be at least")
+
+
+class Warnings(Section):
+    """The owners are told at 50 and 90 percent of the way to being disabled."""
+
+    enabled: bool = Field(True, description="whether they are")
+
+
+class Missed(Section):
+    """What arrives while an installation is disabled."""
+
+    keep_s: float = Field(
+        30 * 86_400.0, gt=0, description="seconds for which payloads of missed and dead deliveries are kept"
+    )
+    recover_per_s: float = Field(10.0, gt=0, description="how many missed deliveries a second are sent again")
+
+
+class Probing(Section):
+    """Test deliveries to what the machine has disabled, to enable it again when one succeeds."""
+
+    enabled: bool = Field(False, description="whether there are any")
+    first_s: Seconds = Field(3_600.0, description="seconds after the disabling until the first one")
+    factor: float = Field(2.0, ge=1, description="by how much each wait is longer than the one before")
+    max_s: float = Field(86_400.0, gt=0, description="longest wait, in seconds")
+    cool_down_s: float = Field(
+        86_400.0,
+        ge=0,
+        description="seconds: what is disabled again so soon after a probe enabled it waits for a person",
+    )
 
 
 class Smtp(Section):
@@ -172,6 +232,11 @@ class Configuration(BaseSettings):
     policy: PolicyChoice = PolicyChoice()
     disabling: Disabling = Disabling()
     delivery: Delivery = Delivery()
+    breaker: Breaker = Breaker()
+    fleet: Fleet = Fleet()
+    warnings: Warnings = Warnings()
+    missed: Missed = Missed()
+    probing: Probing = Probing()
     smtp: Smtp = Smtp()
     mail: Mail = Mail()
     limits: Limits = Limits()
@@ -211,7 +276,7 @@ def load_configuration(path: Path) -> Configuration:
         raise ConfigurationError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc'])}: {_fault_text(fault['type'], fault['msg'])}"
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(f"{path} or the environment: {faults}") from error
@@ -226,3 +291,7 @@ def _is_unknown_section(variable: str) -> bool:
     section, separator, _ = variable.removeprefix("HOOKFUSE_").partition("__")
     is_ours = variable.startswith("HOOKFUSE_") and bool(separator)
     return is_ours and section.lower() not in Configuration.model_fields
+
+
+def _fault_text(kind: str, text: str) -> str:
+    return "there is no such setting" if kind == "extra_forbidden" else text

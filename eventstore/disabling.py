@@ -1,34 +1,33 @@
 """Decisions about one installation: disabled or enabled, with evidence, audit entry and mails, all or none."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from eventstore.buffer import read_days, window_start
-from eventstore.clock import parse_time
-from eventstore.codec import decode_event
 from eventstore.errors import RejectedError
 from eventstore.events import (
-    AttemptEvent,
     AuditRecorded,
     DisableEvidence,
-    Event,
-    FailureRecord,
     InstallationDisabled,
     InstallationEnabled,
     MailRequested,
 )
-from eventstore.identifiers import installation_stream, new_id
+from eventstore.evidence import evidence_of, verdict_of
+from eventstore.health import read_fleet
+from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, last_position
+from eventstore.owner_mails import mails_about
 from eventstore.policy import Policy
-from eventstore.registry import App, Installation, find_app, find_installation, find_organization
+from eventstore.registry import App, Installation, find_app, find_installation
 from eventstore.store import Transaction
-from eventstore.verdict import Verdict, judge
 
-__all__ = ["Decision", "DisableRequest", "disable", "enable", "may_be_disabled"]
+__all__ = [
+    "Decision",
+    "DisableRequest",
+    "disable",
+    "enable",
+    "may_be_disabled",
+]
 
 SYSTEM = "system"
-_EXCERPT_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,19 @@ def disable(transaction: Transaction, request: DisableRequest) -> Decision:
     app = find_app(connection, installation.app_id)
     if request.cause != "person" and not may_be_disabled(app, request.scope):
         return Decision(False, f"app {app.slug} is {app.status}, and only internal apps may be disabled")
-    evidence = _evidence(transaction, request)
-    if request.cause == "policy" and evidence is None:
+    verdict = verdict_of(transaction, request.installation_id, request.policy)
+    if request.cause == "policy" and not verdict.is_broken:
         return Decision(False, f"policy {request.policy.name} no longer finds it broken")
+    if request.cause == "policy" and read_fleet(connection).is_frozen:
+        return Decision(False, "automatic disabling is frozen: too many installations have begun to fail at once")
+    # A person's or a receiver's word is no verdict, but gets the counts beside it too.
+    is_verdict = request.cause == "policy"
+    evidence = evidence_of(
+        transaction,
+        verdict,
+        rule=verdict.rule if is_verdict else request.cause,
+        explanation=verdict.explanation if is_verdict else request.reason,
+    )
     return _append_disabling(transaction, request, installation, app, evidence)
 
 
@@ -106,7 +115,7 @@ def _append_disabling(
     request: DisableRequest,
     installation: Installation,
     app: App,
-    evidence: DisableEvidence | None,
+    evidence: DisableEvidence,
 ) -> Decision:
     stream = installation_stream(installation.installation_id)
     disabled = InstallationDisabled(
@@ -116,12 +125,16 @@ def _append_disabling(
         webhook_url=app.webhook_url,
         cause=request.cause,
         by=request.by,
-        reason=request.reason or (evidence.explanation if evidence else ""),
+        reason=request.reason or evidence.explanation,
         evidence=evidence,
     )
     audit = _audit_entry(app, installation, request.by, "disable", request.reason if request.cause == "person" else "")
     position = last_position(transaction.connection) + 1
-    mails = _mails(transaction, request, installation, position) if request.is_mailed else ()
+    mails: list[MailRequested] = []
+    if request.is_mailed:
+        mails = mails_about(
+            transaction, installation, position, kind="integration-disabled", mail_domain=request.mail_domain
+        )
     stored = transaction.append(*(NewEvent(stream, event) for event in (disabled, audit, *mails)))
     return Decision(True, "disabled", stored[0].position, len(mails), evidence)
 
@@ -134,57 +147,3 @@ def _audit_entry(app: App, installation: Installation, by: str, verb: str, reaso
         target=f"organization:{installation.organization_id}",
         data={"name": app.name} | ({"reason": reason} if reason else {}),
     )
-
-
-def _mails(
-    transaction: Transaction, request: DisableRequest, installation: Installation, position: int
-) -> Sequence[Event]:
-    # An address that stands there twice is one owner.
-    owners = tuple(dict.fromkeys(find_organization(transaction.connection, installation.organization_id).owners))
-    mail_ids = [new_id() for _ in owners]
-    return [
-        MailRequested(
-            mail_id=mail_id,
-            message_id=f"<{mail_id}@{request.mail_domain}>",
-            recipient=owner,
-            kind="integration-disabled",
-            about_position=position,
-        )
-        for mail_id, owner in zip(mail_ids, owners, strict=True)
-    ]
-
-
-def _evidence(transaction: Transaction, request: DisableRequest) -> DisableEvidence | None:
-    """Judge what the database holds now; a person's or a receiver's word is no verdict, but gets the counts too."""
-    now = parse_time(transaction.recorded_at)
-    verdict = _verdict(transaction, request, now)
-    if request.cause == "policy" and not verdict.is_broken:
-        return None
-    positions = [position for day in verdict.days for position in (day.first_failure, day.last_failure) if position]
-    return DisableEvidence(
-        policy=verdict.policy,
-        policy_version=verdict.policy_version,
-        rule=verdict.rule if request.cause == "policy" else request.cause,
-        explanation=verdict.explanation if request.cause == "policy" else request.reason,
-        days=tuple(day.record() for day in verdict.days),
-        up_to_position=last_position(transaction.connection),
-        first_failure=_failure(transaction, min(positions)) if positions else None,
-        last_failure=_failure(transaction, max(positions)) if positions else None,
-    )
-
-
-def _verdict(transaction: Transaction, request: DisableRequest, now: datetime) -> Verdict:
-    from_day = window_start(now, request.policy.window_days)
-    days = read_days(transaction.connection, request.installation_id, from_day)
-    return judge(request.policy, days, now.date())
-
-
-def _failure(transaction: Transaction, position: int) -> FailureRecord | None:
-    row = transaction.connection.execute(
-        "SELECT type, schema, data, recorded_at FROM events WHERE position = ?", (position,)
-    ).fetchone()
-    event = decode_event(*row[:3]) if row else None
-    if not isinstance(event, AttemptEvent):
-        return None
-    excerpt = (event.response_body or event.detail)[:_EXCERPT_CHARACTERS]
-    return FailureRecord(position, row[3], event.status_code, event.error_class, excerpt)

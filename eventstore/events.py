@@ -14,27 +14,38 @@ __all__ = [
     "AppRegistered",
     "AttemptEvent",
     "AuditRecorded",
+    "BreakerClosed",
+    "BreakerOpened",
     "DayRecord",
     "DeliveryBlocked",
     "DeliveryDropped",
     "DeliveryExhausted",
+    "DeliveryExpired",
     "DeliveryFailed",
     "DeliveryMissed",
     "DeliveryRequeued",
     "DeliverySucceeded",
     "DeliveryTimedOut",
     "DisableEvidence",
+    "DisablingFrozen",
+    "DisablingThawed",
     "Event",
     "FailureRecord",
+    "InstallationCalmed",
     "InstallationCreated",
     "InstallationDisabled",
     "InstallationEnabled",
     "InstallationRemoved",
+    "InstallationWarned",
     "MailFailed",
     "MailRequested",
     "MailSent",
     "OrganizationChanged",
     "OrganizationRegistered",
+    "ProbeFailed",
+    "ProbeSucceeded",
+    "RecoveryCompleted",
+    "RecoveryStarted",
 ]
 
 
@@ -115,8 +126,9 @@ class AttemptEvent(Event, frozen=True, omit_defaults=True):
     """What all outcomes of one attempt share.
 
     `attempt` counts from 1; `status_code` is 0 where there was no answer; `duration_ms` is wall-clock
-    time; `retry_at` is when the next attempt is due, None = there is none. Excerpts are of failed
-    attempts only, 1024 characters each at most (FLOW section 5), with secret header values hidden.
+    time; `retry_at` is when the next attempt is due, None = there is none; `hold_until`: the endpoint asked
+    for a pause (429, 503), and the whole installation gets it. Excerpts are of failed attempts only, 1024
+    characters each at most (FLOW section 5), with secret header values hidden.
     """
 
     delivery_id: str
@@ -131,6 +143,7 @@ class AttemptEvent(Event, frozen=True, omit_defaults=True):
     error_class: str = ""
     detail: str = ""
     retry_at: str | None = None
+    hold_until: str | None = None
     request_headers: str = ""
     request_body: str = ""
     response_body: str = ""
@@ -160,6 +173,18 @@ class DeliveryBlocked(AttemptEvent, frozen=True, omit_defaults=True):
     """The address guard refused the endpoint; nothing was sent."""
 
     type_name: ClassVar[str] = "delivery.blocked"
+
+
+class ProbeSucceeded(AttemptEvent, frozen=True, omit_defaults=True):
+    """A test delivery was answered below 300; it counts for nothing else."""
+
+    type_name: ClassVar[str] = "probe.succeeded"
+
+
+class ProbeFailed(AttemptEvent, frozen=True, omit_defaults=True):
+    """A test delivery was not answered with success; it counts for nothing else, and is not tried again."""
+
+    type_name: ClassVar[str] = "probe.failed"
 
 
 class DeliveryMissed(Event, frozen=True, omit_defaults=True):
@@ -203,6 +228,35 @@ class DeliveryDropped(Event, frozen=True, omit_defaults=True):
     was: str
     by: str
     reason: str
+
+
+class DeliveryExpired(Event, frozen=True, omit_defaults=True):
+    """A kept delivery's payload was dropped, as it was kept for long enough: it cannot be sent any more."""
+
+    type_name: ClassVar[str] = "delivery.expired"
+    delivery_id: str
+    event_name: str
+    was: str
+    enqueued_at: str
+
+
+class RecoveryStarted(Event, frozen=True, omit_defaults=True):
+    """What was missed is sent now, in order and paced; both ends of the gap are moments of queueing."""
+
+    type_name: ClassVar[str] = "recovery.started"
+    installation_id: str
+    by: str
+    deliveries: int
+    first_enqueued_at: str
+    last_enqueued_at: str
+    without_payload: int = 0
+
+
+class RecoveryCompleted(Event, frozen=True, omit_defaults=True):
+    """Nothing of what was missed waits any more: the gap is closed."""
+
+    type_name: ClassVar[str] = "recovery.completed"
+    installation_id: str
 
 
 class DayRecord(Struct, frozen=True, omit_defaults=True):
@@ -254,6 +308,65 @@ class InstallationDisabled(Event, frozen=True, omit_defaults=True):
     by: str
     reason: str
     evidence: DisableEvidence | None = None
+
+
+class InstallationWarned(Event, frozen=True, omit_defaults=True):
+    """The owners are told that it is `level` percent (50 or 90) of the way to being disabled; once an episode."""
+
+    type_name: ClassVar[str] = "installation.warned"
+    installation_id: str
+    app_id: int
+    organization_id: int
+    webhook_url: str
+    level: int
+    nearness: float
+    evidence: DisableEvidence
+
+
+class InstallationCalmed(Event, frozen=True, omit_defaults=True):
+    """It is less than half of the way to being disabled again: the episode that it was warned of is over."""
+
+    type_name: ClassVar[str] = "installation.calmed"
+    installation_id: str
+
+
+class BreakerOpened(Event, frozen=True, omit_defaults=True):
+    """Its deliveries wait until `until`, when one is let through; in a dry run nothing waits.
+
+    `failed_trials`: how many that were let through have failed in a row.
+    """
+
+    type_name: ClassVar[str] = "breaker.opened"
+    installation_id: str
+    until: str
+    explanation: str
+    is_dry_run: bool = False
+    failed_trials: int = 0
+
+
+class BreakerClosed(Event, frozen=True, omit_defaults=True):
+    """The delivery that was let through succeeded: all flow again, under stricter limits until `strict_until`."""
+
+    type_name: ClassVar[str] = "breaker.closed"
+    installation_id: str
+    strict_until: str
+
+
+class DisablingFrozen(Event, frozen=True, omit_defaults=True):
+    """So many installations have begun to fail at once that nothing is disabled, or held against one, for now."""
+
+    type_name: ClassVar[str] = "disabling.frozen"
+    active: int
+    failing: int
+    newly_failing: int
+
+
+class DisablingThawed(Event, frozen=True, omit_defaults=True):
+    """No more than the usual share fails: what fails counts again."""
+
+    type_name: ClassVar[str] = "disabling.thawed"
+    active: int
+    failing: int
 
 
 class InstallationEnabled(Event, frozen=True, omit_defaults=True):
@@ -317,11 +430,22 @@ EVENT_CLASSES: dict[str, type[Event]] = {
         DeliveryFailed,
         DeliveryTimedOut,
         DeliveryBlocked,
+        ProbeSucceeded,
+        ProbeFailed,
         DeliveryMissed,
         DeliveryExhausted,
         DeliveryRequeued,
         DeliveryDropped,
+        DeliveryExpired,
+        RecoveryStarted,
+        RecoveryCompleted,
         InstallationDisabled,
+        InstallationWarned,
+        InstallationCalmed,
+        BreakerOpened,
+        BreakerClosed,
+        DisablingFrozen,
+        DisablingThawed,
         InstallationEnabled,
         AuditRecorded,
         MailRequested,

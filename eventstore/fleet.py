@@ -29,17 +29,16 @@ class FleetState:
 
 @dataclass(slots=True)
 class FleetWatch:
-    """Which active installations fail, and since when."""
+    """Which active installations fail, and since when. `since`: from when on it has been watching."""
 
     rule: FleetRule
+    since: datetime
     _failing_since: dict[str, datetime | None] = field(default_factory=dict)
 
-    def note(self, installation_id: str, *, is_failing: bool, now: datetime) -> None:
-        """Learn how an installation's latest attempt went."""
-        if not is_failing:
-            self._failing_since[installation_id] = None
-        elif self._failing_since.get(installation_id) is None:
-            self._failing_since[installation_id] = now
+    def note(self, installation_id: str, *, failing_since: datetime | None) -> None:
+        """Learn since when an installation fails, None = its latest attempt succeeded."""
+        if failing_since is None or self._failing_since.get(installation_id) is None:
+            self._failing_since[installation_id] = failing_since
 
     def forget(self, installation_id: str) -> None:
         """Learn that an installation is active no more."""
@@ -63,6 +62,10 @@ class FleetWatch:
         )
 
     def should_thaw(self, now: datetime) -> bool:
-        """Say whether no more than the usual share is failing."""
+        """Say whether no more than the usual share is failing, once enough has been seen to say so."""
         state = self.state(now)
-        return state.failing <= self.rule.share * state.active
+        has_seen_enough = state.active >= self.rule.installations_min or now - self.since > timedelta(
+            seconds=self.rule.window_s
+        )
+        # When nobody is active that is no sign of anything: what fails is between two attempts, perhaps hours apart.
+        return has_seen_enough and state.active > 0 and state.failing <= self.rule.share * state.active

@@ -7,6 +7,7 @@ import uuid
 from eventstore.errors import RejectedError
 
 __all__ = [
+    "FLEET_STREAM",
     "app_stream",
     "installation_of",
     "installation_stream",
@@ -16,6 +17,9 @@ __all__ = [
 ]
 
 _INSTALLATION_PREFIX = "installation-"
+
+# What concerns all installations at once.
+FLEET_STREAM = "fleet"
 
 
 def new_id() -> str:

@@ -77,8 +77,9 @@ SENTRY_2024 = Policy(
     ),
 )
 
-# DESIGN section 5. Ten failures over three days: a weekly alert and its retries, which span two days at the
-# most, never trip it; an endpoint that is used daily trips it on the third day.
+# DESIGN section 5. Ten failures over three days: a weekly alert never trips it, as its eight attempts (the default
+# retry schedule takes 28 hours, and may touch three UTC days) are fewer; an endpoint that is used daily trips it on
+# the third day.
 BALANCED = Policy(
     name="balanced",
     version=1,

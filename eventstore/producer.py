@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 from weakref import WeakSet
 
 import msgspec
@@ -70,6 +71,12 @@ class Producer:
     def close(self) -> None:
         """Give the database back."""
         self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
 
     def send(self, deliveries: Sequence[NewDelivery]) -> list[str]:
         """Queue deliveries, all or none, with one fsync; give their ids.

@@ -24,8 +24,8 @@ class RateLimit:
             passed_s = max(0.0, (now - self._at).total_seconds())
             tokens = min(float(self.burst), tokens + passed_s * self.per_s)
         self._at = now
-        # A hair's breadth below one is one: time is counted in whole microseconds.
-        if tokens >= 1 - 1e-6:
+        # What a microsecond brings is not waited for: time is counted in whole ones, and the moment told is rounded.
+        if tokens >= 1 - max(1e-9, self.per_s * 1e-6):
             self._tokens = tokens - 1
             return None
         self._tokens = tokens

@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eventstore.events import AttemptEvent, DeliveryExhausted, DeliveryMissed, DeliverySucceeded
+from eventstore.disabling import SYSTEM
+from eventstore.events import (
+    AttemptEvent,
+    DeliveryDropped,
+    DeliveryExhausted,
+    DeliveryMissed,
+    DeliverySucceeded,
+)
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
+from eventstore.probing import probe_event
+from eventstore.recovery import completing_recoveries
 from eventstore.store import Transaction
 from eventstore.work_queue import QueuedDelivery, mark_dead, mark_missed, mark_retry, remove_delivered
 
@@ -23,9 +32,16 @@ class DeliveryRecord:
 def record_deliveries(transaction: Transaction, records: Sequence[DeliveryRecord]) -> list[int]:
     """Record what the queue still waits for, and give each record's position in the log.
 
+    A test delivery leaves the queue with its first outcome, whatever that is. When the last of what is being
+    recovered no longer waits, the end of the recovery is recorded too.
     0 = the queue no longer waits for this attempt (it was recorded before, or a person took the delivery
     out): it is not counted again.
     """
+    with completing_recoveries(transaction, (record.delivery.installation_id for record in records)):
+        return _record_all(transaction, records)
+
+
+def _record_all(transaction: Transaction, records: Sequence[DeliveryRecord]) -> list[int]:
     counted = [_acknowledge(transaction, record) for record in records]
     new_events: list[NewEvent] = []
     offsets = []
@@ -41,6 +57,8 @@ def record_deliveries(transaction: Transaction, records: Sequence[DeliveryRecord
 
 def _acknowledge(transaction: Transaction, record: DeliveryRecord) -> bool:
     connection, delivery, event = transaction.connection, record.delivery, record.event
+    if delivery.is_probe:
+        return remove_delivered(connection, delivery)
     if isinstance(event, DeliveryMissed):
         return mark_missed(connection, delivery)
     if isinstance(event, DeliverySucceeded):
@@ -54,6 +72,8 @@ def _acknowledge(transaction: Transaction, record: DeliveryRecord) -> bool:
 def _events(record: DeliveryRecord) -> list[NewEvent]:
     delivery, event = record.delivery, record.event
     stream = installation_stream(delivery.installation_id)
+    if delivery.is_probe:
+        return [NewEvent(stream, _outcome_of_probe(delivery, event))]
     events = [NewEvent(stream, event)]
     if isinstance(event, DeliveryMissed | DeliverySucceeded) or event.retry_at is not None:
         return events
@@ -65,3 +85,16 @@ def _events(record: DeliveryRecord) -> list[NewEvent]:
         status_code=event.status_code,
     )
     return [*events, NewEvent(stream, exhausted)]
+
+
+def _outcome_of_probe(delivery: QueuedDelivery, event: AttemptEvent | DeliveryMissed) -> AttemptEvent | DeliveryDropped:
+    """Give what is recorded of a test delivery; one that was never sent is given up, not kept."""
+    if isinstance(event, AttemptEvent):
+        return probe_event(event)
+    return DeliveryDropped(
+        delivery_id=delivery.delivery_id,
+        event_name=delivery.event_name,
+        was="waiting",
+        by=SYSTEM,
+        reason="a test delivery that could not be sent: its installation is removed",
+    )

@@ -1,10 +1,11 @@
 """Who there is: organizations, apps, installations, and what is needed to send to one."""
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
+from eventstore.app_secrets import AppSecrets, read_secrets
 from eventstore.errors import NotFoundError
 from eventstore.events import (
     AppChanged,
@@ -22,7 +23,6 @@ from eventstore.log import Handlers, StoredEvent
 __all__ = [
     "HANDLERS",
     "App",
-    "AppSecrets",
     "Endpoint",
     "Installation",
     "Organization",
@@ -33,11 +33,7 @@ __all__ = [
     "find_organization",
     "read_endpoint",
     "read_installations",
-    "read_secrets",
-    "write_secrets",
 ]
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +68,12 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
-class AppSecrets:
-    """What must never be shown: the client secret and the custom headers."""
-
-    client_secret: str = field(repr=False)
-    headers: Pairs = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Installation:
-    """An app in an organization. `state`: active, disabled or removed, since `changed_at`."""
+    """An app in an organization. `state`: active, disabled or removed, since `changed_at`.
+
+    `warned_level`: percent of the way to being disabled of which the owners were told in this episode, 0 = none;
+    `hold_until`: until when the endpoint asked for a pause; `probe_failures`: since it was disabled.
+    """
 
     installation_id: str
     app_id: int
@@ -89,6 +81,13 @@ class Installation:
     state: str
     changed_at: str
     disabled_position: int | None
+    warned_level: int = 0
+    breaker_open_until: str | None = None
+    breaker_strict_until: str | None = None
+    hold_until: str | None = None
+    probe_failures: int = 0
+    last_probe_at: str | None = None
+    breaker_failed_trials: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -111,7 +110,9 @@ _APP = (
     " secret_version, headers_version, connect_s, read_s, total_s FROM apps"
 )
 _INSTALLATION = (
-    "SELECT installation_id, app_id, organization_id, state, changed_at, disabled_position FROM installations"
+    "SELECT installation_id, app_id, organization_id, state, changed_at, disabled_position, warned_level,"
+    " breaker_open_until, breaker_strict_until, hold_until, probe_failures, last_probe_at, breaker_failed_trials"
+    " FROM installations"
 )
 
 
@@ -175,21 +176,6 @@ def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, 
     return tuple(row[0] for row in rows)
 
 
-def read_secrets(connection: sqlite3.Connection, app_id: int) -> AppSecrets | None:
-    """Read an app's secrets, None when it has none."""
-    row = connection.execute("SELECT client_secret, headers FROM secrets WHERE app_id = ?", (app_id,)).fetchone()
-    return AppSecrets(row[0], msgspec.json.decode(row[1], type=Pairs)) if row else None
-
-
-def write_secrets(connection: sqlite3.Connection, app_id: int, secrets: AppSecrets) -> None:
-    """Keep an app's secrets in the place of those it had, within the caller's transaction."""
-    connection.execute(
-        "INSERT INTO secrets (app_id, client_secret, headers) VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET client_secret = excluded.client_secret, headers = excluded.headers",
-        (app_id, secrets.client_secret, msgspec.json.encode(secrets.headers).decode()),
-    )
-
-
 def attention_version(connection: sqlite3.Connection) -> int:
     """Give the number that moves whenever a running daemon has to look at the registry again."""
     (version,) = connection.execute("SELECT version FROM attention").fetchone()
@@ -247,7 +233,8 @@ def _created(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, InstallationCreated)  # noqa: S101
     connection.execute(
-        "INSERT OR REPLACE INTO installations VALUES (?, ?, ?, 'active', ?, NULL)",
+        "INSERT OR REPLACE INTO installations (installation_id, app_id, organization_id, state, changed_at)"
+        " VALUES (?, ?, ?, 'active', ?)",
         (event.installation_id, event.app_id, event.organization_id, stored.recorded_at),
     )
     _draw_attention(connection, stored)
@@ -261,7 +248,9 @@ def _set_state(
     disabled_position: int | None = None,
 ) -> None:
     connection.execute(
-        "UPDATE installations SET state = ?, changed_at = ?, disabled_position = ? WHERE installation_id = ?",
+        "UPDATE installations SET state = ?, changed_at = ?, disabled_position = ?, warned_level = 0,"
+        " breaker_open_until = NULL, breaker_strict_until = NULL, breaker_failed_trials = 0, hold_until = NULL,"
+        " probe_failures = 0, last_probe_at = NULL WHERE installation_id = ?",
         (state, stored.recorded_at, disabled_position, installation_id),
     )
     _draw_attention(connection, stored)

@@ -53,10 +53,17 @@ _FIRST = (
         enqueued_at TEXT NOT NULL,
         due_at TEXT NOT NULL,
         last_error TEXT NOT NULL DEFAULT '',
+        is_probe INTEGER NOT NULL DEFAULT 0,
+        is_recovery INTEGER NOT NULL DEFAULT 0,
+        is_expired INTEGER NOT NULL DEFAULT 0,
         actor TEXT,
         data TEXT NOT NULL
     )""",
     "CREATE INDEX queue_by_installation ON queue (installation_id, state, due_at)",
+    """CREATE INDEX queue_by_ordering_key ON queue (installation_id, ordering_key, sequence)
+        WHERE ordering_key != '' AND state = 'waiting'""",
+    "CREATE INDEX queue_of_kept ON queue (enqueued_at) WHERE state != 'waiting' AND NOT is_expired",
+    "CREATE INDEX queue_of_recoveries ON queue (installation_id) WHERE is_recovery AND state = 'waiting'",
     """CREATE TABLE idempotency_keys (
         installation_id TEXT NOT NULL,
         idempotency_key TEXT NOT NULL,
@@ -68,7 +75,10 @@ _FIRST = (
     """CREATE TABLE secrets (
         app_id INTEGER PRIMARY KEY,
         client_secret TEXT NOT NULL,
-        headers TEXT NOT NULL
+        headers TEXT NOT NULL,
+        previous_secret TEXT,
+        previous_until TEXT,
+        signing_key BLOB
     )""",
     # One row. What a running daemon must notice (registry, enabling, disabling, sending again) moves it.
     "CREATE TABLE attention (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)",
@@ -102,8 +112,24 @@ _FIRST = (
         organization_id INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('active', 'disabled', 'removed')),
         changed_at TEXT NOT NULL,
-        disabled_position INTEGER
+        disabled_position INTEGER,
+        warned_level INTEGER NOT NULL DEFAULT 0,
+        breaker_open_until TEXT,
+        breaker_strict_until TEXT,
+        breaker_failed_trials INTEGER NOT NULL DEFAULT 0,
+        hold_until TEXT,
+        probe_failures INTEGER NOT NULL DEFAULT 0,
+        last_probe_at TEXT
     ) WITHOUT ROWID""",
+    # One row: whether automatic disabling is frozen, since when, and how many were active and failed then.
+    """CREATE TABLE fleet (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        is_frozen INTEGER NOT NULL,
+        changed_at TEXT NOT NULL,
+        active INTEGER NOT NULL,
+        failing INTEGER NOT NULL
+    )""",
+    "INSERT INTO fleet VALUES (1, 0, '', 0, 0)",
     "CREATE INDEX installations_by_app ON installations (app_id, organization_id)",
     """CREATE TABLE buffer (
         installation_id TEXT NOT NULL,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from eventstore import audit, buffer, outbox, registry, request_log
+from eventstore import audit, buffer, health, outbox, registry, request_log
 from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.database import open_database, writing
 from eventstore.events import Event
@@ -18,7 +18,7 @@ __all__ = ["Store", "Transaction"]
 
 def _handlers() -> Mapping[type[Event], tuple[Handler, ...]]:
     merged: dict[type[Event], tuple[Handler, ...]] = {}
-    for projection in (registry, buffer, request_log, audit, outbox):
+    for projection in (registry, health, buffer, request_log, audit, outbox):
         for event_class, handler in projection.HANDLERS.items():
             merged[event_class] = (*merged.get(event_class, ()), handler)
     return merged

@@ -7,10 +7,11 @@ from datetime import date, timedelta
 from eventstore.buffer import COUNTED_CLASSES, DayCounts
 from eventstore.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
 
-__all__ = ["Verdict", "error_count", "judge"]
+__all__ = ["Verdict", "error_count", "judge", "warning_level"]
 
 # A rule that has not fired is never shown as having reached its limit.
 _NEARLY = 0.99
+_HALF_A_DAY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ def judge(policy: Policy, days: Sequence[DayCounts], today: date) -> Verdict:
     )
 
 
+def warning_level(nearness: float) -> int:
+    """Give the percent of the way to being disabled of which owners are told: 90, 50, or 0 = not yet."""
+    return 90 if nearness >= 0.9 else 50 if nearness >= 0.5 else 0
+
+
 def error_count(policy: Policy, day: DayCounts) -> int:
     """Count what the policy calls errors; time-outs and fatal outcomes are counted apart."""
     return sum(getattr(day, name) for name in policy.errors)
@@ -72,7 +78,7 @@ def _examine(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: dat
         return _examine_days(rule, window)
     if isinstance(rule, StreakRule):
         return _examine_streak(rule, policy, window, today)
-    return _examine_silence(rule, policy, window)
+    return _examine_silence(rule, policy, window, today)
 
 
 def _examine_days(rule: DayRule, window: Sequence[DayCounts]) -> _Finding:
@@ -105,18 +111,30 @@ def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts
         streak += 1
     has_fired = streak >= rule.days and last == today
     explanation = f"{streak} days in a row with errors and no success (the limit is {rule.days})" if streak else ""
-    return _Finding(has_fired, streak / rule.days, explanation)
+    # A failing today is taken for half over, so that the day before the last one is more than 90% of the way.
+    nearness = (streak + _HALF_A_DAY) / rule.days if streak and last == today else streak / rule.days
+    return _Finding(has_fired, nearness, explanation)
 
 
-def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCounts]) -> _Finding:
-    failures_a_day = [error_count(policy, day) + day.timeout for day in window]
+def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
+    """Look at the days after the last success: silence, failures and failing days must all reach their limits."""
+    last_success = max((day.day for day in window if day.success), default="")
+    failures_a_day = [error_count(policy, day) + day.timeout for day in window if day.day > last_success]
     failures, failing_days = sum(failures_a_day), sum(1 for count in failures_a_day if count)
-    if not failures or any(day.success for day in window):
+    if not failures:
         return _Finding(False, 0.0, "")
-    explanation = (
-        f"no success within {policy.window_days} days, {failures} failures over {failing_days} days"
-        f" (the limit is {rule.failures_min} over {rule.failing_days_min})"
-    )
-    nearness = min(failures / rule.failures_min, failing_days / rule.failing_days_min)
-    has_fired = failures >= rule.failures_min and failing_days >= rule.failing_days_min
+    silent_days = (today - date.fromisoformat(last_success)).days if last_success else policy.window_days
+    has_fired = not last_success and failures >= rule.failures_min and failing_days >= rule.failing_days_min
+    silence = min(1.0, (silent_days + _HALF_A_DAY) / policy.window_days)
+    nearness = min(silence, failures / rule.failures_min, failing_days / rule.failing_days_min)
+    if last_success:
+        explanation = (
+            f"no success for {silent_days} days, {failures} failures over {failing_days} days since"
+            f" (the limit is {policy.window_days} days, {rule.failures_min} failures over {rule.failing_days_min} days)"
+        )
+    else:
+        explanation = (
+            f"no success within {policy.window_days} days, {failures} failures over {failing_days} days"
+            f" (the limit is {rule.failures_min} over {rule.failing_days_min})"
+        )
     return _Finding(has_fired, nearness, explanation)

@@ -1,30 +1,42 @@
 """The durable local queue: deliveries that wait, were missed, or are dead, with their payloads."""
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from eventstore.identifiers import new_id
 
 __all__ = [
+    "PROBE_DUE_AT",
     "Claim",
     "NewDelivery",
     "QueuedDelivery",
     "claim",
     "count_deliveries",
+    "draw_attention",
     "drop",
+    "drop_probe",
     "enqueue",
+    "enqueue_probe",
+    "expire",
     "find_delivery",
     "forget_idempotency_keys",
+    "has_waiting_probe",
     "installations_with_waiting",
+    "is_recovering",
     "mark_dead",
     "mark_missed",
     "mark_retry",
     "newest_sequence",
     "put_back",
     "read_deliveries",
+    "read_expiring",
+    "recover_missed",
     "remove_delivered",
 ]
+
+# When test deliveries are due: before every moment at which anything else can be.
+PROBE_DUE_AT = "0001-01-01T00:00:00.000000Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,11 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class QueuedDelivery:
-    """A row of the queue. `attempts` are those already made; `actor` None = the platform itself."""
+    """A row of the queue. `attempts` are those already made; `actor` None = the platform itself.
+
+    `is_probe`: a test delivery, which is sent whatever the installation's state; `is_recovery`: it was missed, and
+    is sent again; `is_expired`: its payload is gone.
+    """
 
     sequence: int
     delivery_id: str
@@ -55,6 +71,9 @@ class QueuedDelivery:
     last_error: str
     actor: str | None
     data: str
+    is_probe: bool = False
+    is_recovery: bool = False
+    is_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +86,7 @@ class Claim:
 
 _COLUMNS = (
     "sequence, delivery_id, installation_id, event_name, ordering_key, state, attempts,"
-    " enqueued_at, due_at, last_error, actor, data"
+    " enqueued_at, due_at, last_error, actor, data, is_probe, is_recovery, is_expired"
 )
 
 
@@ -102,6 +121,38 @@ def enqueue(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *
         rows,
     )
     return delivery_ids
+
+
+def enqueue_probe(
+    connection: sqlite3.Connection, installation_id: str, *, event_name: str, data: str, enqueued_at: str
+) -> str:
+    """Queue a test delivery before everything else of its installation, and give its id."""
+    delivery_id = new_id()
+    connection.execute(
+        "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
+        " is_probe, data) VALUES (?, ?, ?, '', 'waiting', ?, ?, 1, ?)",
+        (delivery_id, installation_id, event_name, enqueued_at, PROBE_DUE_AT, data),
+    )
+    return delivery_id
+
+
+def has_waiting_probe(connection: sqlite3.Connection, installation_id: str) -> bool:
+    """Say whether a test delivery to an installation waits, or is under way."""
+    row = connection.execute(
+        "SELECT 1 FROM queue WHERE installation_id = ? AND state = 'waiting' AND due_at = ? AND is_probe",
+        (installation_id, PROBE_DUE_AT),
+    ).fetchone()
+    return row is not None
+
+
+def drop_probe(connection: sqlite3.Connection, delivery_id: str) -> bool:
+    """Take a test delivery out that nobody waits for any more; an outcome that comes later is not recorded."""
+    return connection.execute("DELETE FROM queue WHERE delivery_id = ? AND is_probe", (delivery_id,)).rowcount == 1
+
+
+def draw_attention(connection: sqlite3.Connection) -> None:
+    """Let a running daemon look at the whole queue again, for what has no new sequence number."""
+    connection.execute("UPDATE attention SET version = version + 1")
 
 
 def _known_id(connection: sqlite3.Connection, delivery: NewDelivery, delivery_id: str, enqueued_at: str) -> str | None:
@@ -152,6 +203,23 @@ def newest_sequence(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def _is_first_of_its_key(alias: str) -> str:
+    """Give the condition that no earlier delivery of the same ordering key waits."""
+    return (
+        f"({alias}.ordering_key = '' OR NOT EXISTS (SELECT 1 FROM queue AS earlier"  # noqa: S608 - a name of a table
+        f"   WHERE earlier.installation_id = {alias}.installation_id AND earlier.ordering_key = {alias}.ordering_key"
+        f"   AND earlier.ordering_key != '' AND earlier.state = 'waiting' AND earlier.sequence < {alias}.sequence))"
+    )
+
+
+# The one that a recovery is at: it waits for its first attempt, or that is under way.
+_NEXT_OF_RECOVERY = (
+    "(SELECT recovering.sequence FROM queue AS recovering INDEXED BY queue_of_recoveries"  # noqa: S608 - as above
+    " WHERE recovering.installation_id = :installation AND recovering.is_recovery AND recovering.state = 'waiting'"
+    f" AND recovering.attempts = 0 AND {_is_first_of_its_key('recovering')} ORDER BY recovering.sequence LIMIT 1)"
+)
+
+
 def claim(
     connection: sqlite3.Connection,
     installation_id: str,
@@ -162,12 +230,18 @@ def claim(
 ) -> Claim:
     """Read up to `limit` deliveries of an installation that are due and not held already, longest due first.
 
+    Of those that share an ordering key only the first one queued is read, and the next once that has left the queue
+    or is dead: none overtakes another, not even a late retry, and no key holds up the others. What is being
+    recovered is read one by one, in the order of queueing, each when the first attempt at the one before is over.
     Nothing is written: what is claimed and then forgotten by a crash is still waiting.
     """
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM queue WHERE installation_id = ? AND state = 'waiting' AND due_at <= ?"  # noqa: S608
-        " ORDER BY due_at, sequence LIMIT ?",
-        (installation_id, due_at, limit + len(held_sequences)),
+        f"SELECT {_COLUMNS} FROM queue AS mine"  # noqa: S608
+        " WHERE installation_id = :installation AND state = 'waiting' AND due_at <= :due_at"
+        f" AND (NOT is_recovery OR attempts > 0 OR sequence = {_NEXT_OF_RECOVERY})"
+        f" AND {_is_first_of_its_key('mine')}"
+        " ORDER BY due_at, sequence LIMIT :limit",
+        {"installation": installation_id, "due_at": due_at, "limit": limit + len(held_sequences)},
     )
     deliveries = tuple(QueuedDelivery(*row) for row in rows if row[0] not in held_sequences)[:limit]
     if len(deliveries) == limit:
@@ -197,12 +271,13 @@ def mark_retry(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_
 
 def mark_dead(connection: sqlite3.Connection, delivery: QueuedDelivery, *, last_error: str) -> bool:
     """Keep a delivery whose attempts are used up."""
-    return _update(connection, delivery, "attempts = attempts + 1, state = 'dead', last_error = ?", (last_error,))
+    assignments = "attempts = attempts + 1, state = 'dead', is_recovery = 0, last_error = ?"
+    return _update(connection, delivery, assignments, (last_error,))
 
 
 def mark_missed(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
     """Keep a delivery that met an installation that is not active."""
-    return _update(connection, delivery, "state = 'missed'", ())
+    return _update(connection, delivery, "state = 'missed', is_recovery = 0", ())
 
 
 def _update(
@@ -216,22 +291,65 @@ def _update(
 
 
 def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
-    """Let a dead or missed delivery wait again, with all its attempts before it."""
+    """Let a dead or missed delivery wait again, with all its attempts before it; not one whose payload is gone."""
     cursor = connection.execute(
         "UPDATE queue SET state = 'waiting', attempts = 0, due_at = ?"
-        " WHERE sequence = ? AND state = ? AND state != 'waiting'",
+        " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
         (due_at, delivery.sequence, delivery.state),
     )
     return cursor.rowcount == 1
 
 
 def drop(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
-    """Give a dead or missed delivery up."""
+    """Give a delivery up that is dead or missed, or was missed and is being recovered."""
     cursor = connection.execute(
-        "DELETE FROM queue WHERE sequence = ? AND state = ? AND state != 'waiting'",
+        "DELETE FROM queue WHERE sequence = ? AND state = ? AND (state != 'waiting' OR is_recovery)",
         (delivery.sequence, delivery.state),
     )
     return cursor.rowcount == 1
+
+
+def read_expiring(connection: sqlite3.Connection, *, older_than: str, limit: int) -> tuple[QueuedDelivery, ...]:
+    """Read dead and missed deliveries with a payload that were queued before a moment, in the order of queueing."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM queue WHERE state != 'waiting' AND NOT is_expired AND enqueued_at < ?"  # noqa: S608
+        " ORDER BY enqueued_at, sequence LIMIT ?",
+        (older_than, limit),
+    )
+    return tuple(QueuedDelivery(*row) for row in rows)
+
+
+def expire(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
+    """Drop the payload of a dead or missed delivery; the rest of it stays."""
+    cursor = connection.execute(
+        "UPDATE queue SET is_expired = 1, data = '{}', actor = NULL"
+        " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
+        (delivery.sequence, delivery.state),
+    )
+    return cursor.rowcount == 1
+
+
+def recover_missed(connection: sqlite3.Connection, due_at_of: Iterable[tuple[str, int]]) -> None:
+    """Let missed deliveries, and those that are being recovered already, wait until the moment given for each.
+
+    The pairs are of a moment and a sequence number.
+    """
+    connection.executemany(
+        "UPDATE queue SET state = 'waiting', attempts = 0, is_recovery = 1, due_at = ?"
+        " WHERE sequence = ? AND (state = 'missed' AND NOT is_expired OR state = 'waiting' AND is_recovery)",
+        due_at_of,
+    )
+
+
+def is_recovering(connection: sqlite3.Connection, installation_id: str | None = None) -> bool:
+    """Say whether anything that was missed waits to be sent again, of one installation or (None) of any."""
+    # The index holds nothing else, so that this costs nothing on the way of each delivery.
+    of_one = "" if installation_id is None else " AND installation_id = ?"
+    row = connection.execute(
+        f"SELECT 1 FROM queue INDEXED BY queue_of_recoveries WHERE is_recovery AND state = 'waiting'{of_one} LIMIT 1",  # noqa: S608
+        () if installation_id is None else (installation_id,),
+    ).fetchone()
+    return row is not None
 
 
 def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
@@ -245,13 +363,30 @@ def read_deliveries(
     *,
     state: str | None = None,
     installation_id: str | None = None,
+    event_name: str | None = None,
+    error_class: str | None = None,
+    since: str | None = None,
     limit: int = 100,
 ) -> tuple[QueuedDelivery, ...]:
-    """Read what the queue holds, in the order of queueing; a negative limit = all."""
+    """Read what the queue holds, in the order of queueing; a negative limit = all.
+
+    `error_class` is that of the last failure, `since` the earliest moment of queueing.
+    """
+    # The last error is a status code and a class, or a class alone.
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM queue WHERE (:state IS NULL OR state = :state)"  # noqa: S608
-        " AND (:installation IS NULL OR installation_id = :installation) ORDER BY sequence LIMIT :limit",
-        {"state": state, "installation": installation_id, "limit": limit},
+        " AND (:installation IS NULL OR installation_id = :installation)"
+        " AND (:event IS NULL OR event_name = :event)"
+        " AND (:error IS NULL OR substr(last_error, instr(last_error, ' ') + 1) = :error)"
+        " AND (:since IS NULL OR enqueued_at >= :since) ORDER BY sequence LIMIT :limit",
+        {
+            "state": state,
+            "installation": installation_id,
+            "event": event_name,
+            "error": error_class,
+            "since": since,
+            "limit": limit,
+        },
     )
     return tuple(QueuedDelivery(*row) for row in rows)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eventstore.buffer import COUNTED_CLASSES, DayCounts, counted_class, read_days
 from eventstore.clock import day_of
-from eventstore.events import InstallationCreated, InstallationEnabled
+from eventstore.events import DisablingFrozen, DisablingThawed, Event, InstallationCreated, InstallationEnabled
 from eventstore.identifiers import installation_of
 from eventstore.log import StoredEvent, read_events
 
@@ -28,16 +28,27 @@ class BufferDifference:
 
 
 def fold_buffer(events: Iterable[StoredEvent]) -> Days:
-    """Count a history anew, event by event; creating or enabling an installation empties its days."""
+    """Count a history anew, event by event.
+
+    Creating or enabling an installation empties its days; failures while disabling is frozen are not counted.
+    """
     days: Days = {}
+    is_frozen = False
     for stored in events:
+        is_frozen = _follow_freeze(stored.event, is_frozen=is_frozen)
         installation_id = installation_of(stored.stream)
         if isinstance(stored.event, InstallationCreated | InstallationEnabled):
             days = {key: counts for key, counts in days.items() if key[0] != installation_id}
-        elif (counted := counted_class(stored.event)) is not None:
+        elif (counted := counted_class(stored.event)) is not None and not (is_frozen and counted != "success"):
             key = installation_id, day_of(stored.recorded_at)
             days[key] = days.get(key, DayCounts(key[1])).plus(counted, stored.position)
     return days
+
+
+def _follow_freeze(event: Event, *, is_frozen: bool) -> bool:
+    if isinstance(event, DisablingFrozen):
+        return True
+    return is_frozen and not isinstance(event, DisablingThawed)
 
 
 def compare_buffer(connection: sqlite3.Connection) -> list[BufferDifference]:

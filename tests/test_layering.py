@@ -19,8 +19,8 @@ _ARROWS = {
 }
 # structlog is everybody's; the others are met where they are named, and only there.
 _PACKAGES = {
-    "eventstore": {"sqlite_utils", "redis", "msgspec", "pydantic", "pydantic_settings", "structlog"},
-    "webhook": {"requests", "urllib3", "msgspec", "structlog", "certifi"},
+    "eventstore": {"sqlite_utils", "redis", "msgspec", "pydantic", "pydantic_settings", "structlog", "cryptography"},
+    "webhook": {"requests", "urllib3", "msgspec", "structlog", "certifi", "cryptography"},
     "replay": {"msgspec", "structlog"},
     "console": {"click", "rich", "msgspec", "structlog"},
     "actors": {"pykka", "jinja2", "structlog"},

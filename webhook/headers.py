@@ -87,11 +87,13 @@ def platform_headers(
     timestamp_s: int,
     secrets: Sequence[str],
     body: bytes,
+    signing_key: bytes | None = None,
 ) -> Headers:
     """Return the platform's own headers: the table of FLOW section 2, Standard Webhooks, and the framing.
 
-    `timestamp_s` is in unix seconds; the first secret makes Sentry-Hook-Signature, all of them
-    webhook-signature. Host and Content-Length are among them so that what is logged is all that was sent.
+    `timestamp_s` is in unix seconds; the first secret makes Sentry-Hook-Signature, all of them and the
+    signing key webhook-signature. Host and Content-Length are among them so that what is logged is all
+    that was sent.
     """
     timestamp = str(timestamp_s)
     return (
@@ -107,7 +109,7 @@ def platform_headers(
         ("Sentry-Hook-Signature", sentry_signature(secrets[0], body)),
         ("webhook-id", delivery_id),
         ("webhook-timestamp", timestamp),
-        ("webhook-signature", standard_signature(secrets, delivery_id, timestamp_s, body)),
+        ("webhook-signature", standard_signature(secrets, delivery_id, timestamp_s, body, signing_key=signing_key)),
     )
 
 

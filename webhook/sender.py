@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 RESPONSE_BODY_BYTES: Final = 65_536
 REFERENCE_CHARACTERS: Final = 100
 
+_SEED_BYTES: Final = 32  # of an Ed25519 key: RFC 8032, section 5.1.5
+
 # Visible ASCII without the dot, which separates the parts of what Standard Webhooks signs.
 _DELIVERY_ID: Final = re.compile(r"[!-\-/-~]{1,200}")
 
@@ -43,8 +45,9 @@ _DELIVERY_ID: Final = re.compile(r"[!-\-/-~]{1,200}")
 class WebhookRequest:
     """One webhook to send. What may be secret or long stays out of its repr.
 
-    `secrets` are the app's client secrets, the one in use first, then those that still verify while it is
-    rotated; `custom_headers` come from `parse_custom_headers`; `delivery_id` is the same on each attempt.
+    `secrets` are the app's client secrets, several while they are rotated: the first one makes
+    Sentry-Hook-Signature, each one a v1 signature. `signing_key` is the seed of its Ed25519 key;
+    `custom_headers` come from `parse_custom_headers`; `delivery_id` is the same on each attempt.
     Raises RequestInvalidError or EventNameError for a request that can't be signed or named.
     """
 
@@ -55,11 +58,14 @@ class WebhookRequest:
     delivery_id: str
     custom_headers: Headers = field(default=(), repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    signing_key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         split_event(self.event_name)
         if not self.secrets or not all(self.secrets):
             raise RequestInvalidError("a request needs a secret to be signed with")
+        if self.signing_key is not None and len(self.signing_key) != _SEED_BYTES:
+            raise RequestInvalidError(f"a signing key has {_SEED_BYTES} bytes")
         if not _DELIVERY_ID.fullmatch(self.delivery_id):
             raise RequestInvalidError("a delivery id is 1 to 200 visible ASCII characters without a dot")
 
@@ -126,6 +132,7 @@ class Sender:
             timestamp_s=int(now.timestamp()),
             secrets=request.secrets,
             body=request.body,
+            signing_key=request.signing_key,
         )
         headers = merge(platform, request.custom_headers)
         attempt.request_headers = redacted(headers, [name for name, _ in headers[len(platform) :]])

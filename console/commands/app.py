@@ -1,20 +1,32 @@
 """`hookfuse app`: looking after one app."""
 
 import os
+import re
 import secrets
 import stat
+import sys
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from console.options import NUMBER
-from console.output import print_line
+from console.options import NUMBER, by_option, json_option, person
+from console.output import print_json, print_line
 from console.session import Session
-from eventstore.errors import NotFoundError, RejectedError
-from eventstore.registry import find_app, read_secrets
+from console.times import short_time
+from eventstore.app_secrets import read_secrets
+from eventstore.errors import DocumentError, NotFoundError, RejectedError
+from eventstore.registry import find_app
+from eventstore.secret_rotation import ensure_signing_key, remove_signing_key, rotate_secret
 
 __all__ = ["app"]
+
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhdw])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+# As long as the longest header value; a secret is some dozens.
+_SECRET_BYTES = 8192
 
 
 @click.group()
@@ -24,6 +36,7 @@ def app() -> None:
     \b
     Example:
       hookfuse app secret 5 --to pager.secret
+      hookfuse app rotate-secret 5 --overlap 24h
     """  # noqa: D301 - \b is click's
 
 
@@ -48,6 +61,118 @@ def secret(session: Session, app_id: int, path: Path, force: bool) -> None:
         raise NotFoundError(f"app {app_id} has no secret: apply the registry again and one is made")
     _write_private(path, found.client_secret, is_forced=force)
     print_line(f"the client secret of app {app_id} ({slug}) is in {path} (readable by you only)")
+
+
+def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -> timedelta:
+    found = _DURATION.fullmatch(text.strip())
+    if found is None and text.strip() != "0":
+        raise click.BadParameter(f"{text[:60]!r} is no duration such as 0, 90s, 30m, 24h or 7d")
+    return timedelta(seconds=float(found.group(1)) * _UNIT_S[found.group(2)] if found else 0)
+
+
+@app.command("rotate-secret")
+@click.argument("app_id", type=NUMBER)
+@click.option(
+    "--overlap",
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    callback=_duration,
+    help="How long the old secret signs too, such as 90s, 30m, 24h or 7d; 0 = it ends at once.",
+)
+@click.option(
+    "--secret-from",
+    "path",
+    metavar="FILE|-",
+    help="Take the new secret from a file, - = standard input, instead of making one.",
+)
+@by_option
+@click.pass_obj
+def rotate(session: Session, app_id: int, overlap: timedelta, path: str | None, by: str) -> None:
+    """Give an app a new client secret; the old one signs too until the overlap ends.
+
+    During the overlap webhook-signature holds a signature with each of the two, and Sentry-Hook-Signature, which
+    has room for one, is made with the old one. After a leak, end the old one at once with --overlap 0. The secret
+    is never printed.
+
+    \b
+    Example:
+      hookfuse app rotate-secret 5 --overlap 24h
+      hookfuse app rotate-secret 5 --overlap 7d --secret-from new.secret
+    """  # noqa: D301 - \b is click's
+    session.require_home()
+    new_secret = _read_secret(path) if path is not None else None
+    with session.writing() as store, store.transaction() as transaction:
+        slug = find_app(transaction.connection, app_id).slug
+        done = rotate_secret(transaction, app_id, overlap=overlap, new_secret=new_secret, by=person(by))
+    print_line(f"rotated the client secret of app {app_id} ({slug}), now version {done.secret_version}")
+    if done.both_until is None:
+        print_line("the old one signs nothing any more")
+    else:
+        print_line(f"the old and the new one both sign until {short_time(done.both_until)}")
+        print_line("until then Sentry-Hook-Signature, which has room for one, is made with the old one")
+    print_line(f"to fetch the new one: hookfuse app secret {app_id} --to FILE")
+
+
+@app.command("signing-key")
+@click.argument("app_id", type=NUMBER)
+@click.option("--rotate", "is_rotated", is_flag=True, help="Put a new key in the old one's place, at once.")
+@click.option("--remove", "is_removed", is_flag=True, help="Sign with no such key any more.")
+@by_option
+@json_option
+@click.pass_obj
+def signing_key(session: Session, app_id: int, *, is_rotated: bool, is_removed: bool, by: str, is_json: bool) -> None:
+    """Print the public key of an app's signing key, which is made where there is none.
+
+    With one, webhook-signature has an Ed25519 signature too (v1a of Standard Webhooks): the receiver checks it with
+    the public key, and needs no secret. The private key never leaves the home.
+
+    \b
+    Example:
+      hookfuse app signing-key 5
+      hookfuse app signing-key 5 --rotate
+    """  # noqa: D301 - \b is click's
+    if is_rotated and is_removed:
+        raise click.UsageError("--rotate and --remove exclude each other")
+    with session.writing() as store, store.transaction() as transaction:
+        slug = find_app(transaction.connection, app_id).slug
+        if is_removed:
+            public_key, is_changed = None, remove_signing_key(transaction, app_id, by=person(by))
+        else:
+            key = ensure_signing_key(transaction, app_id, by=person(by), is_rotated=is_rotated)
+            public_key, is_changed = key.public_key, key.is_new
+    if is_json:
+        print_json({"app_id": app_id, "public_key": public_key, "is_changed": is_changed})
+    elif public_key is None:
+        print_line(f"app {app_id} ({slug}) {'no longer signs with a key' if is_changed else 'has no signing key'}")
+    else:
+        print_line(public_key)
+        if is_changed:
+            print_line(f"made just now: deliveries of app {app_id} ({slug}) are signed with it (v1a)")
+
+
+def _read_secret(path: str) -> str:
+    """Read a secret without the line end after it. Raises DocumentError, whose text shows nothing of it."""
+    name = "standard input" if path == "-" else path
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(_SECRET_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(_SECRET_BYTES + 1)
+    except OSError as error:
+        raise DocumentError(f"{name}: cannot be read: {error.strerror}") from error
+    if len(content) > _SECRET_BYTES:
+        raise DocumentError(f"{name}: over {_SECRET_BYTES} bytes are no secret")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        # Not as its cause: the exception holds the bytes.
+        raise DocumentError(f"{name}: not UTF-8 text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.strip() or not text.isprintable():
+        raise DocumentError(f"{name}: a secret is one line of printable characters")
+    return text
 
 
 def _write_private(path: Path, text: str, *, is_forced: bool) -> None:

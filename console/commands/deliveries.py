@@ -1,5 +1,8 @@
 """`hookfuse deliveries`: what waits, was missed or is dead; sent again, or given up."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import click
 import msgspec
 
@@ -7,9 +10,10 @@ from console.lookup import resolve_installation
 from console.options import by_option, installation_option, json_option, limit_option, person, reason_option
 from console.output import Column, print_json_rows, print_line, print_table, shown_id
 from console.session import Session
-from console.times import short_time
-from eventstore.second_chance import drop_kept, kept_deliveries, resend_kept
-from eventstore.store import Store
+from console.times import moment, short_time
+from eventstore.clock import time_text
+from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, resend_kept
+from eventstore.store import Store, Transaction
 from eventstore.work_queue import QueuedDelivery, read_deliveries
 
 __all__ = ["deliveries"]
@@ -32,26 +36,52 @@ _COLUMNS = (
 @click.group(invoke_without_command=True)
 @click.option("--state", type=click.Choice(["waiting", "missed", "dead"]), help="Only in this state.")
 @installation_option
+@click.option("--event", "event_name", metavar="NAME", help="Only of this event, such as issue.created.")
+@click.option(
+    "--error-class", metavar="CLASS", help="Only those that failed last with this class, such as server_error."
+)
+@click.option("--since", metavar="TIME", help="Only what was queued since then: 2025-02-01T10:00, or 2h, 3d ago.")
 @click.option("--payload", is_flag=True, help="With the data that is to be sent.")
 @limit_option(100)
 @json_option
 @click.pass_context
 def deliveries(
-    context: click.Context, *, state: str | None, installation: str | None, payload: bool, limit: int, is_json: bool
+    context: click.Context,
+    *,
+    state: str | None,
+    installation: str | None,
+    event_name: str | None,
+    error_class: str | None,
+    since: str | None,
+    payload: bool,
+    limit: int,
+    is_json: bool,
 ) -> None:
     """Show what the queue holds, in the order of queueing; or send it again, or drop it.
 
+    Payloads of missed and dead deliveries are kept for [missed] keep_s seconds; then "payload gone" stands at
+    their state, and they can only be dropped.
+
     \b
     Example:
-      hookfuse deliveries --state dead
+      hookfuse deliveries --state dead --error-class server_error --since 2d
       hookfuse deliveries resend --installation 7c1f0a52 --state missed
     """  # noqa: D301 - \b is click's
     if context.invoked_subcommand is not None:
         return
     session: Session = context.obj
+    earliest = moment(since, session.now())
     with session.reading() as connection:
         installation_id = None if installation is None else resolve_installation(connection, installation)
-        found = read_deliveries(connection, state=state, installation_id=installation_id, limit=limit)
+        found = read_deliveries(
+            connection,
+            state=state,
+            installation_id=installation_id,
+            event_name=event_name,
+            error_class=error_class,
+            since=None if earliest is None else time_text(earliest),
+            limit=limit,
+        )
     if is_json:
         print_json_rows(_document(delivery, is_with_payload=payload) for delivery in found)
         return
@@ -62,15 +92,21 @@ def deliveries(
 def _cells(delivery: QueuedDelivery) -> tuple[object, ...]:
     return (
         delivery.delivery_id,
-        delivery.state,
+        f"{delivery.state}, payload gone" if delivery.is_expired else delivery.state,
         shown_id(delivery.installation_id),
         delivery.event_name,
         delivery.attempts,
         delivery.last_error,
         short_time(delivery.enqueued_at),
-        short_time(delivery.due_at) if delivery.state == "waiting" else "",
-        delivery.data,
+        _due_text(delivery),
+        "" if delivery.is_expired else delivery.data,
     )
+
+
+def _due_text(delivery: QueuedDelivery) -> str:
+    if delivery.state != "waiting":
+        return ""
+    return "at once" if delivery.is_probe else short_time(delivery.due_at)
 
 
 def _document(delivery: QueuedDelivery, *, is_with_payload: bool) -> dict[str, object]:
@@ -82,10 +118,15 @@ def _document(delivery: QueuedDelivery, *, is_with_payload: bool) -> dict[str, o
         "ordering_key": delivery.ordering_key,
         "attempts": delivery.attempts,
         "enqueued_at": delivery.enqueued_at,
-        "due_at": delivery.due_at if delivery.state == "waiting" else None,
+        "due_at": delivery.due_at if delivery.state == "waiting" and not delivery.is_probe else None,
         "last_error": delivery.last_error,
+        "is_probe": bool(delivery.is_probe),
+        "is_recovery": bool(delivery.is_recovery),
+        "is_expired": bool(delivery.is_expired),
     }
-    return document | ({"data": msgspec.Raw(delivery.data.encode())} if is_with_payload else {})
+    if is_with_payload:
+        document["data"] = None if delivery.is_expired else msgspec.Raw(delivery.data.encode())
+    return document
 
 
 @deliveries.command("resend")
@@ -106,36 +147,64 @@ def resend(
 ) -> None:
     """Send dead or missed deliveries again, in order, under their ids and with all attempts before them.
 
+    They are all due at once; what an installation missed is better sent by `hookfuse enable --recover`, which
+    paces it.
+
     \b
     Example:
       hookfuse deliveries resend 0197d3c0-1f2e-7a40-9d3c-5b1c2d3e4f50
-      hookfuse deliveries resend --installation 7c1f0a52 --state missed --reason "endpoint mended"
+      hookfuse deliveries resend --installation 7c1f0a52 --state dead --reason "endpoint mended"
     """  # noqa: D301 - \b is click's
-    if bool(delivery_ids) == (installation is not None):
-        raise click.UsageError("give delivery ids, or --installation")
-    if state is not None and installation is None:
-        raise click.UsageError("--state goes with --installation")
+    _require_either(delivery_ids, installation, state)
     with session.writing() as store:
         if installation is None:
             with store.transaction() as transaction:
                 resend_kept(transaction, delivery_ids, by=person(by), reason=reason)
-            count = len(set(delivery_ids))
-        else:
-            installation_id = resolve_installation(store.connection, installation)
-            states = ("dead", "missed") if state is None else (state,)
-            count = _resend_all(store, installation_id, states, by=person(by), reason=reason)
-    print_line(f"{count} deliveries wait again" if count != 1 else "1 delivery waits again")
+            print_line(_counted(len(set(delivery_ids)), "waits again", "wait again"))
+            return
+        installation_id = resolve_installation(store.connection, installation)
+        states = ("dead", "missed") if state is None else (state,)
+        resend_batch = partial(resend_kept, by=person(by), reason=reason)
+        count = _in_batches(store, resend_batch, installation_id, states, is_with_expired=False)
+        gone_count = count_expired(store.connection, installation_id, states)
+    print_line(_counted(count, "waits again", "wait again"))
+    if gone_count:
+        print_line(_counted(gone_count, "has no payload any more", "have no payload any more"))
 
 
-def _resend_all(store: Store, installation_id: str, states: tuple[str, ...], *, by: str, reason: str) -> int:
+def _require_either(delivery_ids: tuple[str, ...], installation: str | None, state: str | None) -> None:
+    if bool(delivery_ids) == (installation is not None):
+        raise click.UsageError("give delivery ids, or --installation")
+    if state is not None and installation is None:
+        raise click.UsageError("--state goes with --installation")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"1 delivery {one}" if count == 1 else f"{count} deliveries {many}"
+
+
+def _in_batches(
+    store: Store,
+    decide: Callable[[Transaction, Sequence[str]], None],
+    installation_id: str,
+    states: tuple[str, ...],
+    *,
+    is_with_expired: bool,
+) -> int:
+    """Decide about all that are kept of an installation, in transactions of their own, and give how many."""
     count = after_sequence = 0
     while True:
         with store.transaction() as transaction:
             kept = kept_deliveries(
-                transaction.connection, installation_id, states, after_sequence=after_sequence, limit=_BATCH
+                transaction.connection,
+                installation_id,
+                states,
+                after_sequence=after_sequence,
+                limit=_BATCH,
+                is_with_expired=is_with_expired,
             )
             if kept:
-                resend_kept(transaction, [delivery_id for _, delivery_id in kept], by=by, reason=reason)
+                decide(transaction, [delivery_id for _, delivery_id in kept])
         count += len(kept)
         if len(kept) < _BATCH:
             return count
@@ -143,18 +212,38 @@ def _resend_all(store: Store, installation_id: str, states: tuple[str, ...], *, 
 
 
 @deliveries.command("drop")
-@click.argument("delivery_ids", nargs=-1, required=True, metavar="DELIVERY_ID...")
+@click.argument("delivery_ids", nargs=-1, metavar="[DELIVERY_ID]...")
+@click.option("--installation", metavar="ID", help="All dead ones of this installation.")
+@click.option("--state", type=click.Choice(["dead", "missed"]), help="With --installation: all in this state instead.")
 @reason_option()
 @by_option
 @click.pass_obj
-def drop(session: Session, delivery_ids: tuple[str, ...], reason: str, by: str) -> None:
+def drop(
+    session: Session,
+    *,
+    delivery_ids: tuple[str, ...],
+    installation: str | None,
+    state: str | None,
+    reason: str,
+    by: str,
+) -> None:
     """Give dead or missed deliveries up; their data is gone, the decision is recorded.
+
+    By its id, one that was missed and is being recovered can be given up too.
 
     \b
     Example:
       hookfuse deliveries drop 0197d3c0-1f2e-7a40-9d3c-5b1c2d3e4f50 --reason "sent by hand"
+      hookfuse deliveries drop --installation 7c1f0a52 --reason "nobody needs them any more"
     """  # noqa: D301 - \b is click's
-    with session.writing() as store, store.transaction() as transaction:
-        drop_kept(transaction, delivery_ids, by=person(by), reason=reason)
-    count = len(set(delivery_ids))
-    print_line(f"{count} deliveries dropped" if count != 1 else "1 delivery dropped")
+    _require_either(delivery_ids, installation, state)
+    with session.writing() as store:
+        if installation is None:
+            with store.transaction() as transaction:
+                drop_kept(transaction, delivery_ids, by=person(by), reason=reason)
+            count = len(set(delivery_ids))
+        else:
+            installation_id = resolve_installation(store.connection, installation)
+            drop_batch = partial(drop_kept, by=person(by), reason=reason)
+            count = _in_batches(store, drop_batch, installation_id, (state or "dead",), is_with_expired=True)
+    print_line(_counted(count, "dropped", "dropped"))

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from console.demo import DemoError, Promise, Scene, promises, record_bad_days
+from console.demo import DemoError, Promise, Scene, is_about_disabling, promises, record_bad_days
 from console.demo_servers import ServerProcess
 from console.exit_codes import ExitCode
 from console.printable import printable
@@ -272,10 +272,11 @@ class Story:
         return late_id
 
     def _show_mail(self) -> None:
-        mails = self._scene.mails()
+        mails = [mail for mail in self._scene.mails() if is_about_disabling(mail)]
         if not mails:
             raise DemoError("the mail server took no mail")
-        self._tell.say(f"The mail server took {len(mails)} mails, this one among them:")
+        warnings = len(self._scene.mails()) - len(mails)
+        self._tell.say(f"The mail server took {warnings} warnings and {len(mails)} mails about the end, such as this:")
         body = mails[0].get_body(("plain",))
         headers = [f"{name}: {mails[0][name]}" for name in ("To", "Subject")]
         self._tell.output("\n".join((*headers, "", *_excerpt(body.get_content() if body else ""))))

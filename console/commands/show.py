@@ -2,8 +2,15 @@
 
 import click
 
-from console.commands.requests import REQUEST_COLUMNS, request_cells
-from console.installation_view import Disabling, InstallationView, disabling_row, read_view
+from console.installation_view import (
+    Disabling,
+    InstallationView,
+    breaker_text,
+    disabling_row,
+    failure_text,
+    fleet_row,
+    read_view,
+)
 from console.lookup import resolve_installation
 from console.options import json_option
 from console.output import Column, print_facts, print_json, print_line, print_table
@@ -12,8 +19,19 @@ from console.session import Session
 from console.times import short_time
 from eventstore.policy import policy_named
 from eventstore.registry import App
+from eventstore.request_log import LoggedRequest
 
 __all__ = ["show"]
+
+# All are of this installation, and 80 characters have to do: the rest is in `hookfuse requests`.
+_REQUEST_COLUMNS = (
+    Column("date", is_whole=True),
+    Column("event", is_whole=True),
+    Column("try", is_number=True),
+    Column("code", is_number=True),
+    Column("ms", is_number=True),
+    Column("what"),
+)
 
 
 @click.command()
@@ -59,6 +77,11 @@ def _document(view: InstallationView) -> dict[str, object]:
         },
         "deliveries": view.deliveries,
         "requests": [request_row(request) for request in view.requests],
+        "warned_level": view.installation.warned_level,
+        "breaker": view.breaker,
+        "hold_until": view.hold_until,
+        "failures": view.failures,
+        "fleet": fleet_row(view.fleet),
     }
 
 
@@ -85,12 +108,26 @@ def _print(view: InstallationView) -> None:
     print_line()
     _print_buffer(view)
     print_line()
-    cells = [request_cells(request) for request in view.requests]
-    print_table(REQUEST_COLUMNS, cells, title="last requests", empty="none yet")
+    cells = [_request_cells(request) for request in view.requests]
+    print_table(_REQUEST_COLUMNS, cells, title="last requests", empty="none yet")
+
+
+def _request_cells(request: LoggedRequest) -> tuple[object, ...]:
+    attempt = request.attempt
+    return (
+        short_time(request.date),
+        attempt.event_name,
+        attempt.attempt,
+        attempt.status_code,
+        f"{attempt.duration_ms:.0f}",
+        attempt.error_class,
+    )
 
 
 def _facts(view: InstallationView) -> dict[str, object]:
     app, organization, verdict, deliveries = view.app, view.organization, view.verdict, view.deliveries
+    # Beside the reason of a disabling, what the days say today could pass for it.
+    now = "now: " if view.disabling else ""
     return {
         "installation": view.installation.installation_id,
         "state": f"{view.installation.state} since {short_time(view.installation.changed_at)}",
@@ -101,9 +138,23 @@ def _facts(view: InstallationView) -> dict[str, object]:
         "organization": f"{organization.organization_id} {organization.slug} ({organization.name})",
         "owners": ", ".join(organization.owners) or "none: nobody is mailed",
         "deliveries": ", ".join(f"{count} {state}" for state, count in deliveries.items()),
-        "verdict": f"{'broken' if verdict.is_broken else 'not broken'} by policy {verdict.policy},"
+        "verdict": f"{now}{'broken' if verdict.is_broken else 'not broken'} by policy {verdict.policy},"
         f" {verdict.nearness:.0%} of the way",
-        "nearest rule": f"{verdict.rule}: {verdict.explanation}" if verdict.rule else "",
+        "nearest rule": f"{now}{verdict.rule}: {verdict.explanation}" if verdict.rule else "",
+    } | _health_facts(view)
+
+
+def _health_facts(view: InstallationView) -> dict[str, object]:
+    level, failures = view.installation.warned_level, view.failures
+    latest = [f"{row['count']} {row['error_class']}" for row in failures.latest]
+    return {
+        "warned": f"the owners were told at {level}%" if level else "",
+        "breaker": breaker_text(view.breaker),
+        "paused": f"until {short_time(view.hold_until)}, as its endpoint asked" if view.hold_until else "",
+        "failures": ", ".join(f"{count} {name}" for name, count in failures.by_class.items())
+        + (f" in {failures.days} days" if failures.by_class else ""),
+        "of the latest": ", ".join(latest),
+        "fleet": "automatic disabling is frozen: see `hookfuse status`" if view.fleet.is_frozen else "",
     }
 
 
@@ -111,17 +162,13 @@ def _disabled_facts(disabling: Disabling | None) -> dict[str, object]:
     if disabling is None:
         return {}
     evidence = disabling.evidence
-    failure = evidence.last_failure if evidence else None
     return {
         "disabled": f"by {disabling.by}, cause {disabling.cause}, event {disabling.position}",
         "reason": disabling.reason,
         "decided by": f"rule {evidence.rule} of policy {evidence.policy}, version {evidence.policy_version}"
         if evidence
         else "",
-        "last failure": f"event {failure.position}, {short_time(failure.at)}: {failure.status_code}"
-        f" {failure.error_class}: {failure.excerpt}"
-        if failure
-        else "",
+        "last failure": failure_text(evidence.last_failure) if evidence else "",
     }
 
 

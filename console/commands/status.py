@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 import click
 
-from console.installation_view import disabling_of, verdict_of
+from console.installation_view import breaker_of, disabling_of, fleet_row, hold_of, verdict_of
 from console.options import json_option
-from console.output import Column, print_facts, print_json, print_line, print_table, shown_id
+from console.output import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
 from console.session import Session
 from console.times import age_text, short_time
 from eventstore.clock import parse_time
+from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
 from eventstore.policy import Policy, policy_named
@@ -44,6 +45,11 @@ class _Status:
     mails: dict[str, int]
     nearest: list[Row]
     disabled: list[Row]
+    fleet: Row
+    open_breakers: int
+    breakers: dict[str, int]
+    paused: int
+    warned: list[Row]
 
 
 @click.command()
@@ -69,6 +75,8 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy) -> _
     installations = read_installations(connection)
     pid = session.home.daemon_pid()
     now = session.now()
+    fleet = read_fleet(connection)
+    breakers = Counter(breaker_of(one, now).state for one in installations if one.is_active)
     states = {"active": 0, "disabled": 0} | Counter(one.state for one in installations)
     return _Status(
         home=str(session.home.path.absolute()),
@@ -83,6 +91,11 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy) -> _
         mails=count_mails(connection),
         nearest=_nearest(connection, installations, policy, now),
         disabled=[_disabled_row(connection, one) for one in installations if one.state == "disabled"],
+        fleet=fleet_row(fleet),
+        open_breakers=breakers["open"] + breakers["half_open"],
+        breakers={state: breakers[state] for state in ("open", "half_open", "recovering")},
+        paused=sum(1 for one in installations if hold_of(one, now)),
+        warned=[_identity(connection, one) | {"level": one.warned_level} for one in installations if one.warned_level],
     )
 
 
@@ -100,6 +113,7 @@ def _nearest(
     return [
         _identity(connection, one)
         | {"nearness": verdict.nearness, "rule": verdict.rule, "explanation": verdict.explanation}
+        | {"warned_level": one.warned_level, "breaker": breaker_of(one, now).state}
         for verdict, one in near[:_NEAREST]
     ]
 
@@ -124,6 +138,8 @@ def _identity(connection: sqlite3.Connection, installation: Installation) -> Row
 
 
 def _print(found: _Status) -> None:
+    if found.fleet["is_frozen"]:
+        _print_frozen(found.fleet)
     print_facts(_facts(found))
     if found.nearest:
         print_line()
@@ -131,6 +147,18 @@ def _print(found: _Status) -> None:
     if found.disabled:
         print_line()
         _print_disabled(found.disabled)
+    if (found.nearest or found.disabled) and not is_terminal():
+        print_line()
+        print_line("the reasons: hookfuse why INSTALLATION")
+
+
+def _print_frozen(fleet: Row) -> None:
+    print_line("AUTOMATIC DISABLING IS FROZEN: so many have begun to fail at once that the")
+    print_line(
+        f"fault may be here: {fleet['failing']} of {fleet['active']} active ones at {short_time(str(fleet['since']))}."
+    )
+    print_line("Until it has passed the machine disables nothing, and counts no failure.")
+    print_line()
 
 
 def _facts(found: _Status) -> Row:
@@ -143,8 +171,18 @@ def _facts(found: _Status) -> Row:
         "deliveries": _counts(found.deliveries),
         "oldest waiting": None if found.oldest_waiting_s is None else f"{_age(found.oldest_waiting_s)} old",
         "mails": _counts(found.mails),
+        "breakers": ", ".join(f"{count} {_STATE[state]}" for state, count in found.breakers.items() if count),
+        "paused": f"{found.paused}, as their endpoints asked" if found.paused else "",
+        "warned": ", ".join(f"{count} at {level}%" for level, count in _levels(found.warned)),
         "last event": found.last_position,
     }
+
+
+_STATE = {"open": "open", "half_open": "half open", "recovering": "recovering"}
+
+
+def _levels(warned: list[Row]) -> list[tuple[object, int]]:
+    return sorted(Counter(row["level"] for row in warned).items(), key=str)
 
 
 def _age(seconds: float) -> str:
@@ -159,47 +197,53 @@ def _print_nearest(nearest: list[Row]) -> None:
     columns = (
         Column("installation", is_whole=True),
         Column("app"),
-        Column("organization", is_number=True),
         Column("near", is_number=True),
+        Column("warned", is_number=True),
+        Column("breaker"),
         Column("rule"),
-        Column("because"),
     )
     rows = [
         (
             shown_id(str(row["installation_id"])),
             row["app_slug"],
-            row["organization_id"],
             f"{row['nearness']:.0%}",
+            f"{row['warned_level']}%" if row["warned_level"] else "",
+            _STATE.get(str(row["breaker"]), ""),
             row["rule"],
-            row["explanation"],
         )
         for row in nearest
     ]
-    print_table(columns, rows, title="nearest to their limit")
+    reasons = [row["explanation"] for row in nearest]
+    _print_with_reasons(columns, rows, "because", reasons, title="nearest to their limit")
 
 
 def _print_disabled(disabled: list[Row]) -> None:
     columns = (
         Column("installation", is_whole=True),
         Column("app"),
-        Column("organization", is_number=True),
         Column("since", is_whole=True),
         Column("cause"),
-        Column("by"),
-        Column("reason"),
     )
+    shown = disabled[:_DISABLED_SHOWN]
     rows = [
-        (
-            shown_id(str(row["installation_id"])),
-            row["app_slug"],
-            row["organization_id"],
-            short_time(str(row["since"])),
-            row["cause"],
-            row["by"],
-            row["reason"],
-        )
-        for row in disabled[:_DISABLED_SHOWN]
+        (shown_id(str(row["installation_id"])), row["app_slug"], short_time(str(row["since"])), _cause(row))
+        for row in shown
     ]
-    print_table(columns, rows, title="disabled")
+    _print_with_reasons(columns, rows, "reason", [row["reason"] for row in shown], title="disabled")
     if len(disabled) > _DISABLED_SHOWN:
         print_line(f"and {len(disabled) - _DISABLED_SHOWN} more: see status --json")
+
+
+def _cause(row: Row) -> object:
+    return row["by"] if row["cause"] == "person" else row["cause"]
+
+
+def _print_with_reasons(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], name: str, reasons: Sequence[object], *, title: str
+) -> None:
+    """Give each row its reason where it can be folded into a column; in a pipe that would be too wide for 80."""
+    if is_terminal():
+        rows = [(*row, reason) for row, reason in zip(rows, reasons, strict=True)]
+        print_table((*columns, Column(name)), rows, title=title)
+        return
+    print_table(columns, rows, title=title)

@@ -1,16 +1,24 @@
 """`hookfuse disable` and `hookfuse enable`: a person's decision about one installation."""
 
+import math
+from datetime import timedelta
+
 import click
 
+from console.commands.probe_test import print_run, run_probe, timeout_option
+from console.exit_codes import ExitCode
 from console.lookup import resolve_installation
 from console.options import by_option, person, reason_option
 from console.output import print_line
 from console.session import Session
+from console.times import age_text, short_time
 from eventstore.disabling import DisableRequest
 from eventstore.disabling import disable as disable_installation
 from eventstore.disabling import enable as enable_installation
+from eventstore.events import RecoveryStarted
 from eventstore.policy import policy_named
-from eventstore.work_queue import count_deliveries
+from eventstore.recovery import Ledger, missed_ledger, start_recovery
+from eventstore.registry import find_installation
 
 __all__ = ["disable", "enable"]
 
@@ -57,26 +65,78 @@ def disable(session: Session, installation: str, reason: str, by: str, no_mail: 
 @click.argument("installation")
 @reason_option()
 @by_option
+@click.option("--probe", is_flag=True, help="Send a test delivery first, and enable only when it succeeds.")
+@timeout_option
+@click.option("--recover", is_flag=True, help="Send what it missed, in the order of queueing and paced.")
 @click.pass_obj
-def enable(session: Session, installation: str, reason: str, by: str) -> None:
+def enable(
+    session: Session, installation: str, *, reason: str, by: str, probe: bool, timeout_s: float, recover: bool
+) -> ExitCode:
     """Send to a disabled INSTALLATION again; its broken-state buffer starts empty.
 
-    What it missed stays listed: see `hookfuse deliveries resend`.
+    What it missed stays listed unless --recover sends it, so many a second as [missed] recover_per_s says; with
+    an installation that is active already it does only that. With --probe the command exits with 9, and changes
+    nothing, when the test delivery does not succeed.
 
     \b
     Example:
       hookfuse enable 7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10 --reason "the endpoint is mended"
+      hookfuse enable 7c1f0a52 --probe --recover --reason "the endpoint is mended"
     """  # noqa: D301 - \b is click's
+    per_s = session.configuration().missed.recover_per_s
+    if probe and not _has_succeeded_probe(session, installation, by=person(by), timeout_s=timeout_s):
+        return ExitCode.PROBE_FAILED
     with session.writing() as store, store.transaction() as transaction:
         installation_id = resolve_installation(transaction.connection, installation)
         decision = enable_installation(transaction, installation_id, by=person(by), reason=reason)
-        missed_count = count_deliveries(transaction.connection, installation_id)["missed"]
-    if not decision.is_changed:
+        recovery = start_recovery(transaction, installation_id, by=person(by), per_s=per_s) if recover else None
+        ledger = missed_ledger(transaction.connection, installation_id)
+    if decision.is_changed:
+        print_line(f"enabled installation {installation_id} (event {decision.position})")
+    else:
         print_line(f"installation {installation_id}: {decision.why}")
-        return
-    print_line(f"enabled installation {installation_id} (event {decision.position})")
-    if missed_count:
-        print_line(
-            f"it has missed deliveries ({missed_count}); to send them:"
-            f" hookfuse deliveries resend --installation {installation_id} --state missed"
+    if recovery is not None:
+        print_line(_recovery_text(recovery, per_s))
+    elif recover:
+        print_line(_nothing_to_recover(ledger))
+    if ledger.count and (recover or decision.is_changed):
+        print_line(_missed_text(installation_id, ledger))
+    return ExitCode.OK
+
+
+def _has_succeeded_probe(session: Session, installation: str, *, by: str, timeout_s: float) -> bool:
+    run = run_probe(session, installation, by=by, timeout_s=timeout_s)
+    print_run(run)
+    if not run.is_success:
+        with session.reading() as connection:
+            state = find_installation(connection, run.installation_id).state
+        print_line(f"installation {run.installation_id} stays {state}: the test delivery did not succeed")
+    return run.is_success
+
+
+def _recovery_text(recovery: RecoveryStarted, per_s: float) -> str:
+    count = recovery.deliveries
+    what = "1 missed delivery" if count == 1 else f"{count} missed deliveries"
+    first, last = short_time(recovery.first_enqueued_at), short_time(recovery.last_enqueued_at)
+    whole = age_text(timedelta(seconds=math.ceil(count / per_s)))
+    return f"recovering {what}, queued from {first} to {last}, {per_s:g} a second: about {whole}"
+
+
+def _nothing_to_recover(ledger: Ledger) -> str:
+    if ledger.recovering:
+        return f"its recovery is under way: {ledger.recovering} of what it missed still wait to be sent"
+    return "there is nothing to recover"
+
+
+def _missed_text(installation_id: str, ledger: Ledger) -> str:
+    """Say what of the missed stays missed, and what can be done about it."""
+    sendable_count = ledger.count - ledger.without_payload
+    if sendable_count:
+        return (
+            f"it has missed deliveries ({ledger.count}); to send them:"
+            f" hookfuse enable {installation_id} --recover --reason TEXT"
         )
+    return (
+        f"it has missed deliveries whose payload is gone ({ledger.without_payload}); to see them:"
+        f" hookfuse deliveries --installation {installation_id} --state missed"
+    )

@@ -1,5 +1,6 @@
 """A real events.db, a clock that stands still, and actors that move when they are cranked."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,15 +9,17 @@ from typing import Any, cast
 import pykka
 
 from actors.dispatcher import DispatcherActor, DispatcherParts
+from actors.gate import GateRule
 from actors.installation import InstallationActor, InstallationParts
 from actors.journal import JournalActor
 from actors.mailbox import PooledActor
 from actors.mailer import MailerActor, MailerParts
 from actors.manual_pool import ManualPool
-from actors.messages import Ref
+from actors.messages import LookAfterFleet, LookAround, Ref
 from actors.postbox import MemoryPostbox
 from actors.restart_budget import RestartBudget
 from actors.supervisor import SupervisorActor, SupervisorParts
+from eventstore.app_secrets import AppSecrets, write_secrets
 from eventstore.clock import ManualClock, time_text
 from eventstore.disabling import Decision, DisableRequest, disable
 from eventstore.events import (
@@ -26,14 +29,24 @@ from eventstore.events import (
     InstallationCreated,
     OrganizationRegistered,
 )
+from eventstore.fleet import FleetRule
 from eventstore.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.log import NewEvent, read_events
 from eventstore.policy import BALANCED, Policy
 from eventstore.readers import Readers
-from eventstore.registry import AppSecrets, write_secrets
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, find_delivery
-from webhook import ErrorClass, FakeSender, Outcome, OutcomeKind, RetrySchedule, Timeouts, WebhookSender, kind_of
+from webhook import (
+    ErrorClass,
+    FakeSender,
+    Outcome,
+    OutcomeKind,
+    RetrySchedule,
+    Timeouts,
+    WebhookRequest,
+    WebhookSender,
+    kind_of,
+)
 
 START = datetime(2025, 2, 3, 12, tzinfo=UTC)
 OWNERS = ("ada@acme.example", "bob@acme.example")
@@ -172,8 +185,8 @@ class Stage:
         with self.store.transaction() as transaction:
             transaction.append(*(NewEvent(stream, event) for event in events))
 
-    def enqueue(self, installation_id: str, count: int = 1) -> list[QueuedDelivery]:
-        new = NewDelivery(installation_id, EVENT_NAME, DATA)
+    def enqueue(self, installation_id: str, count: int = 1, *, ordering_key: str = "") -> list[QueuedDelivery]:
+        new = NewDelivery(installation_id, EVENT_NAME, DATA, ordering_key=ordering_key)
         with self.store.transaction() as transaction:
             ids = enqueue(transaction.connection, [new] * count, enqueued_at=transaction.recorded_at)
         found = [find_delivery(self.store.connection, delivery_id) for delivery_id in ids]
@@ -276,6 +289,8 @@ class Stage:
         delays_s: tuple[float, ...] = (5, 300),
         scope: str = "internal",
         send_pool: Any = None,
+        gate: GateRule | None = None,
+        **settings: Any,
     ) -> Ref:
         parts = InstallationParts(
             pool=self.pool,
@@ -292,21 +307,34 @@ class Stage:
             disable_scope=scope,
             retry=RetrySchedule(delays_s, jitter=0.0),
             timeouts=Timeouts(),
+            gate=gate or GateRule(),
             random_unit=lambda: 0.5,
+            **settings,
         )
         return self.keep(InstallationActor.start(installation_id, parts))
 
     def supervisor(
-        self, *, journal: Ref, dispatcher: Ref | None = None, mailer: Ref | None = None, pool: Any = None
+        self,
+        *,
+        journal: Ref,
+        dispatcher: Ref | None = None,
+        mailer: Ref | None = None,
+        pool: Any = None,
+        scope: str = "internal",
+        fleet_rule: FleetRule | None = None,
+        **settings: Any,
     ) -> Ref:
         parts = SupervisorParts(
             readers=self.readers,
             journal=journal,
             dispatcher=dispatcher or self.hear().ref,
             mailer=mailer or self.hear().ref,
+            clock=self.clock,
             policy=BALANCED,
-            disable_scope="internal",
+            disable_scope=scope,
             mail_domain="hookfuse.example",
+            fleet_rule=fleet_rule,
+            **settings,
         )
         return self.keep(
             SupervisorActor.start(
@@ -334,6 +362,92 @@ class Stage:
         return self.keep(
             MailerActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)
         )
+
+
+class Receiver:
+    """A sender whose endpoints answer as they are told to; `answers` are of one installation, `answer` of the rest."""
+
+    def __init__(self, answer: Outcome | None = None) -> None:
+        self.answer = answer or outcome()
+        self.answers: dict[str, Outcome] = {}
+        self.requests: list[WebhookRequest] = []
+
+    def send(self, request: WebhookRequest) -> Outcome:
+        self.requests.append(request)
+        return self.answers.get(self.installation_of(request), self.answer)
+
+    def installation_of(self, request: WebhookRequest) -> str:
+        return str(json.loads(request.body)["installation"]["uuid"])
+
+    def delivery_ids(self, installation_id: str = ONE) -> list[str]:
+        return [one.delivery_id for one in self.requests if self.installation_of(one) == installation_id]
+
+    def close(self) -> None:
+        pass
+
+
+class Works:
+    """Dispatcher, installations, journal and supervisor at one database; `restart` has another daemon go on."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        receiver: Receiver | None = None,
+        gate: GateRule | None = None,
+        fleet_rule: FleetRule | None = None,
+        limits: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.stage = stage
+        self.receiver = receiver or Receiver()
+        self._gate = gate
+        self._fleet_rule = fleet_rule
+        self._limits = limits or {}
+        self._settings = settings
+        self._refs: list[Ref] = []
+        self._start()
+
+    def _start(self) -> None:
+        stage = self.stage
+        journal = stage.journal()
+        dispatcher = stage.dispatcher(self._spawn, **self._limits)
+        supervisor = stage.supervisor(
+            journal=stage.cranked(journal), dispatcher=dispatcher, fleet_rule=self._fleet_rule
+        )
+        self.journal, self.dispatcher, self.supervisor = journal, dispatcher, supervisor
+        self.actors: dict[str, Ref] = {}
+
+    def _spawn(self, installation_id: str) -> Ref:
+        self.actors[installation_id] = self.stage.installation(
+            installation_id,
+            sender=self.receiver,
+            journal=self.journal,
+            supervisor=self.supervisor,
+            dispatcher=self.dispatcher,
+            gate=self._gate,
+            **self._settings,
+        )
+        return self.actors[installation_id]
+
+    def restart(self, *, gate: GateRule | None = None, fleet_rule: FleetRule | None = None) -> None:
+        for ref in (*self.actors.values(), self.dispatcher, self.supervisor, self.journal):
+            if ref.is_alive():
+                ref.stop(block=False)
+        self.stage.run()
+        self._gate = gate or self._gate
+        self._fleet_rule = fleet_rule or self._fleet_rule
+        self._start()
+
+    def look_around(self, *, after_s: float = 0.0) -> int:
+        """Let time pass, crank everything, and give how many requests were sent meanwhile."""
+        before = len(self.receiver.requests)
+        self.stage.clock.advance(seconds=after_s)
+        self.stage.clock_s += after_s
+        self.dispatcher.tell(LookAround())
+        self.supervisor.tell(LookAfterFleet())
+        self.stage.run()
+        return len(self.receiver.requests) - before
 
 
 def lines_of(lines: Iterable[Any], event: str) -> Sequence[dict[str, Any]]:

@@ -1,24 +1,41 @@
 import json
-from datetime import datetime, timedelta
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import standardwebhooks
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.attempt import attempt_event, body_of, retry_moment, timeouts_of, webhook_request
-from eventstore.clock import parse_time
+from actors.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
+from eventstore.app_secrets import AppSecrets
+from eventstore.clock import parse_time, time_text
 from eventstore.events import (
     AttemptEvent,
     DeliveryBlocked,
     DeliveryFailed,
     DeliverySucceeded,
     DeliveryTimedOut,
+    ProbeFailed,
+    ProbeSucceeded,
 )
 from eventstore.producer import compact_json_object
-from eventstore.registry import App, AppSecrets, Endpoint, Installation
+from eventstore.registry import App, Endpoint, Installation
+from eventstore.secret_rotation import public_key_text
 from eventstore.work_queue import QueuedDelivery
 from tests.actors.stage import DATA, EVENT_NAME, HEADER_VALUE, ONE, SECRET, START, URL, outcome
-from webhook import ErrorClass, Outcome, RetrySchedule, Timeouts, application_actor, kind_of
+from webhook import (
+    ErrorClass,
+    Outcome,
+    RetrySchedule,
+    Timeouts,
+    application_actor,
+    kind_of,
+    sentry_signature,
+    standard_signature,
+)
 
 # FLOW section 2, to the letter.
 EXAMPLE = """
@@ -126,7 +143,7 @@ def test_the_body_is_equal_on_each_attempt(data: dict[str, object], attempts: in
 
 
 def test_the_request_has_all_that_is_sent_and_signed() -> None:
-    request = webhook_request(ENDPOINT, delivery(), b"{}", Timeouts(1.0, 2.0, 3.0))
+    request = webhook_request(ENDPOINT, delivery(), b"{}", Timeouts(1.0, 2.0, 3.0), now=START)
 
     assert request.url == URL
     assert request.secrets == (SECRET,)
@@ -135,6 +152,61 @@ def test_the_request_has_all_that_is_sent_and_signed() -> None:
     assert request.delivery_id == delivery().delivery_id
     assert request.custom_headers == (("X-Key", HEADER_VALUE),)
     assert request.timeouts == Timeouts(1.0, 2.0, 3.0)
+    assert request.signing_key is None
+
+
+OLD_SECRET = "the-secret-before-the-rotation"
+UNTIL = START + timedelta(hours=24)
+SEED = b"a seed that has exactly 32 bytes"
+ROTATED = replace(
+    ENDPOINT,
+    secrets=AppSecrets(SECRET, (("X-Key", HEADER_VALUE),), OLD_SECRET, time_text(UNTIL), SEED),
+)
+
+
+def signatures_at(moment: datetime) -> tuple[str, dict[str, str]]:
+    """Give both signatures of an attempt that is made under the secrets of a moment, and sent now."""
+    request = webhook_request(ROTATED, delivery(), b"{}", Timeouts(), now=moment)
+    timestamp_s = int(datetime.now(UTC).timestamp())  # the oracle has no clock but the machine's
+    return sentry_signature(request.secrets[0], request.body), {
+        "webhook-id": request.delivery_id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": standard_signature(
+            request.secrets, request.delivery_id, timestamp_s, request.body, signing_key=request.signing_key
+        ),
+    }
+
+
+def is_verified(secret: str, headers: dict[str, str]) -> bool:
+    try:
+        standardwebhooks.Webhook("whsec_" + b64encode(secret.encode()).decode()).verify("{}", headers)
+    except standardwebhooks.WebhookVerificationError:
+        return False
+    return True
+
+
+def test_during_the_overlap_a_receiver_with_either_secret_verifies_and_sentry_s_signature_is_the_old_one_s() -> None:
+    sentry, standard = signatures_at(UNTIL - timedelta(seconds=1))
+
+    assert is_verified(OLD_SECRET, standard)
+    assert is_verified(SECRET, standard)
+    assert sentry == sentry_signature(OLD_SECRET, b"{}")
+
+
+def test_after_the_overlap_only_the_new_secret_verifies() -> None:
+    sentry, standard = signatures_at(UNTIL)
+
+    assert not is_verified(OLD_SECRET, standard)
+    assert is_verified(SECRET, standard)
+    assert sentry == sentry_signature(SECRET, b"{}")
+
+
+def test_the_public_key_that_is_printed_verifies_the_last_signature() -> None:
+    _, headers = signatures_at(UNTIL)
+    signature = headers["webhook-signature"].split(" ")[-1].removeprefix("v1a,")
+    public_key = Ed25519PublicKey.from_public_bytes(b64decode(public_key_text(SEED).removeprefix("whpk_")))
+
+    public_key.verify(b64decode(signature), f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{{}}".encode())
 
 
 def test_an_app_s_own_time_outs_come_before_the_default_ones() -> None:
@@ -261,8 +333,51 @@ def test_headers_are_cut_at_1024_characters() -> None:
     assert len(event_of(fault).request_headers) == 1024
 
 
-@pytest.mark.parametrize("secret", [SECRET, HEADER_VALUE])
+@pytest.mark.parametrize("secret", [SECRET, HEADER_VALUE, OLD_SECRET])
 def test_a_secret_that_the_endpoint_shows_on_its_error_page_is_hidden(secret: str) -> None:
-    event = event_of(outcome(ErrorClass.SERVER_ERROR, response_body=f"HTTP_X_KEY: {secret}; DEBUG = True"))
+    fault = outcome(ErrorClass.SERVER_ERROR, response_body=f"HTTP_X_KEY: {secret}; DEBUG = True")
+    event = attempt_event(ROTATED, delivery(), fault, body=b"{}", retry_at=None)
 
     assert event.response_body == "HTTP_X_KEY: [hidden]; DEBUG = True"
+
+
+def pause_after(outcome: Outcome) -> str | None:
+    return hold_moment(outcome, now=START, slow_down_s=5.0)
+
+
+@pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMITED, ErrorClass.UNAVAILABLE])
+def test_a_retry_after_of_429_or_503_pauses_the_installation(error_class: ErrorClass) -> None:
+    assert pause_after(outcome(error_class, retry_after_s=90.0)) == "2025-02-03T12:01:30.000000Z"
+
+
+@pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMITED, ErrorClass.UNAVAILABLE])
+def test_without_a_retry_after_the_pause_is_the_configured_one(error_class: ErrorClass) -> None:
+    assert pause_after(outcome(error_class)) == "2025-02-03T12:00:05.000000Z"
+
+
+def test_a_pause_is_a_day_at_most() -> None:
+    assert pause_after(outcome(ErrorClass.RATE_LIMITED, retry_after_s=1e9)) == "2025-02-04T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize("error_class", [None, *sorted({*ErrorClass} - {"rate_limited", "unavailable"})])
+def test_nothing_else_pauses_an_installation(error_class: ErrorClass | None) -> None:
+    assert pause_after(outcome(error_class, retry_after_s=90.0)) is None
+
+
+def test_the_event_says_until_when_the_installation_pauses() -> None:
+    fault = outcome(ErrorClass.RATE_LIMITED, 429)
+    event = attempt_event(
+        ENDPOINT, delivery(), fault, body=b"", retry_at=None, hold_until="2025-02-03T13:00:00.000000Z"
+    )
+
+    assert event.hold_until == "2025-02-03T13:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("error_class", "event_class"),
+    [(None, ProbeSucceeded), (ErrorClass.DNS, ProbeFailed), (ErrorClass.GONE, ProbeFailed)],
+)
+def test_a_test_delivery_has_events_of_its_own(error_class: ErrorClass | None, event_class: type[AttemptEvent]) -> None:
+    event = attempt_event(ENDPOINT, delivery(is_probe=True), outcome(error_class), body=b"", retry_at=None)
+
+    assert type(event) is event_class

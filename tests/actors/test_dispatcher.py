@@ -20,6 +20,7 @@ from actors.messages import (
 from eventstore.applying import apply_document
 from eventstore.events import InstallationEnabled
 from eventstore.identifiers import installation_stream
+from eventstore.probing import enqueue_probe
 from eventstore.registry_document import AppEntry, RegistryDocument
 from eventstore.second_chance import resend_kept
 from eventstore.work_queue import QueuedDelivery, mark_missed
@@ -67,11 +68,23 @@ class Desk:
         retry_at: str | None = None,
         is_answered: bool = True,
         is_postponed: bool = False,
+        hold_until: str | None = None,
     ) -> list[QueuedDelivery]:
         """Settle a delivery; one that is not to be attempted again has left the queue."""
         if retry_at is None:
             self.stage.acknowledge(delivery)
-        return self.tell(Settle(delivery.installation_id, delivery.sequence, retry_at, is_answered, is_postponed))
+        has_key = bool(delivery.ordering_key) and not is_postponed
+        return self.tell(
+            Settle(
+                delivery.installation_id,
+                delivery.sequence,
+                retry_at,
+                is_answered,
+                is_postponed,
+                has_key=has_key,
+                hold_until=hold_until,
+            )
+        )
 
     def new(self) -> list[QueuedDelivery]:
         known = {id(delivery) for delivery in self.handed_out}
@@ -489,3 +502,123 @@ def test_a_crash_while_reading_the_queue_is_mended_by_the_next_look(
 
 def _fail(*_arguments: object, **_named: object) -> Any:
     raise OSError("on purpose")
+
+
+IN_A_MINUTE = "2025-02-03T12:01:00.000000Z"
+
+
+def held_desk(stage: Stage, **limits: Any) -> tuple[Desk, list[QueuedDelivery]]:
+    """Give a desk that was told to hand nothing more out to ONE for a minute, and what waits there."""
+    first, *others = stage.enqueue(ONE, 4)
+    desk = Desk(stage, per_installation=1, **limits)
+    desk.look_around()
+    assert desk.settle(first, hold_until=IN_A_MINUTE) == []
+    return desk, others
+
+
+def test_a_held_installation_gets_nothing_before_its_moment(stage: Stage) -> None:
+    desk, _ = held_desk(stage)
+    stage.enqueue(ONE)
+    stage.clock.advance(seconds=59.999999)
+
+    assert desk.look_around() == []
+
+
+def test_a_held_installation_goes_on_at_its_moment(stage: Stage) -> None:
+    desk, (next_one, *_) = held_desk(stage)
+    desk.look_around()
+    stage.clock.advance(seconds=60)
+
+    assert sequences(desk.look_around()) == [next_one.sequence]
+
+
+def test_a_hold_of_one_installation_holds_no_other(stage: Stage) -> None:
+    desk, _ = held_desk(stage)
+    stage.enqueue(TWO)
+
+    assert of_installations(desk.look_around()) == [TWO]
+
+
+def test_what_is_in_flight_when_it_is_held_lifts_nothing(stage: Stage) -> None:
+    first, second, _ = stage.enqueue(ONE, 3)
+    desk = Desk(stage, per_installation=2)
+    desk.look_around()
+    desk.settle(first, hold_until=IN_A_MINUTE)
+
+    assert desk.settle(second) == []
+    assert desk.look_around() == []
+
+
+def test_a_retry_that_is_due_while_it_is_held_waits_for_the_end_of_the_hold(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(delivery, retry_at=stage.put_off(delivery, 5), hold_until=IN_A_MINUTE)
+    stage.clock.advance(seconds=5)
+    early = desk.look_around()
+    stage.clock.advance(seconds=55)
+
+    assert early == []
+    assert sequences(desk.look_around()) == [delivery.sequence]
+
+
+def test_a_person_s_decision_lifts_the_hold(stage: Stage) -> None:
+    stage.register(ONE)
+    desk, (next_one, *_) = held_desk(stage)
+    _apply(stage)
+
+    assert sequences(desk.look_around()) == [next_one.sequence]
+
+
+def test_a_test_delivery_goes_through_a_hold_and_before_everything_else(stage: Stage) -> None:
+    stage.register(ONE)
+    desk, _ = held_desk(stage)
+    with stage.store.transaction() as transaction:
+        delivery_id = enqueue_probe(transaction, ONE, by="person:ada")
+
+    (handed_out,) = desk.look_around()
+    assert (handed_out.delivery_id, handed_out.is_probe) == (delivery_id, True)
+
+
+def test_what_is_put_back_for_its_rate_goes_on_at_its_moment_and_uses_no_timer_up(stage: Stage) -> None:
+    (delivery,) = stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    for second in range(1, 31):
+        moment = f"2025-02-03T12:00:{second:02d}.000000Z"
+        desk.settle(delivery, retry_at=moment, is_answered=False, is_postponed=True, hold_until=moment)
+        early = desk.look_around()
+        stage.clock.advance(seconds=1)
+
+        assert early == []
+        assert sequences(desk.look_around()) == [delivery.sequence]
+    assert timers_of(desk) == 0
+
+
+def test_the_next_of_a_key_is_handed_out_when_the_one_before_it_is_settled(stage: Stage) -> None:
+    first, second, third = stage.enqueue(ONE, 3, ordering_key="incident")
+    desk = Desk(stage)
+    rounds = [desk.look_around(), desk.settle(first), desk.settle(second)]
+
+    assert [sequences(one) for one in rounds] == [[first.sequence], [second.sequence], [third.sequence]]
+
+
+def test_the_next_of_a_key_waits_for_the_retry_of_the_one_before_it(stage: Stage) -> None:
+    first, second = stage.enqueue(ONE, 2, ordering_key="incident")
+    desk = Desk(stage)
+    desk.look_around()
+    at_once = desk.settle(first, retry_at=stage.put_off(first, 300))
+    stage.clock.advance(seconds=300)
+    after = desk.look_around()
+
+    assert (at_once, sequences(after)) == ([], [first.sequence])
+    assert sequences(desk.settle(first)) == [second.sequence]
+
+
+def test_a_stuck_key_holds_up_no_other_delivery(stage: Stage) -> None:
+    stuck, *_ = stage.enqueue(ONE, 5, ordering_key="stuck")
+    (other,) = stage.enqueue(ONE, ordering_key="other")
+    (free,) = stage.enqueue(ONE)
+    stage.put_off(stuck, 36_000)
+
+    assert sequences(Desk(stage, per_installation=3).look_around()) == [other.sequence, free.sequence]

@@ -6,9 +6,21 @@ import structlog
 from structlog.typing import EventDict
 
 from actors import installation as installation_module
+from actors.gate import GateRule
 from actors.manual_pool import ManualPool
-from actors.messages import ConsiderDisabling, Deliver, LearnRecorded, RecordDelivery, Refresh, Settle
+from actors.messages import (
+    ConsiderDisabling,
+    ConsiderEnabling,
+    Deliver,
+    LearnRecorded,
+    NoteHealth,
+    RecordDelivery,
+    Refresh,
+    Settle,
+)
+from eventstore.breaker import BreakerRule
 from eventstore.events import (
+    BreakerOpened,
     DeliveryBlocked,
     DeliveryFailed,
     DeliverySucceeded,
@@ -18,9 +30,10 @@ from eventstore.events import (
 )
 from eventstore.identifiers import installation_stream
 from eventstore.policy import BALANCED, SENTRY_2024
+from eventstore.probing import enqueue_probe
 from eventstore.recording import DeliveryRecord
-from eventstore.registry import read_endpoint
-from eventstore.work_queue import QueuedDelivery, count_deliveries, read_deliveries
+from eventstore.registry import find_installation, read_endpoint
+from eventstore.work_queue import QueuedDelivery, count_deliveries, find_delivery, read_deliveries
 from tests.actors.stage import (
     EVENT_NAME,
     GONE,
@@ -29,8 +42,11 @@ from tests.actors.stage import (
     READ_TIMEOUT,
     SECRET,
     SERVER_ERROR,
+    TWO,
     URL,
+    Receiver,
     Stage,
+    Works,
     lines_of,
     outcome,
 )
@@ -60,6 +76,10 @@ class Post:
     @property
     def settled(self) -> list[Settle]:
         return self.dispatcher.of(Settle)
+
+    @property
+    def noted(self) -> list[bool | None]:
+        return [message.is_failing for message in self.supervisor.of(NoteHealth)]
 
     @property
     def asked(self) -> list[ConsiderDisabling]:
@@ -341,11 +361,21 @@ def test_the_failure_that_breaks_it_asks_for_a_disabling_by_the_policy(stage: St
 
 def test_a_success_never_asks(stage: Stage) -> None:
     stage.register(ONE)
-    stage.wear_out()
+    stage.wear_out(failures=1, days=1)
     post = Post(stage, outcome())
     post.deliver(*stage.enqueue(ONE))
 
     assert post.asked == []
+
+
+def test_a_review_that_a_crash_came_before_is_made_up_for_when_the_actor_starts(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.wear_out()
+    post = Post(stage, outcome())
+    post.deliver(*stage.enqueue(ONE))
+
+    assert post.asked == [ConsiderDisabling(ONE, "policy", "")]
+    assert post.sender.requests == [], "nothing is sent before the supervisor's word"
 
 
 def test_a_published_app_never_asks_where_only_internal_ones_are_disabled(stage: Stage) -> None:
@@ -608,3 +638,480 @@ def test_an_outcome_that_comes_after_the_journal_s_end_is_said_and_not_raised(st
 
     assert [line["event"] for line in lines] == ["outcome_unheard"]
     assert stage.rows("SELECT state, attempts FROM queue") == [("waiting", 0)]
+
+
+BREAKER = BreakerRule(failures_min=1000, streak_min=3, open_s=300, open_max_s=3600, recovery_s=1200)
+GATE = GateRule(breaker=BREAKER)
+RETRIES_S = (5.0,) * 50
+
+
+def at_work(stage: Stage, *, gate: GateRule = GATE, answer: Outcome = SERVER_ERROR, **settings: Any) -> Works:
+    stage.register(ONE, TWO)
+    return Works(stage, receiver=Receiver(answer), gate=gate, **{"delays_s": RETRIES_S} | settings)
+
+
+def broken(stage: Stage, **settings: Any) -> Works:
+    """Give a daemon of which one installation's breaker has opened; four of its deliveries wait."""
+    works = at_work(stage, limits={"per_installation": 1}, **settings)
+    stage.enqueue(ONE, 4)
+    works.look_around()
+    return works
+
+
+def open_until(stage: Stage) -> str | None:
+    return find_installation(stage.store.connection, ONE).breaker_open_until
+
+
+def test_the_breaker_opens_by_the_failures_that_are_recorded(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+
+    assert len(works.receiver.requests) == 3
+    assert open_until(stage) == "2025-02-03T12:05:00.000000Z"
+    (line,) = lines_of(lines, "breaker_opened")
+    assert (line["installation_id"], line["explanation"]) == (ONE, "3 failures in a row (the limit is 3)")
+
+
+def test_behind_an_open_breaker_all_waits_and_no_attempt_is_used_up(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    before = stage.rows("SELECT sequence, attempts FROM queue ORDER BY sequence")
+    sent = [works.look_around(after_s=59) for _ in range(5)]
+    stage.enqueue(ONE, 3)
+    works.look_around()
+
+    assert sent == [0] * 5
+    assert stage.rows("SELECT sequence, attempts FROM queue ORDER BY sequence")[:4] == before
+    assert before == [(1, 1), (2, 1), (3, 1), (4, 0)]
+    assert count_deliveries(stage.store.connection) == {"waiting": 7, "missed": 0, "dead": 0}
+
+
+def test_after_it_has_closed_all_that_waited_is_delivered_once(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    stage.enqueue(ONE, 20)
+    works.receiver.answer = outcome()
+    works.look_around(after_s=300)
+    while works.look_around(after_s=1):
+        pass
+
+    delivered = [event.delivery_id for event in stage.events("delivery.succeeded")]
+    assert len(delivered) == len(set(delivered)) == 24
+    assert stage.rows("SELECT * FROM queue") == []
+    assert len(stage.events("breaker.closed")) == 1
+    assert open_until(stage) is None
+    assert len(lines_of(lines, "breaker_closed")) == 1
+
+
+def test_half_open_a_single_attempt_finds_out_and_a_failure_keeps_it_open(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    stage.enqueue(ONE, 20)
+    sent = [works.look_around(after_s=seconds) for seconds in (299, 1, 1, 598, 1)]
+
+    assert sent == [0, 1, 0, 0, 1]
+    assert [event.failed_trials for event in stage.events("breaker.opened")] == [0, 1, 2]
+
+
+def test_an_open_breaker_holds_no_other_installation(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    stage.enqueue(TWO, 3)
+    works.receiver.answers[TWO] = outcome()
+
+    assert works.look_around() == 3
+
+
+def test_in_flight_beside_the_failure_that_opens_it_changes_nothing(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage)  # eight at once
+    stage.enqueue(ONE, 8)
+    works.look_around()
+
+    assert len(stage.events("delivery.failed")) == 8
+    assert len(stage.events("breaker.opened")) == 1
+
+
+def test_after_a_restart_an_open_breaker_is_open(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    works.restart()
+    sent = [works.look_around(after_s=seconds) for seconds in (0, 299.9, 0.1)]
+
+    assert sent == [0, 0, 1]
+
+
+def test_after_a_restart_a_half_open_breaker_lets_one_through(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    stage.enqueue(ONE, 20)
+    works.restart()
+
+    assert works.look_around(after_s=301) == 1
+
+
+def test_after_a_restart_failed_trials_are_remembered(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    works.look_around(after_s=300)
+    works.restart()
+    works.look_around(after_s=600)
+
+    assert [event.failed_trials for event in stage.events("breaker.opened")] == [0, 1, 2]
+
+
+def test_after_a_restart_the_limits_of_the_recovery_are_as_strict(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    works.receiver.answer = outcome()
+    works.look_around(after_s=300)
+    works.look_around(after_s=10)
+    works.restart()
+    works.receiver.answer = SERVER_ERROR
+    stage.enqueue(ONE)
+    works.look_around()
+
+    (_, again) = stage.events("breaker.opened")
+    assert again.explanation == "1 failures in a row (the limit is 1)"
+
+
+def test_after_a_restart_the_failures_so_far_count(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage)
+    stage.enqueue(ONE, 2)
+    works.look_around()
+    works.restart()
+    works.look_around(after_s=5)
+
+    assert [event.explanation for event in stage.events("breaker.opened")] == ["3 failures in a row (the limit is 3)"]
+
+
+def test_an_actor_that_was_put_away_finds_its_breaker_as_it_was(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, delays_s=(900.0,))
+    stage.enqueue(ONE, 3)
+    works.look_around()
+    first = works.actors[ONE]
+    works.look_around(after_s=61)
+    is_put_away = not first.is_alive()
+    stage.enqueue(ONE)
+
+    assert is_put_away
+    assert [works.look_around(after_s=seconds) for seconds in (0, 238.9, 0.1)] == [0, 0, 1]
+
+
+def test_a_dry_run_holds_nothing_back(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage, gate=GateRule(breaker=BREAKER, is_dry_run=True))
+
+    assert len(works.receiver.requests) == 4
+    assert [event.is_dry_run for event in stage.events("breaker.opened")] == [True]
+    assert open_until(stage) is None
+    assert works.look_around(after_s=5) == 4
+
+
+def test_a_restart_into_a_dry_run_lets_all_go(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    works.restart(gate=GateRule(breaker=BREAKER, is_dry_run=True))
+
+    assert works.look_around(after_s=5) == 4
+    assert all(event.is_dry_run for event in stage.events("breaker.opened")[1:])
+
+
+def test_a_person_s_enabling_closes_the_breaker(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    stage.clock.advance(seconds=1)
+    stage.decide(ONE)
+    stage.append(installation_stream(ONE), InstallationEnabled(ONE, "person:ada", ""))
+    works.receiver.answer = outcome()
+
+    assert works.look_around() == 1  # the others wait for their retries
+    assert works.look_around(after_s=4) == 3
+
+
+@pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMITED, ErrorClass.INTERNAL])
+def test_what_says_nothing_about_the_endpoint_opens_nothing(
+    stage: Stage, lines: list[EventDict], error_class: ErrorClass
+) -> None:
+    works = at_work(stage, answer=outcome(error_class, 0))
+    stage.enqueue(ONE, 20)
+    for _ in range(5):
+        works.look_around(after_s=5)
+
+    assert stage.events("breaker.opened") == []
+
+
+def test_a_trial_that_can_not_be_recorded_makes_room_for_another(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    stage.append(installation_stream(ONE), BreakerOpened(ONE, "2025-02-03T12:00:00.000000Z", "on purpose"))
+    first, second = stage.enqueue(ONE, 2)
+    journal = stage.hear()
+    post = Post(stage, journal=journal.ref, gate=GATE)
+    post.deliver(first)
+    (told,) = journal.of(RecordDelivery)
+    post.tell(LearnRecorded(DeliveryRecord(first, told.record.event), None))
+    post.deliver(second)
+
+    assert [request.delivery_id for request in post.sender.requests] == [first.delivery_id, second.delivery_id]
+
+
+def test_a_crash_while_learning_of_a_trial_makes_room_for_another(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    stage.append(installation_stream(ONE), BreakerOpened(ONE, "2025-02-03T12:00:00.000000Z", "on purpose"))
+    first, second = stage.enqueue(ONE, 2)
+    post = Post(stage, gate=GATE)
+    with monkeypatch.context() as patch:
+        patch.setattr(installation_module, "log_record", _fail)
+        post.deliver(first)
+    post.deliver(second)
+
+    assert len(post.sender.requests) == 2
+
+
+def test_a_429_holds_everything_of_the_installation_until_its_retry_after(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, answer=outcome(ErrorClass.RATE_LIMITED, 429, retry_after_s=3600.0))
+    stage.enqueue(ONE)
+    works.look_around()
+    works.receiver.answer = outcome()
+    stage.enqueue(ONE, 3)
+    stage.enqueue(TWO)
+    sent = [works.look_around(after_s=seconds) for seconds in (0, 3599.9, 0.1)]
+
+    assert sent == [1, 0, 4]  # at first the other installation's
+
+
+def test_a_pause_outlasts_a_restart(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, answer=outcome(ErrorClass.UNAVAILABLE, 503, retry_after_s=3600.0))
+    stage.enqueue(ONE)
+    works.look_around()
+    works.receiver.answer = outcome()
+    stage.enqueue(ONE, 3)
+    works.restart()
+
+    assert [works.look_around(after_s=seconds) for seconds in (0, 3599.9, 0.1)] == [0, 0, 4]
+
+
+def test_a_pause_is_a_day_at_most(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, answer=outcome(ErrorClass.RATE_LIMITED, 429, retry_after_s=1e7))
+    stage.enqueue(ONE)
+    works.look_around()
+    works.receiver.answer = outcome()
+    stage.enqueue(ONE)
+
+    assert [works.look_around(after_s=seconds) for seconds in (86_399, 1)] == [0, 2]
+
+
+def test_without_a_retry_after_the_pause_is_the_configured_one(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, answer=outcome(ErrorClass.RATE_LIMITED, 429), slow_down_s=40.0)
+    stage.enqueue(ONE)
+    works.look_around()
+    works.receiver.answer = outcome()
+
+    assert [works.look_around(after_s=seconds) for seconds in (39, 1)] == [0, 1]
+
+
+def test_a_pause_that_was_asked_for_uses_up_no_attempt_of_what_waits(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, answer=outcome(ErrorClass.RATE_LIMITED, 429, retry_after_s=60.0))
+    stage.enqueue(ONE)
+    works.look_around()
+    stage.enqueue(ONE, 3)
+    for _ in range(5):
+        works.look_around(after_s=10)
+
+    assert stage.rows("SELECT attempts FROM queue ORDER BY sequence") == [(1,), (0,), (0,), (0,)]
+
+
+def test_a_rate_limit_paces_one_installation_and_slows_no_other(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, gate=GateRule(rate_per_s=2.0, rate_burst=3), answer=outcome())
+    stage.enqueue(ONE, 10)
+    first = works.look_around()
+    stage.enqueue(TWO, 3)
+    sent = [works.look_around(after_s=0.5) for _ in range(8)]
+
+    assert first == 3
+    assert sent == [4, 1, 1, 1, 1, 1, 1, 0]
+    assert stage.rows("SELECT * FROM queue") == []
+
+
+def test_a_key_keeps_its_order_though_the_endpoint_fails_at_random(stage: Stage, lines: list[EventDict]) -> None:
+    works = at_work(stage, gate=GateRule(), answer=outcome())
+    keys = {"a": stage.enqueue(ONE, 6, ordering_key="a"), "b": stage.enqueue(ONE, 6, ordering_key="b")}
+    pattern = [SERVER_ERROR, outcome(), READ_TIMEOUT, outcome(), outcome(), SERVER_ERROR, SERVER_ERROR]
+    for number in range(60):
+        works.receiver.answer = pattern[number % len(pattern)]
+        works.look_around(after_s=1)
+
+    received = [event.delivery_id for event in stage.events("delivery.succeeded")]
+    for deliveries in keys.values():
+        ids = [delivery.delivery_id for delivery in deliveries]
+        assert [one for one in received if one in ids] == ids
+        assert [one for one in dict.fromkeys(works.receiver.delivery_ids()) if one in ids] == ids
+
+
+def test_a_key_goes_on_when_its_first_is_dead(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    works = Works(stage, receiver=Receiver(SERVER_ERROR), delays_s=(5.0,))
+    stage.enqueue(ONE, 2, ordering_key="incident")
+    works.look_around()
+    works.receiver.answer = SERVER_ERROR
+    works.look_around(after_s=5)
+
+    assert stage.rows("SELECT state, attempts FROM queue ORDER BY sequence") == [("dead", 2), ("waiting", 1)]
+
+
+def test_only_a_change_of_its_health_is_told(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    answers = [outcome(), outcome(), SERVER_ERROR, READ_TIMEOUT, outcome()]
+    post = Post(stage, *answers)
+    for delivery in stage.enqueue(ONE, 5):
+        post.deliver(delivery)
+    post.ref.stop(block=False)
+    stage.run()
+
+    assert post.noted == [False, True, False, None]
+
+
+@pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMITED, ErrorClass.INTERNAL, ErrorClass.BLOCKED])
+def test_what_says_nothing_about_the_endpoint_is_no_health(
+    stage: Stage, lines: list[EventDict], error_class: ErrorClass
+) -> None:
+    stage.register(ONE)
+    post = Post(stage, outcome(error_class, 0))
+    post.deliver(*stage.enqueue(ONE))
+
+    assert post.noted == []
+
+
+def test_a_review_is_asked_for_once_until_the_word_comes(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    stage.wear_out(failures=4, days=2)
+    post = Post(stage, *[SERVER_ERROR] * 2)
+    post.deliver(*stage.enqueue(ONE, 2))
+
+    assert post.asked == [ConsiderDisabling(ONE, "policy", "")]
+
+
+def test_a_warning_holds_no_delivery_back(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    stage.wear_out(failures=4, days=2)
+    post = Post(stage, SERVER_ERROR)
+    first, second = stage.enqueue(ONE, 2)
+    post.deliver(first)
+    post.deliver(second)  # no word from the supervisor yet
+
+    assert len(post.sender.requests) == 2
+    assert len(post.settled) == 2
+
+
+def test_without_warnings_no_review_is_asked_for_before_it_is_broken(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    stage.wear_out(failures=4, days=2)
+    post = Post(stage, SERVER_ERROR, is_warned=False)
+    post.deliver(*stage.enqueue(ONE))
+
+    assert post.asked == []
+
+
+def test_owners_are_warned_once_an_episode_by_a_daemon_at_work_and_by_the_next_one(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    works = at_work(stage, gate=GateRule())
+    stage.wear_out(failures=3, days=2)
+    for _ in range(2):
+        stage.enqueue(ONE)
+        works.look_around()
+        works.restart()
+    warned = [event.level for event in stage.events("installation.warned")]
+    works.receiver.answer = outcome()
+    works.look_around(after_s=60)
+
+    assert warned == [50]
+    assert len(stage.events("installation.calmed")) == 1
+    assert len(stage.events("mail.requested")) == 2
+
+
+def probe(stage: Stage, by: str = "person:ada") -> QueuedDelivery:
+    with stage.store.transaction() as transaction:
+        delivery_id = enqueue_probe(transaction, ONE, by=by)
+    delivery = find_delivery(stage.store.connection, delivery_id)
+    assert delivery is not None
+    return delivery
+
+
+def test_a_test_delivery_goes_through_an_open_breaker_and_the_rest_waits_on(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    works = broken(stage)
+    delivery = probe(stage)
+    works.receiver.answer = outcome()
+    sent = works.look_around()
+
+    assert sent == 1
+    assert works.receiver.delivery_ids()[-1] == delivery.delivery_id
+    assert len(stage.events("probe.succeeded")) == 1
+    assert open_until(stage) == "2025-02-03T12:05:00.000000Z"
+    assert works.look_around(after_s=5) == 0
+
+
+def test_a_test_delivery_goes_to_a_disabled_installation_and_counts_for_nothing(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    stage.decide(ONE)
+    post = Post(stage, SERVER_ERROR)
+    post.deliver(probe(stage))
+
+    assert len(stage.events("probe.failed")) == 1
+    assert (stage.counts(), post.noted, post.asked) == ([], [], [])
+    assert stage.rows("SELECT * FROM queue") == []
+    assert post.settled[0].retry_at is None
+
+
+@pytest.mark.parametrize(("is_probed", "expected"), [(True, 1), (False, 0)])
+def test_a_test_delivery_of_the_machine_that_succeeds_asks_for_an_enabling_where_there_is_probing(
+    stage: Stage, lines: list[EventDict], is_probed: bool, expected: int
+) -> None:
+    stage.register(ONE)
+    stage.decide(ONE)
+    post = Post(stage, outcome(), is_probed=is_probed)
+    post.deliver(probe(stage, by="system"))
+
+    assert len(post.supervisor.of(ConsiderEnabling)) == expected
+
+
+def test_an_actor_makes_up_for_a_review_that_a_crash_came_before(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.wear_out()
+    post = Post(stage)
+    stage.run()
+
+    assert post.asked == [ConsiderDisabling(ONE, "policy", "")]
+
+
+def test_an_actor_whose_installation_worked_last_makes_up_for_nothing(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.wear_out()
+    stage.append(installation_stream(ONE), DeliverySucceeded("d-1", EVENT_NAME, 1111, 1111, 1, URL, 200))
+    post = Post(stage)
+    stage.run()
+
+    assert post.asked == []
+
+
+def test_a_refresh_makes_no_second_trial(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    stage.append(installation_stream(ONE), BreakerOpened(ONE, "2025-02-03T12:00:00.000000Z", "on purpose"))
+    first, second = stage.enqueue(ONE, 2)
+    post = Post(stage, journal=stage.hear().ref, gate=GATE)  # the first one's outcome is never recorded
+    post.deliver(first)
+    post.tell(Refresh())
+    post.deliver(second)
+
+    assert [request.delivery_id for request in post.sender.requests] == [first.delivery_id]
+
+
+def test_a_refresh_gives_no_further_burst(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    post = Post(stage, gate=GateRule(rate_per_s=0.001, rate_burst=2))
+    for delivery in stage.enqueue(ONE, 6):
+        post.deliver(delivery)
+        post.tell(Refresh())
+
+    assert len(post.sender.requests) == 2
+
+
+def test_who_settles_says_until_when_the_gate_is_closed(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    post = Post(stage, outcome(ErrorClass.RATE_LIMITED, 429, retry_after_s=60.0))
+    post.deliver(*stage.enqueue(ONE))
+
+    assert [settle.hold_until for settle in post.settled] == ["2025-02-03T12:01:00.000000Z"]

@@ -6,17 +6,35 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
-from actors.messages import Decide, ForgetKeys, LearnRecorded, RecordDelivery, RecordMail, Ref
+from actors.messages import (
+    Decide,
+    ExpirePayloads,
+    ForgetKeys,
+    LearnRecorded,
+    RecordDelivery,
+    RecordEvent,
+    RecordMail,
+    Ref,
+    SendProbe,
+)
 from eventstore import store as store_module
 from eventstore.buffer import counted_class
 from eventstore.disabling import Decision, DisableRequest
 from eventstore.errors import DiskFullError
-from eventstore.events import DeliveryFailed, DeliverySucceeded, InstallationRemoved, MailSent
-from eventstore.identifiers import installation_stream
+from eventstore.events import (
+    BreakerOpened,
+    DeliveryFailed,
+    DeliverySucceeded,
+    DisablingFrozen,
+    InstallationRemoved,
+    MailSent,
+)
+from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.policy import BALANCED
 from eventstore.recording import DeliveryRecord
+from eventstore.review import ReviewRequest
 from eventstore.store import Store, Transaction
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_missed
 from tests.actors.stage import DATA, EVENT_NAME, ONE, TWO, URL, Heard, Stage, lines_of
 
 AGAIN_AT = "2025-02-03T12:00:05.000000Z"
@@ -238,15 +256,15 @@ def _fail(*_arguments: object) -> Any:
     raise RuntimeError("on purpose")
 
 
-@pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.parametrize("broken", [0, 1, 2])
 def test_events_queue_and_projections_change_together_or_not_at_all(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict], broken: int
 ) -> None:
     room = Room(stage)
     deliveries = stage.enqueue(ONE, 3)
     before = on_disk(stage)
-    handlers = list(store_module._HANDLERS[DeliveryFailed])  # the buffer's, the request log's
-    assert len(handlers) == 2
+    handlers = list(store_module._HANDLERS[DeliveryFailed])  # the health's, the buffer's, the request log's
+    assert len(handlers) == 3
     handlers[broken] = _fail
     patched: dict[Any, Any] = {**store_module._HANDLERS, DeliveryFailed: tuple(handlers)}
     monkeypatch.setattr(store_module, "_HANDLERS", patched)
@@ -375,3 +393,77 @@ def test_a_stop_commits_what_has_gathered_and_gives_the_connection_back(stage: S
     assert len(stage.events("delivery.succeeded")) == 3
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         room.store.connection.execute("SELECT 1")
+
+
+OPENED = BreakerOpened(ONE, AGAIN_AT, "on purpose")
+
+
+def test_an_event_shares_the_commit_of_the_records_of_its_turn(stage: Stage) -> None:
+    room = Room(stage)
+    room.ref.tell(RecordEvent(installation_stream(ONE), OPENED))
+    room.record(*map(succeeded, stage.enqueue(ONE, 3)))
+
+    assert room.commits == 1
+    assert len(stage.events("delivery.succeeded")) == 3
+    assert stage.events("breaker.opened") == [OPENED]
+
+
+def test_an_event_is_recorded_though_nothing_else_is(stage: Stage) -> None:
+    room = Room(stage)
+    room.ref.tell(RecordEvent(installation_stream(ONE), OPENED))
+    stage.run()
+
+    assert stage.events() == [OPENED]
+
+
+def test_a_decision_sees_the_events_that_came_before_it(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.wear_out()
+    room = Room(stage)
+    room.ref.tell(RecordEvent(FLEET_STREAM, DisablingFrozen(10, 6, 6)))
+    (decision,) = asked(stage, room.ref, Decide(REQUEST))
+
+    assert not decision.is_changed
+    assert "frozen" in decision.why
+
+
+def test_a_bad_record_does_not_take_an_event_with_it(stage: Stage, lines: list[EventDict]) -> None:
+    room = Room(stage)
+    room.ref.tell(RecordEvent(installation_stream(ONE), OPENED))
+    bad, good = stage.enqueue(ONE, 2)
+    room.record(unreadable(bad), failed(good))
+
+    assert stage.events("breaker.opened") == [OPENED]
+    assert room.positions == [None, 2]
+    assert stage.escalations == []
+
+
+def test_a_review_is_decided_on_what_the_database_holds(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.wear_out(failures=4, days=2)
+    request = ReviewRequest(ONE, BALANCED, "internal", "hookfuse.example")
+    decisions = asked(stage, Room(stage).ref, Decide(request), Decide(request))
+
+    assert [decision.why for decision in decisions] == ["warned", "nothing has changed"]
+
+
+def test_a_test_delivery_that_is_asked_for_waits_before_everything_else(stage: Stage) -> None:
+    stage.register(ONE)
+    stage.enqueue(ONE)
+    (decision,) = asked(stage, Room(stage).ref, Decide(SendProbe(ONE)))
+
+    assert decision.is_changed
+    assert stage.rows("SELECT is_probe FROM queue WHERE state = 'waiting' ORDER BY due_at") == [(1,), (0,)]
+
+
+def test_payloads_that_were_kept_for_long_enough_are_dropped(stage: Stage) -> None:
+    stage.register(ONE)
+    (delivery,) = stage.enqueue(ONE)
+    mark_missed(stage.store.connection, delivery)
+    room = Room(stage)
+    found = []
+    for older_than in ("2025-02-03T12:00:00.000000Z", "2025-02-03T12:00:00.000001Z"):
+        asked(stage, room.ref, ExpirePayloads(older_than))
+        found.append(len(stage.events("delivery.expired")))
+
+    assert found == [0, 1]

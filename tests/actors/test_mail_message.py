@@ -10,7 +10,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.mail_message import DayLine, DisabledNotice, FailureLine, one_line, render_disabled_notice
+from actors.mail_message import (
+    DayLine,
+    DisabledNotice,
+    FailureLine,
+    WarningNotice,
+    one_line,
+    render_disabled_notice,
+    render_warning_notice,
+)
 from actors.postbox import MailDeferred, MailRefused
 
 NOTICE = DisabledNotice(
@@ -25,10 +33,31 @@ NOTICE = DisabledNotice(
     cause="policy",
     policy="balanced v1",
     rule="No success in 7 days, 3388 failures (limit 100).",
-    days=(DayLine("2025-02-06", 11, 720, 6), DayLine("2025-02-07", 0, 840, 7)),
+    days=(
+        DayLine("2025-02-06", success=11, server_error=700, client_error=20, timeout=6),
+        DayLine("2025-02-07", server_error=840, rate_limited=2, timeout=7),
+    ),
     first_failure=FailureLine("2025-02-01 10:00:03 UTC", 500, "server error", "database is away"),
     last_failure=FailureLine("2025-02-07 10:00:02 UTC", 0, "read timed out", ""),
     reason="",
+    prevention="One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it.",
+)
+WARNING = WarningNotice(
+    app_name="Pager",
+    app_slug="pager",
+    organization_name="Acme",
+    organization_slug="acme",
+    organization_url="https://acme.example/",
+    webhook_url="https://pager.example/hooks?team=8",
+    installation_id="7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10",
+    warned_at=datetime(2025, 2, 4, 11, 0, 3, tzinfo=timezone(timedelta(hours=1))),
+    level=50,
+    policy="balanced v1",
+    rule="no success within 7 days, 8 failures over 2 days (the limit is 10 over 3)",
+    prevention="One successful delivery, before there are 10 failures over 3 days, would stop it.",
+    days=(DayLine("2025-02-03", server_error=3, timeout=1), DayLine("2025-02-04", server_error=4)),
+    first_failure=FailureLine("2025-02-03 10:00:03 UTC", 500, "server_error", "database is away"),
+    last_failure=FailureLine("2025-02-04 10:00:02 UTC", 0, "read_timeout", ""),
 )
 HOSTILE = "<img src=x onerror=alert(1)>\r\nBcc: eve@evil.example\x00\x1b[31m\u202egnp.exe {{ 7*7 }} \"'&" + "A" * 10_000
 HEADERS = [
@@ -52,6 +81,16 @@ def rendered(notice: DisabledNotice = NOTICE, **changes: Any) -> EmailMessage:
         "date": datetime(2025, 2, 7, 10, 0, 4, tzinfo=UTC),
     }
     return render_disabled_notice(notice, **{**arguments, **changes})
+
+
+def warned(notice: WarningNotice = WARNING) -> EmailMessage:
+    return render_warning_notice(
+        notice,
+        recipient="owner@acme.example",
+        sender_address="Hookfuse <hookfuse@acme.example>",
+        message_id="<warned.4711@hookfuse.example>",
+        date=datetime(2025, 2, 4, 10, 0, 4, tzinfo=UTC),
+    )
 
 
 def parsed(message: EmailMessage) -> EmailMessage:
@@ -110,7 +149,8 @@ def test_both_parts_say_what_happened_and_why(kind: str) -> None:
         "https://pager.example/hooks?team=8",
         "have failed",
         "has been unsubscribed",
-        "kept as missed, and can be sent again",
+        "kept for a while, and will be sent after the webhook is enabled again",
+        "One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it.",
         "Enable the webhook again",
         "balanced v1",
         "No success in 7 days, 3388 failures (limit 100).",
@@ -126,14 +166,34 @@ def test_both_parts_say_what_happened_and_why(kind: str) -> None:
         assert expected in content
 
 
-def test_counts_stand_in_columns() -> None:
+def test_counts_stand_in_columns_by_class() -> None:
     lines = part(parsed(rendered()), "plain").splitlines()
-    header = lines.index("Day (UTC)      Success      Error    Timeout")
+    header = lines.index("Day (UTC)   Success      4xx      429      5xx  Timeout")
 
-    assert lines[header + 1 : header + 3] == [
-        "2025-02-06          11        720          6",
-        "2025-02-07           0        840          7",
+    assert lines[header + 1 : header + 4] == [
+        "2025-02-06       11       20        0      700        6",
+        "2025-02-07        0        0        2      840        7",
+        "(Timeout: no answer in time, or no connection.)",
     ]
+
+
+def test_classes_that_did_not_occur_have_no_column() -> None:
+    lines = part(rendered(replace(NOTICE, days=(DayLine("2025-02-07", redirect=3),))), "plain").splitlines()
+
+    assert "Day (UTC)   Success      3xx" in lines
+    assert not any(line.startswith("(Timeout") for line in lines)
+
+
+def test_a_table_of_all_classes_is_still_narrow() -> None:
+    day = DayLine("2025-02-07", 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000)
+    lines = part(rendered(replace(NOTICE, days=(day,))), "plain").splitlines()
+
+    assert max(len(line) for line in lines if "1000" in line or "Day (UTC)" in line) <= 82
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_owners_are_given_no_command_of_the_platform(kind: str) -> None:
+    assert "hookfuse enable" not in part(rendered(), kind)
 
 
 @pytest.mark.parametrize("kind", ["plain", "html"])
@@ -185,6 +245,7 @@ def notice_of(text: str) -> DisabledNotice:
         policy=text,
         rule=text,
         reason=text,
+        prevention=text,
         first_failure=failure,
         last_failure=failure,
     )
@@ -286,3 +347,104 @@ def test_any_sign_with_a_meaning_in_headers_survives_the_wire(app_name: str) -> 
 
     assert received["Subject"] == one_line(f"Action required: Fix your {one_line(app_name, 100)} integration")
     assert received.keys() == HEADERS
+
+
+# --- the warning ---
+
+
+def test_the_warning_s_headers_are_those_of_an_automatic_notice() -> None:
+    message = parsed(warned())
+
+    assert message.keys() == HEADERS
+    assert message["Subject"] == "Pager integration: at 50% of being disabled"
+    assert message["X-Hookfuse-Kind"] == "warning-notice"
+    assert message["Message-ID"] == "<warned.4711@hookfuse.example>"
+    assert [each.get_content_type() for each in message.walk()] == ["multipart/alternative", "text/plain", "text/html"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_the_warning_says_what_fails_since_when_and_what_would_stop_it(kind: str) -> None:
+    content = " ".join(part(parsed(warned()), kind).split())
+
+    for expected in (
+        "are failing",
+        "50% of the way to being disabled",
+        "https://pager.example/hooks?team=8",
+        "2025-02-04 10:00:03 UTC",
+        "2025-02-03 10:00:03 UTC",
+        "One successful delivery, before there are 10 failures over 3 days, would stop it.",
+        "no success within 7 days, 8 failures over 2 days (the limit is 10 over 3)",
+        "balanced v1",
+        "HTTP 500",
+        "server error",
+        "database is away",
+        "no answer",
+        "read timeout",
+        "The webhook is disabled: nothing more is sent to it, and you are told.",
+        "kept for a while, and will be sent after the webhook is enabled again",
+        "The next warning is at 90%.",
+        "https://acme.example/settings/acme/developer-settings/pager/dashboard/?referrer=integration-warning",
+    ):
+        assert expected in content
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_the_last_warning_announces_no_other(kind: str) -> None:
+    content = " ".join(part(warned(replace(WARNING, level=90)), kind).split())
+
+    assert "90% of the way" in content
+    assert "This is the last warning." in content
+
+
+def test_the_warning_s_counts_stand_in_columns_by_class() -> None:
+    lines = part(parsed(warned()), "plain").splitlines()
+    header = lines.index("Day (UTC)   Success      5xx  Timeout")
+
+    assert lines[header + 1 : header + 3] == [
+        "2025-02-03        0        3        1",
+        "2025-02-04        0        4        0",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_a_warning_without_what_would_stop_it_is_whole(kind: str) -> None:
+    content = part(warned(replace(WARNING, prevention="", first_failure=None, last_failure=None, days=())), kind)
+
+    assert "What would stop it".lower() in content.lower()
+    assert "Failing since" not in content
+    assert "Day (UTC)" not in content
+
+
+def hostile_warning(text: str) -> WarningNotice:
+    names = ("app_name", "app_slug", "organization_name", "organization_slug", "webhook_url", "installation_id")
+    texts: dict[str, Any] = dict.fromkeys((*names, "policy", "rule", "prevention"), text)
+    failure = FailureLine(text, 500, text, text)
+    url = f"https://acme.example/{text}"
+    changes: dict[str, Any] = {"organization_url": url, "first_failure": failure, "last_failure": failure}
+    return replace(WARNING, **texts, **changes)
+
+
+def test_hostile_texts_add_neither_header_nor_tag_nor_line_to_a_warning() -> None:
+    message = warned(hostile_warning(HOSTILE))
+    hostile, harmless = (Tags(part(warned(hostile_warning(text)), "html")) for text in (HOSTILE, "x"))
+
+    assert parsed(message).keys() == HEADERS
+    assert len(parsed(message)["Subject"].splitlines()) == 1
+    assert set(hostile.names) == set(harmless.names)
+    assert {name for name, _ in hostile.attributes} == {name for name, _ in harmless.attributes}
+    for kind in ("plain", "html"):
+        content = part(message, kind)
+        assert not set(content) & set("\x00\x1b\u202e\r")
+        assert "\nBcc" not in content
+        assert len(content) < 20_000
+
+
+@settings(deadline=None)  # the first one reads the templates
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+@example("=?utf-8?q?=0AEvil:1?=")
+@example("\ud800")
+def test_any_app_name_gives_a_warning_one_subject_line(app_name: str) -> None:
+    received = parsed(warned(replace(WARNING, app_name=app_name)))
+
+    assert received.keys() == HEADERS
+    assert received["Subject"] == one_line(f"{one_line(app_name, 100)} integration: at 50% of being disabled")

@@ -6,7 +6,10 @@ from structlog.typing import EventDict
 from actors import mailer as mailer_module
 from actors.messages import CheckOutbox, Ref
 from actors.postbox import MailDeferred, MailRefused, MemoryPostbox
-from eventstore.events import MailFailed, MailSent
+from eventstore.events import MailFailed, MailRequested, MailSent
+from eventstore.identifiers import installation_stream
+from eventstore.policy import BALANCED
+from eventstore.review import ReviewRequest, review
 from tests.actors.stage import ONE, CrankedRef, Stage, lines_of
 
 ADA, BOB = "ada@acme.example", "bob@acme.example"
@@ -285,3 +288,35 @@ def test_mails_of_a_daemon_before_this_one_are_sent(stage: Stage, lines: list[Ev
 
     assert office.sent == [ADA]
     assert stage.events("mail.sent") == [MailSent(stage.events("mail.sent")[0].mail_id, 2)]
+
+
+def test_a_warning_is_mailed_as_one(stage: Stage, lines: list[EventDict]) -> None:
+    postbox = MemoryPostbox()
+    stage.register(ONE, owners=(ADA,))
+    stage.wear_out(days=2)
+    with stage.store.transaction() as transaction:
+        review(transaction, ReviewRequest(ONE, BALANCED, "internal", "hookfuse.example"))
+    stage.mailer(postbox).tell(CheckOutbox())
+    stage.run()
+
+    ((message, recipient),) = postbox.deliveries
+    assert (message["Subject"], recipient) == ("Pager integration: at 50% of being disabled", ADA)
+    assert message["X-Hookfuse-Kind"] == "warning-notice"
+    assert len(stage.events("mail.sent")) == 1
+
+
+def test_a_mail_of_a_kind_that_only_a_newer_version_knows_is_owed_all_the_same(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    postbox = MemoryPostbox()
+    stage.register(ONE)
+    request = MailRequested("m-1", "<m-1@hookfuse.example>", ADA, "integration-praised", 1)
+    stage.append(installation_stream(ONE), request)
+    stage.mailer(postbox).tell(CheckOutbox())
+    stage.run()
+
+    (failed,) = stage.events("mail.failed")
+    assert postbox.deliveries == []
+    assert failed.error == "MailDeferred: this version cannot write a mail of kind 'integration-praised'"
+    assert failed.retry_at is not None
+    assert stage.rows("SELECT state, attempts FROM outbox") == [("requested", 1)]

@@ -3,6 +3,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,19 @@ from actors import journal as journal_module
 from actors import mailer as mailer_module
 from actors import system as system_module
 from actors.dispatcher import DispatcherActor
+from actors.gate import GateRule
 from actors.maildir_postbox import MaildirPostbox
 from actors.messages import PauseClaiming
 from actors.postbox import MemoryPostbox
+from actors.rules import fleet_rule, gate_rule, probing_rule
 from actors.smtp_postbox import SmtpPostbox
 from actors.system import ActorSystem, postbox_for, sender_for
+from eventstore.breaker import BreakerRule
 from eventstore.configuration import Configuration, load_configuration
 from eventstore.errors import DiskFullError
+from eventstore.fleet import FleetRule
 from eventstore.home import Home
+from eventstore.probing import ProbingRule
 from eventstore.work_queue import count_deliveries
 from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Stage, lines_of
 from webhook import FakeSender, Outcome, Sender, WebhookRequest
@@ -384,3 +390,96 @@ def test_the_sender_is_the_one_that_the_configuration_describes() -> None:
 
     assert isinstance(sender, Sender)
     assert outcome.kind == "blocked"
+
+
+def test_the_configured_breaker_opens_and_what_waits_behind_it_does_not_keep_it_from_being_drained(
+    plant: Plant,
+) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 10)
+    settings = "[breaker]\nstreak_min = 4\n[delivery]\nper_installation = 1\n"
+    system = plant.start(FakeSender([SERVER_ERROR] * 10), settings)
+    plant.drain(system)
+    system.stop()  # which commits what nobody waits for
+
+    assert len(plant.sender.requests) == 4
+    assert [event.is_dry_run for event in plant.stage.events("breaker.opened")] == [False]
+    assert plant.counts() == {"waiting": 10, "missed": 0, "dead": 0}
+
+
+@pytest.mark.parametrize(("settings", "events"), [("enabled = false", []), ("dry_run = true", [True, True])])
+def test_a_breaker_that_is_switched_off_or_only_tried_out_holds_nothing(
+    plant: Plant, settings: str, events: list[bool]
+) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 10)
+    text = f"[breaker]\nstreak_min = 4\n{settings}\n[delivery]\nper_installation = 1\n"
+    system = plant.start(FakeSender([SERVER_ERROR] * 10), text)
+    plant.drain(system)
+    system.stop()
+
+    assert len(plant.sender.requests) == 10
+    assert [event.is_dry_run for event in plant.stage.events("breaker.opened")] == events
+
+
+def test_the_configured_rate_lets_one_burst_through_at_once(plant: Plant) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 10)
+    plant.drain(plant.start(settings="[delivery]\nrate_per_s = 0.001\nrate_burst = 4\n"))
+
+    assert len(plant.delivered()) == 4
+    assert plant.counts()["waiting"] == 6
+
+
+@pytest.mark.parametrize(("settings", "expected"), [("", 1), ("[fleet]\nenabled = false\n", 0)])
+def test_many_that_fail_at_once_freeze_where_it_is_configured(plant: Plant, settings: str, expected: int) -> None:
+    plant.stage.register(*INSTALLATIONS)
+    for installation_id in INSTALLATIONS:
+        plant.stage.enqueue(installation_id)
+    system = plant.start(FakeSender([SERVER_ERROR] * 10), settings)
+    plant.drain(system)
+    system.stop()
+
+    assert len(plant.stage.events("disabling.frozen")) == expected
+
+
+@pytest.mark.parametrize(("settings", "expected"), [("", 2), ("[warnings]\nenabled = false\n", 0)])
+def test_owners_are_warned_and_mailed_before_it_is_drained(plant: Plant, settings: str, expected: int) -> None:
+    plant.stage.register(ONE)
+    plant.stage.clock.moment = datetime.now(UTC) - timedelta(days=1)
+    plant.stage.wear_out(failures=4, days=2)
+    plant.stage.enqueue(ONE)
+    plant.drain(plant.start(FakeSender([SERVER_ERROR]), settings))
+
+    assert len(plant.stage.events("installation.warned")) == expected // 2
+    assert len(plant.postbox.deliveries) == expected
+
+
+def test_the_rules_are_those_of_the_configuration() -> None:
+    configuration = Configuration.model_validate(
+        {
+            "breaker": {"open_s": 7.0, "open_max_s": 70.0, "recovery_s": 8.0, "streak_min": 9, "dry_run": True},
+            "delivery": {"rate_per_s": 3.0, "rate_burst": 4},
+            "fleet": {"share": 0.5, "window_s": 60.0, "installations_min": 9},
+            "probing": {"enabled": True, "first_s": 1.0, "factor": 3.0, "max_s": 99.0, "cool_down_s": 5.0},
+        }
+    )
+
+    assert gate_rule(configuration) == GateRule(
+        BreakerRule(open_s=7.0, open_max_s=70.0, recovery_s=8.0, streak_min=9),
+        is_dry_run=True,
+        rate_per_s=3.0,
+        rate_burst=4,
+    )
+    assert fleet_rule(configuration) == FleetRule(0.5, 60.0, 9)
+    assert probing_rule(configuration) == ProbingRule(
+        enabled=True, first_s=1.0, factor=3.0, max_s=99.0, cool_down_s=5.0
+    )
+
+
+def test_the_defaults_of_the_configuration_are_those_of_the_rules() -> None:
+    defaults = Configuration()
+
+    assert gate_rule(defaults) == GateRule(BreakerRule(), rate_burst=10)
+    assert fleet_rule(defaults) == FleetRule()
+    assert probing_rule(defaults) is None

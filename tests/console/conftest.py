@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from console.cli import cli
 from console.command_line import run_command_line
+from eventstore.app_secrets import AppSecrets, write_secrets
 from eventstore.clock import ManualClock
 from eventstore.disabling import DisableRequest, disable
 from eventstore.events import (
@@ -30,7 +31,6 @@ from eventstore.home import Home
 from eventstore.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.log import NewEvent
 from eventstore.policy import BALANCED
-from eventstore.registry import AppSecrets, write_secrets
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery, enqueue, find_delivery, mark_dead, mark_missed
 

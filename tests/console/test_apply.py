@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.registry import read_installations, read_secrets
+from eventstore.app_secrets import read_secrets
+from eventstore.registry import read_installations
 from eventstore.store import Store
 from tests.console.conftest import Hookfuse
 

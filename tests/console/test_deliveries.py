@@ -7,6 +7,7 @@ from console.commands import deliveries as deliveries_command
 from console.exit_codes import ExitCode
 from eventstore.events import DeliveryDropped, DeliveryRequeued
 from eventstore.log import read_events
+from eventstore.retention import expire_payloads
 from eventstore.work_queue import QueuedDelivery, read_deliveries
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
@@ -43,6 +44,95 @@ def test_deliveries_are_filtered(hookfuse: Hookfuse, world: World) -> None:
     assert len(hookfuse("deliveries", "--installation", "7c1f0a52", "--json").json) == 2
     assert len(hookfuse("deliveries", "--state", "missed", "--limit", 2, "--json").json) == 2
     assert hookfuse("deliveries", "--state", "waiting", "--installation", CHAT).out == "no such delivery\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("--event", "issue.created"), 5),
+        (("--event", "issue.resolved"), 0),
+        (("--error-class", "server_error"), 1),
+        (("--error-class", "error"), 0),
+        (("--since", "2025-02-08T12:00"), 5),
+        (("--since", "2025-02-08T12:01"), 0),
+        (("--since", "2h", "--state", "dead", "--error-class", "server_error"), 1),
+    ],
+)
+def test_deliveries_are_filtered_by_event_error_and_time(
+    hookfuse: Hookfuse, world: World, words: tuple[str, ...], count: int
+) -> None:
+    assert len(hookfuse("deliveries", "--json", *words).json) == count
+
+
+def test_the_class_of_an_error_is_found_behind_its_status_code(hookfuse: Hookfuse, world: World) -> None:
+    with world.store() as store:
+        store.connection.execute("UPDATE queue SET last_error = '500 server_error' WHERE state = 'dead'")
+
+    assert len(hookfuse("deliveries", "--error-class", "server_error", "--json").json) == 1
+
+
+def test_since_when_is_a_time(hookfuse: Hookfuse, world: World) -> None:
+    assert hookfuse("deliveries", "--since", "yesterday").code == ExitCode.BAD_INPUT
+
+
+def _expire(world: World, limit: int) -> None:
+    world.clock.advance(days=40)
+    with world.store() as store, store.transaction() as transaction:
+        expire_payloads(transaction, older_than=transaction.recorded_at, limit=limit)
+
+
+def test_a_delivery_without_payload_says_so(hookfuse: Hookfuse, world: World) -> None:
+    _expire(world, 4)
+    shown = hookfuse("deliveries", "--state", "dead", "--payload").out
+    (row,) = hookfuse("deliveries", "--state", "dead", "--payload", "--json").json
+
+    assert "dead, payload gone" in shown
+    assert "{}" not in shown
+    assert (row["is_expired"], row["data"]) == (True, None)
+
+
+def test_a_delivery_without_payload_is_not_sent_again_but_dropped(hookfuse: Hookfuse, world: World) -> None:
+    _expire(world, 4)
+    resent = hookfuse("deliveries", "resend", world.dead_id)
+    dropped = hookfuse("deliveries", "drop", world.dead_id, "--reason", "stale")
+
+    assert resent.code == ExitCode.BAD_INPUT
+    assert "has no payload any more" in resent.err
+    assert (dropped.code, dropped.out) == (0, "1 delivery dropped\n")
+
+
+def test_sending_all_again_says_how_many_have_no_payload(hookfuse: Hookfuse, world: World) -> None:
+    _expire(world, 1)
+    hookfuse("enable", CHAT, "--reason", "mended")
+
+    ended = hookfuse("deliveries", "resend", "--installation", CHAT)
+
+    assert ended.out.splitlines() == ["2 deliveries wait again", "1 delivery has no payload any more"]
+
+
+def test_all_dead_ones_of_an_installation_are_dropped_and_nothing_else(
+    hookfuse: Hookfuse, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries_command, "_BATCH", 1)
+    of_pager = hookfuse("deliveries", "drop", "--installation", PAGER, "--reason", "stale")
+    of_chat = hookfuse("deliveries", "drop", "--installation", CHAT, "--reason", "stale")
+    missed = hookfuse("deliveries", "drop", "--installation", CHAT, "--state", "missed", "--reason", "stale")
+
+    assert [ended.out for ended in (of_pager, of_chat, missed)] == [
+        "1 delivery dropped\n",
+        "0 deliveries dropped\n",
+        "3 deliveries dropped\n",
+    ]
+    assert [delivery.state for delivery in _queue(world)] == ["waiting"]
+
+
+def test_what_is_being_recovered_may_be_given_up(hookfuse: Hookfuse, world: World) -> None:
+    hookfuse("enable", CHAT, "--recover", "--reason", "mended")
+
+    ended = hookfuse("deliveries", "drop", *world.missed_ids, "--reason", "stale")
+
+    assert ended.out == "3 deliveries dropped\n"
+    assert len(_newest(world, "recovery.completed")) == 1
 
 
 def test_a_dead_delivery_is_sent_again_under_its_id(hookfuse: Hookfuse, world: World) -> None:
@@ -134,6 +224,8 @@ def test_a_waiting_delivery_is_left_alone(hookfuse: Hookfuse, world: World, verb
         ("resend", "--installation", PAGER, "--state", "waiting"),
         ("drop", "x"),
         ("drop", "--reason", "x"),
+        ("drop", "x", "--installation", PAGER, "--reason", "x"),
+        ("drop", "x", "--state", "dead", "--reason", "x"),
         ("--state", "lost"),
         ("forget",),
     ],

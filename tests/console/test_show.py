@@ -1,5 +1,12 @@
+from typing import Any
+
+import pytest
+
 from console.exit_codes import ExitCode
-from tests.console.conftest import CHAT, HEADER_VALUE, PAGER, SECRET, Hookfuse, World
+from eventstore.events import BreakerClosed, BreakerOpened, DeliveryFailed, DisablingFrozen, Event
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent
+from tests.console.conftest import CHAT, HEADER_VALUE, PAGER, SECRET, SHOP, Hookfuse, World, attempt
 
 
 def test_show_json_holds_all_about_an_installation(hookfuse: Hookfuse, world: World) -> None:
@@ -113,3 +120,90 @@ def test_the_beginning_of_an_id_is_enough_where_it_is_unique(hookfuse: Hookfuse,
 
     assert (ambiguous.code, unknown.code) == (ExitCode.BAD_INPUT, ExitCode.NOT_FOUND)
     assert "several installations start with 7c1f0a" in ambiguous.err
+
+
+def append(world: World, installation_id: str, *events: Event) -> None:
+    with world.store() as store, store.transaction() as transaction:
+        transaction.append(*(NewEvent(installation_stream(installation_id), event) for event in events))
+
+
+OPENED = BreakerOpened(PAGER, "2025-02-08T12:05:00.000000Z", "10 failures in a row (the limit is 10)")
+CLOSED = BreakerClosed(PAGER, "2025-02-08T12:20:00.000000Z")
+
+
+@pytest.mark.parametrize(
+    ("events", "seconds", "state", "said"),
+    [
+        ((), 0, "closed", ""),
+        ((OPENED,), 299, "open", "open until 2025-02-08T12:05:00Z: its deliveries wait"),
+        ((OPENED,), 300, "half_open", "half open: one delivery at a time is let through, to find out"),
+        ((OPENED, CLOSED), 1199, "recovering", "closed again, with stricter limits until 2025-02-08T12:20:00Z"),
+        ((OPENED, CLOSED), 1200, "closed", ""),
+    ],
+)
+def test_the_breaker_stands_as_its_events_say(
+    hookfuse: Hookfuse, world: World, *, events: tuple[Event, ...], seconds: float, state: str, said: str
+) -> None:
+    if events:
+        append(world, PAGER, *events)
+    world.clock.advance(seconds=seconds)
+    shown = hookfuse("show", PAGER).out
+
+    assert hookfuse("show", PAGER, "--json").json["breaker"]["state"] == state
+    assert (f"breaker         {said}\n" in shown) is bool(said)
+    assert ("breaker " in shown) is bool(said)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(59, "2025-02-08T12:01:00.000000Z"), (60, None)])
+def test_a_pause_that_the_endpoint_asked_for_is_shown_until_it_is_over(
+    hookfuse: Hookfuse, world: World, seconds: float, expected: str | None
+) -> None:
+    fields: dict[str, Any] = {"status_code": 429, "error_class": "rate_limited"}
+    append(world, PAGER, DeliveryFailed(**attempt(5, "pager", hold_until="2025-02-08T12:01:00.000000Z", **fields)))
+    world.clock.advance(seconds=seconds)
+
+    assert hookfuse("show", PAGER, "--json").json["hold_until"] == expected
+    assert ("paused          until 2025-02-08T12:01:00Z" in hookfuse("show", PAGER).out) is bool(expected)
+
+
+def test_failures_are_counted_by_class_and_the_latest_by_their_exact_class(hookfuse: Hookfuse, world: World) -> None:
+    for code, error_class in ((301, "redirect"), (503, "unavailable"), (500, "server_error")):
+        failed = DeliveryFailed(**attempt(7, "shop", status_code=code, error_class=error_class))
+        append(world, SHOP, failed)
+    failures = hookfuse("show", SHOP, "--json").json["failures"]
+
+    assert (failures["days"], failures["by_class"]) == (7, {"redirect": 1, "server_error": 2, "timeout": 3})
+    assert [(row["error_class"], row["count"], row["last_code"]) for row in failures["latest"]] == [
+        ("timeout", 3, 0),
+        ("redirect", 1, 301),
+        ("unavailable", 1, 503),
+        ("server_error", 1, 500),
+    ]
+    assert "failures        1 redirect, 2 server_error, 3 timeout in 7 days\n" in hookfuse("show", SHOP).out
+
+
+def test_failures_of_more_than_seven_days_ago_are_not_counted(hookfuse: Hookfuse, world: World) -> None:
+    world.clock.advance(days=7)
+
+    assert hookfuse("show", SHOP, "--json").json["failures"] == {"days": 7, "by_class": {}, "latest": []}
+
+
+def test_a_disabled_one_is_told_apart_from_how_its_days_stand_now(hookfuse: Hookfuse, world: World) -> None:
+    disabled, active = hookfuse("show", CHAT).out, hookfuse("show", SHOP).out
+
+    assert "nearest rule    now: no-success: no success within 7 days" in disabled
+    assert "verdict         now: broken by policy balanced" in disabled
+    assert "nearest rule    no-success: " in active
+
+
+def test_a_frozen_fleet_is_shown(hookfuse: Hookfuse, world: World) -> None:
+    append(world, PAGER, DisablingFrozen(20, 12, 11))
+
+    assert hookfuse("show", PAGER, "--json").json["fleet"]["is_frozen"] is True
+    assert "automatic disabling is frozen" in hookfuse("show", PAGER).out
+
+
+def test_the_tables_in_a_pipe_fit_80_columns(hookfuse: Hookfuse, world: World) -> None:
+    _, tables = hookfuse("show", CHAT).out.split("\n\n", 1)
+
+    assert max(map(len, tables.splitlines())) <= 80

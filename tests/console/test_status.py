@@ -2,7 +2,18 @@ import json
 import os
 from pathlib import Path
 
-from tests.console.conftest import CHAT, SHOP, Hookfuse, World
+from eventstore.events import (
+    BreakerOpened,
+    DeliveryFailed,
+    DisableEvidence,
+    DisablingFrozen,
+    DisablingThawed,
+    Event,
+    InstallationWarned,
+)
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent
+from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World, attempt
 
 
 def test_status_json_holds_how_things_stand(hookfuse: Hookfuse, world: World) -> None:
@@ -79,3 +90,69 @@ def test_many_disabled_installations_are_counted_and_not_all_shown(hookfuse: Hoo
 
     assert "and 2 more: see status --json" in hookfuse("status").out
     assert len(hookfuse("status", "--json").json["disabled"]) == 22
+
+
+def append(world: World, installation_id: str, *events: Event) -> None:
+    with world.store() as store, store.transaction() as transaction:
+        transaction.append(*(NewEvent(installation_stream(installation_id), event) for event in events))
+
+
+def warned(level: int) -> InstallationWarned:
+    evidence = DisableEvidence("balanced", 1, "no-success", "x", (), 1)
+    return InstallationWarned(PAGER, 5, 17, "https://pager.example/hook", level, level / 100, evidence)
+
+
+def test_a_frozen_fleet_is_said_before_all_else(hookfuse: Hookfuse, world: World) -> None:
+    append(world, PAGER, DisablingFrozen(20, 12, 11))
+    lines = hookfuse("status").out.splitlines()
+
+    assert lines[0].startswith("AUTOMATIC DISABLING IS FROZEN")
+    assert "12 of 20 active ones at 2025-02-08T12:00:00Z" in lines[1]
+    assert hookfuse("status", "--json").json["fleet"] == {
+        "is_frozen": True,
+        "since": "2025-02-08T12:00:00.000000Z",
+        "active": 20,
+        "failing": 12,
+    }
+
+
+def test_a_fleet_that_is_thawed_or_never_was_frozen_is_not_worth_a_word(hookfuse: Hookfuse, world: World) -> None:
+    never = hookfuse("status").out
+    since = hookfuse("status", "--json").json["fleet"]["since"]
+    append(world, PAGER, DisablingFrozen(20, 12, 11), DisablingThawed(20, 2))
+
+    assert since is None
+    assert "FROZEN" not in never + hookfuse("status").out
+    assert hookfuse("status", "--json").json["fleet"]["is_frozen"] is False
+
+
+def test_breakers_pauses_and_warnings_are_counted(hookfuse: Hookfuse, world: World) -> None:
+    busy = attempt(5, "pager", status_code=503, error_class="unavailable", hold_until="2025-02-08T12:01:00.000000Z")
+    append(world, PAGER, DeliveryFailed(**busy), warned(50), warned(90))
+    append(world, PAGER, BreakerOpened(PAGER, "2025-02-08T12:05:00.000000Z", "x"))
+    append(world, SHOP, BreakerOpened(SHOP, "2025-02-08T12:00:00.000000Z", "x"))
+    found, shown = hookfuse("status", "--json").json, hookfuse("status").out
+
+    assert (found["open_breakers"], found["paused"]) == (2, 1)
+    assert found["breakers"] == {"open": 1, "half_open": 1, "recovering": 0}
+    assert [(row["installation_id"], row["level"]) for row in found["warned"]] == [(PAGER, 90)]
+    assert [row["breaker"] for row in found["nearest"]] == ["half_open", "open"]
+    assert "breakers        1 open, 1 half open\n" in shown
+    assert "paused          1, as their endpoints asked\n" in shown
+    assert "warned          1 at 90%\n" in shown
+
+
+def test_a_dry_run_opens_no_breaker(hookfuse: Hookfuse, world: World) -> None:
+    append(world, PAGER, BreakerOpened(PAGER, "2025-02-08T12:05:00.000000Z", "x", is_dry_run=True))
+
+    assert hookfuse("status", "--json").json["open_breakers"] == 0
+
+
+def test_all_in_a_pipe_but_the_home_fits_80_columns(hookfuse: Hookfuse, world: World) -> None:
+    hookfuse("disable", PAGER, "--reason", "x" * 500, "--by", "ann")
+    append(world, SHOP, DisablingFrozen(20, 12, 11))
+    lines = [line for line in hookfuse("status").out.splitlines() if not line.startswith("home")]
+
+    assert max(map(len, lines)) <= 80
+    assert any(line.endswith("person:ann") for line in lines)
+    assert lines[-1] == "the reasons: hookfuse why INSTALLATION"

@@ -3,10 +3,13 @@ import os
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.events import InstallationDisabled, InstallationEnabled, MailRequested
+from eventstore.events import InstallationDisabled, InstallationEnabled, MailRequested, RecoveryStarted
 from eventstore.identifiers import installation_stream
 from eventstore.log import StoredEvent, read_events
+from eventstore.retention import expire_payloads
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World
+
+AT = "2025-02-08T12:00:00.000000Z"
 
 
 def _stream(world: World, installation_id: str) -> list[StoredEvent]:
@@ -69,10 +72,63 @@ def test_enable_says_how_to_send_what_was_missed(hookfuse: Hookfuse, world: Worl
 
     assert ended.out.splitlines() == [
         f"enabled installation {CHAT} (event 30)",
-        f"it has missed deliveries (3); to send them: hookfuse deliveries resend --installation {CHAT} --state missed",
+        f"it has missed deliveries (3); to send them: hookfuse enable {CHAT} --recover --reason TEXT",
     ]
     enabled = _stream(world, CHAT)[-2].event
     assert enabled == InstallationEnabled(CHAT, "person:bea", "mended")
+
+
+def test_enable_with_recover_says_what_is_recovered_and_how_long_it_takes(hookfuse: Hookfuse, world: World) -> None:
+    world.home.configuration.write_text("[missed]\nrecover_per_s = 0.05\n")
+
+    ended = hookfuse("enable", CHAT, "--recover", "--reason", "mended", "--by", "bea")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        f"enabled installation {CHAT} (event 30)",
+        (
+            "recovering 3 missed deliveries, queued from 2025-02-08T12:00:00Z to 2025-02-08T12:00:00Z,"
+            " 0.05 a second: about 1m"
+        ),
+    ]
+    started = _stream(world, CHAT)[-1].event
+    assert started == RecoveryStarted(CHAT, "person:bea", 3, AT, AT)
+
+
+def test_enable_with_recover_of_an_active_one_only_recovers(hookfuse: Hookfuse, world: World) -> None:
+    hookfuse("enable", CHAT, "--reason", "mended")
+
+    first = hookfuse("enable", CHAT, "--recover", "--reason", "x")
+    second = hookfuse("enable", CHAT, "--recover", "--reason", "x")
+    other = hookfuse("enable", PAGER, "--recover", "--reason", "x")
+
+    assert first.out.splitlines()[0] == f"installation {CHAT}: it is active already"
+    assert first.out.splitlines()[1].startswith("recovering 3 missed deliveries")
+    assert second.out.splitlines()[1] == "its recovery is under way: 3 of what it missed still wait to be sent"
+    assert other.out.splitlines()[1] == "there is nothing to recover"
+
+
+def test_what_has_no_payload_any_more_is_named_and_stays_missed(hookfuse: Hookfuse, world: World) -> None:
+    world.clock.advance(days=40)
+    with world.store() as store, store.transaction() as transaction:
+        expire_payloads(transaction, older_than=transaction.recorded_at, limit=1)
+    ended = hookfuse("enable", CHAT, "--recover", "--reason", "mended")
+
+    assert "recovering 2 missed deliveries" in ended.out
+    assert ended.out.splitlines()[2] == (
+        "it has missed deliveries whose payload is gone (1); to see them:"
+        f" hookfuse deliveries --installation {CHAT} --state missed"
+    )
+
+
+def test_a_pace_that_cannot_be_kept_changes_nothing(hookfuse: Hookfuse, world: World) -> None:
+    world.home.configuration.write_text("[missed]\nrecover_per_s = 1e-300\n")
+
+    ended = hookfuse("enable", CHAT, "--recover", "--reason", "mended")
+
+    assert (ended.code, ended.out) == (ExitCode.BAD_INPUT, "")
+    assert "3 deliveries cannot be sent at 1e-300 a second" in ended.err
+    assert hookfuse("show", CHAT, "--json").json["state"] == "disabled"
 
 
 @pytest.mark.parametrize("command", ["disable", "enable"])

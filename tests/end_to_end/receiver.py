@@ -1,18 +1,30 @@
 """A receiver as a process of its own: `python receiver.py LOG`, prints its port, ends when its standard input does.
 
-The path says what it answers: /200, /500, /410, /302 and so on; /flaky fails every third request; /hang never answers.
+The path says what it answers: /200, /500, /410, /302 and so on; /flaky fails every third request; /random every
+second one, by chance; /told answers the code in the file LOG.told, 200 without it; /hang never answers.
 Each request is one JSON line in LOG, written before the answer is.
 """
 
 import asyncio
 import json
+import random
 import sys
 from pathlib import Path
 from typing import IO
 
 
+def _answer(path: str, count: int, dice: random.Random, told: Path) -> int:
+    if path[1:].isdigit():
+        return int(path[1:])
+    if path == "/told":
+        return int(told.read_text()) if told.exists() else 200
+    fails = {"/flaky": count % 3 == 0, "/random": dice.random() < 0.5}
+    return 500 if fails.get(path, False) else 200
+
+
 async def _serve(log: IO[str]) -> None:
     counts: dict[str, int] = {}
+    dice = random.Random(7)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -30,8 +42,7 @@ async def _serve(log: IO[str]) -> None:
                 log.flush()
                 if path == "/hang":
                     await asyncio.sleep(3600)
-                code = 500 if path == "/flaky" and counts[path] % 3 == 0 else 200
-                code = int(path[1:]) if path[1:].isdigit() else code
+                code = _answer(path, counts[path], dice, Path(log.name + ".told"))
                 writer.write(f"HTTP/1.1 {code} X\r\nContent-Length: 2\r\nLocation: /200\r\n\r\nok".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

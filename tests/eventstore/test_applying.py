@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from eventstore.app_secrets import read_secrets
 from eventstore.applying import Change
 from eventstore.errors import RejectedError
 from eventstore.events import AppChanged, Event
 from eventstore.log import last_position, read_events
-from eventstore.registry import find_app, find_installation, find_organization, read_installations, read_secrets
+from eventstore.registry import find_app, find_installation, find_organization, read_installations
 from eventstore.store import Store
 from tests.eventstore.documents import (
     APP,

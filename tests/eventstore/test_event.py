@@ -17,7 +17,12 @@ NAMES_OF_THE_DESIGN = {
     *("delivery.exhausted", "installation.disabled", "installation.enabled", "audit.recorded"),
     *("mail.requested", "mail.sent", "mail.failed"),
 }
-LATER_NAMES = {"organization.changed", "delivery.requeued", "delivery.dropped"}
+LATER_NAMES = {
+    *("organization.changed", "delivery.requeued", "delivery.dropped", "delivery.expired"),
+    *("recovery.started", "recovery.completed", "probe.succeeded", "probe.failed"),
+    *("installation.warned", "installation.calmed", "breaker.opened", "breaker.closed"),
+    *("disabling.frozen", "disabling.thawed"),
+}
 
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
 st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))

@@ -20,6 +20,8 @@ from eventstore.events import (
     DeliveryRequeued,
     DeliverySucceeded,
     DeliveryTimedOut,
+    DisablingFrozen,
+    DisablingThawed,
     Event,
     InstallationCreated,
     InstallationDisabled,
@@ -28,6 +30,8 @@ from eventstore.events import (
     MailFailed,
     MailRequested,
     MailSent,
+    ProbeFailed,
+    ProbeSucceeded,
 )
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, StoredEvent, read_events
@@ -60,6 +64,8 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
         "removed": InstallationRemoved(installation_id),
         "disabled": InstallationDisabled(installation_id, app_id, 17, "https://x", "person", "person:ada", "why"),
         "enabled": InstallationEnabled(installation_id, "person:ada", "mended"),
+        "frozen": DisablingFrozen(10, 6, 6),
+        "thawed": DisablingThawed(10, 1),
         "audit": AuditRecorded("internal-integration.disable", "system", "organization:17", {"name": f"n{number}"}),
         "requested": MailRequested(f"mail-{number}", f"<{number}@x>", "ada@x", "integration-disabled", number),
         "sent": MailSent(mail_id, number),
@@ -70,6 +76,8 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
         "failed": lambda: failed(error_class, CODES.get(error_class, 500), app_id=app_id),
         "timed_out": lambda: timed_out(app_id=app_id),
         "blocked": lambda: attempt(DeliveryBlocked, error_class="blocked", app_id=app_id),
+        "probe_failed": lambda: attempt(ProbeFailed, error_class=error_class, status_code=500, app_id=app_id),
+        "probe_succeeded": lambda: attempt(ProbeSucceeded, status_code=200, app_id=app_id),
     }
     return simple[kind] if kind in simple else attempts[kind]()
 
@@ -77,6 +85,7 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
 KINDS = (
     *("succeeded", "failed", "failed", "timed_out", "blocked", "missed", "exhausted", "requeued", "dropped"),
     *("created", "removed", "disabled", "enabled", "audit", "requested", "sent", "mail_failed"),
+    *("probe_failed", "probe_succeeded", "frozen", "thawed"),
 )
 steps = st.lists(
     st.tuples(
@@ -94,7 +103,10 @@ histories = steps | steps.map(lambda history: BEGINNING + history)
 
 def fold_buffer(events: list[StoredEvent]) -> dict[tuple[str, str], dict[str, Any]]:
     days: dict[tuple[str, str], dict[str, Any]] = {}
+    is_frozen = False
     for stored in events:
+        if isinstance(stored.event, DisablingFrozen | DisablingThawed):
+            is_frozen = isinstance(stored.event, DisablingFrozen)
         key = (stored.stream.removeprefix("installation-"), stored.recorded_at[:10])
         column = None
         match stored.event:
@@ -106,7 +118,7 @@ def fold_buffer(events: list[StoredEvent]) -> dict[tuple[str, str], dict[str, An
                 column = COUNTED_AS.get(error_class)
         if isinstance(stored.event, InstallationCreated | InstallationEnabled):
             days = {other: counts for other, counts in days.items() if other[0] != key[0]}
-        if column is None:
+        if column is None or (is_frozen and column != "success"):
             continue
         counts = days.setdefault(key, dict.fromkeys(COLUMNS, 0) | {"failures": []})
         counts[column] += 1
@@ -208,14 +220,14 @@ def test_every_projection_is_the_fold_of_the_events(
     assert errors == fold_requests(events, is_errors_only=True)
 
 
-def test_every_event_of_an_attempt_is_followed_by_the_buffer_and_the_request_log() -> None:
+def test_every_event_of_an_attempt_is_in_the_request_log_and_those_that_count_in_the_buffer() -> None:
     from eventstore import buffer, request_log
     from eventstore.events import EVENT_CLASSES
 
     attempts = {event_class for event_class in EVENT_CLASSES.values() if issubclass(event_class, AttemptEvent)}
 
     assert attempts == set(request_log.HANDLERS)
-    assert attempts <= set(buffer.HANDLERS)
+    assert attempts & set(buffer.HANDLERS) == {DeliverySucceeded, DeliveryFailed, DeliveryTimedOut}
 
 
 def test_history_of_one_transaction_is_folded_like_one_of_many(store: Store) -> None:

@@ -8,7 +8,7 @@ from webhook import HeaderRefusedError, parse_custom_headers
 from webhook.headers import Headers, merge, platform_headers, redacted
 
 
-def platform() -> Headers:
+def platform(signing_key: bytes | None = None) -> Headers:
     return platform_headers(
         host_header="example.com",
         resource="metric_alert",
@@ -17,6 +17,7 @@ def platform() -> Headers:
         timestamp_s=1_738_404_000,
         secrets=("s3cret",),
         body=b"{}",
+        signing_key=signing_key,
     )
 
 
@@ -101,6 +102,13 @@ def test_platform_headers_are_those_of_the_flow_and_of_standard_webhooks() -> No
     assert sent["webhook-signature"].startswith("v1,")
     assert sent["User-Agent"].startswith("hookfuse/")
     assert sent["Content-Length"] == "2"
+
+
+def test_a_signing_key_changes_nothing_but_the_standard_signature() -> None:
+    without, with_key = dict(platform()), dict(platform(b"k" * 32))
+
+    assert {name for name in with_key if with_key[name] != without[name]} == {"webhook-signature"}
+    assert with_key["webhook-signature"].startswith(without["webhook-signature"] + " v1a,")
 
 
 def test_custom_values_are_hidden_for_the_log() -> None:

@@ -223,7 +223,8 @@ def test_nothing_secret_is_in_a_requests_repr_or_in_the_logs(
         client.sock.sendall(b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 0\r\n\r\n")
 
     with serving(malformed_header) as server:
-        request = make_request(f"{server.url}/s3cret-path", custom_headers=custom)
+        key = b"s3cret-key-of-exactly-32-bytes-!"
+        request = make_request(f"{server.url}/s3cret-path", custom_headers=custom, signing_key=key)
         outcome = sender.send(request)
 
     assert outcome.status_code == 200
@@ -236,6 +237,8 @@ def test_nothing_secret_is_in_a_requests_repr_or_in_the_logs(
     [
         ({"secrets": ()}, RequestInvalidError),
         ({"secrets": ("a", "")}, RequestInvalidError),
+        ({"signing_key": b""}, RequestInvalidError),
+        ({"signing_key": b"k" * 64}, RequestInvalidError),
         ({"delivery_id": "a.b"}, RequestInvalidError),
         ({"delivery_id": "a\r\nX: b"}, RequestInvalidError),
         ({"delivery_id": ""}, RequestInvalidError),

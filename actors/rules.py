@@ -1,0 +1,50 @@
+"""From the configuration to the rules that the actors work by."""
+
+from actors.gate import GateRule
+from eventstore.breaker import BreakerRule
+from eventstore.configuration import Configuration
+from eventstore.fleet import FleetRule
+from eventstore.probing import ProbingRule
+
+__all__ = ["fleet_rule", "gate_rule", "probing_rule"]
+
+
+def gate_rule(configuration: Configuration) -> GateRule:
+    """Give the rule by which gates are made."""
+    breaker, delivery = configuration.breaker, configuration.delivery
+    rule = BreakerRule(
+        window_s=breaker.window_s,
+        failures_min=breaker.failures_min,
+        failure_share_min=breaker.failure_share_min,
+        streak_min=breaker.streak_min,
+        open_s=breaker.open_s,
+        open_max_s=breaker.open_max_s,
+        recovery_s=breaker.recovery_s,
+        recovery_factor=breaker.recovery_factor,
+    )
+    return GateRule(
+        breaker=rule if breaker.enabled else None,
+        is_dry_run=breaker.dry_run,
+        rate_per_s=delivery.rate_per_s,
+        rate_burst=delivery.rate_burst,
+    )
+
+
+def fleet_rule(configuration: Configuration) -> FleetRule | None:
+    """Give the rule by which disabling is frozen, None = it never is."""
+    fleet = configuration.fleet
+    return FleetRule(fleet.share, fleet.window_s, fleet.installations_min) if fleet.enabled else None
+
+
+def probing_rule(configuration: Configuration) -> ProbingRule | None:
+    """Give the rule by which what is disabled is probed, None = it never is."""
+    probing = configuration.probing
+    if not probing.enabled:
+        return None
+    return ProbingRule(
+        enabled=True,
+        first_s=probing.first_s,
+        factor=probing.factor,
+        max_s=probing.max_s,
+        cool_down_s=probing.cool_down_s,
+    )

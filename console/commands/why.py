@@ -1,0 +1,275 @@
+"""`hookfuse why`: on which evidence an installation was disabled, or how near it is and what would stop it."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+import click
+
+from console.event_text import full_fields
+from console.installation_view import (
+    Breaker,
+    Disabling,
+    breaker_of,
+    breaker_text,
+    disabling_of,
+    disabling_row,
+    failure_of,
+    failure_text,
+    fleet_row,
+    hold_of,
+    last_opening,
+    verdict_of,
+)
+from console.lookup import resolve_installation
+from console.options import json_option
+from console.output import Column, print_facts, print_json, print_line, print_table
+from console.session import Session
+from console.times import short_time
+from eventstore.buffer import COUNTED_CLASSES
+from eventstore.disabling import may_be_disabled
+from eventstore.events import DayRecord, FailureRecord
+from eventstore.health import Fleet, read_fleet
+from eventstore.identifiers import installation_stream
+from eventstore.log import last_position, read_events
+from eventstore.policy import Policy, policy_named
+from eventstore.prevention import prevention_in, what_would_help
+from eventstore.registry import App, Installation, find_app, find_installation
+from eventstore.verdict import Verdict
+
+__all__ = ["why"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Why an installation is as it is; `rule` and what follows it are of the decision or, while active, of now."""
+
+    installation: Installation
+    app: App
+    disabling: Disabling | None
+    verdict: Verdict
+    policy: str
+    policy_version: int
+    rule: str
+    explanation: str
+    days: tuple[DayRecord, ...]
+    first_failure: FailureRecord | None
+    last_failure: FailureRecord | None
+    prevention: str
+    can_end: bool
+    breaker: Breaker
+    breaker_explanation: str
+    hold_until: str | None
+    fleet: Fleet
+    positions: dict[str, int | None]
+
+
+@click.command()
+@click.argument("installation")
+@json_option
+@click.pass_obj
+def why(session: Session, installation: str, is_json: bool) -> None:
+    """Show on which evidence INSTALLATION was disabled, or how near to it it is, and what would help.
+
+    It is named by its UUID, or the first 6 or more characters. The counts are those that were judged: of a
+    disabled one those of the decision, of an active one those of now.
+
+    \b
+    Example:
+      hookfuse why 7c1f0a52
+    """  # noqa: D301 - \b is click's
+    configuration = session.configuration()
+    policy = policy_named(configuration.policy.name)
+    with session.reading() as connection:
+        found = find_installation(connection, resolve_installation(connection, installation))
+        account = _read(connection, found, policy, configuration.disabling.apps, session.now())
+    if is_json:
+        print_json(_document(account))
+    else:
+        _print(account)
+
+
+def _read(
+    connection: sqlite3.Connection, installation: Installation, policy: Policy, scope: str, now: datetime
+) -> _Account:
+    app = find_app(connection, installation.app_id)
+    disabling = disabling_of(connection, installation)
+    evidence = disabling.evidence if disabling else None
+    verdict = verdict_of(connection, installation.installation_id, policy, now)
+    positions = [position for day in verdict.days for position in (day.first_failure, day.last_failure) if position]
+    first, last = (failure_of(connection, pick(positions)) if positions else None for pick in (min, max))
+    prevention = what_would_help(policy, verdict.days, verdict.rule, now.date())
+    if disabling and evidence:
+        first, last = evidence.first_failure, evidence.last_failure
+        prevention = prevention_in(evidence, disabling.at)
+    opening = last_opening(connection, installation.installation_id)
+    breaker = breaker_of(installation, now)
+    can_end = disabling is not None or (installation.is_active and may_be_disabled(app, scope))
+    is_tripped = opening is not None and breaker.state != "closed"
+    return _Account(
+        installation=installation,
+        app=app,
+        disabling=disabling,
+        verdict=verdict,
+        policy=evidence.policy if evidence else verdict.policy,
+        policy_version=evidence.policy_version if evidence else verdict.policy_version,
+        rule=evidence.rule if evidence else verdict.rule,
+        explanation=evidence.explanation if evidence else verdict.explanation,
+        days=evidence.days if evidence else tuple(day.record() for day in verdict.days),
+        first_failure=first,
+        last_failure=last,
+        prevention=prevention.sentence if can_end else "",
+        can_end=can_end,
+        breaker=breaker,
+        breaker_explanation=opening[1].explanation if opening and is_tripped else "",
+        hold_until=hold_of(installation, now),
+        fleet=read_fleet(connection),
+        positions={
+            "decision": disabling.position if disabling else None,
+            "first_failure": first.position if first else None,
+            "last_failure": last.position if last else None,
+            "warning": _warning_position(connection, installation),
+            "breaker_opened": opening[0].position if opening and is_tripped else None,
+            "up_to": evidence.up_to_position if evidence else last_position(connection),
+        },
+    )
+
+
+def _warning_position(connection: sqlite3.Connection, installation: Installation) -> int | None:
+    """Find the last warning before the decision or, while active, that of this episode."""
+    if installation.disabled_position is None and not installation.warned_level:
+        return None
+    warnings = read_events(
+        connection,
+        stream=installation_stream(installation.installation_id),
+        type_names=("installation.warned", "installation.calmed", "installation.enabled"),
+        is_newest_first=True,
+        limit=1,
+    )
+    return next((stored.position for stored in warnings if stored.type == "installation.warned"), None)
+
+
+def _document(account: _Account) -> dict[str, object]:
+    return {
+        "installation_id": account.installation.installation_id,
+        "app": {"id": account.app.app_id, "slug": account.app.slug, "name": account.app.name},
+        "webhook_url": account.app.webhook_url,
+        "state": account.installation.state,
+        "since": account.installation.changed_at,
+        "disabled": disabling_row(account.disabling) if account.disabling else None,
+        "policy": account.policy,
+        "policy_version": account.policy_version,
+        "rule": account.rule,
+        "explanation": account.explanation,
+        "nearness": account.verdict.nearness,
+        "days": [full_fields(day) for day in account.days],
+        "first_failure": full_fields(account.first_failure),
+        "last_failure": full_fields(account.last_failure),
+        "prevention": account.prevention,
+        "warned_level": account.installation.warned_level,
+        "breaker": {
+            "state": account.breaker.state,
+            "open_until": account.breaker.open_until,
+            "strict_until": account.breaker.strict_until,
+            "explanation": account.breaker_explanation,
+        },
+        "hold_until": account.hold_until,
+        "fleet": fleet_row(account.fleet),
+        "positions": account.positions,
+    }
+
+
+def _print(account: _Account) -> None:
+    installation, app = account.installation, account.app
+    print_facts(
+        {
+            "installation": installation.installation_id,
+            "app": f"{app.app_id} {app.slug} ({app.name}), {app.status}",
+            "webhook url": app.webhook_url,
+            "state": f"{installation.state} since {short_time(installation.changed_at)}",
+        }
+    )
+    print_line()
+    print_facts(_decision(account, account.disabling) if account.disabling else _nearness(account))
+    _print_days(account.days)
+    if account.prevention:
+        print_line()
+        print_line(account.prevention)
+    print_line()
+    print_facts(_positions(account))
+
+
+def _decision(account: _Account, disabling: Disabling) -> dict[str, object]:
+    policy = f"{account.policy}, version {account.policy_version}"
+    facts: dict[str, object] = {
+        "decided at": short_time(disabling.at),
+        "decided by": disabling.by,
+        "cause": _CAUSES.get(disabling.cause, disabling.cause),
+    }
+    if disabling.cause == "policy":
+        facts |= {"policy": policy, "rule": account.rule, "because": account.explanation}
+    else:
+        facts |= {"reason": disabling.reason}
+    return facts | _failures(account)
+
+
+_CAUSES = {
+    "policy": "the policy: it was broken",
+    "receiver": "the receiver: it answered 410 Gone",
+    "person": "a person's decision",
+}
+
+
+def _nearness(account: _Account) -> dict[str, object]:
+    verdict, level = account.verdict, account.installation.warned_level
+    breaker = breaker_text(account.breaker)
+    return {
+        "nearness": f"{verdict.nearness:.0%} of the way to being disabled"
+        if verdict.rule
+        else "nothing points to a breakage",
+        "policy": f"{account.policy}, version {account.policy_version}",
+        "rule": account.rule,
+        "because": account.explanation,
+        "warned": f"the owners were told at {level}%" if level else "",
+        "breaker": f"{breaker} ({account.breaker_explanation})" if account.breaker_explanation else breaker,
+        "paused": f"until {short_time(account.hold_until)}, as its endpoint asked" if account.hold_until else "",
+        "disabling": _exemption(account),
+    } | _failures(account)
+
+
+def _exemption(account: _Account) -> str:
+    """Say why the machine would not disable it, however near it is."""
+    fleet = account.fleet
+    if not account.installation.is_active:
+        return f"it is {account.installation.state}: nothing is sent to it"
+    if not account.can_end:
+        return f"not by the machine: the app is {account.app.status}, see disabling.apps of the configuration"
+    if fleet.is_frozen:
+        return f"frozen since {short_time(fleet.changed_at)}: {fleet.failing} of {fleet.active} were failing"
+    return ""
+
+
+def _failures(account: _Account) -> dict[str, object]:
+    return {
+        "first failure": failure_text(account.first_failure),
+        "last failure": failure_text(account.last_failure),
+    }
+
+
+def _print_days(days: tuple[DayRecord, ...]) -> None:
+    print_line()
+    names = [name for name in COUNTED_CLASSES if name == "success" or any(getattr(day, name) for day in days)]
+    columns = [Column("day", is_whole=True), *(Column(name, is_number=True) for name in names)]
+    rows = [[day.day, *(getattr(day, name) for name in names)] for day in days]
+    print_table(columns, rows, title="what was judged", empty="no traffic in the window")
+
+
+def _positions(account: _Account) -> dict[str, object]:
+    named = {name: position for name, position in account.positions.items() if position and name != "up_to"}
+    decision = account.positions["decision"]
+    return {
+        "events": ", ".join(f"{name.replace('_', ' ')} {position}" for name, position in named.items()),
+        "judged up to": account.positions["up_to"],
+        "to read them": f"hookfuse events --installation {account.installation.installation_id[:8]} --json"
+        + (f" --after {decision - 1} --limit 1" if decision else " --newest --limit 20"),
+    }

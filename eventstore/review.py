@@ -1,0 +1,94 @@
+"""The review of one installation after an outcome: disabled, warned of, calm again, or left as it is."""
+
+from dataclasses import dataclass
+
+from eventstore.disabling import Decision, DisableRequest, disable, may_be_disabled
+from eventstore.events import InstallationCalmed, InstallationWarned
+from eventstore.evidence import evidence_of, verdict_of
+from eventstore.health import read_fleet
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent, last_position
+from eventstore.owner_mails import mails_about
+from eventstore.policy import Policy
+from eventstore.registry import App, Installation, find_app, find_installation
+from eventstore.store import Transaction
+from eventstore.verdict import Verdict, warning_level
+
+__all__ = ["ReviewRequest", "needs_review", "review"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRequest:
+    """A wish to look at an installation; `scope` as in DisableRequest, `is_warned`: whether owners are warned."""
+
+    installation_id: str
+    policy: Policy
+    scope: str
+    mail_domain: str
+    is_warned: bool = True
+
+
+def needs_review(verdict: Verdict, installation: Installation, *, is_warned: bool) -> bool:
+    """Say whether a review would change something. Pure: the installation's actor asks it after each outcome."""
+    level = warning_level(verdict.nearness)
+    is_calm_again = level == 0 and installation.warned_level > 0
+    return verdict.is_broken or is_calm_again or (is_warned and level > installation.warned_level)
+
+
+def review(transaction: Transaction, request: ReviewRequest) -> Decision:
+    """Judge what the database holds now, and disable, warn or calm, with the mails, all or none.
+
+    A warning is given once a level and an episode, which ends when it is less than half of the way again.
+    Raises NotFoundError.
+    """
+    installation = find_installation(transaction.connection, request.installation_id)
+    app = find_app(transaction.connection, installation.app_id)
+    if not installation.is_active:
+        return Decision(False, f"it is {installation.state}")
+    if not may_be_disabled(app, request.scope):
+        return Decision(False, f"app {app.slug} is {app.status}, and only internal apps may be disabled")
+    verdict = verdict_of(transaction, request.installation_id, request.policy)
+    if verdict.is_broken:
+        return disable(transaction, _disable_request(request))
+    if warning_level(verdict.nearness) == 0 and installation.warned_level > 0:
+        event = InstallationCalmed(installation.installation_id)
+        (stored,) = transaction.append(NewEvent(installation_stream(installation.installation_id), event))
+        return Decision(True, "calmed", stored.position)
+    return _warn(transaction, request, installation, app, verdict)
+
+
+def _disable_request(request: ReviewRequest) -> DisableRequest:
+    return DisableRequest(
+        installation_id=request.installation_id,
+        cause="policy",
+        by="system",
+        reason="",
+        policy=request.policy,
+        scope=request.scope,
+        mail_domain=request.mail_domain,
+    )
+
+
+def _warn(
+    transaction: Transaction, request: ReviewRequest, installation: Installation, app: App, verdict: Verdict
+) -> Decision:
+    level = warning_level(verdict.nearness)
+    if not request.is_warned or level <= installation.warned_level:
+        return Decision(False, "nothing has changed")
+    if read_fleet(transaction.connection).is_frozen:
+        return Decision(False, "automatic disabling is frozen, and so are warnings")
+    stream = installation_stream(installation.installation_id)
+    evidence = evidence_of(transaction, verdict, rule=verdict.rule, explanation=verdict.explanation)
+    warned = InstallationWarned(
+        installation_id=installation.installation_id,
+        app_id=app.app_id,
+        organization_id=installation.organization_id,
+        webhook_url=app.webhook_url,
+        level=level,
+        nearness=round(verdict.nearness, 3),
+        evidence=evidence,
+    )
+    position = last_position(transaction.connection) + 1
+    mails = mails_about(transaction, installation, position, kind="integration-warned", mail_domain=request.mail_domain)
+    stored = transaction.append(*(NewEvent(stream, event) for event in (warned, *mails)))
+    return Decision(True, "warned", stored[0].position, len(mails), evidence)
