@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -72,26 +72,34 @@ def _run(home: Home, *, is_drain: bool) -> tuple[ExitCode, str]:
             on_failure=home.ring_doorbell,
         )
         stop_asked = stack.enter_context(_stop_on_signals(doorbell))
-        click.echo(greeting(home, configuration), err=True)
+        with suppress(OSError):  # a daemon whose standard error is full, or closed, delivers all the same
+            click.echo(greeting(home, configuration), err=True)
         log.info("daemon_started", pid=os.getpid(), home=str(home.path), policy=configuration.policy.name)
-        _serve(system, doorbell, stop_asked, poll_s=configuration.daemon.poll_s, is_drain=is_drain)
+        loss = _serve(system, home, doorbell, stop_asked, poll_s=configuration.daemon.poll_s, is_drain=is_drain)
         system.stop()
-        exit_code = ExitCode.CRASHED if system.failure else ExitCode.OK
-        log.info("daemon_stopped", exit_code=int(exit_code), failure=system.failure or None)
-    return exit_code, system.failure
+        failure = loss or system.failure
+        exit_code = ExitCode.CRASHED if failure else ExitCode.OK
+        log.info("daemon_stopped", exit_code=int(exit_code), failure=failure or None)
+    return exit_code, failure
 
 
-def _serve(system: ActorSystem, doorbell: int, stop_asked: threading.Event, *, poll_s: float, is_drain: bool) -> None:
-    """Have the actors look around whenever a producer rings, and every `poll_s` seconds."""
+def _serve(
+    system: ActorSystem, home: Home, doorbell: int, stop_asked: threading.Event, *, poll_s: float, is_drain: bool
+) -> str:
+    """Have the actors look around whenever a producer rings, and every `poll_s` seconds; say what went wrong."""
     housekeeping_s = time.monotonic()
+    inode = home.database_inode()
     while not stop_asked.is_set() and not system.failure:
+        if home.database_inode() != inode:
+            return f"{home.database} was removed or replaced under the daemon, which would never see what is queued"
         system.look_around()
         if is_drain and system.is_drained():
-            return
+            break
         if time.monotonic() >= housekeeping_s:
             housekeeping_s += _HOUSEKEEPING_S
             system.keep_house()
         _wait_for_ring(doorbell, _DRAIN_POLL_S if is_drain else poll_s)
+    return ""
 
 
 def _wait_for_ring(doorbell: int, timeout_s: float) -> None:

@@ -154,7 +154,7 @@ def own_failure(error: Exception) -> Outcome:
         error_class=ErrorClass.INTERNAL,
         status_code=0,
         duration_ms=0.0,
-        detail=f"internal: {type(error).__name__}",
+        detail=type(error).__name__,
         request_id="",
     )
 

@@ -16,6 +16,7 @@ from actors.messages import (
     RecordEvent,
     RecordMail,
     SendProbe,
+    tell_if_alive,
 )
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
@@ -77,7 +78,7 @@ class JournalActor(SupervisedActor[Message]):
                 with self._store.transaction() as transaction:
                     expired = expire_payloads(transaction, older_than=older_than)
                 if expired:  # some at a time, so that outcomes are not held up
-                    self.actor_ref.tell(message)
+                    tell_if_alive(self.actor_ref, message)
         return None
 
     def turn_ended(self) -> None:

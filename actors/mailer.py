@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from actors.mail_message import render_disabled_notice, render_warning_notice
-from actors.messages import CheckOutbox, RecordMail, Ref
+from actors.messages import CheckOutbox, RecordMail, Ref, tell_if_alive
 from actors.notice import disabled_notice, warning_notice
 from actors.pool import Pool
 from actors.postbox import MailDeferred, MailRefused, Postbox
@@ -62,7 +62,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         for mail in owed:
             self._mail(mail)
             if not self.has_asker:
-                self.actor_ref.tell(CheckOutbox())
+                tell_if_alive(self.actor_ref, CheckOutbox())  # once a stop has come, the rest waits in the outbox
         return bool(owed)
 
     def _mail(self, mail: OwedMail) -> None:

@@ -1,5 +1,7 @@
 """From the configuration to the rules that the actors work by."""
 
+from math import ceil
+
 from actors.gate import GateRule
 from eventstore.breaker import BreakerRule
 from eventstore.configuration import Configuration
@@ -26,7 +28,8 @@ def gate_rule(configuration: Configuration) -> GateRule:
         breaker=rule if breaker.enabled else None,
         is_dry_run=breaker.dry_run,
         rate_per_s=delivery.rate_per_s,
-        rate_burst=delivery.rate_burst,
+        # What is put back is looked at again every poll_s seconds: a smaller burst would keep the rate from being met.
+        rate_burst=max(delivery.rate_burst, ceil(delivery.rate_per_s * configuration.daemon.poll_s)),
     )
 
 

@@ -95,7 +95,8 @@ class ActorSystem:
     def look_around(self) -> None:
         """Have dispatcher and mailer look for work; what they find they do by themselves."""
         self._tell(self._dispatcher, LookAround())
-        self._tell(self._mailer, CheckOutbox())
+        if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
+            self._tell(self._mailer, CheckOutbox())
         self._tell(self._supervisor, LookAfterFleet())
 
     def keep_house(self) -> None:

@@ -16,7 +16,8 @@ Example:
 \b
 Exit codes: 0 done, 1 unexpected, 2 usage, 3 bad input or configuration,
 4 not found, 5 home, 6 a daemon runs already, 7 database or full disk,
-8 the daemon gave up after crashes, 9 a test delivery failed.
+8 the daemon gave up after crashes, 9 a test delivery failed,
+10 done, but the output could not be written.
 Errors are one line on standard error."""
 
 _COMMANDS = (
@@ -28,6 +29,7 @@ _COMMANDS = (
     LazyCommand("enable", "console.commands.switch:enable", "Send to a disabled installation again."),
     LazyCommand("test", "console.commands.probe_test:test", "Send a test delivery to an installation."),
     LazyCommand("status", "console.commands.status:status", "Show how things stand."),
+    LazyCommand("installations", "console.commands.installations:installations", "List the installations."),
     LazyCommand("show", "console.commands.show:show", "Show all about one installation."),
     LazyCommand("why", "console.commands.why:why", "Show why one is disabled, or how near to it."),
     LazyCommand("requests", "console.commands.requests:requests", "Show the request log."),
@@ -42,7 +44,7 @@ _COMMANDS = (
 @click.option(
     "--home",
     "home_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="HOOKFUSE_HOME",
     default=".hookfuse",
     show_default=True,

@@ -24,6 +24,7 @@ def run_command_line(group: click.Command, arguments: Sequence[str] | None = Non
     """
     if "_HOOKFUSE_COMPLETE" in os.environ:  # a shell asks click for completions
         group.main(prog_name=_NAME)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -35,7 +36,7 @@ def _run(group: click.Command, arguments: list[str], clock: object) -> int:
     try:
         with group.make_context(_NAME, arguments, obj=clock) as context:
             result = group.invoke(context)
-        sys.stdout.flush()
+        _flush()
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
@@ -50,6 +51,18 @@ def _run(group: click.Command, arguments: list[str], clock: object) -> int:
     return result if isinstance(result, int) else ExitCode.OK
 
 
+def _flush() -> None:
+    if "console.output" in sys.modules:  # nothing else prints what could be lost
+        sys.modules["console.output"].flush_output()
+
+
+def _open_closed_streams() -> None:
+    """Have something to write to, and to read from, where the caller has closed it (`>&-`)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
+
+
 def _show_usage(error: click.ClickException) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
@@ -61,6 +74,12 @@ def _show_usage(error: click.ClickException) -> int:
 
 
 def _show_error(error: Exception) -> int:
+    from console.output import OutputLostError  # noqa: PLC0415 - whoever printed something has imported it
+
+    if isinstance(error, OutputLostError):
+        _silence_stdout()
+        _say(f"done, but what there was to say could not be written: {error}")
+        return ExitCode.OUTPUT_LOST
     # The store takes 200 ms to import; whoever got so far has done it.
     from eventstore.database import explained  # noqa: PLC0415
     from eventstore.errors import EventStoreError  # noqa: PLC0415

@@ -27,6 +27,8 @@ class ExitCode(IntEnum):
     """The daemon gave up: its actors crashed too often."""
     PROBE_FAILED = 9
     """A test delivery did not succeed, or no daemon was there to send it."""
+    OUTPUT_LOST = 10
+    """The command has done its work, and what it had to say could not be written."""
     INTERRUPTED = 130
     """Ctrl-C."""
     BROKEN_PIPE = 141

@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -11,6 +12,8 @@ from console.printable import printable, safe_json
 
 __all__ = [
     "Column",
+    "OutputLostError",
+    "flush_output",
     "is_terminal",
     "print_facts",
     "print_json",
@@ -37,6 +40,31 @@ class Column:
     is_extra: bool = False
 
 
+class OutputLostError(Exception):
+    """What there was to say could not be written; whatever the command was to do is done."""
+
+
+def flush_output() -> None:
+    """Have all that was printed written. Raises OutputLostError; BrokenPipeError when nobody reads any more."""
+    with _losing_output():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _losing_output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLostError(error.strerror) from error
+
+
+def _write(text: str) -> None:
+    with _losing_output():
+        sys.stdout.write(text)
+
+
 def is_terminal() -> bool:
     """Say whether a person looks at standard output."""
     return sys.stdout.isatty()
@@ -49,22 +77,22 @@ def shown_id(name: str) -> str:
 
 def print_line(text: str = "") -> None:
     """Print one line, nothing in it escaping to the terminal."""
-    sys.stdout.write(printable(text) + "\n")
+    _write(printable(text) + "\n")
 
 
 def print_json(document: object) -> None:
     """Print one JSON document, indented where a person looks at it."""
-    sys.stdout.write(_json_text(document) + "\n")
+    _write(_json_text(document) + "\n")
 
 
 def print_json_rows(rows: Iterable[object]) -> None:
     """Print one JSON list, row by row, so that a long one needs no memory; in a pipe each row is one line."""
     is_first = True
     for row in rows:
-        sys.stdout.write("[\n" if is_first else ",\n")
-        sys.stdout.write(_json_text(row))
+        _write("[\n" if is_first else ",\n")
+        _write(_json_text(row))
         is_first = False
-    sys.stdout.write("[]\n" if is_first else "\n]\n")
+    _write("[]\n" if is_first else "\n]\n")
 
 
 def print_table(
@@ -88,7 +116,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
     shown = {name: _cell(value) for name, value in facts.items() if value not in (None, "", ())}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
-        sys.stdout.write(f"{name:<{width}}  {value}\n")
+        _write(f"{name:<{width}}  {value}\n")
 
 
 def _json_text(document: object) -> str:
@@ -114,7 +142,7 @@ def _print_plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> N
             text.rjust(width) if column.is_number else text.ljust(width)
             for column, width, text in zip(columns, widths, line, strict=True)
         )
-        sys.stdout.write(_GAP.join(padded).rstrip() + "\n")
+        _write(_GAP.join(padded).rstrip() + "\n")
 
 
 def _print_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:

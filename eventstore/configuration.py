@@ -267,6 +267,8 @@ def load_configuration(path: Path) -> Configuration:
     class FileConfiguration(Configuration):
         model_config = SettingsConfigDict(toml_file=path)
 
+    if (path.is_symlink() or path.exists()) and not path.is_file():
+        raise ConfigurationError(f"{path}: this is no file that can be read")
     unknown = sorted(name for name in os.environ if _is_unknown_section(name))
     if unknown:
         raise ConfigurationError(f"the environment: there is no section for {', '.join(unknown)}")

@@ -47,14 +47,22 @@ class Home:
 
     def _refuse_foreign_folder(self) -> None:
         """Let nobody turn a folder that has another use, such as /tmp, into a private home."""
-        if not self.path.is_dir() or self.database.exists():
+        if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
         own = {self.configuration.name, self.log.parent.name, self.outbox.name, self._lock.name, self._doorbell.name}
         foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
         if foreign:
             raise HomeError(
-                f"home {self.path} is a folder with other things in it ({foreign[0][:60]}): name an empty or a new one"
+                f"home {self.path} is a folder with other things in it ({foreign[0][:60]}): name an empty or a new one,"
+                " or make it private first (chmod 700)"
             )
+
+    def database_inode(self) -> int:
+        """Give the number of events.db in its file system, 0 when it is not there."""
+        try:
+            return self.database.stat().st_ino
+        except OSError:
+            return 0
 
     @contextmanager
     def held_by_daemon(self) -> Iterator[None]:
@@ -72,8 +80,7 @@ class Home:
                 raise DaemonRunningError(
                     f"a daemon already runs on home {self.path} (process {pid}): stop it first, or name another home"
                 )
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            _write_pid(descriptor, self.path)
             yield
         finally:
             os.close(descriptor)
@@ -95,10 +102,13 @@ class Home:
 
     def open_doorbell(self) -> int:
         """Make the named pipe on which producers ring, and open it for the daemon; give its descriptor."""
-        with suppress(FileExistsError):
-            os.mkfifo(self._doorbell, 0o600)
-        # Read and write: with a writer of its own the daemon never sees an end of file.
-        return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            with suppress(FileExistsError):
+                os.mkfifo(self._doorbell, 0o600)
+            # Read and write: with a writer of its own the daemon never sees an end of file.
+            return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise HomeError(f"home {self.path}: {self._doorbell.name} cannot be made ({error.strerror})") from error
 
     def ring_doorbell(self) -> None:
         """Wake the daemon; where none runs, or its pipe is full, nothing is needed and nothing happens."""
@@ -111,6 +121,14 @@ class Home:
                 os.write(descriptor, b"!")
         finally:
             os.close(descriptor)
+
+
+def _write_pid(descriptor: int, path: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        raise HomeError(f"home {path} cannot be written ({error.strerror})") from error
 
 
 def _has_locked(descriptor: int) -> bool:

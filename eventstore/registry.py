@@ -138,7 +138,7 @@ def find_installation(connection: sqlite3.Connection, installation_id: str) -> I
     """Read one installation. Raises NotFoundError."""
     row = connection.execute(f"{_INSTALLATION} WHERE installation_id = ?", (installation_id,)).fetchone()
     if row is None:
-        raise NotFoundError(f"installation {installation_id} is not known: see `hookfuse status`")
+        raise NotFoundError(f"installation {installation_id} is not known: see `hookfuse installations`")
     return Installation(*row)
 
 

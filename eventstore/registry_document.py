@@ -25,6 +25,11 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE | re.ASCII)
 _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # a token of RFC 9110 section 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]{0,8000}")
+# Those that say how the request is framed, or that are of one connection only (RFC 9110 sections 7.6.1 and 10.1.1).
+_FRAMING_HEADERS = {
+    *("connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer"),
+    *("transfer-encoding", "upgrade"),
+}
 _URL_CHARACTERS = 2048
 # Control characters, and the line breaks of Unicode: a mail's subject refuses them.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -123,9 +128,7 @@ def _organization_faults(entry: OrganizationEntry) -> list[str]:
     faults = _name_faults(entry.slug, entry.name)
     if not _is_url(entry.url):
         faults.append("url is not an http or https URL")
-    return faults + [
-        f"owner {owner!r} is not a mail address" for owner in entry.owners if not _ADDRESS.fullmatch(owner)
-    ]
+    return faults + [f"owner {owner!r} is not a mail address" for owner in entry.owners if not _is_mail_address(owner)]
 
 
 def _app_faults(entry: AppEntry) -> list[str]:
@@ -137,8 +140,12 @@ def _app_faults(entry: AppEntry) -> list[str]:
     if entry.secret is not None and not entry.secret.strip():
         faults.append("secret is empty: leave it out to have one made")
     for number, (line, (name, value)) in enumerate(zip(entry.headers, entry.header_pairs(), strict=True), start=1):
+        if name.lower() in _FRAMING_HEADERS:
+            faults.append(f"header {number} ({name}) belongs to the request itself and cannot be set")
         if ":" not in line or not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             faults.append(f'header {number} is not of the form "Name: value"')
+    names = [name.lower() for name, _ in entry.header_pairs()]
+    faults += [f"header {name} is there twice" for name in sorted({name for name in names if names.count(name) > 1})]
     for limit in ("connect_s", "read_s", "total_s"):
         seconds = getattr(entry, limit)
         if seconds is not None and not 0 < seconds <= 86_400:
@@ -162,6 +169,16 @@ def _repeated(document: RegistryDocument) -> list[tuple[str, str]]:
     uuids = [app.uuid for app in document.apps] + [one.uuid for one in document.installations]
     keys += [f"uuid {uuid.lower()}" for uuid in uuids if uuid]
     return [(key, "is there twice") for key in sorted({key for key in keys if keys.count(key) > 1})]
+
+
+def _is_mail_address(text: str) -> bool:
+    # As the mailer takes them: a domain may be of any script, as it has an ASCII form; a name may not.
+    name, _, domain = text.rpartition("@")
+    try:
+        domain.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(_ADDRESS.fullmatch(text)) and name.isascii()
 
 
 def _is_uuid(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from webhook.outcome import ErrorClass
 
-_SECONDS: Final = re.compile(r"-?[0-9]{1,15}")
+_SECONDS: Final = re.compile(r"-?[0-9]{1,30}")
 
 # Retrying can't change these: the guard's rule stands, and 410 says that nobody listens any more.
 _FINAL: Final = frozenset((ErrorClass.BLOCKED, ErrorClass.GONE))

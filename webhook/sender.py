@@ -16,7 +16,6 @@ from webhook.headers import Headers, merge, platform_headers, redacted
 from webhook.outcome import (
     DETAIL_CHARACTERS,
     RESPONSE_EXCERPT_CHARACTERS,
-    ErrorClass,
     Outcome,
     OutcomeKind,
     classify_status,
@@ -160,7 +159,7 @@ class _Attempt:
             error_class=error_class,
             status_code=received.status_code if received is not None else 0,
             duration_ms=self._duration_ms(),
-            detail=f"{error_class}: {describe(error)}{after}"[:DETAIL_CHARACTERS],
+            detail=f"{describe(error)}{after}"[:DETAIL_CHARACTERS],
             request_id=self.request_id,
             request_headers=self.request_headers,
             response_body=_excerpt(answer.body) if answer is not None else "",
@@ -178,7 +177,7 @@ class _Attempt:
             error_class=error_class,
             status_code=answer.status_code,
             duration_ms=self._duration_ms(),
-            detail=_status_line(answer.status_code, error_class),
+            detail=f"answered {answer.status_code}",
             request_id=self.request_id,
             request_headers=self.request_headers,
             response_body=_excerpt(answer.body),
@@ -189,10 +188,6 @@ class _Attempt:
 
     def _duration_ms(self) -> float:
         return (self._monotonic() - self._started_s) * 1000
-
-
-def _status_line(status_code: int, error_class: ErrorClass | None) -> str:
-    return f"answered {status_code}" if error_class is None else f"{error_class}: answered {status_code}"
 
 
 def _excerpt(body: bytes) -> str:

@@ -133,8 +133,10 @@ def test_standard_output_on_a_full_disk_is_one_line(world: World) -> None:
             check=False,
         )
 
-    assert ended.returncode == ExitCode.FAILED
-    assert ended.stderr == b"hookfuse: [Errno 28] No space left on device\n"
+    assert ended.returncode == ExitCode.OUTPUT_LOST
+    assert ended.stderr == (
+        b"hookfuse: done, but what there was to say could not be written: No space left on device\n"
+    )
 
 
 def test_sigint_while_a_command_waits_ends_it_with_130(world: World) -> None:

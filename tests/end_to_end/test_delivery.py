@@ -251,3 +251,44 @@ def test_files_are_for_their_owner_only(stage: Stage) -> None:
     assert {oct(mode) for path, mode in written_by_hookfuse.items() if path.is_dir()} == {"0o700"}
     assert {oct(mode) for path, mode in written_by_hookfuse.items() if not path.is_dir()} == {"0o600"}
     assert isinstance(stage.home, Path)
+
+
+def test_a_daemon_whose_database_is_taken_away_says_so_and_ends(stage: Stage) -> None:
+    stage.apply({5: "/200"})
+    with stage.daemon() as daemon:
+        wait_until(lambda: stage.json("status")["daemon_pid"] == daemon.pid, "the daemon runs")
+        (stage.home / "events.db").unlink()
+
+        assert daemon.wait(timeout=30) == 8
+        assert daemon.stderr is not None
+        assert "was removed or replaced" in daemon.stderr.read()
+
+
+def test_what_is_queued_is_said_to_be_queued_when_the_output_cannot_be_written(stage: Stage) -> None:
+    stage.apply({5: "/200"})
+    line = json.dumps({"installation": installation_id(5), "event": "issue.created", "data": {}})
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            stage.command("send", "--batch", "-"),
+            input=line,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 10
+    assert done.stderr.startswith("hookfuse: done, but")
+    assert len(stage.json("deliveries")) == 1
+
+
+def test_a_daemon_without_a_standard_error_delivers_all_the_same(stage: Stage) -> None:
+    stage.apply({5: "/200"})
+    stage.send([(5, "issue.created")])
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(stage.command("run", "--drain"), stderr=full, stdout=full, check=False)
+
+    assert done.returncode == 0
+    assert len(stage.receiver.seen()) == 1

@@ -162,3 +162,13 @@ def test_infinity_is_no_duration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(ConfigurationError, match="give_up_after_s"):
         load_configuration(tmp_path / "hookfuse.toml")
+
+
+def test_a_configuration_that_is_no_file_is_not_passed_over(tmp_path: Path) -> None:
+    folder, dangling = tmp_path / "folder.toml", tmp_path / "dangling.toml"
+    folder.mkdir()
+    dangling.symlink_to(tmp_path / "nowhere")
+
+    for path in (folder, dangling):
+        with pytest.raises(ConfigurationError, match="no file"):
+            load_configuration(path)

@@ -204,3 +204,21 @@ def test_a_header_without_a_colon_is_refused_and_not_taken_for_a_name(tmp_path: 
 
     assert "header 1" in str(refused.value)
     assert "my-secret-token" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "host", "Expect", "Content-Length", "Connection"])
+def test_a_header_that_frames_the_request_cannot_be_set(tmp_path: Path, name: str) -> None:
+    fault = fault_of(tmp_path, ORGANIZATION + changed(APP, "headers", f'["{name}: x"]'))
+
+    assert name in fault
+    assert "cannot be set" in fault
+
+
+def test_a_header_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    assert "twice" in fault_of(tmp_path, ORGANIZATION + changed(APP, "headers", '["Cookie: a=1", "cookie: b=2"]'))
+
+
+def test_an_owner_that_the_mailer_would_refuse_is_refused_here(tmp_path: Path) -> None:
+    fault = fault_of(tmp_path, changed(ORGANIZATION, "owners", '["jürgen@münchen.example"]'))
+
+    assert "is not a mail address" in fault
