@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from console.event_text import full_fields
+from console.times import short_time
 from eventstore.buffer import COUNTED_CLASSES, DayCounts, read_days, window_start
 from eventstore.clock import parse_time
 from eventstore.events import AttemptEvent, BreakerOpened, DisableEvidence, FailureRecord, InstallationDisabled
@@ -14,6 +15,7 @@ from eventstore.health import Fleet, read_fleet
 from eventstore.identifiers import installation_stream
 from eventstore.log import StoredEvent, read_events
 from eventstore.policy import Policy
+from eventstore.recovery import Ledger, missed_ledger
 from eventstore.registry import App, Installation, Organization, find_app, find_installation, find_organization
 from eventstore.request_log import LoggedRequest, RequestFilter, read_requests
 from eventstore.verdict import Verdict, error_count, judge
@@ -34,6 +36,7 @@ __all__ = [
     "fleet_row",
     "hold_of",
     "last_opening",
+    "ledger_text",
     "read_view",
     "verdict_of",
 ]
@@ -89,6 +92,7 @@ class InstallationView:
     hold_until: str | None
     failures: Failures
     fleet: Fleet
+    missed: Ledger
 
 
 def read_view(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> InstallationView:
@@ -109,7 +113,20 @@ def read_view(connection: sqlite3.Connection, installation_id: str, policy: Poli
         hold_until=hold_of(installation, now),
         failures=_failures(connection, installation, now),
         fleet=read_fleet(connection),
+        missed=missed_ledger(connection, installation_id),
     )
+
+
+def ledger_text(missed: Ledger) -> str:
+    """Tell of missed deliveries in words: how many, from when to when; empty = there are none."""
+    parts = []
+    if missed.count:
+        first, last = short_time(missed.first_enqueued_at or ""), short_time(missed.last_enqueued_at or "")
+        gone = f", {missed.without_payload} of them without their payload" if missed.without_payload else ""
+        parts.append(f"{missed.count} from {first} to {last}{gone}")
+    if missed.recovering:
+        parts.append(f"{missed.recovering} more are being recovered")
+    return "; ".join(parts)
 
 
 def verdict_of(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> Verdict:

@@ -11,7 +11,15 @@ from eventstore.events import AttemptEvent
 from eventstore.identifiers import installation_of
 from eventstore.log import Handlers, StoredEvent
 
-__all__ = ["HANDLERS", "LoggedRequest", "RequestFilter", "is_error_code", "read_requests", "trim_requests"]
+__all__ = [
+    "HANDLERS",
+    "LoggedRequest",
+    "RequestFilter",
+    "count_error_classes",
+    "is_error_code",
+    "read_requests",
+    "trim_requests",
+]
 
 KEPT_ROWS = 100
 KEPT_DAYS = 30
@@ -54,6 +62,20 @@ def read_requests(connection: sqlite3.Connection, wanted: RequestFilter, now: da
     limit = max(0, min(wanted.limit, KEPT_ROWS))
     found = (request for request in _candidates(connection, wanted, now) if _fits(request, wanted))
     return tuple(request for _, request in zip(range(limit), found, strict=False))
+
+
+def count_error_classes(connection: sqlite3.Connection, *, since: datetime) -> dict[str, int]:
+    """Count the failed attempts that the log holds since a moment by error class, the most frequent first.
+
+    The log holds the last 100 errors of each app and event name: of a flood it is a sample.
+    """
+    rows = connection.execute(
+        "SELECT json_extract(data, '$.error_class') AS error_class, count(*) FROM request_log"
+        " JOIN events USING (position) WHERE recorded_at >= ? AND error_class != ''"
+        " GROUP BY error_class ORDER BY count(*) DESC, error_class",
+        (time_text(since),),
+    )
+    return dict(rows.fetchall())
 
 
 def trim_requests(connection: sqlite3.Connection, app_id: int, event_name: str) -> None:

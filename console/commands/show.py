@@ -9,6 +9,7 @@ from console.installation_view import (
     disabling_row,
     failure_text,
     fleet_row,
+    ledger_text,
     read_view,
 )
 from console.lookup import resolve_installation
@@ -82,6 +83,7 @@ def _document(view: InstallationView) -> dict[str, object]:
         "hold_until": view.hold_until,
         "failures": view.failures,
         "fleet": fleet_row(view.fleet),
+        "missed": view.missed,
     }
 
 
@@ -138,6 +140,7 @@ def _facts(view: InstallationView) -> dict[str, object]:
         "organization": f"{organization.organization_id} {organization.slug} ({organization.name})",
         "owners": ", ".join(organization.owners) or "none: nobody is mailed",
         "deliveries": ", ".join(f"{count} {state}" for state, count in deliveries.items()),
+        "missed": ledger_text(view.missed),
         "verdict": f"{now}{'broken' if verdict.is_broken else 'not broken'} by policy {verdict.policy},"
         f" {verdict.nearness:.0%} of the way",
         "nearest rule": f"{now}{verdict.rule}: {verdict.explanation}" if verdict.rule else "",

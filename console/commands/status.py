@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from console.installation_view import breaker_of, disabling_of, fleet_row, hold_of, verdict_of
+from console.installation_view import breaker_of, disabling_of, fleet_row, hold_of, ledger_text, verdict_of
 from console.options import json_option
 from console.output import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
 from console.session import Session
@@ -18,7 +18,9 @@ from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
 from eventstore.policy import Policy, policy_named
+from eventstore.recovery import Ledger, missed_totals
 from eventstore.registry import Installation, find_app, read_installations
+from eventstore.request_log import count_error_classes
 from eventstore.work_queue import count_deliveries, read_deliveries
 
 __all__ = ["status"]
@@ -50,6 +52,8 @@ class _Status:
     breakers: dict[str, int]
     paused: int
     warned: list[Row]
+    missed: Ledger
+    failures: dict[str, int]
 
 
 @click.command()
@@ -96,6 +100,8 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy) -> _
         breakers={state: breakers[state] for state in ("open", "half_open", "recovering")},
         paused=sum(1 for one in installations if hold_of(one, now)),
         warned=[_identity(connection, one) | {"level": one.warned_level} for one in installations if one.warned_level],
+        missed=missed_totals(connection),
+        failures=count_error_classes(connection, since=now - timedelta(days=1)),
     )
 
 
@@ -170,12 +176,19 @@ def _facts(found: _Status) -> Row:
         "installations": _counts(found.installations),
         "deliveries": _counts(found.deliveries),
         "oldest waiting": None if found.oldest_waiting_s is None else f"{_age(found.oldest_waiting_s)} old",
+        "missed": ledger_text(found.missed),
+        "failures": _failures(found.failures),
         "mails": _counts(found.mails),
         "breakers": ", ".join(f"{count} {_STATE[state]}" for state, count in found.breakers.items() if count),
         "paused": f"{found.paused}, as their endpoints asked" if found.paused else "",
         "warned": ", ".join(f"{count} at {level}%" for level, count in _levels(found.warned)),
         "last event": found.last_position,
     }
+
+
+def _failures(counts: dict[str, int]) -> str:
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{told} within 24 h" if told else ""
 
 
 _STATE = {"open": "open", "half_open": "half open", "recovering": "recovering"}

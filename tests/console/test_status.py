@@ -156,3 +156,13 @@ def test_all_in_a_pipe_but_the_home_fits_80_columns(hookfuse: Hookfuse, world: W
     assert max(map(len, lines)) <= 80
     assert any(line.endswith("person:ann") for line in lines)
     assert lines[-1] == "the reasons: hookfuse why INSTALLATION"
+
+
+def test_failures_are_told_apart_by_class_and_the_missed_ones_counted(hookfuse: Hookfuse, world: World) -> None:
+    for error_class in ("dns", "tls", "tls"):
+        append(world, PAGER, DeliveryFailed(**attempt(5, "pager", status_code=0, error_class=error_class)))
+    found, shown = hookfuse("status", "--json").json, hookfuse("status").out
+
+    assert (found["failures"]["tls"], found["failures"]["dns"]) == (2, 1)
+    assert "2 tls" in shown
+    assert found["missed"]["count"] == found["deliveries"]["missed"]
