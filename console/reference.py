@@ -59,7 +59,8 @@ _COMMANDS_HEAD = """\
 <!-- Made by `python -m console.reference`; a test fails when it is not what the code gives. -->
 
 `hookfuse --home DIR COMMAND`. All commands but `run` work while a daemon runs, and while none does. What
-`apply`, `disable`, `enable` and `deliveries resend` change takes effect in a running daemon within a second.
+`apply`, `disable`, `enable`, `app rotate-secret` and `deliveries resend` change takes effect in a running daemon
+within a second. `test` and `enable --probe` need a running daemon.
 Results go to standard output, everything else to standard error. `--json` prints one document for a program.
 """
 
@@ -69,9 +70,21 @@ _DOCUMENTS = """\
 | Command | Document |
 |---|---|
 | `status` | an object: `home`, `daemon_pid`, `is_running`, `policy`, `policy_version`, `last_position`, \
-`installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `disabled` |
+`installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `disabled`, `fleet` (`is_frozen`, `since`, \
+`active`, `failing`), `open_breakers`, `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
+`warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
+`recovering`), `failures` (by error class, of 24 hours, as far as the request log has them) |
 | `show` | an object: `installation_id`, `app`, `organization`, `state`, `since`, `disabled`, `buffer` (a list of \
-`day`, `success`, `error`, `timeout` and the classes), `verdict`, `deliveries`, `requests` |
+`day`, `success`, `error`, `timeout` and the classes), `verdict`, `deliveries`, `requests`, `warned_level`, `breaker` \
+(`state`, `open_until`, `strict_until`), `hold_until`, `failures` (`days`, `by_class`, `latest`), `missed`, \
+`fleet` |
+| `installations` | a list: `installation_id`, `app`, `app_id`, `app_status`, `organization`, `organization_id`, \
+`state`, `since` |
+| `why` | an object: `installation_id`, `app`, `webhook_url`, `state`, `since`, `disabled`, `policy`, \
+`policy_version`, `rule`, `explanation`, `nearness`, `days`, `first_failure`, `last_failure`, `prevention`, \
+`warned_level`, `breaker` (with `explanation`), `hold_until`, `fleet`, `positions` (of the events named) |
+| `test` | an object: `installation_id`, `is_success`, `position`, `recorded_at`, `delivery_id`, `webhook_url`, \
+`response_code`, `error_class`, `detail`, `duration_ms`, `response_body`; nothing when there was no outcome |
 | `requests` | a list: `date`, `response_code`, `webhook_url`, `event`, `app_id`, `installation_id`, `delivery_id`, \
 `attempt`, `duration_ms`, `error_class`, `detail`, `position`; from code 400 on, and for code 0, also \
 `request_headers`, `request_body`, `response_body`; `organization_id` of published apps; `error_id` and \
@@ -79,7 +92,8 @@ _DOCUMENTS = """\
 | `audit` | a list: `event`, `actor`, `target`, `data`, `recorded_at`, `position` |
 | `events` | a list: `position`, `stream`, `version`, `type`, `recorded_at`, `data` |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
-`enqueued_at`, `due_at`, `last_error`; with `--payload` also `data` |
+`enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
+| `app signing-key` | an object: `app_id`, `public_key`, `is_changed` |
 | `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `home` |
 
 Times are UTC, ISO 8601 with microseconds and `Z`.
@@ -144,7 +158,7 @@ def _limits(setting: Mapping[str, Any]) -> str:
 
 
 def _bounds(setting: Mapping[str, Any]) -> str:
-    words = {"exclusiveMinimum": "above", "minimum": "at least", "maximum": "at most"}
+    words = {"exclusiveMinimum": "above", "minimum": "at least", "maximum": "at most", "exclusiveMaximum": "below"}
     return ", ".join(f"{word} {setting[key]:,}" for key, word in words.items() if key in setting)
 
 

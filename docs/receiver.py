@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 # --- verifying ---
@@ -71,7 +71,7 @@ def say(text: str) -> None:
 def main() -> None:
     """Serve on 127.0.0.1 until Ctrl-C."""
     path, port, status = (*sys.argv[1:], *("8080", "200")[len(sys.argv) - 2 :])
-    with HTTPServer(("127.0.0.1", int(port)), make_handler(Path(path).read_text(), int(status))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", int(port)), make_handler(Path(path).read_text(), int(status))) as server:
         say(f"listening on http://127.0.0.1:{server.server_port}/, answering {status}")
         try:
             server.serve_forever()

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ import pytest
 import runner
 from console.cli import cli
 from console.reference import commands_page, configuration_page, walk_commands
+from eventstore.breaker import Breaker, BreakerRule
 from eventstore.buffer import COUNTED_CLASSES, DayCounts
-from eventstore.configuration import load_configuration
+from eventstore.configuration import Configuration, load_configuration
 from eventstore.database import open_database
 from eventstore.events import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
 from eventstore.policy import POLICIES, Policy
 from eventstore.registry import read_installations
+from eventstore.secret_rotation import public_key_text
 from eventstore.verdict import judge
 from eventstore.work_queue import read_deliveries
 from webhook import ErrorClass, sentry_signature, standard_signature
@@ -240,15 +242,16 @@ def test_every_counted_class_is_described() -> None:
 # --- receivers ---
 
 
-def _signed(secret: str = _SECRET, *, timestamp_s: int | None = None) -> dict[str, str]:
+def _signed(*secrets: str, timestamp_s: int | None = None, signing_key: bytes | None = None) -> dict[str, str]:
     headers = platform_headers(
         host_header="pager.example",
         resource="metric_alert",
         request_id="r",
         delivery_id="01a20a65-72b7",
         timestamp_s=int(time.time()) if timestamp_s is None else timestamp_s,
-        secrets=(secret,),
+        secrets=secrets or (_SECRET,),
         body=_BODY,
+        signing_key=signing_key,
     )
     return {name.lower(): value for name, value in headers}
 
@@ -286,6 +289,34 @@ def test_the_snippets_for_receivers_are_those_of_the_receiver() -> None:
     assert verifying in _page("docs/receivers.md")
 
 
+def test_during_a_rotation_a_receiver_with_either_secret_verifies_as_the_page_says() -> None:
+    block = _blocks(_page("README.md"), "python", mark="<!-- runs -->\n")[-1]
+    names: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    both = _signed("the old one", "the new one")
+
+    assert both["webhook-signature"].count("v1,") == 2
+    assert names["verify_standard"]("the old one", both, _BODY)
+    assert names["verify_standard"]("the new one", both, _BODY)
+    assert names["verify_sentry"]("the old one", both, _BODY)
+    assert not names["verify_sentry"]("the new one", both, _BODY)
+
+
+def test_the_snippet_for_public_keys_verifies_the_last_signature() -> None:
+    (snippet,) = [block for block in _blocks(_page("docs/receivers.md"), "python") if "def verify_public" in block]
+    names: dict[str, Any] = {"Mapping": Mapping}
+    seed, another = bytes(range(32)), bytes(32)
+    headers = _signed(signing_key=seed)
+
+    exec(compile(snippet, "receivers.md", "exec"), names)
+
+    assert headers["webhook-signature"].split()[-1].startswith("v1a,")
+    assert names["verify_public"](public_key_text(seed), headers, _BODY)
+    assert not names["verify_public"](public_key_text(seed), headers, _BODY + b" ")
+    assert not names["verify_public"](public_key_text(another), headers, _BODY)
+    assert not names["verify_public"](public_key_text(seed), _signed(), _BODY)
+
+
 _NODE_CHECK = """
 const { headers, body, secret, late } = JSON.parse(require("node:fs").readFileSync(0));
 const bytes = Buffer.from(body);
@@ -318,6 +349,61 @@ def test_every_header_that_is_sent_is_described() -> None:
 def test_the_signatures_are_made_as_the_page_says() -> None:
     assert _signed(timestamp_s=7)["sentry-hook-signature"] == sentry_signature(_SECRET, _BODY)
     assert _signed(timestamp_s=7)["webhook-signature"] == standard_signature([_SECRET], "01a20a65-72b7", 7, _BODY)
+
+
+# --- delivering ---
+
+
+def _failures_until_open(breaker: Breaker, now: datetime) -> int:
+    return next(count for count in range(1, 100) if breaker.note(now, is_success=False))
+
+
+def test_the_waits_of_the_breaker_are_those_of_the_table() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\d+) min \|$", _page("docs/delivering.md"), re.MULTILINE)
+    now = datetime(2025, 2, 8, tzinfo=UTC)
+    breaker = Breaker(BreakerRule(), failed_trials=0)
+
+    assert [int(number) for number, _ in rows] == list(range(6))
+    assert int(rows[0][1]) * 60 == breaker.rule.open_s
+    for _, minutes in rows[1:]:
+        trip = breaker.probe_failed(now)
+        assert trip.until - now == timedelta(minutes=int(minutes))
+        breaker.opened(trip)
+
+
+def test_the_limits_of_the_breaker_are_those_of_the_page() -> None:
+    page, now, rule = _page("docs/delivering.md"), datetime(2025, 2, 8, tzinfo=UTC), BreakerRule()
+    recovering = Breaker(rule)
+    recovering.closed(now)
+    usual, strict = _failures_until_open(Breaker(rule), now), _failures_until_open(recovering, now)
+
+    assert (
+        f"{usual} failures in a row; or, within {rule.window_s / 60:.0f} minutes, {rule.failures_min} failures" in page
+    )
+    assert f"{strict} in a row, or {rule.failures_min // rule.recovery_factor} within" in page
+    assert f"after {rule.recovery_s / 60:.0f} minutes: closed" in page
+    assert rule.failure_share_min == 0.5, "half of the attempts"
+
+
+def test_the_defaults_that_the_page_names_are_those_of_the_configuration() -> None:
+    page, defaults = _page("docs/delivering.md"), Configuration()
+    named = {
+        f"(`[delivery] slow_down_s` ({defaults.delivery.slow_down_s:.0f} s)": "slow_down_s",
+        f"{defaults.delivery.in_flight} requests are under way at once (`[delivery] in_flight`)": "in_flight",
+        f"{defaults.delivery.per_installation} to one installation (`per_installation`)": "per_installation",
+        f"the last {defaults.delivery.idle_s:.0f} s": "idle_s",
+        f"more than {defaults.fleet.share:.0%} of them".replace("%", " percent"): "share",
+        f"at least {defaults.fleet.installations_min}, have begun": "installations_min",
+        f"within {defaults.fleet.window_s / 60:.0f} minutes (`[fleet]`)": "window_s",
+        f"`[missed] recover_per_s` ({defaults.missed.recover_per_s:.0f})": "recover_per_s",
+        f"{defaults.missed.keep_s / 86_400:.0f} days from its queueing (`[missed] keep_s`": "keep_s",
+    }
+
+    assert [name for text, name in named.items() if text.lstrip("(") not in page] == []
+    assert (defaults.probing.first_s, defaults.probing.factor, defaults.probing.max_s) == (3_600, 2, 86_400)
+    assert defaults.probing.cool_down_s == 86_400
+    assert not defaults.probing.enabled
+    assert not defaults.delivery.rate_per_s
 
 
 # --- README ---
@@ -393,7 +479,7 @@ def test_every_promise_names_a_test() -> None:
     rows = [line for line in _page("docs/promises.md").split("\n\n")[2].splitlines() if line.startswith("| ")][1:]
     faults = re.findall(r"^\| \d+ \|.*$", _page("docs/design.md"), re.MULTILINE)
 
-    assert len(rows) == 6
+    assert len(rows) == 13
     assert len(faults) == 12
     assert [row for row in [*rows, *faults] if not _NAMED_TEST.search(row)] == []
 
