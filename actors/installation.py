@@ -355,7 +355,7 @@ class InstallationActor(SupervisedActor[Message]):
     def _consider_enabling(self, probe: QueuedDelivery) -> None:
         # A person who tries an endpoint out with `hookfuse test` decides for themselves.
         if self._parts.is_probed and is_by_machine(probe):
-            tell_if_alive(self._parts.supervisor, ConsiderEnabling(self._installation_id))
+            tell_if_alive(self._parts.supervisor, ConsiderEnabling(self._installation_id, probe.enqueued_at))
 
     def _ask_for_disabling(self, cause: str, reason: str) -> None:
         self._is_considered = True

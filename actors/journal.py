@@ -142,8 +142,8 @@ def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:
         case SendProbe(installation_id):
             enqueue_probe(transaction, installation_id, by=SYSTEM)
             return Decision(is_changed=True, why="probe queued")
-        case EnableAfterProbe(installation_id):
-            return enable_after_probe(transaction, installation_id)
+        case EnableAfterProbe(installation_id, probe_enqueued_at, rule):
+            return enable_after_probe(transaction, installation_id, rule=rule, probe_enqueued_at=probe_enqueued_at)
 
 
 def _reply(message: RecordDelivery, position: int | None) -> None:

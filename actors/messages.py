@@ -7,6 +7,7 @@ import pykka
 
 from eventstore.disabling import DisableRequest
 from eventstore.events import Event, MailFailed, MailSent
+from eventstore.probing import ProbingRule
 from eventstore.recording import DeliveryRecord
 from eventstore.review import ReviewRequest
 from eventstore.work_queue import QueuedDelivery
@@ -162,9 +163,11 @@ class SendProbe:
 
 @dataclass(frozen=True, slots=True)
 class EnableAfterProbe:
-    """A request to enable what the machine has disabled, as a test delivery succeeded."""
+    """A request to enable what the machine has disabled, as a test delivery that was queued then succeeded."""
 
     installation_id: str
+    probe_enqueued_at: str | None = None
+    rule: ProbingRule | None = None
 
 
 DecisionRequest = DisableRequest | ReviewRequest | SendProbe | EnableAfterProbe
@@ -202,9 +205,10 @@ class ConsiderDisabling:
 
 @dataclass(frozen=True, slots=True)
 class ConsiderEnabling:
-    """To the supervisor: a test delivery to this installation succeeded."""
+    """To the supervisor: a test delivery to this installation, queued at that moment, succeeded."""
 
     installation_id: str
+    probe_enqueued_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

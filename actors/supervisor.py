@@ -94,8 +94,8 @@ class SupervisorActor(SupervisedActor[Message]):
         match message:
             case ConsiderDisabling():
                 self._consider(message)
-            case ConsiderEnabling(installation_id):
-                self._enable(installation_id)
+            case ConsiderEnabling():
+                self._enable(message)
             case NoteHealth(installation_id, is_failing):
                 self._note(installation_id, is_failing=is_failing)
             case LookAfterFleet():
@@ -153,8 +153,9 @@ class SupervisorActor(SupervisedActor[Message]):
         else:
             log.info("disabling_declined", installation_id=message.installation_id, why=decision.why)
 
-    def _enable(self, installation_id: str) -> None:
-        decision = self._decide(EnableAfterProbe(installation_id))
+    def _enable(self, message: ConsiderEnabling) -> None:
+        installation_id = message.installation_id
+        decision = self._decide(EnableAfterProbe(installation_id, message.probe_enqueued_at, self._parts.probing_rule))
         tell_if_alive(self._parts.dispatcher, RefreshInstallation(installation_id))
         event = "installation_enabled" if decision.is_changed else "enabling_declined"
         log.warning(event, installation_id=installation_id, why=decision.why, position=decision.position)

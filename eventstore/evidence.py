@@ -23,7 +23,10 @@ def verdict_of(transaction: Transaction, installation_id: str, policy: Policy) -
 
 def evidence_of(transaction: Transaction, verdict: Verdict, *, rule: str, explanation: str) -> DisableEvidence:
     """Give what an event needs to prove a decision: the policy, the counts a day, the first and the last failure."""
-    positions = [position for day in verdict.days for position in (day.first_failure, day.last_failure) if position]
+    # What fails now has failed since the last day with a success; a failure of before is another story.
+    last_success = max((day.day for day in verdict.days if day.success), default="")
+    since = [day for day in verdict.days if day.day > last_success and day.first_failure] or verdict.days
+    positions = [position for day in since for position in (day.first_failure, day.last_failure) if position]
     return DisableEvidence(
         policy=verdict.policy,
         policy_version=verdict.policy_version,

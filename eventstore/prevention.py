@@ -103,6 +103,10 @@ def _averted(policy: Policy, rule: Rule, counts: dict[str, DayCounts], today: da
         return _averted_day(policy, rule, counts, today)
     now = counts.get(today.isoformat(), DayCounts(today.isoformat()))
     healed = counts | {now.day: replace(now, success=now.success + 1)}
+    last_success = max((day.day for day in counts.values() if day.success), default="")
+    if isinstance(rule, SilenceRule) and last_success:
+        end = date.fromisoformat(last_success) + timedelta(days=policy.window_days)
+        return _given(f"One successful delivery before {end} would stop it.", healed)
     if isinstance(rule, SilenceRule):
         limit = f"{rule.failures_min} failures over {rule.failing_days_min} days"
         return _given(f"One successful delivery, before there are {limit}, would stop it.", healed)

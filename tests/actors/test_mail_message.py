@@ -149,7 +149,7 @@ def test_both_parts_say_what_happened_and_why(kind: str) -> None:
         "https://pager.example/hooks?team=8",
         "have failed",
         "has been unsubscribed",
-        "kept for a while, and will be sent after the webhook is enabled again",
+        "kept for a while, and can be sent after the webhook is enabled again",
         "One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it.",
         "Enable the webhook again",
         "balanced v1",
@@ -381,7 +381,7 @@ def test_the_warning_says_what_fails_since_when_and_what_would_stop_it(kind: str
         "no answer",
         "read timeout",
         "The webhook is disabled: nothing more is sent to it, and you are told.",
-        "kept for a while, and will be sent after the webhook is enabled again",
+        "kept for a while, and can be sent after the webhook is enabled again",
         "The next warning is at 90%.",
         "https://acme.example/settings/acme/developer-settings/pager/dashboard/?referrer=integration-warning",
     ):

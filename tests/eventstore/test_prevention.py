@@ -221,3 +221,15 @@ def test_nothing_is_nearer_to_the_end_by_what_is_named(named: tuple[Policy, str]
     before = judge(policy, days, TODAY).nearness
 
     assert judge(policy, what_would_help(policy, days, rule, TODAY).days, TODAY).nearness <= before
+
+
+def test_an_endpoint_that_once_succeeded_is_told_the_day_by_which_it_must_again() -> None:
+    days = (
+        DayCounts("2025-02-01", success=3),
+        DayCounts("2025-02-03", server_error=40),
+        DayCounts("2025-02-04", server_error=40),
+    )
+
+    prevention = what_would_help(BALANCED, days, "no-success", date(2025, 2, 4))
+
+    assert prevention.sentence == "One successful delivery before 2025-02-08 would stop it."
