@@ -4,16 +4,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from eventstore.breaker import Breaker, BreakerRule
+from eventstore.breaker import SAYS_NOTHING, Breaker, BreakerRule
 from eventstore.clock import parse_time, time_text
 from eventstore.events import AttemptEvent, BreakerClosed, BreakerOpened, DeliverySucceeded
 from eventstore.rate_limit import RateLimit
 from eventstore.registry import Installation
 
 __all__ = ["Gate", "GateRule"]
-
-# Attempts that say nothing about the endpoint: our own faults, the guard's word, and a healthy endpoint's "slowly".
-_SAYS_NOTHING = ("internal", "blocked", "rate_limited")
 
 # While one attempt is on trial, how long the others wait until they look again, in seconds.
 _TRIAL_WAIT_S = 1.0
@@ -88,7 +85,7 @@ class Gate:
         self._hold(_moment(event.hold_until))
         is_trial = self._trial == sequence
         self.leave(sequence)
-        if self._breaker is None or event.error_class in _SAYS_NOTHING:
+        if self._breaker is None or event.error_class in SAYS_NOTHING:
             return None
         is_success = isinstance(event, DeliverySucceeded)
         if self._breaker.open_until is not None:

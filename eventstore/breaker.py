@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-__all__ = ["Breaker", "BreakerRule", "Trip"]
+__all__ = ["SAYS_NOTHING", "Breaker", "BreakerRule", "Trip"]
+
+# Error classes that say nothing about the endpoint: our own faults, the guard's word, a healthy endpoint's "slowly".
+SAYS_NOTHING = ("internal", "blocked", "rate_limited")
 
 
 @dataclass(frozen=True, slots=True)

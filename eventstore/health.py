@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from eventstore.breaker import SAYS_NOTHING
 from eventstore.clock import parse_time
 from eventstore.events import (
     AttemptEvent,
@@ -32,7 +33,6 @@ __all__ = ["HANDLERS", "Fleet", "failing_since", "has_failed_last", "read_fleet"
 _RECENT_OUTCOMES = 500
 _LATEST_EVENTS = 2000
 _OUTCOMES = (DeliverySucceeded.type_name, DeliveryFailed.type_name, DeliveryTimedOut.type_name)
-_SAYS_NOTHING = ("internal", "rate_limited")
 _BEGINS = (InstallationCreated.type_name, InstallationEnabled.type_name)
 _STARTS_ANEW = (BreakerOpened.type_name, BreakerClosed.type_name, *_BEGINS)
 
@@ -89,7 +89,7 @@ def _outcomes_backwards(
     for type_name, recorded_at, data in rows:
         if type_name in until:
             return
-        if type_name in _OUTCOMES and not any(f'"error_class":"{name}"' in data for name in _SAYS_NOTHING):
+        if type_name in _OUTCOMES and not any(f'"error_class":"{name}"' in data for name in SAYS_NOTHING):
             yield parse_time(recorded_at), type_name == DeliverySucceeded.type_name
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from eventstore.disabling import Decision, DisableRequest, disable, may_be_disabled
+from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable, may_be_disabled
 from eventstore.events import InstallationCalmed, InstallationWarned
 from eventstore.evidence import evidence_of, verdict_of
 from eventstore.health import read_fleet
@@ -61,7 +61,7 @@ def _disable_request(request: ReviewRequest) -> DisableRequest:
     return DisableRequest(
         installation_id=request.installation_id,
         cause="policy",
-        by="system",
+        by=SYSTEM,
         reason="",
         policy=request.policy,
         scope=request.scope,
