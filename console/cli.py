@@ -35,6 +35,7 @@ _COMMANDS = (
     LazyCommand("requests", "console.commands.requests:requests", "Show the request log."),
     LazyCommand("audit", "console.commands.audit:audit", "Show who decided what."),
     LazyCommand("events", "console.commands.events:events", "Show what was recorded."),
+    LazyCommand("replay", "console.commands.replay:replay", "Look back over what was recorded."),
     LazyCommand("deliveries", "console.commands.deliveries:deliveries", "Show what waits, was missed or is dead."),
     LazyCommand("demo", "console.commands.demo:demo", "Show the story, with real processes."),
 )

@@ -7,24 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from eventstore import audit, buffer, health, outbox, registry, request_log
 from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.database import open_database, writing
-from eventstore.events import Event
-from eventstore.log import Handler, NewEvent, StoredEvent, append_events
+from eventstore.log import NewEvent, StoredEvent, append_events
+from eventstore.projections import project
 
 __all__ = ["Store", "Transaction"]
-
-
-def _handlers() -> Mapping[type[Event], tuple[Handler, ...]]:
-    merged: dict[type[Event], tuple[Handler, ...]] = {}
-    for projection in (registry, health, buffer, request_log, audit, outbox):
-        for event_class, handler in projection.HANDLERS.items():
-            merged[event_class] = (*merged.get(event_class, ()), handler)
-    return merged
-
-
-_HANDLERS = _handlers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +31,7 @@ class Transaction:
             self.connection, new_events, recorded_at=self.recorded_at, expected_versions=expected_versions
         )
         for stored in stored_events:
-            for handler in _HANDLERS.get(type(stored.event), ()):
-                handler(self.connection, stored)
+            project(self.connection, stored)
         return stored_events
 
 

@@ -17,7 +17,7 @@ from actors.messages import (
     Ref,
     SendProbe,
 )
-from eventstore import store as store_module
+from eventstore import projections
 from eventstore.buffer import counted_class
 from eventstore.disabling import Decision, DisableRequest
 from eventstore.errors import DiskFullError
@@ -263,11 +263,13 @@ def test_events_queue_and_projections_change_together_or_not_at_all(
     room = Room(stage)
     deliveries = stage.enqueue(ONE, 3)
     before = on_disk(stage)
-    handlers = list(store_module._HANDLERS[DeliveryFailed])  # the health's, the buffer's, the request log's
+    handlers = list(
+        projections._handlers(tuple(projections.PROJECTIONS))[DeliveryFailed]
+    )  # the health's, the buffer's, the request log's
     assert len(handlers) == 3
     handlers[broken] = _fail
-    patched: dict[Any, Any] = {**store_module._HANDLERS, DeliveryFailed: tuple(handlers)}
-    monkeypatch.setattr(store_module, "_HANDLERS", patched)
+    patched: dict[Any, Any] = {DeliveryFailed: tuple(handlers)}
+    monkeypatch.setattr(projections, "_handlers", lambda _names: patched)
     room.record(*map(failed, deliveries))
 
     assert on_disk(stage) == before

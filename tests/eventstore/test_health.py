@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventstore import store as store_module
+from eventstore import projections
 from eventstore.clock import ManualClock, time_text
 from eventstore.events import (
     BreakerClosed,
@@ -198,14 +198,12 @@ def test_no_more_outcomes_are_read_than_a_breaker_needs(store: Store) -> None:
 
 def rebuilt(store: Store) -> tuple[list[Any], list[Any]]:
     """Empty the projections of health, follow all events again, and give both tables."""
-    connection, handlers = store.connection, store_module._HANDLERS
+    connection = store.connection
     connection.execute("DELETE FROM installations")
     connection.execute("UPDATE fleet SET is_frozen = 0, changed_at = '', active = 0, failing = 0")
     connection.execute("DELETE FROM buffer")
     for stored in list(read_events(connection)):
-        for handler in handlers.get(type(stored.event), ()):
-            if handler.__module__ in ("eventstore.health", "eventstore.registry", "eventstore.buffer"):
-                handler(connection, stored)
+        projections.project(connection, stored, ("registry", "buffer"))
     return tables(store)
 
 
@@ -257,7 +255,7 @@ def test_all_of_it_is_made_anew_from_the_events(tmp_path_factory: Any, history: 
 
 
 def test_only_failed_deliveries_hold_back_and_each_has_its_handler() -> None:
-    handlers = store_module._HANDLERS[DeliveryFailed]
+    handlers = projections._handlers(tuple(projections.PROJECTIONS))[DeliveryFailed]
 
     assert [handler.__module__ for handler in handlers] == [
         "eventstore.health",

@@ -1,0 +1,23 @@
+"""`hookfuse replay`: looking back over the recorded events."""
+
+import click
+
+from console.lazy_command import LazyCommand
+
+__all__ = ["replay"]
+
+_COMMANDS: tuple[LazyCommand, ...] = ()
+
+
+@click.group()
+def replay() -> None:
+    """Look back over the recorded events: rebuild, verify, tell, and ask what if. Nothing here can send.
+
+    \b
+    Example:
+      hookfuse replay --help
+    """  # noqa: D301 - \b is click's
+
+
+for _command in _COMMANDS:
+    replay.add_command(_command)
