@@ -15,6 +15,7 @@ __all__ = [
     "Handler",
     "Handlers",
     "NewEvent",
+    "Origin",
     "StoredEvent",
     "append_events",
     "chain_hash",
@@ -26,11 +27,21 @@ _NO_HASH = b"\x00" * 16
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """When, and in which stored form, another home has recorded an event; both are kept."""
+
+    recorded_at: str
+    schema: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event that is to be appended to a stream."""
+    """An event that is to be appended to a stream; with an `origin` it was recorded elsewhere before."""
 
     stream: str
     event: Event
+    origin: Origin | None = None
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -75,16 +86,16 @@ def append_events(
         position += 1
         versions[new.stream] += 1
         event = new.event
-        data = encode_event(event)
+        origin = new.origin or Origin(recorded_at, event.schema, encode_event(event))
         previous_hash = chain_hash(
             previous_hash,
             position=position,
             stream=new.stream,
             version=versions[new.stream],
             type_name=event.type_name,
-            schema=event.schema,
-            recorded_at=recorded_at,
-            data=data,
+            schema=origin.schema,
+            recorded_at=origin.recorded_at,
+            data=origin.data,
         )
         rows.append(
             (
@@ -92,13 +103,13 @@ def append_events(
                 new.stream,
                 versions[new.stream],
                 event.type_name,
-                event.schema,
-                recorded_at,
-                data,
+                origin.schema,
+                origin.recorded_at,
+                origin.data,
                 previous_hash,
             )
         )
-        stored.append(StoredEvent(position, new.stream, versions[new.stream], recorded_at, event))
+        stored.append(StoredEvent(position, new.stream, versions[new.stream], origin.recorded_at, event))
     connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return stored
 

@@ -6,7 +6,7 @@ import pytest
 from eventstore.errors import ConflictError, UnknownEventError
 from eventstore.events import InstallationRemoved, MailSent
 from eventstore.home import Home
-from eventstore.log import NewEvent, StoredEvent, chain_hash, last_position, read_events
+from eventstore.log import NewEvent, Origin, StoredEvent, chain_hash, last_position, read_events
 from eventstore.store import Store
 from tests.eventstore.facts import rows_of
 from tests.eventstore.processes import appending, at_once
@@ -59,6 +59,19 @@ def test_positions_grow_without_gaps_and_versions_by_stream(store: Store) -> Non
 
     found = [(one.position, one.stream, one.version) for one in read_events(store.connection)]
     assert found == [(1, "a", 1), (2, "b", 1), (3, "a", 2), (4, "b", 2), (5, "b", 3)]
+
+
+def test_what_was_recorded_elsewhere_keeps_its_time_and_its_form_and_joins_the_chain(store: Store) -> None:
+    origin = Origin("2024-12-31T23:59:59.000000Z", 1, '{"mail_id":"m","attempt":1.0}')
+    append(store, "a")
+    with store.transaction() as transaction:
+        (stored,) = transaction.append(NewEvent("a", MailSent("m", 1), origin))
+
+    assert (stored.position, stored.version, stored.recorded_at) == (2, 2, origin.recorded_at)
+    assert store.connection.execute("SELECT recorded_at, schema, data FROM events WHERE position = 2").fetchall() == [
+        (origin.recorded_at, origin.schema, origin.data)
+    ]
+    assert is_chained(store.connection)
 
 
 def test_position_of_a_transaction_that_failed_is_used_again(store: Store) -> None:
