@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from eventstore.clock import day_of, time_text
 from eventstore.events import (
+    CountsImported,
     DayRecord,
     DeliveryFailed,
     DeliverySucceeded,
@@ -17,7 +18,15 @@ from eventstore.events import (
 from eventstore.identifiers import installation_of
 from eventstore.log import Handlers, StoredEvent
 
-__all__ = ["COUNTED_CLASSES", "HANDLERS", "DayCounts", "counted_class", "read_days", "window_start"]
+__all__ = [
+    "COUNTED_CLASSES",
+    "HANDLERS",
+    "IMPORTED_CLASSES",
+    "DayCounts",
+    "counted_class",
+    "read_days",
+    "window_start",
+]
 
 COUNTED_CLASSES = (
     "success",
@@ -29,6 +38,9 @@ COUNTED_CLASSES = (
     "timeout",
     "fatal",
 )
+
+# Those that counts of another system are told apart by.
+IMPORTED_CLASSES = ("success", "client_error", "timeout", "fatal")
 
 # The sender's error classes that are counted under another name; those that are not named here and not in
 # COUNTED_CLASSES are counted nowhere, as they say nothing about the endpoint ("internal", "blocked").
@@ -58,6 +70,10 @@ class DayCounts:
             return more
         first = position if self.first_failure is None else self.first_failure
         return replace(more, first_failure=first, last_failure=position)
+
+    def plus_imported(self, event: CountsImported) -> "DayCounts":
+        """Count what another system has counted; no event of a failure goes with it."""
+        return replace(self, **{name: getattr(self, name) + getattr(event, name) for name in IMPORTED_CLASSES})
 
     def record(self) -> DayRecord:
         """Give the counts as evidence holds them."""
@@ -113,6 +129,21 @@ def _count(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     )
 
 
+_IMPORT_STATEMENT = (
+    f"INSERT INTO buffer (installation_id, day, {', '.join(IMPORTED_CLASSES)})"  # noqa: S608 - names of columns
+    f" VALUES (?, ?, {', '.join('?' * len(IMPORTED_CLASSES))}) ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in IMPORTED_CLASSES)
+)
+
+
+def _count_imported(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    event = stored.event
+    assert isinstance(event, CountsImported)  # noqa: S101
+    # Frozen or not: a person says that these are to count, and they are of another time.
+    counts = (getattr(event, name) for name in IMPORTED_CLASSES)
+    connection.execute(_IMPORT_STATEMENT, (installation_of(stored.stream), event.day, *counts))
+
+
 def _is_frozen(connection: sqlite3.Connection) -> bool:
     (is_frozen,) = connection.execute("SELECT is_frozen FROM fleet").fetchone()
     return bool(is_frozen)
@@ -124,6 +155,7 @@ def _clear(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 HANDLERS: Handlers = {
     **dict.fromkeys((DeliverySucceeded, DeliveryFailed, DeliveryTimedOut), _count),
+    CountsImported: _count_imported,
     InstallationCreated: _clear,  # a removed one that comes back starts anew
     InstallationEnabled: _clear,
 }

@@ -16,6 +16,7 @@ __all__ = [
     "AuditRecorded",
     "BreakerClosed",
     "BreakerOpened",
+    "CountsImported",
     "DayRecord",
     "DeliveryBlocked",
     "DeliveryDropped",
@@ -259,6 +260,20 @@ class RecoveryCompleted(Event, frozen=True, omit_defaults=True):
     installation_id: str
 
 
+class CountsImported(Event, frozen=True, omit_defaults=True):
+    """Another system counted outcomes of a UTC day; these come on top of what was imported for that day before."""
+
+    type_name: ClassVar[str] = "counts.imported"
+    installation_id: str
+    day: str
+    source: str
+    by: str
+    success: int = 0
+    client_error: int = 0
+    timeout: int = 0
+    fatal: int = 0
+
+
 class DayRecord(Struct, frozen=True, omit_defaults=True):
     """A day's outcomes by class, as they were counted when a decision was taken."""
 
@@ -439,6 +454,7 @@ EVENT_CLASSES: dict[str, type[Event]] = {
         DeliveryExpired,
         RecoveryStarted,
         RecoveryCompleted,
+        CountsImported,
         InstallationDisabled,
         InstallationWarned,
         InstallationCalmed,

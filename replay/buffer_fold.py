@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from eventstore.buffer import COUNTED_CLASSES, DayCounts, counted_class, read_days
 from eventstore.clock import day_of
-from eventstore.events import DisablingFrozen, DisablingThawed, Event, InstallationCreated, InstallationEnabled
+from eventstore.events import (
+    CountsImported,
+    DisablingFrozen,
+    DisablingThawed,
+    Event,
+    InstallationCreated,
+    InstallationEnabled,
+)
 from eventstore.identifiers import installation_of
 from eventstore.log import StoredEvent, read_events
 
@@ -30,7 +37,8 @@ class BufferDifference:
 def fold_buffer(events: Iterable[StoredEvent]) -> Days:
     """Count a history anew, event by event.
 
-    Creating or enabling an installation empties its days; failures while disabling is frozen are not counted.
+    Creating or enabling an installation empties its days; failures while disabling is frozen are not counted,
+    but for imported ones, which count for the day that they name.
     """
     days: Days = {}
     is_frozen = False
@@ -39,6 +47,9 @@ def fold_buffer(events: Iterable[StoredEvent]) -> Days:
         installation_id = installation_of(stored.stream)
         if isinstance(stored.event, InstallationCreated | InstallationEnabled):
             days = {key: counts for key, counts in days.items() if key[0] != installation_id}
+        elif isinstance(stored.event, CountsImported):
+            key = installation_id, stored.event.day
+            days[key] = days.get(key, DayCounts(key[1])).plus_imported(stored.event)
         elif (counted := counted_class(stored.event)) is not None and not (is_frozen and counted != "success"):
             key = installation_id, day_of(stored.recorded_at)
             days[key] = days.get(key, DayCounts(key[1])).plus(counted, stored.position)

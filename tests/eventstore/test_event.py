@@ -18,6 +18,7 @@ NAMES_OF_THE_DESIGN = {
     *("mail.requested", "mail.sent", "mail.failed"),
 }
 LATER_NAMES = {
+    "counts.imported",
     *("organization.changed", "delivery.requeued", "delivery.dropped", "delivery.expired"),
     *("recovery.started", "recovery.completed", "probe.succeeded", "probe.failed"),
     *("installation.warned", "installation.calmed", "breaker.opened", "breaker.closed"),

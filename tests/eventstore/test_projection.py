@@ -12,6 +12,7 @@ from eventstore.clock import ManualClock
 from eventstore.events import (
     AttemptEvent,
     AuditRecorded,
+    CountsImported,
     DeliveryBlocked,
     DeliveryDropped,
     DeliveryExhausted,
@@ -66,6 +67,7 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
         "enabled": InstallationEnabled(installation_id, "person:ada", "mended"),
         "frozen": DisablingFrozen(10, 6, 6),
         "thawed": DisablingThawed(10, 1),
+        "imported": CountsImported(installation_id, f"2025-02-0{3 + number % 3}", "file", "person:ada", 0, number, 2),
         "audit": AuditRecorded("internal-integration.disable", "system", "organization:17", {"name": f"n{number}"}),
         "requested": MailRequested(f"mail-{number}", f"<{number}@x>", "ada@x", "integration-disabled", number),
         "sent": MailSent(mail_id, number),
@@ -85,7 +87,7 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
 KINDS = (
     *("succeeded", "failed", "failed", "timed_out", "blocked", "missed", "exhausted", "requeued", "dropped"),
     *("created", "removed", "disabled", "enabled", "audit", "requested", "sent", "mail_failed"),
-    *("probe_failed", "probe_succeeded", "frozen", "thawed"),
+    *("probe_failed", "probe_succeeded", "frozen", "thawed", "imported"),
 )
 steps = st.lists(
     st.tuples(
@@ -118,6 +120,11 @@ def fold_buffer(events: list[StoredEvent]) -> dict[tuple[str, str], dict[str, An
                 column = COUNTED_AS.get(error_class)
         if isinstance(stored.event, InstallationCreated | InstallationEnabled):
             days = {other: counts for other, counts in days.items() if other[0] != key[0]}
+        if isinstance(stored.event, CountsImported):
+            key = (key[0], stored.event.day)
+            counts = days.setdefault(key, dict.fromkeys(COLUMNS, 0) | {"failures": []})
+            for name in ("success", "client_error", "timeout", "fatal"):
+                counts[name] += getattr(stored.event, name)
         if column is None or (is_frozen and column != "success"):
             continue
         counts = days.setdefault(key, dict.fromkeys(COLUMNS, 0) | {"failures": []})

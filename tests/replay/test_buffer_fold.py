@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from eventstore.clock import ManualClock
-from eventstore.events import DeliveryFailed, DeliverySucceeded, DeliveryTimedOut, Event, InstallationEnabled
-from eventstore.identifiers import installation_stream
+from eventstore.events import (
+    CountsImported,
+    DeliveryFailed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+    DisablingFrozen,
+    Event,
+    InstallationEnabled,
+)
+from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import NewEvent
 from eventstore.store import Store
 from replay import compare_buffer
@@ -67,3 +75,17 @@ def test_a_deleted_row_is_found(store: Store) -> None:
     differences = compare_buffer(store.connection)
 
     assert {(one.field, one.live, one.rebuilt) for one in differences} == {("success", 0, 1)}
+
+
+def test_imported_counts_are_added_to_the_day_that_they_name_frozen_or_not(store: Store) -> None:
+    imported = CountsImported(_FIRST, "2026-03-01", "file", "person:a", success=2, client_error=3, timeout=4, fatal=5)
+    with store.transaction() as transaction:
+        transaction.append(NewEvent(FLEET_STREAM, DisablingFrozen(9, 9, 9)))
+        transaction.append(*[NewEvent(installation_stream(_FIRST), imported)] * 2)
+
+    assert compare_buffer(store.connection) == []
+    assert store.connection.execute(
+        "SELECT success, client_error, timeout, fatal, first_failure FROM buffer"
+        " WHERE installation_id = ? AND day = '2026-03-01'",
+        (_FIRST,),
+    ).fetchall() == [(1 + 4, 6, 8, 10, None)]
