@@ -26,6 +26,7 @@ from actors.supervised import SupervisedActor
 from eventstore.clock import Clock, time_text
 from eventstore.readers import Readers
 from eventstore.registry import attention_version
+from eventstore.shard import WHOLE, Shard
 from eventstore.work_queue import claim, installations_with_waiting
 
 __all__ = ["DispatcherActor", "DispatcherParts"]
@@ -37,7 +38,10 @@ Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle
 
 @dataclass(frozen=True, slots=True)
 class DispatcherParts:
-    """What the dispatcher works with. `spawn` starts an installation's actor; limits count deliveries."""
+    """What the dispatcher works with. `spawn` starts an installation's actor; limits count deliveries.
+
+    `shard`: the installations that are this worker's; the others are somebody else's.
+    """
 
     readers: Readers
     clock: Clock
@@ -45,6 +49,7 @@ class DispatcherParts:
     in_flight: int
     per_installation: int
     idle_s: float
+    shard: Shard = WHOLE
     clock_s: Callable[[], float] = time.monotonic
 
 
@@ -161,7 +166,7 @@ class DispatcherActor(SupervisedActor[Message]):
             for share in self._shares.values():
                 share.not_before = ""  # a test delivery, or a person's decision, goes through a closed gate
                 self._tell_refresh(share)
-        for installation_id in found:
+        for installation_id in self._parts.shard.of(found):
             self._make_ready(installation_id)
         self._fire_timers()
         self._put_idle_away()

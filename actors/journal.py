@@ -6,6 +6,7 @@ import pykka
 import structlog
 
 from actors.messages import (
+    BeginWatch,
     Decide,
     DecisionRequest,
     EnableAfterProbe,
@@ -14,8 +15,10 @@ from actors.messages import (
     LearnRecorded,
     RecordDelivery,
     RecordEvent,
+    RecordHealth,
     RecordMail,
     SendProbe,
+    ThawDisabling,
     tell_if_alive,
 )
 from actors.pool import Pool
@@ -23,6 +26,7 @@ from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
 from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable
 from eventstore.errors import DatabaseError, NotFoundError, RejectedError
+from eventstore.fleet_watch import begin_watch, note_health, thaw
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
 from eventstore.probing import enable_after_probe, enqueue_probe
@@ -36,14 +40,14 @@ __all__ = ["JournalActor"]
 
 log = structlog.get_logger("hookfuse.journal")
 
-Message = RecordDelivery | RecordEvent | Decide | RecordMail | ForgetKeys | ExpirePayloads
+Message = RecordDelivery | RecordEvent | RecordHealth | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePayloads
 
 
 class JournalActor(SupervisedActor[Message]):
     """Owns the one writing connection of the daemon, and the records that wait for the next commit.
 
-    Receives RecordDelivery and RecordEvent, of which a turn's worth shares one commit, and Decide, RecordMail,
-    ForgetKeys and ExpirePayloads.
+    Receives RecordDelivery, RecordEvent and RecordHealth, of which a turn's worth shares one commit, and Decide,
+    RecordMail, BeginWatch, ForgetKeys and ExpirePayloads.
     Tells the installations what is recorded, after it is on disk.
     """
 
@@ -55,6 +59,7 @@ class JournalActor(SupervisedActor[Message]):
         self._store = store
         self._gathered: list[RecordDelivery] = []
         self._gathered_events: list[NewEvent] = []
+        self._gathered_health: list[RecordHealth] = []
 
     def receive(self, message: Message) -> object:
         """Gather a record, or carry the rest out in a transaction of its own, behind what was gathered."""
@@ -64,6 +69,9 @@ class JournalActor(SupervisedActor[Message]):
         if isinstance(message, RecordEvent):
             self._gathered_events.append(NewEvent(message.stream, message.event))
             return None
+        if isinstance(message, RecordHealth):
+            self._gathered_health.append(message)
+            return None
         self._commit()
         match message:
             case Decide():
@@ -71,6 +79,9 @@ class JournalActor(SupervisedActor[Message]):
             case RecordMail(installation_id, event):
                 with self._store.transaction() as transaction:
                     transaction.append(NewEvent(installation_stream(installation_id), event))
+            case BeginWatch(shard):
+                with self._store.transaction() as transaction:
+                    begin_watch(transaction, shard)
             case ForgetKeys(older_than):
                 with self._store.transaction() as transaction:
                     forget_idempotency_keys(transaction.connection, older_than=older_than)
@@ -99,11 +110,12 @@ class JournalActor(SupervisedActor[Message]):
             raise error
         gathered, self._gathered = self._gathered, []
         events, self._gathered_events = self._gathered_events, []
-        if events:
-            self._commit_group([], events)
+        health, self._gathered_health = self._gathered_health, []
+        if events or health:
+            self._commit_group([], events, health)
         for record in gathered:
             try:
-                self._commit_group([record], [])
+                self._commit_group([record], [], [])
             except DatabaseError:
                 raise
             except Exception:
@@ -119,16 +131,19 @@ class JournalActor(SupervisedActor[Message]):
             return Decision(is_changed=False, why=str(error))
 
     def _commit(self) -> None:
-        if self._gathered or self._gathered_events:
-            self._commit_group(self._gathered, self._gathered_events)
+        if self._gathered or self._gathered_events or self._gathered_health:
+            self._commit_group(self._gathered, self._gathered_events, self._gathered_health)
             self._gathered = []
             self._gathered_events = []
+            self._gathered_health = []
 
-    def _commit_group(self, group: list[RecordDelivery], events: list[NewEvent]) -> None:
+    def _commit_group(self, group: list[RecordDelivery], events: list[NewEvent], health: list[RecordHealth]) -> None:
         with self._store.transaction() as transaction:
             positions = record_deliveries(transaction, [message.record for message in group])
             if events:
                 transaction.append(*events)
+            if health:
+                note_health(transaction, [message.change for message in health], health[-1].rule)
         for message, position in zip(group, positions, strict=True):
             _reply(message, position)
 
@@ -144,6 +159,8 @@ def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:
             return Decision(is_changed=True, why="probe queued")
         case EnableAfterProbe(installation_id, probe_enqueued_at, rule):
             return enable_after_probe(transaction, installation_id, rule=rule, probe_enqueued_at=probe_enqueued_at)
+        case ThawDisabling(rule, watched_since):
+            return thaw(transaction, rule, watched_since=watched_since)
 
 
 def _reply(message: RecordDelivery, position: int | None) -> None:

@@ -1,18 +1,23 @@
 """What actors tell each other: imperative, frozen."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pykka
 
 from eventstore.disabling import DisableRequest
 from eventstore.events import Event, MailFailed, MailSent
+from eventstore.fleet import FleetRule
+from eventstore.fleet_watch import HealthChange
 from eventstore.probing import ProbingRule
 from eventstore.recording import DeliveryRecord
 from eventstore.review import ReviewRequest
+from eventstore.shard import Shard
 from eventstore.work_queue import QueuedDelivery
 
 __all__ = [
+    "BeginWatch",
     "CheckOutbox",
     "ConsiderDisabling",
     "ConsiderEnabling",
@@ -32,6 +37,7 @@ __all__ = [
     "PauseClaiming",
     "RecordDelivery",
     "RecordEvent",
+    "RecordHealth",
     "RecordMail",
     "Ref",
     "Refresh",
@@ -39,6 +45,7 @@ __all__ = [
     "ReportLoad",
     "SendProbe",
     "Settle",
+    "ThawDisabling",
     "tell_if_alive",
 ]
 
@@ -155,6 +162,21 @@ class RecordEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordHealth:
+    """To the journal: have the watch over the fleet know with the next commit; too many that fail freeze it."""
+
+    change: HealthChange
+    rule: FleetRule
+
+
+@dataclass(frozen=True, slots=True)
+class BeginWatch:
+    """To the journal: none of the share's installations is at work yet."""
+
+    shard: Shard
+
+
+@dataclass(frozen=True, slots=True)
 class SendProbe:
     """A request for a test delivery, by the machine."""
 
@@ -170,7 +192,15 @@ class EnableAfterProbe:
     rule: ProbingRule | None = None
 
 
-DecisionRequest = DisableRequest | ReviewRequest | SendProbe | EnableAfterProbe
+@dataclass(frozen=True, slots=True)
+class ThawDisabling:
+    """A request to end a freeze that has passed; `rule` None = there is no freezing any more."""
+
+    rule: FleetRule | None
+    watched_since: datetime
+
+
+DecisionRequest = DisableRequest | ReviewRequest | SendProbe | EnableAfterProbe | ThawDisabling
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import cast
 import structlog
 
 from actors.messages import (
-    CheckOutbox,
+    BeginWatch,
     ConsiderDisabling,
     ConsiderEnabling,
     Decide,
@@ -17,10 +17,11 @@ from actors.messages import (
     FinishFirst,
     LookAfterFleet,
     NoteHealth,
-    RecordEvent,
+    RecordHealth,
     Ref,
     RefreshInstallation,
     SendProbe,
+    ThawDisabling,
     tell_if_alive,
 )
 from actors.pool import Pool
@@ -29,14 +30,17 @@ from actors.supervised import SupervisedActor
 from eventstore.clock import Clock
 from eventstore.disabling import SYSTEM, Decision, DisableRequest
 from eventstore.events import DisableEvidence, DisablingFrozen, DisablingThawed
-from eventstore.fleet import FleetRule, FleetWatch
+from eventstore.fleet import FleetRule, should_thaw
+from eventstore.fleet_watch import HealthChange, read_fleet_state
 from eventstore.health import failing_since, read_fleet
 from eventstore.identifiers import FLEET_STREAM
+from eventstore.log import read_events
 from eventstore.policy import Policy
 from eventstore.probing import ProbingRule, due_probes
 from eventstore.readers import Readers
 from eventstore.registry import read_endpoint
 from eventstore.review import ReviewRequest
+from eventstore.shard import WHOLE, Shard
 
 __all__ = ["SupervisorActor", "SupervisorParts"]
 
@@ -53,12 +57,15 @@ Message = ConsiderDisabling | ConsiderEnabling | NoteHealth | LookAfterFleet | F
 
 @dataclass(frozen=True, slots=True)
 class SupervisorParts:
-    """What the supervisor decides by, and whom it tells. `fleet_rule` and `probing_rule` None = there is none."""
+    """What the supervisor decides by, and whom it tells. `fleet_rule` and `probing_rule` None = there is none.
+
+    `wake_mailer` has the mailer look into the outbox, in whichever process it is.
+    """
 
     readers: Readers
     journal: Ref
     dispatcher: Ref
-    mailer: Ref
+    wake_mailer: Callable[[], object]
     clock: Clock
     policy: Policy
     disable_scope: str
@@ -66,13 +73,15 @@ class SupervisorParts:
     is_warned: bool = True
     fleet_rule: FleetRule | None = None
     probing_rule: ProbingRule | None = None
+    shard: Shard = WHOLE
 
 
 class SupervisorActor(SupervisedActor[Message]):
-    """Owns the watch over the fleet; each decision is one transaction on what the database holds at that moment.
+    """Owns nothing but what it has said last; each decision is one transaction on what the database holds.
 
-    Receives ConsiderDisabling, ConsiderEnabling, NoteHealth, LookAfterFleet and FinishFirst.
-    Tells the journal to decide, the dispatcher to refresh the installation, the mailer to look into the outbox.
+    Receives ConsiderDisabling, ConsiderEnabling, NoteHealth, FinishFirst and, in the lead, LookAfterFleet.
+    Tells the journal to decide and how installations fare, the dispatcher to refresh an installation, the mailer to
+    look into the outbox.
     """
 
     def __init__(
@@ -80,14 +89,15 @@ class SupervisorActor(SupervisedActor[Message]):
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._parts = parts
-        self._watch = FleetWatch(parts.fleet_rule or FleetRule(), since=parts.clock.now())
-        self._is_frozen = False
+        self._watched_since = parts.clock.now()
+        self._is_said_frozen = False
         self._probed_at: datetime | None = None
 
     def on_start(self) -> None:
-        """Learn whether disabling was frozen when the daemon stopped."""
+        """Begin the watch anew, and learn whether disabling was frozen when the daemon stopped."""
+        self._parts.journal.tell(BeginWatch(self._parts.shard))
         with self._parts.readers.borrow() as connection:
-            self._is_frozen = read_fleet(connection).is_frozen
+            self._is_said_frozen = read_fleet(connection).is_frozen
 
     def receive(self, message: Message) -> None:
         """Have it decided, and tell those whom it concerns."""
@@ -100,6 +110,7 @@ class SupervisorActor(SupervisedActor[Message]):
                 self._note(installation_id, is_failing=is_failing)
             case LookAfterFleet():
                 self._thaw()
+                self._say_freeze()
                 self._probe()
 
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
@@ -137,7 +148,7 @@ class SupervisorActor(SupervisedActor[Message]):
         # First the word to the installation, which holds its deliveries back until then.
         tell_if_alive(parts.dispatcher, RefreshInstallation(message.installation_id))
         if decision.mail_count:
-            tell_if_alive(parts.mailer, CheckOutbox())
+            parts.wake_mailer()
         if decision.why == "disabled":
             self._log(message, decision)
         elif decision.is_changed:
@@ -161,46 +172,50 @@ class SupervisorActor(SupervisedActor[Message]):
         log.warning(event, installation_id=installation_id, why=decision.why, position=decision.position)
 
     def _note(self, installation_id: str, *, is_failing: bool | None) -> None:
-        now = self._parts.clock.now()
-        if is_failing is None:
-            self._watch.forget(installation_id)
+        rule = self._parts.fleet_rule
+        if rule is None:
             return
-        self._watch.note(
-            installation_id, failing_since=self._failing_since(installation_id, now) if is_failing else None
-        )
-        if self._parts.fleet_rule is None or self._is_frozen or not self._watch.should_freeze(now):
-            return
-        state = self._watch.state(now)
-        self._record(DisablingFrozen(state.active, state.failing, state.newly_failing))
-        self._is_frozen = True
-        log.error(
-            "disabling_frozen",
-            active=state.active,
-            failing=state.failing,
-            newly_failing=state.newly_failing,
-            done="nothing is disabled or warned of, and no failure counts, until most work again: look at this"
-            " machine's network first",
-        )
+        since = self._failing_since(installation_id, rule) if is_failing else None
+        change = HealthChange(installation_id, since, is_at_work=is_failing is not None)
+        tell_if_alive(self._parts.journal, RecordHealth(change, rule))
 
-    def _failing_since(self, installation_id: str, now: datetime) -> datetime:
+    def _failing_since(self, installation_id: str, rule: FleetRule) -> datetime:
         # By its events: one whose actor was put away, or that failed before the daemon started, begins nothing.
-        not_before = now - timedelta(seconds=self._watch.rule.window_s)
+        now = self._parts.clock.now()
+        not_before = now - timedelta(seconds=rule.window_s)
         with self._parts.readers.borrow() as connection:
             return failing_since(connection, installation_id, not_before=not_before) or now
 
     def _thaw(self) -> None:
-        now = self._parts.clock.now()
+        rule, now = self._parts.fleet_rule, self._parts.clock.now()
+        with self._parts.readers.borrow() as connection:
+            if not read_fleet(connection).is_frozen:
+                return
+            state = read_fleet_state(connection, rule or FleetRule(), now)
         # Where it can't be frozen any more, a freeze that was recorded before ends at once.
-        is_over = self._parts.fleet_rule is None or self._watch.should_thaw(now)
-        if not self._is_frozen or not is_over:
-            return
-        state = self._watch.state(now)
-        self._record(DisablingThawed(state.active, state.failing))
-        self._is_frozen = False
-        log.warning("disabling_thawed", active=state.active, failing=state.failing, done="failures count again")
+        watched_s = (now - self._watched_since).total_seconds()
+        if rule is None or should_thaw(rule, state, watched_s=watched_s):
+            self._decide(ThawDisabling(rule, self._watched_since))
 
-    def _record(self, event: DisablingFrozen | DisablingThawed) -> None:
-        tell_if_alive(self._parts.journal, RecordEvent(FLEET_STREAM, event))
+    def _say_freeze(self) -> None:
+        """Say loudly what has changed since it was said last, whichever worker's outcomes have brought it about."""
+        with self._parts.readers.borrow() as connection:
+            if read_fleet(connection).is_frozen == self._is_said_frozen:
+                return
+            (stored,) = read_events(connection, stream=FLEET_STREAM, is_newest_first=True, limit=1)
+        event = stored.event
+        self._is_said_frozen = isinstance(event, DisablingFrozen)
+        if isinstance(event, DisablingFrozen):
+            log.error(
+                "disabling_frozen",
+                active=event.active,
+                failing=event.failing,
+                newly_failing=event.newly_failing,
+                done="nothing is disabled or warned of, and no failure counts, until most work again: look at this"
+                " machine's network first",
+            )
+        elif isinstance(event, DisablingThawed):
+            log.warning("disabling_thawed", active=event.active, failing=event.failing, done="failures count again")
 
     def _probe(self) -> None:
         rule, now = self._parts.probing_rule, self._parts.clock.now()

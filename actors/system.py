@@ -26,6 +26,7 @@ from actors.messages import (
     PauseClaiming,
     Ref,
     ReportLoad,
+    tell_if_alive,
 )
 from actors.pool import TurnPool
 from actors.postbox import Postbox
@@ -38,6 +39,7 @@ from eventstore.configuration import Configuration
 from eventstore.home import Home
 from eventstore.policy import policy_named
 from eventstore.readers import Readers
+from eventstore.shard import WHOLE, Shard
 from eventstore.store import Store
 from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
 
@@ -53,7 +55,10 @@ _BEHIND_MESSAGES = 100
 
 
 class ActorSystem:
-    """All actors of one daemon.
+    """All actors of one daemon, or of one of its worker processes.
+
+    `shard`: the installations that it looks after. Only the lead's has a mailer, probes, and keeps house;
+    `wake_lead` is how the others let it know of a mail.
 
     Start: journal, mailer, dispatcher, supervisor, so that whoever is told something is there.
     Stop, each with what is left of `[daemon] stop_s`: 1. the dispatcher hands nothing more out; 2. what is in
@@ -71,12 +76,16 @@ class ActorSystem:
         postbox: Postbox,
         on_failure: Callable[[], None],
         clock: Clock | None = None,
+        shard: Shard = WHOLE,
+        wake_lead: Callable[[], None] = lambda: None,
     ) -> None:
         self.failure = ""
         self._configuration = configuration
         self._clock = clock or SystemClock()
         self._sender = sender
         self._on_failure = on_failure
+        self._shard = shard
+        self._wake_lead = wake_lead
         self._failure_lock = threading.Lock()
         self._budget = RestartBudget(configuration.daemon.restarts, configuration.daemon.restart_period_s)
         self._policy = policy_named(configuration.policy.name)
@@ -86,7 +95,7 @@ class ActorSystem:
         self._journal: Ref = JournalActor.start(
             pool=self._pool("journal"), budget=self._budget, escalate=self._escalate, store=store
         )
-        self._mailer = self._start_mailer(postbox)
+        self._mailer = self._start_mailer(postbox) if shard.is_lead else None
         self._dispatcher = self._start_dispatcher()
         self._supervisor = self._start_supervisor()
         # Last, as it names the others; the dispatcher needs it only once it is told to look around.
@@ -95,12 +104,16 @@ class ActorSystem:
     def look_around(self) -> None:
         """Have dispatcher and mailer look for work; what they find they do by themselves."""
         self._tell(self._dispatcher, LookAround())
+        if self._mailer is None:
+            return
         if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
             self._tell(self._mailer, CheckOutbox())
         self._tell(self._supervisor, LookAfterFleet())
 
     def keep_house(self) -> None:
-        """Have the journal drop what is kept for a time only."""
+        """Have the journal drop what is kept for a time only; one worker does it for all."""
+        if not self._shard.is_lead:
+            return
         now = self._clock.now()
         keep_keys = timedelta(seconds=self._configuration.queue.idempotency_keep_s)
         self._tell(self._journal, ForgetKeys(time_text(now - keep_keys)))
@@ -113,7 +126,7 @@ class ActorSystem:
             if self._load().held_deliveries:
                 return False
             self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
-            while self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
+            while self._mailer is not None and self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
                 pass
             return not self._load().held_deliveries
         except Exception as error:  # noqa: BLE001 - whoever crashed is restarted, or has escalated
@@ -126,7 +139,8 @@ class ActorSystem:
         if not self.failure:
             self._finish_in_flight(deadline_s)
         for ref in (self._dispatcher, self._supervisor, self._mailer, self._journal):
-            _stop_actor(ref, deadline_s)
+            if ref is not None:
+                _stop_actor(ref, deadline_s)
         for pool in self._pools:
             pool.stop(max(0.0, deadline_s - time.monotonic()))
         self._sender.close()
@@ -152,6 +166,12 @@ class ActorSystem:
         except pykka.ActorDeadError:
             if not self.failure:  # then its end has been said already
                 raise
+
+    def _wake_mailer(self) -> None:
+        if self._mailer is None:
+            self._wake_lead()
+        else:
+            tell_if_alive(self._mailer, CheckOutbox())
 
     def _escalate(self, reason: str) -> None:
         with self._failure_lock:
@@ -182,9 +202,10 @@ class ActorSystem:
             readers=self._readers,
             clock=self._clock,
             spawn=lambda installation_id: InstallationActor.start(installation_id, self._installation_parts),
-            in_flight=delivery.in_flight,
+            in_flight=self._shard.part_of(delivery.in_flight),
             per_installation=delivery.per_installation,
             idle_s=delivery.idle_s,
+            shard=self._shard,
         )
         return DispatcherActor.start(
             pool=self._pool("dispatcher"), budget=self._budget, escalate=self._escalate, parts=parts
@@ -195,7 +216,7 @@ class ActorSystem:
             readers=self._readers,
             journal=self._journal,
             dispatcher=self._dispatcher,
-            mailer=self._mailer,
+            wake_mailer=self._wake_mailer,
             clock=self._clock,
             policy=self._policy,
             disable_scope=self._configuration.disabling.apps,
@@ -203,6 +224,7 @@ class ActorSystem:
             is_warned=self._configuration.warnings.enabled,
             fleet_rule=fleet_rule(self._configuration),
             probing_rule=probing_rule(self._configuration),
+            shard=self._shard,
         )
         return SupervisorActor.start(
             pool=self._pool("supervisor"), budget=self._budget, escalate=self._escalate, parts=parts
@@ -212,7 +234,7 @@ class ActorSystem:
         timeouts, retry = self._configuration.timeouts, self._configuration.retry
         return InstallationParts(
             pool=self._pool("turns", _TURN_THREADS),
-            send_pool=self._pool("send", self._configuration.delivery.in_flight),
+            send_pool=self._pool("send", self._shard.part_of(self._configuration.delivery.in_flight)),
             budget=self._budget,
             escalate=self._escalate,
             readers=self._readers,

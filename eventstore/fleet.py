@@ -1,9 +1,8 @@
 """Many endpoints failing at once: our own fault until shown otherwise. Pure."""
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
-__all__ = ["FleetRule", "FleetState", "FleetWatch"]
+__all__ = ["FleetRule", "FleetState", "should_freeze", "should_thaw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,45 +26,16 @@ class FleetState:
     newly_failing: int
 
 
-@dataclass(slots=True)
-class FleetWatch:
-    """Which active installations fail, and since when. `since`: from when on it has been watching."""
+def should_freeze(rule: FleetRule, state: FleetState) -> bool:
+    """Say whether so many have begun to fail at once that the cause is likely here."""
+    return state.newly_failing >= rule.installations_min and state.newly_failing > rule.share * state.active
 
-    rule: FleetRule
-    since: datetime
-    _failing_since: dict[str, datetime | None] = field(default_factory=dict)
 
-    def note(self, installation_id: str, *, failing_since: datetime | None) -> None:
-        """Learn since when an installation fails, None = its latest attempt succeeded."""
-        if failing_since is None or self._failing_since.get(installation_id) is None:
-            self._failing_since[installation_id] = failing_since
+def should_thaw(rule: FleetRule, state: FleetState, *, watched_s: float) -> bool:
+    """Say whether no more than the usual share is failing, once enough has been seen to say so.
 
-    def forget(self, installation_id: str) -> None:
-        """Learn that an installation is active no more."""
-        self._failing_since.pop(installation_id, None)
-
-    def state(self, now: datetime) -> FleetState:
-        """Count."""
-        start = now - timedelta(seconds=self.rule.window_s)
-        since = [moment for moment in self._failing_since.values() if moment is not None]
-        return FleetState(
-            active=len(self._failing_since),
-            failing=len(since),
-            newly_failing=sum(1 for moment in since if moment > start),
-        )
-
-    def should_freeze(self, now: datetime) -> bool:
-        """Say whether so many have begun to fail at once that the cause is likely here."""
-        state = self.state(now)
-        return (
-            state.newly_failing >= self.rule.installations_min and state.newly_failing > self.rule.share * state.active
-        )
-
-    def should_thaw(self, now: datetime) -> bool:
-        """Say whether no more than the usual share is failing, once enough has been seen to say so."""
-        state = self.state(now)
-        has_seen_enough = state.active >= self.rule.installations_min or now - self.since > timedelta(
-            seconds=self.rule.window_s
-        )
-        # When nobody is active that is no sign of anything: what fails is between two attempts, perhaps hours apart.
-        return has_seen_enough and state.active > 0 and state.failing <= self.rule.share * state.active
+    `watched_s`: for how long it has been watched since the last start.
+    """
+    has_seen_enough = state.active >= rule.installations_min or watched_s > rule.window_s
+    # When nobody is active that is no sign of anything: what fails is between two attempts, perhaps hours apart.
+    return has_seen_enough and state.active > 0 and state.failing <= rule.share * state.active

@@ -1,7 +1,7 @@
 """The tables of events.db, as migrations.
 
-Only `events`, `queue`, `idempotency_keys` and `secrets` hold what nothing else does; every other table is a
-projection of `events` and can be made anew.
+Only `events`, `queue`, `idempotency_keys` and `secrets` hold what nothing else does; `at_work` begins empty with each
+daemon; every other table is a projection of `events` and can be made anew.
 """
 
 import sqlite3
@@ -130,6 +130,8 @@ _FIRST = (
         failing INTEGER NOT NULL
     )""",
     "INSERT INTO fleet VALUES (1, 0, '', 0, 0)",
+    # The installations with an outcome of late, of all workers; NULL = the latest one succeeded.
+    "CREATE TABLE at_work (installation_id TEXT PRIMARY KEY, failing_since TEXT) WITHOUT ROWID",
     "CREATE INDEX installations_by_app ON installations (app_id, organization_id)",
     """CREATE TABLE buffer (
         installation_id TEXT NOT NULL,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from actors.journal import JournalActor
 from actors.mailbox import PooledActor
 from actors.mailer import MailerActor, MailerParts
 from actors.manual_pool import ManualPool
-from actors.messages import LookAfterFleet, LookAround, Ref
+from actors.messages import CheckOutbox, LookAfterFleet, LookAround, Ref, tell_if_alive
 from actors.postbox import MemoryPostbox
 from actors.restart_budget import RestartBudget
 from actors.supervisor import SupervisorActor, SupervisorParts
@@ -328,7 +329,7 @@ class Stage:
             readers=self.readers,
             journal=journal,
             dispatcher=dispatcher or self.hear().ref,
-            mailer=mailer or self.hear().ref,
+            wake_mailer=partial(tell_if_alive, mailer or self.hear().ref, CheckOutbox()),
             clock=self.clock,
             policy=BALANCED,
             disable_scope=scope,

@@ -23,6 +23,7 @@ from eventstore.identifiers import installation_stream
 from eventstore.probing import enqueue_probe
 from eventstore.registry_document import AppEntry, RegistryDocument
 from eventstore.second_chance import resend_kept
+from eventstore.shard import Shard
 from eventstore.work_queue import QueuedDelivery, mark_missed
 from tests.actors.stage import ONE, THREE, TWO, Heard, Stage
 
@@ -448,6 +449,20 @@ def test_paused_it_hands_nothing_more_out(stage: Stage) -> None:
 
     assert desk.settle(first) == []
     assert desk.look_around() == []
+
+
+def test_what_is_of_another_share_is_left_to_its_worker(stage: Stage) -> None:
+    mine, others = (ONE, THREE), (TWO,)
+    stage.register(ONE, TWO, THREE)
+    for installation_id in (ONE, TWO, THREE):
+        stage.enqueue(installation_id, 2)
+    first, second = Desk(stage, shard=Shard(1, 2)), Desk(stage, shard=Shard(2, 2))
+    handed_out = [{one.installation_id for one in desk.look_around()} for desk in (first, second)]
+    stage.enqueue(TWO)
+    later = [len(desk.look_around()) for desk in (first, second)]
+
+    assert handed_out == [set(mine), set(others)]
+    assert later == [0, 1]
 
 
 def test_the_load_counts_what_is_held_and_who_lives(stage: Stage) -> None:

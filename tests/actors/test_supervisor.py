@@ -402,7 +402,7 @@ def test_many_that_begin_to_fail_at_once_freeze_and_it_is_said_loudly_once(
 
     assert (before, is_frozen(stage)) == (False, True)
     (event,) = stage.events("disabling.frozen")
-    assert (event.active, event.failing, event.newly_failing) == (15, 5, 5)
+    assert (event.active, event.failing, event.newly_failing) == (20, 10, 10)
     (line,) = lines_of(lines, "disabling_frozen")
     assert line["log_level"] == "error"
 

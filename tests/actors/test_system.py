@@ -30,8 +30,9 @@ from eventstore.errors import DiskFullError
 from eventstore.fleet import FleetRule
 from eventstore.home import Home
 from eventstore.probing import ProbingRule
+from eventstore.shard import Shard
 from eventstore.work_queue import count_deliveries
-from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Stage, lines_of
+from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Receiver, Stage, lines_of
 from webhook import FakeSender, Outcome, Sender, WebhookRequest
 
 WAIT_S = 20.0
@@ -63,7 +64,7 @@ class Plant:
         self.failed = threading.Event()
         self.systems: list[ActorSystem] = []
 
-    def start(self, sender: Any = None, settings: str = "") -> ActorSystem:
+    def start(self, sender: Any = None, settings: str = "", **share: Any) -> ActorSystem:
         self.home.configuration.write_text(f"[retry]\nschedule = [3600]\njitter = 0\n{settings}", encoding="utf-8")
         self.sender = sender or FakeSender()
         system = ActorSystem(
@@ -72,6 +73,7 @@ class Plant:
             sender=self.sender,
             postbox=self.postbox,
             on_failure=self.failed.set,
+            **share,
         )
         self.systems.append(system)
         return system
@@ -159,6 +161,45 @@ def test_a_daemon_goes_on_with_what_the_one_before_it_left(plant: Plant) -> None
 
     assert left == 5
     assert len(plant.sender.requests) == 5
+
+
+def test_of_two_workers_each_sends_its_own_and_the_lead_the_mails_of_both(plant: Plant) -> None:
+    rung = threading.Event()
+    first, second = Shard(1, 2), Shard(2, 2)
+    (of_second, *_) = second.of(INSTALLATIONS)
+    plant.stage.register(*INSTALLATIONS)
+    for installation_id in INSTALLATIONS:
+        plant.stage.enqueue(installation_id, 3)
+    answers = {of_second: GONE}
+    receiver = Receiver()
+    receiver.answers = answers
+    lead = plant.start(receiver, shard=first)
+    plant.drain(lead)
+    sent_by_lead = {receiver.installation_of(request) for request in receiver.requests}
+    other = plant.start(receiver, shard=second, wake_lead=rung.set)
+    plant.drain(other)
+    mailed_before = list(plant.postbox.deliveries)
+    plant.drain(lead)
+
+    assert sent_by_lead == set(first.of(INSTALLATIONS))
+    assert len(plant.stage.events("installation.disabled")) == 1
+    assert rung.is_set()
+    assert mailed_before == []
+    assert sorted(recipient for _, recipient in plant.postbox.deliveries) == list(OWNERS)
+    assert plant.counts()["waiting"] == 0
+
+
+def test_only_the_lead_keeps_house(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr(
+        journal_module, "forget_idempotency_keys", lambda _connection, *, older_than: kept.append(older_than)
+    )
+    for number in (2, 1):
+        system = plant.start(shard=Shard(number, 2))
+        system.keep_house()
+        system.stop()
+
+    assert len(kept) == 1
 
 
 def test_stop_waits_for_what_is_in_flight_and_loses_nothing(plant: Plant) -> None:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from eventstore.clock import SystemClock
 from eventstore.database import open_database
 from eventstore.disabling import DisableRequest, disable
 from eventstore.errors import EventStoreError
 from eventstore.events import InstallationRemoved
+from eventstore.fleet import FleetRule
+from eventstore.fleet_watch import HealthChange, note_health
 from eventstore.home import Home
 from eventstore.log import NewEvent
 from eventstore.policy import BALANCED
@@ -91,6 +94,15 @@ def deciding(barrier: Any, _number: int, path: Path, installation_id: str, clock
         barrier.wait(_PATIENCE_S)
         with store.transaction() as transaction:
             return disable(transaction, DisableRequest(installation_id, "policy", "system", "", BALANCED)).is_changed
+
+
+def noting_failures(barrier: Any, number: int, path: Path, count: int) -> str:
+    with Store(path) as store:
+        barrier.wait(_PATIENCE_S)
+        for one in range(count):
+            with store.transaction() as transaction:
+                note_health(transaction, [HealthChange(f"{number}-{one}", SystemClock().now())], FleetRule())
+    return "done"
 
 
 def reading_and_leaving(barrier: Any, _number: int, path: Path) -> int:

@@ -1,6 +1,5 @@
 """The watch over the fleet, and what a freeze changes in the database."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,18 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.buffer import read_days
-from eventstore.clock import ManualClock
+from eventstore.clock import ManualClock, SystemClock
 from eventstore.disabling import DisableRequest, disable
 from eventstore.events import DisablingFrozen, DisablingThawed, Event, InstallationDisabled
-from eventstore.fleet import FleetRule, FleetState, FleetWatch
+from eventstore.fleet import FleetRule, FleetState, should_freeze, should_thaw
+from eventstore.fleet_watch import HealthChange, begin_watch, note_health, read_fleet_state, thaw
 from eventstore.health import Fleet, failing_since, read_fleet
+from eventstore.home import Home
 from eventstore.identifiers import FLEET_STREAM
 from eventstore.log import NewEvent, read_events
 from eventstore.policy import BALANCED
 from eventstore.review import ReviewRequest, review
+from eventstore.shard import Shard
 from eventstore.store import Store
 from replay import compare_buffer
 from tests.eventstore.facts import INSTALLATION_ID, break_by_balanced, failed, record, register, succeeded, timed_out
+from tests.eventstore.processes import at_once, noting_failures
 
 START = datetime(2025, 2, 3, 12, tzinfo=UTC)
 RULE = FleetRule(share=0.3, window_s=300, installations_min=5)
@@ -32,105 +35,155 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def watch(*, working: int = 0, failing: Sequence[float] = ()) -> FleetWatch:
-    """Give a watch over so many working installations, and one failing since each of the given seconds."""
-    fleet = FleetWatch(RULE, since=at(-10_000))
-    for number in range(working):
-        fleet.note(f"working-{number}", failing_since=None)
-    for number, seconds in enumerate(failing):
-        fleet.note(f"failing-{number}", failing_since=at(seconds))
-    return fleet
+def state(*, working: int = 0, newly_failing: int = 0, failing_for_long: int = 0) -> FleetState:
+    failing = newly_failing + failing_for_long
+    return FleetState(working + failing, failing, newly_failing)
 
 
 def test_more_than_the_share_and_at_least_the_minimum_freeze() -> None:
-    assert watch(working=11, failing=[0] * 5).should_freeze(START)
+    assert should_freeze(RULE, state(working=11, newly_failing=5))
 
 
 def test_fewer_than_the_minimum_never_freeze() -> None:
-    assert not watch(failing=[0] * 4).should_freeze(START)
+    assert not should_freeze(RULE, state(newly_failing=4))
 
 
 def test_exactly_the_share_does_not_freeze() -> None:
-    assert not watch(working=14, failing=[0] * 6).should_freeze(START)
-    assert watch(working=13, failing=[0] * 6).should_freeze(START)
+    assert not should_freeze(RULE, state(working=14, newly_failing=6))
+    assert should_freeze(RULE, state(working=13, newly_failing=6))
 
 
 def test_those_that_have_failed_for_long_do_not_freeze() -> None:
-    fleet = watch(failing=[-301] * 50 + [0] * 4)
-
-    assert fleet.state(START) == FleetState(active=54, failing=54, newly_failing=4)
-    assert not fleet.should_freeze(START)
-
-
-def test_who_begins_to_fail_is_new_for_the_length_of_the_window() -> None:
-    fleet = watch(failing=[0] * 5)
-
-    assert fleet.should_freeze(at(299.999))
-    assert not fleet.should_freeze(at(300))
-
-
-def test_a_further_failure_begins_nothing_anew() -> None:
-    fleet = watch(failing=[-400] * 5)
-    for number in range(5):
-        fleet.note(f"failing-{number}", failing_since=START)
-
-    assert not fleet.should_freeze(START)
-
-
-def test_who_worked_in_between_begins_anew() -> None:
-    fleet = watch(failing=[-400] * 5)
-    for number in range(5):
-        fleet.note(f"failing-{number}", failing_since=None)
-        fleet.note(f"failing-{number}", failing_since=START)
-
-    assert fleet.should_freeze(START)
-
-
-def test_who_is_active_no_more_is_not_counted() -> None:
-    fleet = watch(working=3, failing=[0] * 6)
-    fleet.forget("failing-0")
-    fleet.forget("working-0")
-    fleet.forget("never seen")
-
-    assert fleet.state(START) == FleetState(active=7, failing=5, newly_failing=5)
+    assert not should_freeze(RULE, state(failing_for_long=50, newly_failing=4))
 
 
 def test_it_thaws_when_no_more_than_the_share_fails() -> None:
-    assert not watch(working=13, failing=[-400] * 6).should_thaw(START)
-    assert watch(working=14, failing=[-400] * 6).should_thaw(START)
+    assert not should_thaw(RULE, state(working=13, failing_for_long=6), watched_s=10_000)
+    assert should_thaw(RULE, state(working=14, failing_for_long=6), watched_s=10_000)
 
 
 def test_after_a_restart_it_stays_frozen_until_enough_was_seen() -> None:
-    fleet = FleetWatch(RULE, since=START)
-    found = []
-    for number in range(5):
-        fleet.note(str(number), failing_since=None)
-        found.append(fleet.should_thaw(START))
+    found = [should_thaw(RULE, state(working=number), watched_s=0) for number in range(1, 6)]
 
     assert found == [False, False, False, False, True]
 
 
 def test_after_a_restart_of_a_small_fleet_a_window_is_long_enough() -> None:
-    fleet = FleetWatch(RULE, since=START)
-    fleet.note("one", failing_since=None)
-
-    assert not fleet.should_thaw(at(300))
-    assert fleet.should_thaw(at(300.001))
+    assert not should_thaw(RULE, state(working=1), watched_s=300)
+    assert should_thaw(RULE, state(working=1), watched_s=300.001)
 
 
 def test_silence_is_no_sign_that_it_has_passed() -> None:
-    assert not watch().should_thaw(START)
+    assert not should_thaw(RULE, state(), watched_s=10_000)
 
 
-@given(
-    working=st.integers(0, 60),
-    old=st.integers(0, 60),
-    new=st.integers(0, 60),
-)
+@given(working=st.integers(0, 60), old=st.integers(0, 60), new=st.integers(0, 60))
 def test_what_freezes_does_not_thaw_at_once(working: int, old: int, new: int) -> None:
-    fleet = watch(working=working, failing=[-1000.0] * old + [0.0] * new)
+    fleet = state(working=working, newly_failing=new, failing_for_long=old)
 
-    assert not (fleet.should_freeze(START) and fleet.should_thaw(START))
+    assert not (should_freeze(RULE, fleet) and should_thaw(RULE, fleet, watched_s=10_000))
+
+
+def note(store: Store, *changes: tuple[str, datetime | None], rule: FleetRule = RULE) -> DisablingFrozen | None:
+    """Have the watch know of installations and since when each fails."""
+    with store.transaction() as transaction:
+        return note_health(transaction, [HealthChange(name, since) for name, since in changes], rule)
+
+
+def leave(store: Store, *names: str) -> None:
+    with store.transaction() as transaction:
+        note_health(transaction, [HealthChange(name, None, is_at_work=False) for name in names], RULE)
+
+
+def working(count: int) -> list[tuple[str, datetime | None]]:
+    return [(f"working-{number}", None) for number in range(count)]
+
+
+def failing(count: int, since: datetime = START) -> list[tuple[str, datetime | None]]:
+    return [(f"failing-{number}", since) for number in range(count)]
+
+
+def watched(store: Store, now: datetime = START) -> FleetState:
+    return read_fleet_state(store.connection, RULE, now)
+
+
+def test_who_begins_to_fail_is_new_for_the_length_of_the_window(store: Store) -> None:
+    note(store, *failing(4), *working(1))
+
+    assert watched(store, at(299.999)) == FleetState(active=5, failing=4, newly_failing=4)
+    assert watched(store, at(300)) == FleetState(active=5, failing=4, newly_failing=0)
+
+
+def test_a_further_failure_begins_nothing_anew(store: Store) -> None:
+    note(store, *failing(4, at(-400)))
+    note(store, *failing(4, START))
+
+    assert watched(store).newly_failing == 0
+
+
+def test_who_worked_in_between_begins_anew(store: Store) -> None:
+    note(store, *failing(4, at(-400)))
+    note(store, *((name, None) for name, _ in failing(4)))
+    note(store, *failing(4, START))
+
+    assert watched(store).newly_failing == 4
+
+
+def test_who_is_at_work_no_more_is_not_counted(store: Store) -> None:
+    note(store, *working(3), *failing(4))
+    leave(store, "failing-0", "working-0", "never seen")
+
+    assert watched(store) == FleetState(active=5, failing=3, newly_failing=3)
+
+
+def test_the_one_that_is_too_many_freezes_and_no_other_does_again(store: Store) -> None:
+    before = note(store, *working(6), *failing(4))
+    frozen = note(store, ("one more", START))
+    again = note(store, ("another", START))
+
+    assert (before, again) == (None, None)
+    assert frozen == DisablingFrozen(active=11, failing=5, newly_failing=5)
+    assert read_fleet(store.connection).is_frozen
+
+
+def test_a_freeze_ends_once_and_only_when_it_has_passed(store: Store) -> None:
+    note(store, *failing(5))
+    decisions = []
+    for changes in ([], working(12), []):
+        note(store, *changes)
+        with store.transaction() as transaction:
+            decisions.append(thaw(transaction, RULE, watched_since=START).is_changed)
+
+    assert decisions == [False, True, False]
+    assert not read_fleet(store.connection).is_frozen
+
+
+def test_without_a_rule_a_freeze_ends_at_once(store: Store) -> None:
+    note(store, *failing(5))
+    with store.transaction() as transaction:
+        thaw(transaction, None, watched_since=START)
+
+    assert not read_fleet(store.connection).is_frozen
+
+
+def test_a_worker_that_starts_forgets_its_own_share_and_no_other(store: Store) -> None:
+    note(store, *working(40))
+    first, second = Shard(1, 2), Shard(2, 2)
+    with store.transaction() as transaction:
+        begin_watch(transaction, first)
+
+    names = [row[0] for row in store.connection.execute("SELECT installation_id FROM at_work")]
+    assert set(names) == set(second.of(name for name, _ in working(40)))
+    assert 0 < len(names) < 40
+
+
+def test_processes_that_note_at_once_freeze_once(home: Home) -> None:
+    Store(home.database).close()
+    at_once(noting_failures, home.database, 20, count=3)
+
+    with Store(home.database) as store:
+        assert watched(store, SystemClock().now()) == FleetState(active=60, failing=60, newly_failing=60)
+        assert len(list(read_events(store.connection, stream=FLEET_STREAM))) == 1
 
 
 def tell(store: Store, *events: Event) -> None:
