@@ -158,10 +158,12 @@ def read_events(
         conditions.append(f"type IN ({', '.join('?' * len(type_names))})")
         arguments.extend(type_names)
     arguments.append(-1 if limit is None else limit)
+    # Within a stream versions grow as positions do, and by them nothing has to be sorted.
+    order = "position" if stream is None else "version"
     cursor = connection.execute(
         "SELECT position, stream, version, type, schema, recorded_at, data FROM events WHERE "  # noqa: S608
         + " AND ".join(conditions)
-        + f" ORDER BY position {'DESC' if is_newest_first else 'ASC'} LIMIT ?",
+        + f" ORDER BY {order} {'DESC' if is_newest_first else 'ASC'} LIMIT ?",
         arguments,
     )
     for position, stream_name, version, type_name, schema, recorded_at, data in cursor:

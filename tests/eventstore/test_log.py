@@ -185,6 +185,17 @@ def test_events_are_read_by_stream_type_position_and_limit(store: Store) -> None
     assert [one.position for one in read_events(connection, is_newest_first=True, limit=2)] == [4, 3]
 
 
+def test_a_stream_is_read_without_sorting_it_first(store: Store) -> None:
+    statements: list[str] = []
+    store.connection.set_trace_callback(statements.append)
+    list(read_events(store.connection, stream="a", is_newest_first=True, limit=1))
+    store.connection.set_trace_callback(None)
+
+    plan = [row[3] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}")]
+
+    assert plan == ["SEARCH events USING INDEX sqlite_autoindex_events_1 (stream=?)"]
+
+
 def test_event_of_a_later_version_is_not_passed_over(store: Store) -> None:
     append(store, "a")
     store.connection.execute("INSERT INTO events VALUES (2, 'a', 2, 'mail.eaten', 1, '2025', '{}', x'00')")
