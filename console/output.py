@@ -15,6 +15,7 @@ __all__ = [
     "OutputLostError",
     "flush_output",
     "is_terminal",
+    "print_bytes",
     "print_facts",
     "print_json",
     "print_json_rows",
@@ -78,6 +79,12 @@ def shown_id(name: str) -> str:
 def print_line(text: str = "") -> None:
     """Print one line, nothing in it escaping to the terminal."""
     _write(printable(text) + "\n")
+
+
+def print_bytes(content: bytes) -> None:
+    """Print what is encoded already, whatever the terminal's encoding."""
+    with _losing_output():
+        sys.stdout.buffer.write(content)
 
 
 def print_json(document: object) -> None:

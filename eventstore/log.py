@@ -12,6 +12,7 @@ from eventstore.errors import ConflictError
 from eventstore.events import Event
 
 __all__ = [
+    "NO_HASH",
     "Handler",
     "Handlers",
     "NewEvent",
@@ -23,7 +24,8 @@ __all__ = [
     "read_events",
 ]
 
-_NO_HASH = b"\x00" * 16
+# What stands for the hash before the first event.
+NO_HASH = b"\x00" * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def read_events(
 
 def _tail(connection: sqlite3.Connection) -> tuple[int, bytes]:
     row = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
-    return (row[0], row[1]) if row else (0, _NO_HASH)
+    return (row[0], row[1]) if row else (0, NO_HASH)
 
 
 def _version(connection: sqlite3.Connection, stream: str) -> int:

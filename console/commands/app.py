@@ -1,11 +1,7 @@
 """`hookfuse app`: looking after one app."""
 
-import os
 import re
-import secrets
-import stat
 import sys
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +9,11 @@ import click
 
 from console.options import NUMBER, by_option, json_option, person
 from console.output import print_json, print_line
+from console.private_file import new_private_file
 from console.session import Session
 from console.times import short_time
 from eventstore.app_secrets import read_secrets
-from eventstore.errors import DocumentError, NotFoundError, RejectedError
+from eventstore.errors import DocumentError, NotFoundError
 from eventstore.registry import find_app
 from eventstore.secret_rotation import ensure_signing_key, remove_signing_key, rotate_secret
 
@@ -59,7 +56,8 @@ def secret(session: Session, app_id: int, path: Path, force: bool) -> None:
         found = read_secrets(connection, app_id)
     if found is None:
         raise NotFoundError(f"app {app_id} has no secret: apply the registry again and one is made")
-    _write_private(path, found.client_secret, is_forced=force)
+    with new_private_file(path, is_forced=force) as file:
+        file.write(found.client_secret.encode())
     print_line(f"the client secret of app {app_id} ({slug}) is in {path} (readable by you only)")
 
 
@@ -173,38 +171,3 @@ def _read_secret(path: str) -> str:
     if not text.strip() or not text.isprintable():
         raise DocumentError(f"{name}: a secret is one line of printable characters")
     return text
-
-
-def _write_private(path: Path, text: str, *, is_forced: bool) -> None:
-    try:
-        if is_forced:
-            _replace(path, text)
-        else:
-            _write_new(path, text)
-    except FileExistsError as error:
-        raise RejectedError(f"{path} is there already: name another file, or add --force") from error
-    except OSError as error:
-        raise RejectedError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _write_new(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with suppress(OSError):
-            path.unlink()
-        raise
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put a new file in the place of a regular one: its mode may let others read."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise RejectedError(f"{path} is no regular file, and is not replaced")
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    _write_new(new, text)
-    new.replace(path)

@@ -1,14 +1,14 @@
-"""`hookfuse events`: what was recorded, in order."""
+"""`hookfuse events`: what was recorded, in order; or on its way out and in."""
 
 import click
 
 from console.event_text import event_document, event_summary
+from console.lazy_command import LazyCommand
 from console.lookup import resolve_installation
-from console.options import NUMBER, installation_option, json_option, limit_option
+from console.options import NUMBER, event_type_option, installation_option, json_option, limit_option
 from console.output import Column, print_json_rows, print_table, shown_id
 from console.session import Session
 from console.times import short_time
-from eventstore.events import EVENT_CLASSES
 from eventstore.identifiers import installation_stream
 from eventstore.log import read_events
 
@@ -24,24 +24,17 @@ _COLUMNS = (
 )
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--stream", metavar="NAME", help="Only of this stream: installation-UUID, app-ID or organization-ID.")
 @installation_option
-@click.option(
-    "--type",
-    "type_names",
-    multiple=True,
-    type=click.Choice(sorted(EVENT_CLASSES)),
-    metavar="TYPE",
-    help="Only of this type, such as delivery.failed; may be given again.",
-)
+@event_type_option
 @click.option("--after", "after_position", type=NUMBER, default=0, metavar="POSITION", help="Only after this position.")
 @click.option("--newest", is_flag=True, help="The newest first.")
 @limit_option(100)
 @json_option
-@click.pass_obj
+@click.pass_context
 def events(
-    session: Session,
+    context: click.Context,
     *,
     stream: str | None,
     installation: str | None,
@@ -51,14 +44,19 @@ def events(
     limit: int,
     is_json: bool,
 ) -> None:
-    """Show recorded events, the oldest first.
+    """Show recorded events, the oldest first; or write them to a file, or read them from one.
 
     \b
     Example:
       hookfuse events --type delivery.failed --newest --limit 20
+      hookfuse events export --to events.jsonl.gz
     """  # noqa: D301 - \b is click's
+    if context.invoked_subcommand is not None:
+        _refuse_own_options(context)
+        return
     if stream is not None and installation is not None:
         raise click.UsageError("--stream and --installation name the same thing: give one of them")
+    session = context.ensure_object(Session)
     with session.reading() as connection:
         if installation is not None:
             stream = installation_stream(resolve_installation(connection, installation))
@@ -85,3 +83,13 @@ def events(
             for stored in found
         ]
     print_table(_COLUMNS, rows, empty="no such event")
+
+
+def _refuse_own_options(context: click.Context) -> None:
+    """Let nobody believe that what stands before `export` filters what is exported."""
+    for name in context.params:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"give options behind `{context.invoked_subcommand}`, not before it")
+
+
+events.add_command(LazyCommand("export", "console.commands.events_export:export", "Write recorded events to a file."))
