@@ -1,6 +1,6 @@
 """When the next attempt at an installation may be made: its breaker, the pause it asked for, its rate. No threads."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,9 +29,7 @@ class GateRule:
 class Gate:
     """Owns what holds an installation's deliveries back; built from its registry row and its latest outcomes."""
 
-    def __init__(
-        self, rule: GateRule, installation: Installation, read_outcomes: Callable[[], Iterable[tuple[datetime, bool]]]
-    ) -> None:
+    def __init__(self, rule: GateRule, installation: Installation, outcomes: Iterable[tuple[datetime, bool]]) -> None:
         self._rule = rule
         self._installation_id = installation.installation_id
         self._hold_until = _moment(installation.hold_until)
@@ -47,7 +45,7 @@ class Gate:
                 _moment(installation.breaker_strict_until),
                 installation.breaker_failed_trials,
             )
-            self._breaker.remember(read_outcomes())
+            self._breaker.remember(outcomes)
 
     @property
     def is_suspect(self) -> bool:

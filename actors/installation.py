@@ -49,14 +49,15 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.health import has_failed_last, recent_outcomes
 from eventstore.identifiers import installation_stream
 from eventstore.policy import Policy
 from eventstore.probing import is_by_machine
 from eventstore.readers import Readers
+from eventstore.recent_outcomes import RecentOutcomes
 from eventstore.recording import DeliveryRecord
 from eventstore.registry import Endpoint, read_endpoint
 from eventstore.review import needs_review
+from eventstore.snapshot import read_recent_outcomes
 from eventstore.verdict import judge
 from eventstore.work_queue import QueuedDelivery
 from webhook import ErrorClass, Outcome, RetrySchedule, Timeouts, WebhookSender
@@ -120,10 +121,8 @@ class InstallationActor(SupervisedActor[Message]):
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
-        self._load()
-        with self._parts.readers.borrow() as connection:
-            has_failed = has_failed_last(connection, self._installation_id)
-        if has_failed and self._is_reviewable():
+        recent = self._load()
+        if recent is not None and recent.has_failed_last and self._is_reviewable():
             self._review()
 
     def on_stop(self) -> None:
@@ -152,18 +151,18 @@ class InstallationActor(SupervisedActor[Message]):
             self._leave(message.record.delivery.sequence)
             self._settle(message.record)
 
-    def _load(self) -> None:
+    def _load(self) -> RecentOutcomes | None:
+        """Read the registry, and give the latest outcomes where the gate had to be made anew from them."""
         before = self._endpoint
         try:
             with self._parts.readers.borrow() as connection:
                 self._endpoint = endpoint = read_endpoint(connection, self._installation_id)
                 # Its breaker is followed here, outcome by outcome; only a change of state makes it anew.
-                if before is None or before.installation.changed_at != endpoint.installation.changed_at:
-                    self._gate = Gate(
-                        self._parts.gate,
-                        endpoint.installation,
-                        lambda: recent_outcomes(connection, self._installation_id),
-                    )
+                if before is not None and before.installation.changed_at == endpoint.installation.changed_at:
+                    return None
+                recent = read_recent_outcomes(connection, self._installation_id)
+                self._gate = Gate(self._parts.gate, endpoint.installation, recent.moments())
+                return recent
         except NotFoundError as error:
             self._endpoint = None
             log.error(  # noqa: TRY400 - the text says it all
@@ -172,6 +171,7 @@ class InstallationActor(SupervisedActor[Message]):
                 error=str(error),
                 done=f"its deliveries wait, and are looked at again every {_POSTPONED_S} s",
             )
+            return None
 
     def _refresh(self) -> None:
         self._load()

@@ -66,11 +66,14 @@ class Breaker:
     def remember(self, outcomes: Iterable[tuple[datetime, bool]]) -> None:
         """Take in what happened before, oldest first, without judging it; True = success."""
         for at, is_success in outcomes:
-            self._count(at, is_success=is_success)
+            self._add(at, is_success=is_success)
+        if self._outcomes:
+            self._forget_before(max(at for at, _ in self._outcomes))  # clocks are set back, too
 
     def note(self, now: datetime, *, is_success: bool) -> Trip | None:
         """Count one outcome while closed, and say whether it opens the breaker."""
-        self._count(now, is_success=is_success)
+        self._add(now, is_success=is_success)
+        self._forget_before(now)
         if is_success or self.open_until is not None:
             return None
         factor = self.rule.recovery_factor if self.strict_until is not None and now < self.strict_until else 1
@@ -103,11 +106,14 @@ class Breaker:
         self._outcomes.clear()
         self._failures = self._streak = 0
 
-    def _count(self, at: datetime, *, is_success: bool) -> None:
+    def _add(self, at: datetime, *, is_success: bool) -> None:
         self._outcomes.append((at, is_success))
         self._failures += not is_success
         self._streak = 0 if is_success else self._streak + 1
-        start = at - timedelta(seconds=self.rule.window_s)
+
+    def _forget_before(self, newest: datetime) -> None:
+        """Let go of what has left the window that ends with the newest outcome."""
+        start = newest - timedelta(seconds=self.rule.window_s)
         while self._outcomes and self._outcomes[0][0] <= start:
             _, was_success = self._outcomes.popleft()
             self._failures -= not was_success

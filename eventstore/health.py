@@ -1,12 +1,10 @@
 """How an installation fares, and the fleet: warned, held, behind an open breaker, frozen."""
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
-from eventstore.breaker import SAYS_NOTHING
 from eventstore.clock import parse_time
 from eventstore.events import (
     AttemptEvent,
@@ -14,7 +12,6 @@ from eventstore.events import (
     BreakerOpened,
     DeliveryFailed,
     DeliverySucceeded,
-    DeliveryTimedOut,
     DisablingFrozen,
     DisablingThawed,
     InstallationCalmed,
@@ -26,15 +23,11 @@ from eventstore.events import (
 )
 from eventstore.identifiers import installation_of, installation_stream
 from eventstore.log import Handlers, StoredEvent
+from eventstore.recent_outcomes import LATEST_EVENTS, OUTCOMES, says_nothing
 
-__all__ = ["HANDLERS", "Fleet", "failing_since", "has_failed_last", "read_fleet", "recent_outcomes"]
+__all__ = ["HANDLERS", "Fleet", "failing_since", "read_fleet"]
 
-# How many of the latest outcomes a breaker is rebuilt from: far above any floor, and read in some milliseconds.
-_RECENT_OUTCOMES = 500
-_LATEST_EVENTS = 2000
-_OUTCOMES = (DeliverySucceeded.type_name, DeliveryFailed.type_name, DeliveryTimedOut.type_name)
 _BEGINS = (InstallationCreated.type_name, InstallationEnabled.type_name)
-_STARTS_ANEW = (BreakerOpened.type_name, BreakerClosed.type_name, *_BEGINS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +48,13 @@ def read_fleet(connection: sqlite3.Connection) -> Fleet:
     return Fleet(bool(is_frozen), changed_at, active, failing)
 
 
-def recent_outcomes(connection: sqlite3.Connection, installation_id: str) -> tuple[tuple[datetime, bool], ...]:
-    """Read when the latest attempts were recorded and whether each succeeded, oldest first.
-
-    Only what came after the last change of its breaker, as that starts anew then.
-    """
-    outcomes = list(islice(_outcomes_backwards(connection, installation_id, until=_STARTS_ANEW), _RECENT_OUTCOMES))
-    return tuple(reversed(outcomes))
-
-
 def failing_since(connection: sqlite3.Connection, installation_id: str, *, not_before: datetime) -> datetime | None:
     """Read when the first failure after the latest success was recorded, None = the latest attempt succeeded.
 
     `not_before`: it need not be known more exactly than that it was earlier.
     """
     since = None
-    for at, is_success in _outcomes_backwards(connection, installation_id, until=_BEGINS):
+    for at, is_success in _outcomes_backwards(connection, installation_id):
         if is_success:
             break
         since = at
@@ -79,27 +63,16 @@ def failing_since(connection: sqlite3.Connection, installation_id: str, *, not_b
     return since
 
 
-def _outcomes_backwards(
-    connection: sqlite3.Connection, installation_id: str, *, until: Collection[str]
-) -> Iterator[tuple[datetime, bool]]:
+def _outcomes_backwards(connection: sqlite3.Connection, installation_id: str) -> Iterator[tuple[datetime, bool]]:
     rows = connection.execute(
         "SELECT type, recorded_at, data FROM events WHERE stream = ? ORDER BY version DESC LIMIT ?",
-        (installation_stream(installation_id), _LATEST_EVENTS),
+        (installation_stream(installation_id), LATEST_EVENTS),
     )
     for type_name, recorded_at, data in rows:
-        if type_name in until:
+        if type_name in _BEGINS:
             return
-        if type_name in _OUTCOMES and not any(f'"error_class":"{name}"' in data for name in SAYS_NOTHING):
+        if type_name in OUTCOMES and not says_nothing(type_name, data):
             yield parse_time(recorded_at), type_name == DeliverySucceeded.type_name
-
-
-def has_failed_last(connection: sqlite3.Connection, installation_id: str) -> bool:
-    """Say whether the latest recorded attempt has failed."""
-    rows = connection.execute(
-        "SELECT type FROM events WHERE stream = ? ORDER BY version DESC LIMIT ?",
-        (installation_stream(installation_id), _LATEST_EVENTS),
-    )
-    return next((name != DeliverySucceeded.type_name for (name,) in rows if name in _OUTCOMES), False)
 
 
 def _set(connection: sqlite3.Connection, stored: StoredEvent, assignments: str, *values: object) -> None:

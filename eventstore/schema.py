@@ -1,7 +1,7 @@
 """The tables of events.db, as migrations.
 
 Only `events`, `queue`, `idempotency_keys` and `secrets` hold what nothing else does; `at_work` begins empty with each
-daemon; every other table is a projection of `events` and can be made anew.
+daemon, `snapshots` spare reading, and every other table is a projection of `events` and can be made anew.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -130,8 +130,6 @@ _FIRST = (
         failing INTEGER NOT NULL
     )""",
     "INSERT INTO fleet VALUES (1, 0, '', 0, 0)",
-    # The installations with an outcome of late, of all workers; NULL = the latest one succeeded.
-    "CREATE TABLE at_work (installation_id TEXT PRIMARY KEY, failing_since TEXT) WITHOUT ROWID",
     "CREATE INDEX installations_by_app ON installations (app_id, organization_id)",
     """CREATE TABLE buffer (
         installation_id TEXT NOT NULL,
@@ -179,6 +177,19 @@ _FIRST = (
     "CREATE INDEX outbox_by_state ON outbox (state, due_at)",
 )
 
+_SECOND = (
+    # The installations with an outcome of late, of all workers; NULL = the latest one succeeded.
+    "CREATE TABLE at_work (installation_id TEXT PRIMARY KEY, failing_since TEXT) WITHOUT ROWID",
+    # `version` is that of the stream's event that a snapshot stands for; `checksum` ties it to that event.
+    """CREATE TABLE snapshots (
+        installation_id TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        schema INTEGER NOT NULL,
+        checksum BLOB NOT NULL,
+        data BLOB NOT NULL
+    )""",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database to the newest schema; one that is there already costs one read.
@@ -209,6 +220,11 @@ def _apply_migrations(connection: sqlite3.Connection) -> None:
     @migrations(name="0001_first_tables")
     def first_tables(database: "Database") -> None:
         for statement in _FIRST:
+            database.execute(statement)
+
+    @migrations(name="0002_work_and_snapshots")
+    def work_and_snapshots(database: "Database") -> None:
+        for statement in _SECOND:
             database.execute(statement)
 
     connection.execute("BEGIN IMMEDIATE")  # two processes on a new home: the second finds it done

@@ -11,6 +11,7 @@ from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.database import open_database, writing
 from eventstore.log import NewEvent, StoredEvent, append_events
 from eventstore.projections import project
+from eventstore.snapshot import renew_snapshots
 
 __all__ = ["Store", "Transaction"]
 
@@ -32,6 +33,7 @@ class Transaction:
         )
         for stored in stored_events:
             project(self.connection, stored)
+        renew_snapshots(self.connection, stored_events)
         return stored_events
 
 

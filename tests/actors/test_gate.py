@@ -42,7 +42,7 @@ SUCCEEDED = event(DeliverySucceeded)
 
 
 def gate(rule: GateRule = RULE, row: Installation = ROW, outcomes: Iterable[tuple[datetime, bool]] = ()) -> Gate:
-    return Gate(rule, row, lambda: outcomes)
+    return Gate(rule, row, outcomes)
 
 
 def open_gate(rule: GateRule = RULE, **row: Any) -> Gate:

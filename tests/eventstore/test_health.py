@@ -28,10 +28,10 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.health import recent_outcomes
 from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import NewEvent, read_events
 from eventstore.registry import Installation, find_installation
+from eventstore.snapshot import read_recent_outcomes
 from eventstore.store import Store
 from tests.eventstore.facts import INSTALLATION_ID, URL, attempt, failed, record, register, succeeded, timed_out
 
@@ -132,8 +132,12 @@ def test_a_change_of_state_starts_everything_anew(store: Store, change: Event) -
     assert row == Installation(INSTALLATION_ID, 42, 17, row.state, row.changed_at, row.disabled_position)
 
 
+def moments(store: Store) -> list[tuple[datetime, bool]]:
+    return read_recent_outcomes(store.connection, INSTALLATION_ID).moments()
+
+
 def outcomes(store: Store) -> str:
-    return "".join("+" if is_success else "-" for _, is_success in recent_outcomes(store.connection, INSTALLATION_ID))
+    return "".join("+" if is_success else "-" for _, is_success in moments(store))
 
 
 def test_the_latest_outcomes_come_oldest_first_with_their_moments(store: Store, clock: ManualClock) -> None:
@@ -141,11 +145,11 @@ def test_the_latest_outcomes_come_oldest_first_with_their_moments(store: Store, 
         record(store, event)
         clock.advance(seconds=10)
 
-    assert recent_outcomes(store.connection, INSTALLATION_ID) == (
+    assert moments(store) == [
         (START, False),
         (START + timedelta(seconds=10), True),
         (START + timedelta(seconds=20), False),
-    )
+    ]
 
 
 @pytest.mark.parametrize(

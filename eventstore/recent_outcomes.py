@@ -1,0 +1,75 @@
+"""The latest outcomes of one installation: what its breaker and its actor start from. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from eventstore.breaker import SAYS_NOTHING
+from eventstore.clock import parse_time
+from eventstore.events import (
+    BreakerClosed,
+    BreakerOpened,
+    DeliveryFailed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+    InstallationCreated,
+    InstallationEnabled,
+)
+
+__all__ = ["LATEST_EVENTS", "OUTCOMES", "RecentOutcomes", "StreamRow", "says_nothing"]
+
+# How far back in a stream is looked, in events, and how many outcomes are kept: far above any breaker's floor.
+LATEST_EVENTS = 2000
+_KEPT_OUTCOMES = 500
+
+OUTCOMES = (DeliverySucceeded.type_name, DeliveryFailed.type_name, DeliveryTimedOut.type_name)
+# Its breaker forgets then what was before.
+_STARTS_ANEW = tuple(
+    event.type_name for event in (BreakerOpened, BreakerClosed, InstallationCreated, InstallationEnabled)
+)
+_NOTHING_IN_JSON = tuple(f'"error_class":"{name}"' for name in SAYS_NOTHING)
+
+# Version, type, recorded_at and data of an event, as they are stored.
+StreamRow = tuple[int, str, str, str]
+
+
+def says_nothing(type_name: str, data: str) -> bool:
+    """Say whether a stored outcome says nothing about the endpoint, without decoding it."""
+    return type_name != DeliverySucceeded.type_name and any(text in data for text in _NOTHING_IN_JSON)
+
+
+class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
+    """A fold of an installation's stream up to `version`.
+
+    `outcomes` are (version, moment, whether it succeeded), oldest first, of those that say something about the
+    endpoint, since its breaker started anew. `last_attempt` is the version of the latest outcome of any kind, 0 =
+    there is none; what is further back than LATEST_EVENTS is forgotten.
+    """
+
+    version: int = 0
+    last_attempt: int = 0
+    has_failed_last: bool = False
+    outcomes: tuple[tuple[int, datetime, bool], ...] = ()
+
+    def followed_by(self, rows: Iterable[StreamRow]) -> "RecentOutcomes":
+        """Take in what comes next in the stream, oldest first: in pieces or at once, the result is the same."""
+        version, last_attempt, has_failed_last = self.version, self.last_attempt, self.has_failed_last
+        outcomes = list(self.outcomes)
+        for version, type_name, recorded_at, data in rows:
+            if type_name in OUTCOMES:
+                is_success = type_name == DeliverySucceeded.type_name
+                last_attempt, has_failed_last = version, not is_success
+                if not says_nothing(type_name, data):
+                    outcomes.append((version, parse_time(recorded_at), is_success))
+            elif type_name in _STARTS_ANEW:
+                outcomes.clear()
+        oldest = version - LATEST_EVENTS
+        if last_attempt <= oldest:
+            last_attempt, has_failed_last = 0, False
+        kept = tuple(outcome for outcome in outcomes[-_KEPT_OUTCOMES:] if outcome[0] > oldest)
+        return RecentOutcomes(version, last_attempt, has_failed_last, kept)
+
+    def moments(self) -> list[tuple[datetime, bool]]:
+        """Give when each outcome was recorded and whether it was a success, oldest first."""
+        return [(at, is_success) for _, at, is_success in self.outcomes]
