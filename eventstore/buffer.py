@@ -23,6 +23,7 @@ __all__ = [
     "HANDLERS",
     "IMPORTED_CLASSES",
     "DayCounts",
+    "counted_answer",
     "counted_class",
     "read_days",
     "window_start",
@@ -86,10 +87,13 @@ def counted_class(event: Event) -> str | None:
         return "success"
     if isinstance(event, DeliveryTimedOut):
         return "timeout"
-    if isinstance(event, DeliveryFailed):
-        counted = _CLASS_OF.get(event.error_class, event.error_class)
-        return counted if counted in COUNTED_CLASSES else None
-    return None
+    return counted_answer(event.error_class) if isinstance(event, DeliveryFailed) else None
+
+
+def counted_answer(error_class: str) -> str | None:
+    """Say under which class an answer that is no success is counted, None = not at all."""
+    counted = _CLASS_OF.get(error_class, error_class)
+    return counted if counted in COUNTED_CLASSES else None
 
 
 def window_start(now: datetime, window_days: int) -> str:
