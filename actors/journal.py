@@ -24,10 +24,10 @@ from actors.messages import (
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
+from eventstore.digest import GatherRequest, gather_mails
 from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable
 from eventstore.errors import DatabaseError, NotFoundError, RejectedError
 from eventstore.fleet_watch import begin_watch, note_health, thaw
-from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
 from eventstore.probing import enable_after_probe, enqueue_probe
 from eventstore.recording import record_deliveries
@@ -76,9 +76,9 @@ class JournalActor(SupervisedActor[Message]):
         match message:
             case Decide():
                 return self._decide(message)
-            case RecordMail(installation_id, event):
+            case RecordMail(stream, event):
                 with self._store.transaction() as transaction:
-                    transaction.append(NewEvent(installation_stream(installation_id), event))
+                    transaction.append(NewEvent(stream, event))
             case BeginWatch(shard):
                 with self._store.transaction() as transaction:
                     begin_watch(transaction, shard)
@@ -157,6 +157,8 @@ def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:
         case SendProbe(installation_id):
             enqueue_probe(transaction, installation_id, by=SYSTEM)
             return Decision(is_changed=True, why="probe queued")
+        case GatherRequest():
+            return gather_mails(transaction, request)
         case EnableAfterProbe(installation_id, probe_enqueued_at, rule):
             return enable_after_probe(transaction, installation_id, rule=rule, probe_enqueued_at=probe_enqueued_at)
         case ThawDisabling(rule, watched_since):

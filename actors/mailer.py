@@ -1,23 +1,26 @@
 """The actor that mails the owners."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
 from functools import partial
 
 import structlog
 
+from actors.digest_message import render_digest
 from actors.mail_message import render_disabled_notice, render_warning_notice
-from actors.messages import CheckOutbox, RecordMail, Ref, tell_if_alive
-from actors.notice import disabled_notice, warning_notice
+from actors.messages import CheckOutbox, Decide, RecordMail, Ref, tell_if_alive
+from actors.notice import digest_entries, disabled_notice, warning_notice
 from actors.pool import Pool
 from actors.postbox import MailDeferred, MailRefused, Postbox
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
 from eventstore.clock import Clock, parse_time, time_text
+from eventstore.digest import DigestRule, GatherRequest, MailPace
 from eventstore.events import MailFailed, MailSent
-from eventstore.outbox import OwedMail, read_owed_mails
+from eventstore.identifiers import MAIL_STREAM, installation_stream
+from eventstore.outbox import DIGEST, DISABLED, WARNED, OwedMail, OwedTo, read_owed_mails, read_owed_recipients
 from eventstore.readers import Readers
 
 __all__ = ["MailerActor", "MailerParts"]
@@ -39,13 +42,14 @@ class MailerParts:
     sender_address: str
     retry_delays_s: tuple[float, ...]
     give_up_after_s: float
+    digest: DigestRule = field(default_factory=DigestRule)
 
 
 class MailerActor(SupervisedActor[CheckOutbox]):
-    """Owns nothing: which mails are owed, and when, is in the outbox.
+    """Owns how many mails each recipient got of late; which mails are owed, and when, is in the outbox.
 
     Receives CheckOutbox, and hands over one mail a message, so that a stop is never behind more than one.
-    Tells the journal each mail's fate, and itself to go on.
+    Tells the journal which mails go as one and each mail's fate, and itself to go on.
     """
 
     def __init__(
@@ -53,17 +57,35 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._parts = parts
+        self._pace = MailPace(parts.digest)
 
     def receive(self, _message: CheckOutbox) -> bool:
-        """Hand over the mail that is longest due; the reply says whether there was one."""
+        """Hand over the mail that is longest due; the reply says whether there was one.
+
+        Whoever has had enough of late waits, and then gets one mail for many. An asker wants to be done with it all.
+        """
         now = self._parts.clock.now()
         with self._parts.readers.borrow() as connection:
-            owed = read_owed_mails(connection, due_at=time_text(now), limit=1)
-        for mail in owed:
+            owed = read_owed_recipients(connection, due_at=time_text(now))
+        choice = self._pace.choose(owed, now, is_last_chance=self.has_asker)
+        if choice is None:
+            return False
+        one, is_gathered = choice
+        if is_gathered:
+            self._gather(one)
+        with self._parts.readers.borrow() as connection:
+            mails = read_owed_mails(connection, due_at=time_text(now), recipient=one.recipient, limit=1)
+        for mail in mails:
             self._mail(mail)
-            if not self.has_asker:
-                tell_if_alive(self.actor_ref, CheckOutbox())  # once a stop has come, the rest waits in the outbox
-        return bool(owed)
+        if not self.has_asker:
+            tell_if_alive(self.actor_ref, CheckOutbox())  # once a stop has come, the rest waits in the outbox
+        return True
+
+    def _gather(self, owed: OwedTo) -> None:
+        domain = self._parts.sender_address.rpartition("@")[2]
+        request = GatherRequest(owed.recipient, domain)
+        self._parts.journal.ask(Decide(request), timeout=_RECORD_TIMEOUT_S)
+        log.info("mails.gathered", message_to=owed.recipient, mails=owed.gatherable)
 
     def _mail(self, mail: OwedMail) -> None:
         facts = {"message_type": mail.kind, "message_id": mail.message_id, "message_to": mail.recipient}
@@ -81,6 +103,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
             log.exception("mail_crashed", mail_id=mail.mail_id, done="tried again later")
             self._failed(mail, attempt, error, is_final=False)
         else:
+            self._pace.note(mail.recipient, self._parts.clock.now())
             self._record(mail, MailSent(mail.mail_id, attempt))
             log.info("mail.sent", attempt=attempt, **facts)
 
@@ -90,10 +113,12 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     def _message(self, mail: OwedMail) -> EmailMessage:
         """Render the mail by its kind; one that only a newer hookfuse can write is put off."""
         with self._parts.readers.borrow() as connection:
-            if mail.kind == "integration-disabled":
+            if mail.kind == DISABLED:
                 render = partial(render_disabled_notice, disabled_notice(connection, mail))
-            elif mail.kind == "integration-warned":
+            elif mail.kind == WARNED:
                 render = partial(render_warning_notice, warning_notice(connection, mail))
+            elif mail.kind == DIGEST:
+                render = partial(render_digest, digest_entries(connection, mail))
             else:
                 raise MailDeferred(f"this version cannot write a mail of kind {mail.kind[:60]!r}")
         return render(
@@ -122,4 +147,6 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         )
 
     def _record(self, mail: OwedMail, event: MailSent | MailFailed) -> None:
-        self._parts.journal.ask(RecordMail(mail.installation_id, event), timeout=_RECORD_TIMEOUT_S)
+        # A digest tells of many installations, and is in no stream of one.
+        stream = installation_stream(mail.installation_id) if mail.installation_id else MAIL_STREAM
+        self._parts.journal.ask(RecordMail(stream, event), timeout=_RECORD_TIMEOUT_S)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pykka
 
+from eventstore.digest import GatherRequest
 from eventstore.disabling import DisableRequest
 from eventstore.events import Event, MailFailed, MailSent
 from eventstore.fleet import FleetRule
@@ -149,7 +150,7 @@ class RecordDelivery:
 class RecordMail:
     """To the journal, as an ask: record what became of a mail; replied to when it is on disk."""
 
-    installation_id: str
+    stream: str
     event: MailSent | MailFailed
 
 
@@ -200,7 +201,7 @@ class ThawDisabling:
     watched_since: datetime
 
 
-DecisionRequest = DisableRequest | ReviewRequest | SendProbe | EnableAfterProbe | ThawDisabling
+DecisionRequest = DisableRequest | ReviewRequest | SendProbe | EnableAfterProbe | ThawDisabling | GatherRequest
 
 
 @dataclass(frozen=True, slots=True)

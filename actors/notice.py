@@ -3,17 +3,18 @@
 import sqlite3
 from typing import Literal, cast
 
+from actors.digest_message import DigestEntry
 from actors.mail_message import DayLine, DisabledNotice, FailureLine, WarningNotice
 from eventstore.buffer import COUNTED_CLASSES
 from eventstore.clock import parse_time
 from eventstore.errors import NotFoundError
 from eventstore.events import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
 from eventstore.log import StoredEvent, read_events
-from eventstore.outbox import OwedMail
+from eventstore.outbox import WARNED, OwedMail, read_gathered_mails
 from eventstore.prevention import prevention_in
 from eventstore.registry import find_app, find_organization
 
-__all__ = ["disabled_notice", "warning_notice"]
+__all__ = ["digest_entries", "disabled_notice", "warning_notice"]
 
 
 def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledNotice:
@@ -70,6 +71,17 @@ def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNot
         days=tuple(_day_line(day) for day in evidence.days),
         first_failure=_failure_line(evidence.first_failure),
         last_failure=_failure_line(evidence.last_failure),
+    )
+
+
+def digest_entries(connection: sqlite3.Connection, digest: OwedMail) -> tuple[DigestEntry, ...]:
+    """Give an entry for each mail that a digest stands for, in the order in which they were requested.
+
+    Raises NotFoundError when the log does not have what one of them is about.
+    """
+    return tuple(
+        DigestEntry.of(warning_notice(connection, mail) if mail.kind == WARNED else disabled_notice(connection, mail))
+        for mail in read_gathered_mails(connection, digest.mail_id)
     )
 
 

@@ -36,6 +36,7 @@ from actors.smtp_postbox import SmtpPostbox
 from actors.supervisor import SupervisorActor, SupervisorParts
 from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.configuration import Configuration
+from eventstore.digest import DigestRule
 from eventstore.home import Home
 from eventstore.policy import policy_named
 from eventstore.readers import Readers
@@ -193,6 +194,7 @@ class ActorSystem:
             sender_address=mail.sender,
             retry_delays_s=mail.retry,
             give_up_after_s=mail.give_up_after_s,
+            digest=DigestRule(mail.digest_after, mail.digest_s),
         )
         return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
 

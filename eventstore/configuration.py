@@ -180,6 +180,8 @@ class Mail(Section):
         min_length=1,
         description="seconds before a mail is tried again; the last one is used on and on",
     )
+    digest_after: int = Field(3, ge=1, description="mails to one owner within digest_s; what is more goes as one mail")
+    digest_s: Seconds = Field(60.0, description="seconds in which mails to one owner are counted")
     give_up_after_s: float = Field(
         5 * 86_400.0, gt=0, description="seconds after which a mail that could not be sent is given up"
     )

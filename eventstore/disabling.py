@@ -14,6 +14,7 @@ from eventstore.evidence import evidence_of, verdict_of
 from eventstore.health import read_fleet
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, last_position
+from eventstore.outbox import DISABLED
 from eventstore.owner_mails import mails_about
 from eventstore.policy import Policy
 from eventstore.registry import App, Installation, find_app, find_installation
@@ -132,9 +133,7 @@ def _append_disabling(
     position = last_position(transaction.connection) + 1
     mails: list[MailRequested] = []
     if request.is_mailed:
-        mails = mails_about(
-            transaction, installation, position, kind="integration-disabled", mail_domain=request.mail_domain
-        )
+        mails = mails_about(transaction, installation, position, kind=DISABLED, mail_domain=request.mail_domain)
     stored = transaction.append(*(NewEvent(stream, event) for event in (disabled, audit, *mails)))
     return Decision(True, "disabled", stored[0].position, len(mails), evidence)
 

@@ -41,6 +41,7 @@ __all__ = [
     "MailFailed",
     "MailRequested",
     "MailSent",
+    "MailsGathered",
     "OrganizationChanged",
     "OrganizationRegistered",
     "ProbeFailed",
@@ -432,6 +433,16 @@ class MailFailed(Event, frozen=True, omit_defaults=True):
     retry_at: str | None = None
 
 
+class MailsGathered(Event, frozen=True, omit_defaults=True):
+    """Mails that one recipient is owed go as one, the digest `mail_id`: its fate is theirs."""
+
+    type_name: ClassVar[str] = "mails.gathered"
+    mail_id: str
+    message_id: str
+    recipient: str
+    gathered: tuple[str, ...]
+
+
 EVENT_CLASSES: dict[str, type[Event]] = {
     event_class.type_name: event_class
     for event_class in (
@@ -467,5 +478,6 @@ EVENT_CLASSES: dict[str, type[Event]] = {
         MailRequested,
         MailSent,
         MailFailed,
+        MailsGathered,
     )
 }

@@ -8,6 +8,7 @@ from eventstore.errors import RejectedError
 
 __all__ = [
     "FLEET_STREAM",
+    "MAIL_STREAM",
     "app_stream",
     "installation_of",
     "installation_stream",
@@ -20,6 +21,9 @@ _INSTALLATION_PREFIX = "installation-"
 
 # What concerns all installations at once.
 FLEET_STREAM = "fleet"
+
+# Mails that tell of many installations.
+MAIL_STREAM = "mail"
 
 
 def new_id() -> str:

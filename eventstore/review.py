@@ -8,6 +8,7 @@ from eventstore.evidence import evidence_of, verdict_of
 from eventstore.health import read_fleet
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, last_position
+from eventstore.outbox import WARNED
 from eventstore.owner_mails import mails_about
 from eventstore.policy import Policy
 from eventstore.registry import App, Installation, find_app, find_installation
@@ -89,6 +90,6 @@ def _warn(
         evidence=evidence,
     )
     position = last_position(transaction.connection) + 1
-    mails = mails_about(transaction, installation, position, kind="integration-warned", mail_domain=request.mail_domain)
+    mails = mails_about(transaction, installation, position, kind=WARNED, mail_domain=request.mail_domain)
     stored = transaction.append(*(NewEvent(stream, event) for event in (warned, *mails)))
     return Decision(True, "warned", stored[0].position, len(mails), evidence)

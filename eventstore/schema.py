@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -190,6 +190,12 @@ _SECOND = (
     )""",
 )
 
+_THIRD = (
+    # Mails that go as one: the digest that a mail was gathered into.
+    "ALTER TABLE outbox ADD COLUMN digest_id TEXT",
+    "CREATE INDEX outbox_by_digest ON outbox (digest_id) WHERE digest_id IS NOT NULL",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database to the newest schema; one that is there already costs one read.
@@ -225,6 +231,11 @@ def _apply_migrations(connection: sqlite3.Connection) -> None:
     @migrations(name="0002_work_and_snapshots")
     def work_and_snapshots(database: "Database") -> None:
         for statement in _SECOND:
+            database.execute(statement)
+
+    @migrations(name="0003_digests")
+    def digests(database: "Database") -> None:
+        for statement in _THIRD:
             database.execute(statement)
 
     connection.execute("BEGIN IMMEDIATE")  # two processes on a new home: the second finds it done

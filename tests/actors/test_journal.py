@@ -353,7 +353,7 @@ def test_the_fate_of_a_mail_is_on_disk_when_the_mailer_hears_of_it(stage: Stage)
     stage.register(ONE)
     stage.decide(ONE)
     (mail_id,) = stage.rows("SELECT mail_id FROM outbox LIMIT 1")[0]
-    asked(stage, Room(stage).ref, RecordMail(ONE, MailSent(mail_id, 1)))
+    asked(stage, Room(stage).ref, RecordMail(installation_stream(ONE), MailSent(mail_id, 1)))
 
     assert stage.events("mail.sent") == [MailSent(mail_id, 1)]
     assert stage.rows("SELECT count(*) FROM outbox WHERE state = 'sent'") == [(1,)]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from actors.mail_frame import one_line
 from actors.mail_message import (
     DayLine,
     DisabledNotice,
     FailureLine,
     WarningNotice,
-    one_line,
     render_disabled_notice,
     render_warning_notice,
 )

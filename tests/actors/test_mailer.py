@@ -1,16 +1,17 @@
+from email.message import EmailMessage
 from typing import Any, cast
 
 import pytest
 from structlog.typing import EventDict
 
 from actors import mailer as mailer_module
-from actors.messages import CheckOutbox, Ref
+from actors.messages import CheckOutbox, RecordMail, Ref
 from actors.postbox import MailDeferred, MailRefused, MemoryPostbox
 from eventstore.events import MailFailed, MailRequested, MailSent
 from eventstore.identifiers import installation_stream
 from eventstore.policy import BALANCED
 from eventstore.review import ReviewRequest, review
-from tests.actors.stage import ONE, CrankedRef, Stage, lines_of
+from tests.actors.stage import ONE, TWO, CrankedRef, Stage, lines_of
 
 ADA, BOB = "ada@acme.example", "bob@acme.example"
 
@@ -320,3 +321,87 @@ def test_a_mail_of_a_kind_that_only_a_newer_version_knows_is_owed_all_the_same(
     assert failed.error == "MailDeferred: this version cannot write a mail of kind 'integration-praised'"
     assert failed.retry_at is not None
     assert stage.rows("SELECT state, attempts FROM outbox") == [("requested", 1)]
+
+
+def plain_text(message: EmailMessage) -> str:
+    body = message.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def burst(stage: Stage, count: int, *, owners: tuple[str, ...] = (ADA,)) -> list[str]:
+    """Have so many installations with the same owners disabled."""
+    ids = [f"{number:08d}-1111-4111-8111-111111111111" for number in range(1, count + 1)]
+    stage.register(*ids, owners=owners)
+    for installation_id in ids:
+        stage.decide(installation_id)
+    return ids
+
+
+def test_a_burst_of_a_thousand_disablings_is_three_mails_within_the_minute_and_none_is_lost(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    ids = burst(stage, 1000)
+    postbox = MemoryPostbox()
+    mailer = stage.mailer(postbox)
+    for _ in range(3):
+        mailer.tell(CheckOutbox())
+        stage.run()
+    within_the_minute = len(postbox.deliveries)
+    stage.clock.advance(seconds=60)
+    mailer.tell(CheckOutbox())
+    stage.run()
+
+    assert within_the_minute <= 3
+    assert stage.rows("SELECT DISTINCT state FROM outbox") == [("sent",)]
+    texts = [plain_text(message) for message, _ in postbox.deliveries]
+    assert [sum(text.count(installation_id) for text in texts) for installation_id in ids] == [1] * 1000
+
+
+def test_a_digest_that_is_sent_again_is_the_same_mail_under_the_same_message_id(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    burst(stage, 10)
+    postbox = MemoryPostbox()
+    mailer = stage.mailer(postbox, journal=cast("Ref", FaultyMailJournal(stage.journal(), stage.journal_pool)))
+    mailer.tell(CheckOutbox())
+    stage.run()
+    burst_before = list(postbox.deliveries)
+    stage.register(TWO, owners=(ADA,))
+    stage.decide(TWO)
+    mailer.tell(CheckOutbox())
+    stage.run()
+
+    first, second = (message for message, _ in [*burst_before, *postbox.deliveries[len(burst_before) :]][:2])
+    assert len(burst_before) == 1
+    assert first["Message-ID"] == second["Message-ID"]
+    assert plain_text(first) == plain_text(second)
+
+
+class FaultyMailJournal(CrankedRef):
+    """Raises to the first who has a mail's fate recorded, before it is."""
+
+    faults = 1
+
+    def ask(self, message: Any, *, timeout: float | None = None) -> Any:
+        if self.faults and isinstance(message, RecordMail):
+            self.faults -= 1
+            raise OSError("on purpose")
+        return super().ask(message, timeout=timeout)
+
+
+def test_a_process_that_is_about_to_end_sends_what_waits_for_its_minute(stage: Stage, lines: list[EventDict]) -> None:
+    burst(stage, 3)
+    postbox = MemoryPostbox()
+    mailer = stage.mailer(postbox)
+    mailer.tell(CheckOutbox())
+    stage.run()
+    stage.register(TWO, owners=(ADA,))
+    stage.decide(TWO)
+    mailer.tell(CheckOutbox())
+    stage.run()
+    before = len(postbox.deliveries)
+    mailer.ask(CheckOutbox(), block=False)
+    stage.run()
+
+    assert (before, len(postbox.deliveries)) == (3, 4)

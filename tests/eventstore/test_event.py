@@ -22,7 +22,7 @@ LATER_NAMES = {
     *("organization.changed", "delivery.requeued", "delivery.dropped", "delivery.expired"),
     *("recovery.started", "recovery.completed", "probe.succeeded", "probe.failed"),
     *("installation.warned", "installation.calmed", "breaker.opened", "breaker.closed"),
-    *("disabling.frozen", "disabling.thawed"),
+    *("disabling.frozen", "disabling.thawed", "mails.gathered"),
 }
 
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))

@@ -1,8 +1,15 @@
 from eventstore.clock import ManualClock
-from eventstore.events import Event, MailFailed, MailRequested, MailSent
+from eventstore.events import Event, MailFailed, MailRequested, MailSent, MailsGathered
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
-from eventstore.outbox import count_mails, next_mail_due_at, read_owed_mails
+from eventstore.outbox import (
+    OwedTo,
+    count_mails,
+    next_mail_due_at,
+    read_gathered_mails,
+    read_owed_mails,
+    read_owed_recipients,
+)
 from eventstore.store import Store
 
 NOW = "2025-02-03T12:00:00.000000Z"
@@ -66,3 +73,35 @@ def test_longest_due_mail_comes_first_and_no_more_than_the_limit(store: Store, c
 
     assert owed(store, "~") == ["z", "a", "b"]
     assert owed(store, "~", limit=1) == ["z"]
+
+
+def gathered(*mail_ids: str) -> MailsGathered:
+    return MailsGathered("digest", "<digest@x>", "ada@x", mail_ids)
+
+
+def test_gathered_mails_are_due_as_their_digest(store: Store) -> None:
+    put(store, requested("m-1"), requested("m-2"), requested("m-3"))
+    put(store, gathered("m-1", "m-3"))
+
+    assert sorted(owed(store)) == ["digest", "m-2"]
+    assert [mail.mail_id for mail in read_gathered_mails(store.connection, "digest")] == ["m-1", "m-3"]
+    assert read_owed_recipients(store.connection, due_at=NOW) == (OwedTo("ada@x", mails=2, gatherable=1),)
+
+
+def test_what_becomes_of_a_digest_becomes_of_each_mail_in_it(store: Store) -> None:
+    put(store, requested("m-1"), requested("m-2"), gathered("m-1", "m-2"), MailFailed("digest", 1, "451 busy", LATER))
+
+    assert owed(store, NOW) == []
+    assert owed(store, LATER) == ["digest"]
+
+    put(store, MailSent("digest", 2))
+
+    assert owed(store, "~") == []
+    assert count_mails(store.connection) == {"requested": 0, "sent": 3, "failed": 0}
+
+
+def test_a_digest_that_is_refused_leaves_no_mail_of_it_owed(store: Store) -> None:
+    put(store, requested("m-1"), requested("m-2"), gathered("m-1", "m-2"), MailFailed("digest", 1, "550 unknown"))
+
+    assert owed(store, "~") == []
+    assert count_mails(store.connection) == {"requested": 0, "sent": 0, "failed": 3}
