@@ -48,7 +48,15 @@ def test_every_table_but_those_that_hold_what_nothing_else_does_is_a_projection(
         )
     }
 
-    assert tables - set(_TABLES) == {"events", "queue", "idempotency_keys", "secrets", "attention", "at_work", "snapshots"}
+    assert tables - set(_TABLES) == {
+        "events",
+        "queue",
+        "idempotency_keys",
+        "secrets",
+        "attention",
+        "at_work",
+        "snapshots",
+    }
 
 
 def test_a_scratch_that_only_reads_cannot_change_the_live_tables(database: Path) -> None:
