@@ -16,11 +16,16 @@ import click
 from console.cli import cli
 from console.command_line import run_command_line
 from console.exit_codes import ExitCode
+from console.options import json_option
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
     from actors.system import ActorSystem
+    from console.session import Session
+    from eventstore.configuration import Configuration
+    from eventstore.finding import Finding
     from eventstore.home import Home
 
 __all__ = ["main"]
@@ -44,6 +49,33 @@ def run_daemon(context: click.Context, *, is_drain: bool) -> None:
     if failure:
         click.echo(f"hookfuse: stopped: {failure}; what was recorded is committed, the rest is queued", err=True)
     context.exit(exit_code)
+
+
+@cli.command("doctor")
+@click.option("--mail-to", metavar="ADDRESS", help="Send one test mail, to see whether mails arrive.")
+@json_option
+@click.pass_obj
+def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode:
+    """Check home, clock, disk, database, settings, mail server and endpoints, and say how to mend what is wrong.
+
+    It sends nothing to an endpoint, changes nothing, and works while a daemon runs.
+
+    \b
+    Example:
+      hookfuse doctor
+      hookfuse doctor --mail-to you@example.com
+    """  # noqa: D301 - as above
+    # As above: requests is imported only by who asks for it.
+    from actors.checkup import check_endpoints, check_mail  # noqa: PLC0415
+    from actors.system import guard_for, postbox_for  # noqa: PLC0415
+    from console.doctor.checkup import check_home, show_findings  # noqa: PLC0415
+
+    def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Finding]:
+        postbox = postbox_for(session.home, configuration)
+        yield from check_mail(postbox, sender_address=configuration.mail.sender, mail_to=mail_to, now=session.now())
+        yield from check_endpoints(connection, guard_for(configuration))
+
+    return show_findings(check_home(session, check_outside), is_json=is_json)
 
 
 def _run(home: Home, *, is_drain: bool) -> tuple[ExitCode, str]:

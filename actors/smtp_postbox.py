@@ -3,6 +3,7 @@
 import re
 import smtplib
 import ssl
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email import policy
@@ -45,10 +46,17 @@ class SmtpPostbox:
         address = checked_address(recipient)
         sender = _sender(message)
         octets = message.as_bytes(policy=policy.SMTP)
+        self._talk(lambda connection: connection.sendmail(sender, [address], octets))
+
+    def check(self) -> None:
+        """Return once the server has let us in, with TLS and login as configured; raise MailDeferred else."""
+        self._talk(lambda connection: connection.noop())
+
+    def _talk(self, say: Callable[[smtplib.SMTP], object]) -> None:
         try:
             with closing(self._connect()) as connection:
                 self._enter(connection)
-                connection.sendmail(sender, [address], octets)
+                say(connection)
                 _quit(connection)
                 return
         except (OSError, ValueError) as error:

@@ -44,7 +44,7 @@ from eventstore.shard import WHOLE, Shard
 from eventstore.store import Store
 from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
 
-__all__ = ["ActorSystem", "postbox_for", "sender_for"]
+__all__ = ["ActorSystem", "guard_for", "postbox_for", "sender_for"]
 
 log = structlog.get_logger("hookfuse.daemon")
 
@@ -258,12 +258,14 @@ class ActorSystem:
 
 def sender_for(configuration: Configuration) -> Sender:
     """Give the sender that the configuration describes."""
+    return Sender(guard_for(configuration), response_body_bytes=configuration.limits.response_bytes)
+
+
+def guard_for(configuration: Configuration) -> AddressGuard:
+    """Give the address guard that the configuration describes."""
     guard = configuration.guard
-    return Sender(
-        AddressGuard(
-            allow_networks=guard.allow_networks, deny_networks=guard.deny_networks, allow_http=guard.allow_http
-        ),
-        response_body_bytes=configuration.limits.response_bytes,
+    return AddressGuard(
+        allow_networks=guard.allow_networks, deny_networks=guard.deny_networks, allow_http=guard.allow_http
     )
 
 

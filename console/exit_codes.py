@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     """A test delivery did not succeed, or no daemon was there to send it."""
     OUTPUT_LOST = 10
     """The command has done its work, and what it had to say could not be written."""
+    FAULT_FOUND = 11
+    """A check (such as `doctor`) has done its work, and found a fault."""
     INTERRUPTED = 130
     """Ctrl-C."""
     BROKEN_PIPE = 141

@@ -94,6 +94,7 @@ _DOCUMENTS = """\
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
 `enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `app signing-key` | an object: `app_id`, `public_key`, `is_changed` |
+| `doctor` | a list: `subject`, `level` (`good`, `warning` or `fault`), `text`, `mend` |
 | `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `home` |
 
 Times are UTC, ISO 8601 with microseconds and `Z`.

@@ -1,6 +1,7 @@
 """One request over the wire: payload, headers, signature, address guard, sender, outcome, retry schedule."""
 
 from webhook.address_guard import AddressGuard
+from webhook.dialer import resolve_by_system
 from webhook.errors import (
     AddressBlocked,
     EventNameError,
@@ -46,6 +47,7 @@ __all__ = [
     "kind_of",
     "parse_custom_headers",
     "parse_retry_after",
+    "resolve_by_system",
     "sentry_signature",
     "split_event",
     "standard_signature",

@@ -1,0 +1,87 @@
+"""A check-up from end to end: what is looked at, in which order, and how it is told."""
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from console.doctor.database_checks import check_chain, check_clock, check_integrity, check_work
+from console.doctor.home_checks import check_disk, check_permissions, check_sync
+from console.exit_codes import ExitCode
+from console.output import Column, print_json, print_line, print_table
+from console.session import Session
+from eventstore.database import explained, open_database
+from eventstore.errors import ConfigurationError, DatabaseError
+from eventstore.finding import Finding
+from eventstore.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from eventstore.configuration import Configuration
+
+__all__ = ["check_home", "show_findings"]
+
+Outside = Callable[["Configuration", sqlite3.Connection], Iterable[Finding]]
+
+_COLUMNS = (Column("subject", is_whole=True), Column("level", is_whole=True), Column("found"), Column("to mend it"))
+
+
+def check_home(session: Session, check_outside: Outside) -> Iterator[Finding]:
+    """Look at everything that can be looked at; what a fault keeps from being looked at is left out.
+
+    `check_outside` looks at what lies beyond this machine. Raises HomeError when there is no home.
+    """
+    session.require_home()
+    yield from check_permissions(session.home)
+    yield check_disk(session.home)
+    yield check_sync(session.home)
+    configuration = None
+    try:
+        # pydantic takes 200 ms to import, and this command is the one that wants it all.
+        from console.doctor.configuration_checks import check_configuration, check_limits  # noqa: PLC0415
+
+        configuration = session.configuration()
+        yield from check_configuration(configuration)
+        yield check_limits(configuration)
+    except ConfigurationError as error:
+        yield Finding.fault("settings", str(error), "mend the file: docs/configuration.md has every setting")
+    try:
+        yield from _check_database(session, configuration, check_outside)
+    except DatabaseError as error:
+        yield Finding.fault("database", str(error), "restore a backup when the file itself is damaged")
+
+
+def show_findings(findings: Iterable[Finding], *, is_json: bool) -> ExitCode:
+    """Tell what was found, and give the exit code that follows from it."""
+    found = list(findings)
+    if is_json:
+        print_json(found)
+    else:
+        print_table(_COLUMNS, [(one.subject, one.level, one.text, one.mend) for one in found])
+        print_line(_total(found))
+    return ExitCode.FAULT_FOUND if any(one.level == "fault" for one in found) else ExitCode.OK
+
+
+def _check_database(
+    session: Session, configuration: "Configuration | None", check_outside: Outside
+) -> Iterator[Finding]:
+    with closing(open_database(session.home.database, is_writer=False)) as connection, explained(session.home.database):
+        pid = session.home.daemon_pid()
+        yield Finding.good("daemon", f"runs (process {pid})" if pid is not None else "none runs")
+        yield Finding.good("database", f"schema {SCHEMA_VERSION}, SQLite {sqlite3.sqlite_version}, Python {_python()}")
+        yield check_integrity(connection)
+        yield check_chain(connection)
+        yield check_clock(connection, session.now())
+        yield from check_work(connection, is_running=pid is not None, now=session.now())
+        if configuration is not None:
+            yield from check_outside(configuration, connection)
+
+
+def _total(found: Sequence[Finding]) -> str:
+    counts = {level: sum(one.level == level for one in found) for level in ("fault", "warning")}
+    said = [f"{count} {level}{'s' if count > 1 else ''}" for level, count in counts.items() if count]
+    return ", ".join(said) or "all is well"
+
+
+def _python() -> str:
+    return sys.version.split(maxsplit=1)[0]

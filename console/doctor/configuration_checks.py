@@ -1,0 +1,60 @@
+"""Checks of the settings: that they can be read, and that their times go together."""
+
+import resource
+from collections.abc import Iterator
+
+from eventstore.configuration import Configuration
+from eventstore.finding import Finding
+
+__all__ = ["check_configuration", "check_limits"]
+
+_SUBJECT = "settings"
+# What a process has open besides its requests: database connections, log, doorbell, libraries.
+_OTHER_FILES = 64
+
+
+def check_configuration(configuration: Configuration) -> Iterator[Finding]:
+    """Say where time-outs and waits contradict each other."""
+    timeouts, daemon, breaker = configuration.timeouts, configuration.daemon, configuration.breaker
+    found = False
+    if max(timeouts.connect_s, timeouts.read_s) > timeouts.total_s:
+        found = True
+        yield Finding.warning(
+            _SUBJECT,
+            f"[timeouts] total_s ({timeouts.total_s:g}) ends a request before connect_s or read_s can",
+            "make total_s the largest of the three",
+        )
+    if daemon.stop_s < timeouts.total_s:
+        found = True
+        yield Finding.warning(
+            _SUBJECT,
+            f"a stop waits {daemon.stop_s:g} s, and a request may take {timeouts.total_s:g} s:"
+            " what is cut off is sent a second time by the next daemon",
+            "set [daemon] stop_s above [timeouts] total_s",
+        )
+    if breaker.enabled and breaker.open_s > breaker.open_max_s:
+        found = True
+        yield Finding.warning(
+            _SUBJECT, "[breaker] open_s is longer than open_max_s", "the longer one counts: set open_max_s above it"
+        )
+    if configuration.guard.allow_http:
+        found = True
+        yield Finding.warning(
+            _SUBJECT,
+            "[guard] allow_http: payloads and signatures go over the wire in the clear",
+            "allow it on a test machine only",
+        )
+    if not found:
+        yield Finding.good(_SUBJECT, "time-outs and waits go together")
+
+
+def check_limits(configuration: Configuration) -> Finding:
+    """See that the process may open as many connections as it is told to."""
+    needed = configuration.delivery.in_flight + _OTHER_FILES
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    text = f"{allowed} open files are allowed, and up to {needed} are needed"
+    if allowed < needed:
+        return Finding.fault(
+            "limits", text, f"raise the limit (ulimit -n, up to {most}), or lower [delivery] in_flight"
+        )
+    return Finding.good("limits", text)

@@ -1,0 +1,168 @@
+"""`hookfuse doctor`: what is looked at on this machine, what is said of it, and how it ends."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from console.doctor.checkup import check_home, show_findings
+from console.doctor.home_checks import check_disk
+from console.exit_codes import ExitCode
+from console.session import Session
+from eventstore.finding import Finding
+from tests.console.conftest import World
+
+
+def look(world: World) -> dict[str, list[Finding]]:
+    """Give what was found that is not good, by subject."""
+    found = list(check_home(Session(world.home, world.clock), lambda _configuration, _connection: ()))
+    assert all(bool(one.mend) == (one.level != "good") for one in found)
+    subjects: dict[str, list[Finding]] = {one.subject: [] for one in found}
+    for one in found:
+        if one.level != "good":
+            subjects[one.subject].append(one)
+    return subjects
+
+
+@pytest.fixture
+def healthy(world: World) -> World:
+    world.clock.advance(days=600)
+    with world.store() as store:
+        store.connection.execute("DELETE FROM queue")
+    return world
+
+
+def damage(world: World, *statements: str) -> None:
+    with closing(sqlite3.connect(world.home.database)) as connection:
+        for name in ("update", "delete", "replace"):
+            connection.execute(f"DROP TRIGGER events_refuse_{name}")
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+def test_a_healthy_home_has_no_fault(healthy: World) -> None:
+    subjects = look(healthy)
+
+    assert set(subjects) == {
+        "permissions", "disk", "settings", "limits", "daemon", "database", "clock", "work",
+    }  # fmt: skip
+    assert [one for found in subjects.values() for one in found] == []
+
+
+def test_a_file_that_others_may_read_is_a_fault(healthy: World) -> None:
+    healthy.home.database.chmod(0o644)
+
+    (found,) = look(healthy)["permissions"]
+    assert found.level == "fault"
+    assert "home/events.db" in found.text
+
+
+def test_an_event_that_was_changed_is_named_with_its_position(healthy: World) -> None:
+    damage(healthy, "UPDATE events SET data = replace(data, '500', '200') WHERE position = 9")
+
+    (found,) = look(healthy)["database"]
+    assert found.level == "fault"
+    assert "position 9" in found.text
+
+
+def test_a_file_that_sqlite_finds_damaged_is_a_fault(healthy: World) -> None:
+    with closing(sqlite3.connect(healthy.home.database)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'audit'").fetchone()
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    with healthy.home.database.open("r+b") as file:
+        file.seek((page - 1) * page_bytes)
+        file.write(b"\xff" * 64)
+
+    assert any("damaged" in one.text for one in look(healthy)["database"])
+
+
+def test_a_clock_that_went_back_is_a_fault(healthy: World) -> None:
+    healthy.clock.advance(days=400)
+    with healthy.store() as store, store.transaction() as transaction:
+        transaction.connection.execute(
+            "INSERT INTO events SELECT position + 1, 'x', 1, type, schema, '2031-01-01T00:00:00.000000Z', data, hash"
+            " FROM events ORDER BY position DESC LIMIT 1"
+        )
+
+    (found,) = look(healthy)["clock"]
+    assert found.level == "fault"
+    assert "after what the clock says now" in found.text
+
+
+def test_what_waits_while_no_daemon_runs_is_worth_a_look(world: World) -> None:
+    with world.store() as store:
+        store.connection.execute("UPDATE queue SET state = 'waiting'")
+
+    assert [one.text.partition(",")[2] for one in look(world)["work"]] == [" 0 missed, 0 dead, and no daemon runs"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("[timeouts]\nread_s = 30", "ends a request before connect_s or read_s can"),
+        ("[daemon]\nstop_s = 1", "a stop waits 1 s"),
+        ("[breaker]\nopen_s = 5000", "open_s is longer than open_max_s"),
+        ("[guard]\nallow_http = true", "in the clear"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_worth_a_look(healthy: World, setting: str, said: str) -> None:
+    healthy.home.configuration.write_text(setting)
+    healthy.home.configuration.chmod(0o600)
+
+    assert any(said in one.text for one in look(healthy)["settings"])
+
+
+def test_settings_that_can_not_be_read_are_a_fault_and_the_rest_is_looked_at(healthy: World) -> None:
+    healthy.home.configuration.write_text("[timeouts]\nread_s = 'soon'")
+    healthy.home.configuration.chmod(0o600)
+
+    subjects = look(healthy)
+    assert subjects["settings"][0].level == "fault"
+    assert "database" in subjects
+
+
+def test_more_requests_than_files_may_be_open_is_a_fault(healthy: World) -> None:
+    healthy.home.configuration.write_text("[delivery]\nin_flight = 4096")
+    healthy.home.configuration.chmod(0o600)
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        (found,) = look(healthy)["limits"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert found.level == "fault"
+
+
+@pytest.mark.parametrize(("free_bytes", "level"), [(10, "fault"), (500_000_000, "warning"), (10**12, "good")])
+def test_little_room_is_said_before_there_is_none(
+    healthy: World, monkeypatch: pytest.MonkeyPatch, free_bytes: int, level: str
+) -> None:
+    from shutil import _ntuple_diskusage
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: _ntuple_diskusage(10**12, 0, free_bytes))
+
+    assert check_disk(healthy.home).level == level
+
+
+def test_a_fault_gives_the_exit_code_and_all_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def found() -> Iterator[Finding]:
+        yield Finding.good("clock", "it ticks")
+        yield Finding.fault("mail", "nobody answers", "start the mail server")
+
+    code = show_findings(found(), is_json=False)
+
+    out = capsys.readouterr().out
+    assert code == ExitCode.FAULT_FOUND
+    assert out.endswith("1 fault\n")
+    assert "start the mail server" in out
+
+
+def test_a_warning_is_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_findings([Finding.warning("disk", "slow", "buy one")], is_json=False) == ExitCode.OK
+    assert capsys.readouterr().out.endswith("1 warning\n")
