@@ -56,9 +56,9 @@ def run_daemon(context: click.Context, *, is_drain: bool) -> None:
 @json_option
 @click.pass_obj
 def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode:
-    """Check home, clock, disk, database, settings, mail server and endpoints, and say how to mend what is wrong.
+    """Check what is around the daemon, and say how to mend it.
 
-    It sends nothing to an endpoint, changes nothing, and works while a daemon runs.
+    Home, disk, clock, settings, limits, database, mail server, and the hosts of the endpoints. It sends nothing to an endpoint, changes nothing, and works while a daemon runs.
 
     \b
     Example:
