@@ -86,6 +86,7 @@ def _run(home: Home, *, is_drain: bool) -> tuple[ExitCode, str]:
     from console.greeting import greeting  # noqa: PLC0415
     from console.log_output import configure_daemon_logging  # noqa: PLC0415
     from eventstore.configuration import load_configuration  # noqa: PLC0415
+    from eventstore.policy_document import configured_policy  # noqa: PLC0415
 
     with ExitStack() as stack:
         home.prepare()
@@ -106,7 +107,14 @@ def _run(home: Home, *, is_drain: bool) -> tuple[ExitCode, str]:
         stop_asked = stack.enter_context(_stop_on_signals(doorbell))
         with suppress(OSError):  # a daemon whose standard error is full, or closed, delivers all the same
             click.echo(greeting(home, configuration), err=True)
-        log.info("daemon_started", pid=os.getpid(), home=str(home.path), policy=configuration.policy.name)
+        policy = configured_policy(home, configuration.policy)
+        log.info(
+            "daemon_started",
+            pid=os.getpid(),
+            home=str(home.path),
+            policy=policy.name,
+            policy_version=policy.version,
+        )
         loss = _serve(system, home, doorbell, stop_asked, poll_s=configuration.daemon.poll_s, is_drain=is_drain)
         system.stop()
         failure = loss or system.failure

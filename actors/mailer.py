@@ -21,6 +21,7 @@ from eventstore.digest import DigestRule, GatherRequest, MailPace
 from eventstore.events import MailFailed, MailSent
 from eventstore.identifiers import MAIL_STREAM, installation_stream
 from eventstore.outbox import DIGEST, DISABLED, WARNED, OwedMail, OwedTo, read_owed_mails, read_owed_recipients
+from eventstore.policy import Policy
 from eventstore.readers import Readers
 
 __all__ = ["MailerActor", "MailerParts"]
@@ -33,7 +34,10 @@ _ERROR_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class MailerParts:
-    """What the mailer mails with. `retry_delays_s`: seconds after each failure, the last one again and again."""
+    """What the mailer mails with. `retry_delays_s`: seconds after each failure, the last one again and again.
+
+    `policy`: that of the home, by which a mail says what would help.
+    """
 
     readers: Readers
     journal: Ref
@@ -43,6 +47,7 @@ class MailerParts:
     retry_delays_s: tuple[float, ...]
     give_up_after_s: float
     digest: DigestRule = field(default_factory=DigestRule)
+    policy: Policy | None = None
 
 
 class MailerActor(SupervisedActor[CheckOutbox]):
@@ -114,9 +119,9 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         """Render the mail by its kind; one that only a newer hookfuse can write is put off."""
         with self._parts.readers.borrow() as connection:
             if mail.kind == DISABLED:
-                render = partial(render_disabled_notice, disabled_notice(connection, mail))
+                render = partial(render_disabled_notice, disabled_notice(connection, mail, self._parts.policy))
             elif mail.kind == WARNED:
-                render = partial(render_warning_notice, warning_notice(connection, mail))
+                render = partial(render_warning_notice, warning_notice(connection, mail, self._parts.policy))
             elif mail.kind == DIGEST:
                 render = partial(render_digest, digest_entries(connection, mail))
             else:

@@ -11,13 +11,14 @@ from eventstore.errors import NotFoundError
 from eventstore.events import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
 from eventstore.log import StoredEvent, read_events
 from eventstore.outbox import WARNED, OwedMail, read_gathered_mails
+from eventstore.policy import Policy
 from eventstore.prevention import prevention_in
 from eventstore.registry import find_app, find_organization
 
 __all__ = ["digest_entries", "disabled_notice", "warning_notice"]
 
 
-def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledNotice:
+def disabled_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Policy | None = None) -> DisabledNotice:
     """Give what the mail about a disabling says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     disabled = stored.event
@@ -42,11 +43,11 @@ def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledN
         first_failure=_failure_line(evidence.first_failure) if evidence else None,
         last_failure=_failure_line(evidence.last_failure) if evidence else None,
         reason=disabled.reason if disabled.cause == "person" else "",
-        prevention=prevention_in(evidence, stored.recorded_at).sentence if evidence else "",
+        prevention=prevention_in(evidence, stored.recorded_at, policy).sentence if evidence else "",
     )
 
 
-def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNotice:
+def warning_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Policy | None = None) -> WarningNotice:
     """Give what the mail that warns says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     warned = stored.event
@@ -67,7 +68,7 @@ def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNot
         level=warned.level,
         policy=f"{evidence.policy} v{evidence.policy_version}",
         rule=evidence.explanation,
-        prevention=prevention_in(evidence, stored.recorded_at).sentence,
+        prevention=prevention_in(evidence, stored.recorded_at, policy).sentence,
         days=tuple(_day_line(day) for day in evidence.days),
         first_failure=_failure_line(evidence.first_failure),
         last_failure=_failure_line(evidence.last_failure),

@@ -38,7 +38,7 @@ from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.configuration import Configuration
 from eventstore.digest import DigestRule
 from eventstore.home import Home
-from eventstore.policy import policy_named
+from eventstore.policy_document import configured_policy
 from eventstore.readers import Readers
 from eventstore.shard import WHOLE, Shard
 from eventstore.store import Store
@@ -89,7 +89,7 @@ class ActorSystem:
         self._wake_lead = wake_lead
         self._failure_lock = threading.Lock()
         self._budget = RestartBudget(configuration.daemon.restarts, configuration.daemon.restart_period_s)
-        self._policy = policy_named(configuration.policy.name)
+        self._policy = configured_policy(home, configuration.policy)
         store = Store(home.database, self._clock)
         self._readers = Readers(home.database)
         self._pools: list[TurnPool] = []
@@ -195,6 +195,7 @@ class ActorSystem:
             retry_delays_s=mail.retry,
             give_up_after_s=mail.give_up_after_s,
             digest=DigestRule(mail.digest_after, mail.digest_s),
+            policy=self._policy,
         )
         return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
 

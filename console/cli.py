@@ -32,6 +32,7 @@ _COMMANDS = (
     LazyCommand("installations", "console.commands.installations:installations", "List the installations."),
     LazyCommand("show", "console.commands.show:show", "Show all about one installation."),
     LazyCommand("why", "console.commands.why:why", "Show why one is disabled, or how near to it."),
+    LazyCommand("policy", "console.commands.policy:policy", "Read and check policies."),
     LazyCommand("requests", "console.commands.requests:requests", "Show the request log."),
     LazyCommand("audit", "console.commands.audit:audit", "Show who decided what."),
     LazyCommand("events", "console.commands.events:events", "Show what was recorded."),

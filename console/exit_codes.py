@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     OUTPUT_LOST = 10
     """The command has done its work, and what it had to say could not be written."""
     FAULT_FOUND = 11
-    """A check (such as `doctor`) has done its work, and found a fault."""
+    """A check (such as `doctor` or `policy check`) has done its work, and found a fault."""
     INTERRUPTED = 130
     """Ctrl-C."""
     BROKEN_PIPE = 141

@@ -83,6 +83,8 @@ _DOCUMENTS = """\
 | `why` | an object: `installation_id`, `app`, `webhook_url`, `state`, `since`, `disabled`, `policy`, \
 `policy_version`, `rule`, `explanation`, `nearness`, `days`, `first_failure`, `last_failure`, `prevention`, \
 `warned_level`, `breaker` (with `explanation`), `hold_until`, `fleet`, `positions` (of the events named) |
+| `policy check` | an object: `policy`, `policy_version`, `window_days`, `errors`, `gone_disables`, `rules` (a list of \
+`name`, `kind`, `fires`: yes, never, imported or in part), `faults` (a list of `rule`, `fires`, `reason`) |
 | `test` | an object: `installation_id`, `is_success`, `position`, `recorded_at`, `delivery_id`, `webhook_url`, \
 `response_code`, `error_class`, `detail`, `duration_ms`, `response_body`; nothing when there was no outcome |
 | `requests` | a list: `date`, `response_code`, `webhook_url`, `event`, `app_id`, `installation_id`, `delivery_id`, \

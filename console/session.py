@@ -16,6 +16,7 @@ from eventstore.store import Store
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration
+    from eventstore.policy import Policy
 
 __all__ = ["Session", "open_session"]
 
@@ -37,6 +38,12 @@ class Session:
         from eventstore.configuration import load_configuration  # noqa: PLC0415
 
         return load_configuration(self.home.configuration)
+
+    def policy(self) -> "Policy":
+        """Give the policy by which the home's installations are judged. Raises ConfigurationError, DocumentError."""
+        from eventstore.policy_document import configured_policy  # noqa: PLC0415 - as above
+
+        return configured_policy(self.home, self.configuration().policy)
 
     def require_home(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""

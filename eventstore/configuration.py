@@ -7,9 +7,9 @@ import ipaddress
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -79,6 +79,15 @@ class PolicyChoice(Section):
     """When an integration counts as broken."""
 
     name: Annotated[str, AfterValidator(_known_policy)] = Field("balanced", description='"balanced" or "sentry-2024"')
+    file: str = Field(
+        "", max_length=4096, description="file of a policy of one's own, from the home on, instead of a name"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.file and "name" in self.model_fields_set:
+            raise ValueError("name and file exclude each other: leave one of them out")
+        return self
 
 
 class Disabling(Section):

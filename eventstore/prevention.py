@@ -41,12 +41,26 @@ def what_would_help(policy: Policy, days: Sequence[DayCounts | DayRecord], rule:
     return _averted(policy, spoken, counts, today)
 
 
-def prevention_in(evidence: DisableEvidence, decided_at: str) -> Prevention:
-    """Name what would help by the policy that evidence rests on; one of which only the name is left says nothing."""
-    policy = POLICIES.get(evidence.policy)
-    if policy is None or policy.version != evidence.policy_version:
+def prevention_in(evidence: DisableEvidence, decided_at: str, policy: Policy | None = None) -> Prevention:
+    """Name what would help by the policy that evidence rests on; one of which only the name is left says nothing.
+
+    `policy` is the one that the home has chosen, and need not be one that ships with hookfuse.
+    """
+    today = parse_time(decided_at).date()
+    found = POLICIES.get(evidence.policy, policy)
+    if found is None or not _is_of(evidence, found, today):
         return Prevention("", tuple(_counts(day) for day in evidence.days))
-    return what_would_help(policy, evidence.days, evidence.rule, parse_time(decided_at).date())
+    return what_would_help(found, evidence.days, evidence.rule, today)
+
+
+def _is_of(evidence: DisableEvidence, policy: Policy, today: date) -> bool:
+    """Say whether evidence rests on a policy, and not on what a file of that name and version was before."""
+    if (policy.name, policy.version) != (evidence.policy, evidence.policy_version):
+        return False
+    if policy.name in POLICIES or evidence.rule not in {rule.name for rule in policy.rules}:
+        return True
+    verdict = judge(policy, tuple(_counts(day) for day in evidence.days), today)
+    return (verdict.rule, verdict.explanation) == (evidence.rule, evidence.explanation)
 
 
 def _counts(day: DayCounts | DayRecord) -> DayCounts:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from eventstore.buffer import COUNTED_CLASSES, DayCounts
 from eventstore.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
 
-__all__ = ["Verdict", "error_count", "judge", "warning_level"]
+__all__ = ["Verdict", "error_count", "failure_count", "judge", "warning_level"]
 
 # A rule that has not fired is never shown as having reached its limit.
 _NEARLY = 0.99
@@ -73,6 +73,11 @@ def error_count(policy: Policy, day: DayCounts) -> int:
     return sum(getattr(day, name) for name in policy.errors)
 
 
+def failure_count(policy: Policy, day: DayCounts) -> int:
+    """Count errors and time-outs, each once where the policy calls a time-out an error."""
+    return error_count(policy, day) + (0 if "timeout" in policy.errors else day.timeout)
+
+
 def _examine(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
     if isinstance(rule, DayRule):
         return _examine_days(rule, window)
@@ -119,7 +124,7 @@ def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts
 def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
     """Look at the days after the last success: silence, failures and failing days must all reach their limits."""
     last_success = max((day.day for day in window if day.success), default="")
-    failures_a_day = [error_count(policy, day) + day.timeout for day in window if day.day > last_success]
+    failures_a_day = [failure_count(policy, day) for day in window if day.day > last_success]
     failures, failing_days = sum(failures_a_day), sum(1 for count in failures_a_day if count)
     if not failures:
         return _Finding(False, 0.0, "")

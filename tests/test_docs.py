@@ -26,7 +26,9 @@ from eventstore.buffer import COUNTED_CLASSES, DayCounts
 from eventstore.configuration import Configuration, load_configuration
 from eventstore.database import open_database
 from eventstore.events import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
-from eventstore.policy import POLICIES, Policy
+from eventstore.policy import POLICIES, DayRule, Policy, SilenceRule, StreakRule
+from eventstore.policy_check import check_policy
+from eventstore.policy_document import read_policy_document
 from eventstore.registry import read_installations
 from eventstore.secret_rotation import public_key_text
 from eventstore.verdict import judge
@@ -51,6 +53,10 @@ def _page(name: str) -> str:
 
 def _blocks(text: str, language: str, mark: str = "") -> list[str]:
     return re.findall(rf"{re.escape(mark)}```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def _toml_blocks() -> list[str]:
+    return [block for page in _PAGES for block in _blocks(page.read_text(encoding="utf-8"), "toml")]
 
 
 def _commands() -> Iterator[tuple[Path, str]]:
@@ -84,7 +90,7 @@ def test_every_command_stands_in_the_docs() -> None:
 def test_the_configuration_of_the_docs_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("HOOKFUSE_")]:
         monkeypatch.delenv(name)
-    texts = [block for page in _PAGES for block in _blocks(page.read_text(encoding="utf-8"), "toml")]
+    texts = [block for block in _toml_blocks() if "[[rules]]" not in block]
     texts += re.findall(r"<<'END'\n(.*?)^END$", _page("README.md"), re.DOTALL | re.MULTILINE)
 
     assert len(texts) >= 3
@@ -233,6 +239,22 @@ def test_the_policies_of_the_docs_are_those_of_the_code() -> None:
     blocks = _blocks(_page("docs/policies.md"), "json")
 
     assert {msgspec.json.decode(block, type=Policy) for block in blocks} == set(POLICIES.values())
+
+
+def test_the_policy_files_of_the_docs_are_read_and_every_rule_can_fire(tmp_path: Path) -> None:
+    texts = [block for block in _toml_blocks() if "[[rules]]" in block]
+
+    assert texts
+    for text in texts:
+        (tmp_path / "policy.toml").write_text(text, encoding="utf-8")
+        assert check_policy(read_policy_document(tmp_path / "policy.toml")) == ()
+
+
+def test_every_key_of_a_policy_file_is_described() -> None:
+    section = _page("docs/policies.md").partition("## A policy of your own")[2]
+    keys = {key for part in (Policy, DayRule, StreakRule, SilenceRule) for key in part.__struct_fields__} - {"rules"}
+
+    assert {key for key in keys if f"`{key}`" not in section} == set()
 
 
 def test_every_counted_class_is_described() -> None:

@@ -18,7 +18,6 @@ from console.output import Column, print_facts, print_json, print_line, print_ta
 from console.request_row import request_row
 from console.session import Session
 from console.times import short_time
-from eventstore.policy import policy_named
 from eventstore.registry import App
 from eventstore.request_log import LoggedRequest
 
@@ -48,7 +47,7 @@ def show(session: Session, installation: str, is_json: bool) -> None:
     Example:
       hookfuse show 7c1f0a52
     """  # noqa: D301 - \b is click's
-    policy = policy_named(session.configuration().policy.name)
+    policy = session.policy()
     with session.reading() as connection:
         installation_id = resolve_installation(connection, installation)
         view = read_view(connection, installation_id, policy, session.now())

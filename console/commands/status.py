@@ -17,7 +17,7 @@ from eventstore.clock import parse_time
 from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
-from eventstore.policy import Policy, policy_named
+from eventstore.policy import Policy
 from eventstore.recovery import Ledger, missed_totals
 from eventstore.registry import Installation, find_app, read_installations
 from eventstore.request_log import count_error_classes
@@ -66,7 +66,7 @@ def status(session: Session, is_json: bool) -> None:
     Example:
       hookfuse status
     """  # noqa: D301 - \b is click's
-    policy = policy_named(session.configuration().policy.name)
+    policy = session.policy()
     with session.reading() as connection:
         found = _read(session, connection, policy)
     if is_json:

@@ -16,7 +16,6 @@ from eventstore.disabling import DisableRequest
 from eventstore.disabling import disable as disable_installation
 from eventstore.disabling import enable as enable_installation
 from eventstore.events import RecoveryStarted
-from eventstore.policy import policy_named
 from eventstore.recovery import Ledger, missed_ledger, start_recovery
 from eventstore.registry import find_installation
 
@@ -49,7 +48,7 @@ def disable(session: Session, installation: str, reason: str, by: str, no_mail: 
                 cause="person",
                 by=person(by),
                 reason=reason,
-                policy=policy_named(configuration.policy.name),
+                policy=session.policy(),
                 mail_domain=configuration.mail.sender.rpartition("@")[2],
                 is_mailed=not no_mail,
             ),

@@ -32,7 +32,7 @@ from eventstore.events import DayRecord, FailureRecord
 from eventstore.health import Fleet, read_fleet
 from eventstore.identifiers import installation_stream
 from eventstore.log import last_position, read_events
-from eventstore.policy import Policy, policy_named
+from eventstore.policy import Policy
 from eventstore.prevention import prevention_in, what_would_help
 from eventstore.registry import App, Installation, find_app, find_installation
 from eventstore.verdict import Verdict
@@ -79,7 +79,7 @@ def why(session: Session, installation: str, is_json: bool) -> None:
       hookfuse why 7c1f0a52
     """  # noqa: D301 - \b is click's
     configuration = session.configuration()
-    policy = policy_named(configuration.policy.name)
+    policy = session.policy()
     with session.reading() as connection:
         found = find_installation(connection, resolve_installation(connection, installation))
         account = _read(connection, found, policy, configuration.disabling.apps, session.now())
@@ -101,7 +101,7 @@ def _read(
     prevention = what_would_help(policy, verdict.days, verdict.rule, now.date())
     if disabling and evidence:
         first, last = evidence.first_failure, evidence.last_failure
-        prevention = prevention_in(evidence, disabling.at)
+        prevention = prevention_in(evidence, disabling.at, policy)
     opening = last_opening(connection, installation.installation_id)
     breaker = breaker_of(installation, now)
     can_end = disabling is not None or (installation.is_active and may_be_disabled(app, scope))

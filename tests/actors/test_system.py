@@ -132,6 +132,24 @@ def test_each_delivery_is_one_log_line(plant: Plant, lines: list[EventDict]) -> 
     assert [line for line in lines if line["log_level"] == "error"] == []
 
 
+def test_a_system_decides_by_the_policy_that_its_home_has_in_a_file(plant: Plant) -> None:
+    (plant.home.path / "mine.toml").write_text(
+        'name = "mine"\nversion = 3\nwindow_days = 5\nerrors = ["server_error"]\n'
+        '[[rules]]\nkind = "silence"\nname = "quiet"\nfailures_min = 1\nfailing_days_min = 1\n'
+    )
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 1)
+    plant.drain(plant.start(FakeSender([SERVER_ERROR]), '[policy]\nfile = "mine.toml"\n'))
+
+    (disabled,) = plant.stage.events("installation.disabled")
+    evidence = disabled.evidence
+    assert (evidence.policy, evidence.policy_version, evidence.rule) == ("mine", 3, "quiet")
+    assert plant.stage.rows("SELECT state FROM installations") == [("disabled",)]
+    mail = plant.postbox.deliveries[0][0].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "mine v3" in mail
+    assert "would have prevented it" in mail
+
+
 def test_a_receiver_that_is_gone_is_disabled_and_its_owners_mailed_before_it_is_drained(plant: Plant) -> None:
     plant.stage.register(ONE)
     plant.stage.enqueue(ONE, 30)

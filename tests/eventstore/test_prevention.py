@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from eventstore.buffer import COUNTED_CLASSES, DayCounts
 from eventstore.events import DisableEvidence
-from eventstore.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy
+from eventstore.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy, SilenceRule
 from eventstore.prevention import Prevention, prevention_in, what_would_help
 from eventstore.verdict import judge
+from tests.eventstore.policies import policies
 
 TODAY = date(2025, 2, 7)
 RULES = [(policy, rule.name) for policy in POLICIES.values() for rule in policy.rules]
@@ -195,6 +197,35 @@ def test_evidence_of_a_policy_that_is_no_more_says_nothing(changes: dict[str, An
     assert prevention_in(evidence(**changes), "2025-02-07T00:00:00.000000Z").sentence == ""
 
 
+OWN = Policy("mine", 3, 7, BALANCED.errors, (SilenceRule("quiet", failures_min=6, failing_days_min=2),))
+
+
+def own_evidence(policy: Policy) -> DisableEvidence:
+    verdict = judge(policy, SILENCE, TODAY)
+    return evidence(policy="mine", policy_version=3, rule=verdict.rule, explanation=verdict.explanation)
+
+
+def test_evidence_of_a_policy_of_one_s_own_is_told_by_it() -> None:
+    told = prevention_in(own_evidence(OWN), f"{TODAY}T00:00:00.000000Z", OWN)
+
+    assert told == helping(OWN, *SILENCE)
+    assert told.sentence.endswith("would have prevented it.")
+
+
+def test_evidence_of_what_a_policy_was_before_its_file_was_changed_says_nothing() -> None:
+    changed = structs.replace(OWN, rules=(SilenceRule("quiet", failures_min=5, failing_days_min=2),))
+    renamed = structs.replace(OWN, rules=(SilenceRule("calm", failures_min=6, failing_days_min=2),))
+
+    for policy in (changed, renamed, structs.replace(OWN, version=4), None):
+        assert prevention_in(own_evidence(OWN), f"{TODAY}T00:00:00.000000Z", policy).sentence == ""
+
+
+def test_evidence_of_a_receiver_s_wish_says_what_would_have_prevented_it_under_any_policy() -> None:
+    wish = evidence(policy="mine", policy_version=3, rule="receiver")
+
+    assert prevention_in(wish, f"{TODAY}T00:00:00.000000Z", OWN).sentence.startswith("Another answer than 410")
+
+
 counts = st.integers(0, 3) | st.integers(0, 2500)
 histories = st.dictionaries(
     st.integers(-1, 8), st.fixed_dictionaries({}, optional=dict.fromkeys(COUNTED_CLASSES, counts)), max_size=8
@@ -206,7 +237,7 @@ silences = st.lists(st.fixed_dictionaries({}, optional={"timeout": counts, "clie
 odd = Policy("odd", 1, 7, ("client_error",), (DayRule("day", fatal_min=3, timeout_min=10, timeout_share_above=0.3),))
 
 
-@given(st.sampled_from([*POLICIES.values(), odd]), histories | silences)
+@given(st.sampled_from([*POLICIES.values(), odd]) | policies(), histories | silences)
 def test_what_would_have_prevented_it_does_when_it_is_applied(policy: Policy, days: list[DayCounts]) -> None:
     verdict = judge(policy, days, TODAY)
     prevention = what_would_help(policy, days, verdict.rule, TODAY)

@@ -1,0 +1,133 @@
+"""`hookfuse policy`: reading and checking what an integration is judged by."""
+
+import click
+
+from console.exit_codes import ExitCode
+from console.options import json_option
+from console.output import Column, print_facts, print_json, print_line, print_table
+from console.session import Session
+from eventstore.policy import DayRule, Policy, Rule, StreakRule
+from eventstore.policy_check import PolicyFault, check_policy
+from eventstore.policy_document import given_policy, policy_text
+
+__all__ = ["policy"]
+
+_COLUMNS = (Column("rule", is_whole=True), Column("fires", is_whole=True), Column("when"))
+_FIRES = {"never": "never", "imported": "by imported counts only", "in part": "in part"}
+
+
+@click.group()
+def policy() -> None:
+    """Read and check policies: by which rules an integration is broken.
+
+    \b
+    Example:
+      hookfuse policy show balanced > my-policy.toml
+      hookfuse policy check my-policy.toml
+    """  # noqa: D301 - \b is click's
+
+
+@policy.command("show")
+@click.argument("name", metavar="[NAME|FILE]", required=False)
+@click.pass_obj
+def show(session: Session, name: str | None) -> None:
+    """Print a policy as a file to be edited: one that ships with hookfuse, or that of the home.
+
+    Give what you have edited a name of its own. The daemon runs by it with `[policy] file` in hookfuse.toml.
+
+    \b
+    Example:
+      hookfuse policy show balanced > my-policy.toml
+    """  # noqa: D301 - \b is click's
+    found = given_policy(name) if name is not None else session.policy()
+    for line in policy_text(found).splitlines():
+        print_line(line)
+
+
+@policy.command("check")
+@click.argument("name", metavar="NAME|FILE")
+@json_option
+def check(name: str, is_json: bool) -> ExitCode:
+    """Check a policy, and point out rules that can never fire and limits that change nothing.
+
+    It ends with 11 when there is any. A file that is no policy at all ends with 3, and the place is named.
+
+    \b
+    Example:
+      hookfuse policy check my-policy.toml
+    """  # noqa: D301 - \b is click's
+    found = given_policy(name)
+    faults = check_policy(found)
+    if is_json:
+        print_json(_document(found, faults))
+    else:
+        _print(found, faults)
+    return ExitCode.FAULT_FOUND if faults else ExitCode.OK
+
+
+def _document(found: Policy, faults: tuple[PolicyFault, ...]) -> dict[str, object]:
+    return {
+        "policy": found.name,
+        "policy_version": found.version,
+        "window_days": found.window_days,
+        "errors": found.errors,
+        "gone_disables": found.gone_disables,
+        "rules": [{"name": rule.name, "kind": _kind(rule), "fires": _fires(rule, faults)} for rule in found.rules],
+        "faults": [{"rule": fault.rule or None, "fires": fault.fires, "reason": fault.reason} for fault in faults],
+    }
+
+
+def _kind(rule: Rule) -> str:
+    return str(rule.__struct_config__.tag)
+
+
+def _fires(rule: Rule, faults: tuple[PolicyFault, ...]) -> str:
+    return next((fault.fires for fault in faults if fault.rule == rule.name), "yes")
+
+
+def _print(found: Policy, faults: tuple[PolicyFault, ...]) -> None:
+    print_facts(
+        {
+            "policy": f"{found.name} (version {found.version})",
+            "window": "today" if found.window_days == 1 else f"today and the {_days(found.window_days - 1)} before",
+            "errors": ", ".join(found.errors) or "none",
+            "410 Gone": "disables at once" if found.gone_disables else "is an answer like any other",
+        }
+    )
+    print_line()
+    rows = [(rule.name, _FIRES.get(_fires(rule, faults), "yes"), _sentence(rule, found)) for rule in found.rules]
+    print_table(_COLUMNS, rows, empty="no rules")
+    print_line()
+    if not faults:
+        print_line("every rule can fire, and every limit counts")
+    for fault in faults:
+        print_line(f"{f'rule {fault.rule}' if fault.rule else 'the policy'}: {fault.reason}")
+
+
+def _sentence(rule: Rule, found: Policy) -> str:
+    """Say in words when a rule fires."""
+    if isinstance(rule, StreakRule):
+        return f"{_days(rule.days)} in a row, today the last, have errors and no success"
+    if not isinstance(rule, DayRule):
+        return (
+            f"no success within the window, at least {_number(rule.failures_min, 'failure')}"
+            f" over at least {_days(rule.failing_days_min)}"
+        )
+    parts = []
+    if rule.fatal_min is not None:
+        parts.append(f"at least {_number(rule.fatal_min, 'fatal outcome')}")
+    if rule.timeout_min is not None:
+        share = (
+            f", more than {100 * rule.timeout_share_above:g}% of its attempts" if rule.timeout_share_above >= 0 else ""
+        )
+        parts.append(f"at least {_number(rule.timeout_min, 'time-out')}{share}")
+    day = "today has" if found.window_days == 1 else "a day of the window has"
+    return f"{day} {' or '.join(parts)}" if parts else "no limit is set"
+
+
+def _days(count: int) -> str:
+    return _number(count, "day")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
