@@ -58,7 +58,8 @@ def run_daemon(context: click.Context, *, is_drain: bool) -> None:
 def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode:
     """Check what is around the daemon, and say how to mend it.
 
-    Home, disk, clock, settings, limits, database, mail server, and the hosts of the endpoints. It sends nothing to an endpoint, changes nothing, and works while a daemon runs.
+    Home, disk, clock, settings, limits, database, mail server, and the hosts of the endpoints. It sends nothing to an
+    endpoint, changes nothing, and works while a daemon runs.
 
     \b
     Example:
