@@ -7,6 +7,7 @@ EventStoreError
 │   ├── NotADatabaseError   the file is something else
 │   ├── NewerSchemaError    a newer hookfuse wrote it
 │   └── DiskFullError       nothing more can be written
+├── RedisAwayError          the Redis that is configured does not answer, or not as it should
 ├── ConfigurationError      hookfuse.toml or the environment is wrong
 ├── DocumentError           a file that a person gave is wrong (TOML, JSON)
 ├── NotFoundError           an id that the registry or the queue does not know
@@ -27,6 +28,7 @@ __all__ = [
     "NewerSchemaError",
     "NotADatabaseError",
     "NotFoundError",
+    "RedisAwayError",
     "RejectedError",
     "UnknownEventError",
 ]
@@ -58,6 +60,10 @@ class NewerSchemaError(DatabaseError):
 
 class DiskFullError(DatabaseError):
     """Nothing more can be written; what was being written is not there."""
+
+
+class RedisAwayError(EventStoreError):
+    """The Redis that is configured does not answer, or not as it should."""
 
 
 class ConfigurationError(EventStoreError):

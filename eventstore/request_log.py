@@ -18,6 +18,7 @@ __all__ = [
     "count_error_classes",
     "is_error_code",
     "read_requests",
+    "request_row",
     "trim_requests",
 ]
 
@@ -62,6 +63,25 @@ def read_requests(connection: sqlite3.Connection, wanted: RequestFilter, now: da
     limit = max(0, min(wanted.limit, KEPT_ROWS))
     found = (request for request in _candidates(connection, wanted, now) if _fits(request, wanted))
     return tuple(request for _, request in zip(range(limit), found, strict=False))
+
+
+def request_row(attempt: AttemptEvent, date: str, *, is_internal: bool) -> dict[str, object]:
+    """Give one attempt with exactly the fields of FLOW section 5."""
+    row: dict[str, object] = {
+        "date": date,
+        "response_code": attempt.status_code,
+        "webhook_url": attempt.webhook_url,
+    }
+    if is_error_code(attempt.status_code) or attempt.status_code >= 400:
+        row["request_headers"] = attempt.request_headers
+        row["request_body"] = attempt.request_body
+        row["response_body"] = attempt.response_body
+    if not is_internal:
+        row["organization_id"] = attempt.organization_id
+    if attempt.error_id is not None and attempt.project_id is not None:
+        row["error_id"] = attempt.error_id
+        row["project_id"] = attempt.project_id
+    return row
 
 
 def count_error_classes(connection: sqlite3.Connection, *, since: datetime) -> dict[str, int]:
