@@ -19,6 +19,7 @@ from eventstore.work_queue import QueuedDelivery
 
 __all__ = [
     "BeginWatch",
+    "CatchUp",
     "CheckOutbox",
     "ConsiderDisabling",
     "ConsiderEnabling",
@@ -263,3 +264,8 @@ class FinishFirst:
 @dataclass(frozen=True, slots=True)
 class CheckOutbox:
     """To the mailer: hand over the next mail that is due. As an ask: say whether there was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """To the projector: bring Redis up to the events. As an ask: say whether there was something to write."""

@@ -16,6 +16,7 @@ from actors.mailbox import mailbox_depth
 from actors.maildir_postbox import MaildirPostbox
 from actors.mailer import MailerActor, MailerParts
 from actors.messages import (
+    CatchUp,
     CheckOutbox,
     ExpirePayloads,
     FinishFirst,
@@ -30,6 +31,7 @@ from actors.messages import (
 )
 from actors.pool import TurnPool
 from actors.postbox import Postbox
+from actors.projector import ProjectorActor, ProjectorParts
 from actors.restart_budget import RestartBudget
 from actors.rules import fleet_rule, gate_rule, probing_rule
 from actors.smtp_postbox import SmtpPostbox
@@ -40,6 +42,7 @@ from eventstore.digest import DigestRule
 from eventstore.home import Home
 from eventstore.policy_document import configured_policy
 from eventstore.readers import Readers
+from eventstore.redis_projection import RedisProjection
 from eventstore.shard import WHOLE, Shard
 from eventstore.store import Store
 from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
@@ -58,14 +61,14 @@ _BEHIND_MESSAGES = 100
 class ActorSystem:
     """All actors of one daemon, or of one of its worker processes.
 
-    `shard`: the installations that it looks after. Only the lead's has a mailer, probes, and keeps house;
-    `wake_lead` is how the others let it know of a mail.
+    `shard`: the installations that it looks after. Only the lead's has a mailer and a projector, probes, and keeps
+    house; `wake_lead` is how the others let it know of a mail.
 
     Start: journal, mailer, dispatcher, supervisor, so that whoever is told something is there.
     Stop, each with what is left of `[daemon] stop_s`: 1. the dispatcher hands nothing more out; 2. what is in
     flight ends, and is committed; 3. dispatcher and supervisor, which decides what it has been told;
-    4. mailer; 5. journal, which commits the rest; 6. threads and connections. What was in flight beyond the
-    deadline is still in the queue, and is sent again by the next daemon under the same delivery id.
+    4. mailer and projector; 5. journal, which commits the rest; 6. threads and connections. What was in flight beyond
+    the deadline is still in the queue, and is sent again by the next daemon under the same delivery id.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class ActorSystem:
             pool=self._pool("journal"), budget=self._budget, escalate=self._escalate, store=store
         )
         self._mailer = self._start_mailer(postbox) if shard.is_lead else None
+        self._projector = self._start_projector() if shard.is_lead else None
         self._dispatcher = self._start_dispatcher()
         self._supervisor = self._start_supervisor()
         # Last, as it names the others; the dispatcher needs it only once it is told to look around.
@@ -109,6 +113,8 @@ class ActorSystem:
             return
         if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
             self._tell(self._mailer, CheckOutbox())
+        if self._projector is not None and not mailbox_depth(self._projector):
+            self._tell(self._projector, CatchUp())
         self._tell(self._supervisor, LookAfterFleet())
 
     def keep_house(self) -> None:
@@ -129,6 +135,8 @@ class ActorSystem:
             self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
             while self._mailer is not None and self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
                 pass
+            while self._projector is not None and self._projector.ask(CatchUp(), timeout=_ASK_TIMEOUT_S):
+                pass
             return not self._load().held_deliveries
         except Exception as error:  # noqa: BLE001 - whoever crashed is restarted, or has escalated
             log.warning("drain_unknown", error=repr(error), done="asked again")
@@ -139,7 +147,7 @@ class ActorSystem:
         deadline_s = time.monotonic() + self._configuration.daemon.stop_s
         if not self.failure:
             self._finish_in_flight(deadline_s)
-        for ref in (self._dispatcher, self._supervisor, self._mailer, self._journal):
+        for ref in (self._dispatcher, self._supervisor, self._mailer, self._projector, self._journal):
             if ref is not None:
                 _stop_actor(ref, deadline_s)
         for pool in self._pools:
@@ -198,6 +206,21 @@ class ActorSystem:
             policy=self._policy,
         )
         return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
+
+    def _start_projector(self) -> Ref | None:
+        redis = self._configuration.redis
+        url = redis.url.get_secret_value()
+        if not url:
+            return None
+        parts = ProjectorParts(
+            readers=self._readers,
+            projection=RedisProjection(url, timeout_s=redis.timeout_s),
+            clock=self._clock,
+            retry_s=redis.retry_s,
+        )
+        return ProjectorActor.start(
+            pool=self._pool("projector"), budget=self._budget, escalate=self._escalate, parts=parts
+        )
 
     def _start_dispatcher(self) -> Ref:
         delivery = self._configuration.delivery

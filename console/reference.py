@@ -73,7 +73,8 @@ _DOCUMENTS = """\
 `installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `disabled`, `fleet` (`is_frozen`, `since`, \
 `active`, `failing`), `open_breakers`, `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
 `warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
-`recovering`), `failures` (by error class, of 24 hours, as far as the request log has them) |
+`recovering`), `failures` (by error class, of 24 hours, as far as the request log has them), \
+`redis` (`url`, `lag_events`, `error`; null without one) |
 | `show` | an object: `installation_id`, `app`, `organization`, `state`, `since`, `disabled`, `buffer` (a list of \
 `day`, `success`, `error`, `timeout` and the classes), `verdict`, `deliveries`, `requests`, `warned_level`, `breaker` \
 (`state`, `open_until`, `strict_until`), `hold_until`, `failures` (`days`, `by_class`, `latest`), `missed`, \

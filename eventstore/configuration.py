@@ -168,6 +168,16 @@ class Probing(Section):
     )
 
 
+class Redis(Section):
+    """A Redis that the buffer and the request log are written to as well, in the original's layout."""
+
+    url: SecretStr = Field(
+        SecretStr(""), description="redis://, rediss:// or unix://; empty = none; better in HOOKFUSE_REDIS__URL"
+    )
+    timeout_s: Seconds = Field(5.0, description="seconds for each step with it")
+    retry_s: Seconds = Field(5.0, description="seconds until one that did not answer is asked again")
+
+
 class Smtp(Section):
     """The mail server; without a host, mails are put into the Maildir `outbox/` of the home."""
 
@@ -248,6 +258,7 @@ class Configuration(BaseSettings):
     warnings: Warnings = Warnings()
     missed: Missed = Missed()
     probing: Probing = Probing()
+    redis: Redis = Redis()
     smtp: Smtp = Smtp()
     mail: Mail = Mail()
     limits: Limits = Limits()

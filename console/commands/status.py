@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from console.installation_view import breaker_of, disabling_of, fleet_row, hold_of, ledger_text, verdict_of
 from console.options import json_option
 from console.output import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
+from console.redis_state import RedisState, redis_state
 from console.session import Session
 from console.times import age_text, short_time
 from eventstore.clock import parse_time
@@ -22,6 +24,9 @@ from eventstore.recovery import Ledger, missed_totals
 from eventstore.registry import Installation, find_app, read_installations
 from eventstore.request_log import count_error_classes
 from eventstore.work_queue import count_deliveries, read_deliveries
+
+if TYPE_CHECKING:
+    from eventstore.configuration import Configuration
 
 __all__ = ["status"]
 
@@ -54,6 +59,7 @@ class _Status:
     warned: list[Row]
     missed: Ledger
     failures: dict[str, int]
+    redis: RedisState | None
 
 
 @click.command()
@@ -66,16 +72,16 @@ def status(session: Session, is_json: bool) -> None:
     Example:
       hookfuse status
     """  # noqa: D301 - \b is click's
-    policy = session.policy()
+    configuration, policy = session.configuration(), session.policy()
     with session.reading() as connection:
-        found = _read(session, connection, policy)
+        found = _read(session, connection, policy, configuration)
     if is_json:
         print_json(found)
     else:
         _print(found)
 
 
-def _read(session: Session, connection: sqlite3.Connection, policy: Policy) -> _Status:
+def _read(session: Session, connection: sqlite3.Connection, policy: Policy, configuration: "Configuration") -> _Status:
     installations = read_installations(connection)
     pid = session.home.daemon_pid()
     now = session.now()
@@ -102,6 +108,7 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy) -> _
         warned=[_identity(connection, one) | {"level": one.warned_level} for one in installations if one.warned_level],
         missed=missed_totals(connection),
         failures=count_error_classes(connection, since=now - timedelta(days=1)),
+        redis=redis_state(connection, configuration.redis),
     )
 
 
@@ -183,6 +190,7 @@ def _facts(found: _Status) -> Row:
         "paused": f"{found.paused}, as their endpoints asked" if found.paused else "",
         "warned": ", ".join(f"{count} at {level}%" for level, count in _levels(found.warned)),
         "last event": found.last_position,
+        "redis": found.redis.text if found.redis else "",
     }
 
 

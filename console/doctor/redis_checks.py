@@ -1,0 +1,33 @@
+"""Checks of Redis, where one is configured."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from console.redis_state import redis_state
+from eventstore.finding import Finding
+
+if TYPE_CHECKING:
+    from eventstore.configuration import Configuration
+
+__all__ = ["check_redis"]
+
+# A daemon that keeps up is never so far behind; one that does not run may be.
+_BEHIND_EVENTS = 10_000
+
+
+def check_redis(configuration: "Configuration", connection: sqlite3.Connection) -> Iterator[Finding]:
+    """See that it answers, and how far it has come."""
+    state = redis_state(connection, configuration.redis)
+    if state is None:
+        return
+    if state.lag_events is None:
+        yield Finding.fault(
+            "redis", state.error, "see [redis] of hookfuse.toml and HOOKFUSE_REDIS__URL; deliveries go on without it"
+        )
+    elif state.lag_events > _BEHIND_EVENTS:
+        yield Finding.warning(
+            "redis", state.text, "a daemon that runs catches up by itself; its log says what stops it: redis_projection"
+        )
+    else:
+        yield Finding.good("redis", state.text)
