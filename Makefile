@@ -4,13 +4,18 @@ HOOKFUSE_HOME ?= .hookfuse
 export HOOKFUSE_HOME
 BIN := .venv/bin
 
-.PHONY: run test demo lint types tests clean
+.PHONY: run test demo bench lint types tests clean
 
 run: .venv/.installed
 	$(BIN)/hookfuse run
 
 demo: .venv/.installed
 	$(BIN)/hookfuse demo
+
+# FIGURES=1,4 takes some of them, RUNS=5 more often, PROCESSES=1 with one process; QUICK=1 shows that it works.
+bench: .venv/.installed-bench
+	$(BIN)/python -m benchmarks $(if $(FIGURES),--figures $(FIGURES)) $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(PROCESSES),--processes $(PROCESSES)) $(if $(QUICK),--quick)
 
 test: lint types tests
 
@@ -37,5 +42,9 @@ tests: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet --group test
 	touch $@
 
+.venv/.installed-bench: .venv/.installed
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
+
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .benchmarks build dist .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,174 @@
+"""A process with all that it starts: its CPU time and memory, and its end."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Self
+
+__all__ = ["BenchmarkError", "Memory", "ProcessGroup", "cpu_seconds", "session_of"]
+
+ROOT = Path(__file__).parent.parent
+
+_PR_SET_PDEATHSIG = 1
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_STOP_S = 30.0
+_LAST_WORDS_CHARACTERS = 2000
+
+_libc = ctypes.CDLL(None)
+
+
+class BenchmarkError(Exception):
+    """A figure could not be measured; what was measured would have been something else."""
+
+
+class Memory(NamedTuple):
+    """Resident memory of one process, now and at its highest, in MB."""
+
+    process_id: int
+    resident_mb: float
+    peak_mb: float
+
+
+class ProcessGroup:
+    """Owns a process in a session of its own; whatever it started ends with it, and all of it with the harness."""
+
+    def __init__(self, name: str, arguments: Sequence[str], *, folder: Path, settings: Mapping[str, str]) -> None:
+        self.name = name
+        self._log = folder / f"{name}.txt"
+        # Settings of the one who measures are not for what is measured.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("HOOKFUSE_")}
+        self.started_s = time.monotonic()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                arguments,
+                cwd=ROOT,
+                env=environment | dict(settings) | {"PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - the harness has one thread
+            )
+        self.process_id = self._process.pid
+
+    def first_line(self, timeout_s: float = 30.0) -> str:
+        """Wait for the first line that it prints. Raises BenchmarkError when it ends before."""
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        end_s, text = time.monotonic() + timeout_s, b""
+        while b"\n" not in text:
+            if time.monotonic() > end_s or self._process.poll() is not None:
+                raise BenchmarkError(f"{self.name} did not start{self.last_words()}")
+            text += self._process.stdout.read() or b""
+            time.sleep(0.005)
+        return text.splitlines()[0].decode()
+
+    def require_running(self) -> None:
+        """Raise BenchmarkError when it has ended."""
+        if self._process.poll() is not None:
+            raise BenchmarkError(f"{self.name} ended with {self._process.returncode}{self.last_words()}")
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for its end. Raises BenchmarkError when that is none of success, or does not come."""
+        try:
+            status = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise BenchmarkError(f"{self.name} did not end within {timeout_s:.0f} s{self.last_words()}") from error
+        if status:
+            raise BenchmarkError(f"{self.name} ended with {status}{self.last_words()}")
+
+    def output(self) -> str:
+        """Give what it has printed and nobody has read yet."""
+        assert self._process.stdout is not None
+        return (self._process.stdout.read() or b"").decode()
+
+    def cpu_s(self) -> float:
+        """Give the CPU seconds that its processes have used, those that have ended included."""
+        return sum(cpu_seconds(process_id) for process_id in session_of(self.process_id))
+
+    def memory(self) -> list[Memory]:
+        """Give the memory of each of its processes."""
+        return [memory for one in session_of(self.process_id) if (memory := _memory_of(one)) is not None]
+
+    def descriptors(self) -> int:
+        """Count the open file descriptors of its processes."""
+        count = 0
+        for process_id in session_of(self.process_id):
+            with suppress(OSError):
+                count += sum(1 for _ in Path(f"/proc/{process_id}/fd").iterdir())
+        return count
+
+    def stop(self) -> None:
+        """Ask it to end, and end it and all that it started if it does not."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all that it started, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process_id, signal.SIGKILL)
+        for process_id in session_of(self.process_id):  # what has made itself a group of its own
+            with suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def last_words(self) -> str:
+        """Give the end of what it wrote to standard error."""
+        text = self._log.read_text(errors="replace")[-_LAST_WORDS_CHARACTERS:].strip()
+        return f":\n{text}" if text else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+
+def session_of(leader: int) -> Iterator[int]:
+    """Name the processes that live in a session."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat_fields(int(entry.name))
+            if fields and int(fields[3]) == leader:
+                yield int(entry.name)
+
+
+def cpu_seconds(process_id: int) -> float:
+    """Give the CPU seconds of a process and of its children that have ended, 0 when it is no more."""
+    fields = _stat_fields(process_id)
+    # utime, stime, cutime and cstime of proc(5), counted from the state.
+    return sum(int(field) for field in fields[11:15]) / _TICKS_A_SECOND
+
+
+def _stat_fields(process_id: int) -> list[str]:
+    """Give the fields of /proc/PID/stat from the state on, none when there is no such process."""
+    try:
+        text = Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()  # a command's name may hold spaces and parentheses
+
+
+def _memory_of(process_id: int) -> Memory | None:
+    try:
+        lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    except OSError:
+        return None
+    values = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines) if rest.strip()}
+    if "VmRSS" not in values:  # a zombie
+        return None
+    return Memory(process_id, int(values["VmRSS"]) / 1024, int(values["VmHWM"]) / 1024)
+
+
+def _end_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
