@@ -4,7 +4,7 @@ HOOKFUSE_HOME ?= .hookfuse
 export HOOKFUSE_HOME
 BIN := .venv/bin
 
-.PHONY: run test demo bench lint types tests clean
+.PHONY: run test demo bench soak lint types tests clean
 
 run: .venv/.installed
 	$(BIN)/hookfuse run
@@ -16,6 +16,9 @@ demo: .venv/.installed
 bench: .venv/.installed-bench
 	$(BIN)/python -m benchmarks $(if $(FIGURES),--figures $(FIGURES)) $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(PROCESSES),--processes $(PROCESSES)) $(if $(QUICK),--quick)
+
+soak: .venv/.installed-bench
+	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PROCESSES),--processes $(PROCESSES))
 
 test: lint types tests
 

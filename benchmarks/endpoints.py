@@ -35,7 +35,7 @@ class Endpoints:
                 *(sys.executable, "-m", "benchmarks.receiver", "--arrivals", str(arrivals)),
                 *("--capacity", str(capacity), "--addresses", str(addresses), "--port", str(port)),
                 *("--silent-every", str(answering.silent_every), "--failing", str(answering.failing)),
-                *("--hanging-up", str(answering.hanging_up)),
+                *("--hanging-up", str(answering.hanging_up), "--ignoring", str(answering.ignoring)),
             ],
             folder=folder,
             settings={},

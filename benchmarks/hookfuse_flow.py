@@ -16,6 +16,7 @@ from eventstore.database import open_database
 from eventstore.home import Home
 from eventstore.log import last_position
 from eventstore.producer import Producer
+from eventstore.work_queue import count_deliveries
 
 __all__ = ["HookfuseFlow"]
 
@@ -76,16 +77,26 @@ class HookfuseFlow:
 
     def require_recorded(self, count: int) -> None:
         """Raise BenchmarkError unless exactly so many different deliveries are recorded as successful since then."""
+        events, deliveries = self.successes()
+        if not events == deliveries == count:
+            raise BenchmarkError(
+                f"{count} deliveries were received; {deliveries} are recorded as successful, by {events} events"
+            )
+
+    def successes(self) -> tuple[int, int]:
+        """Count the events that record a success since then, and the different deliveries that they are of."""
         with self._reading() as connection:
             events, deliveries = connection.execute(
                 "SELECT count(*), count(DISTINCT json_extract(data, '$.delivery_id')) FROM events"
                 " WHERE position > ? AND type = 'delivery.succeeded'",
                 (self._from_position,),
             ).fetchone()
-        if not events == deliveries == count:
-            raise BenchmarkError(
-                f"{count} deliveries were received; {deliveries} are recorded as successful, by {events} events"
-            )
+        return int(events), int(deliveries)
+
+    def count_waiting(self) -> int:
+        """Count the deliveries that wait, those under way included."""
+        with self._reading() as connection:
+            return count_deliveries(connection)["waiting"]
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

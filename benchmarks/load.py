@@ -16,7 +16,7 @@ from benchmarks.process_group import ProcessGroup
 from eventstore.home import Home
 from eventstore.producer import Producer
 
-__all__ = ["run_load", "start_load"]
+__all__ = ["finished", "run_load", "start_load"]
 
 _TICK_S = 0.005
 
@@ -33,8 +33,14 @@ def run_load(mode: str, home: Home, *, limit_s: float, **options: float) -> dict
     """Run a producer to its end, and give what it did. Raises BenchmarkError when that takes too long."""
     with start_load(mode, home, **options) as load:
         load.wait(limit_s)
-        done: dict[str, float] = json.loads(load.output())
-        return done
+        return finished(load)
+
+
+def finished(load: ProcessGroup) -> dict[str, float]:
+    """Give what a producer that has ended did. Raises BenchmarkError when it failed."""
+    load.wait(0)
+    done: dict[str, float] = json.loads(load.output())
+    return done
 
 
 def _paced(producer: Producer, options: argparse.Namespace) -> dict[str, float]:

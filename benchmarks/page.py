@@ -20,6 +20,7 @@ outcome is fsynced before it counts, logs are written, signatures, address guard
 ```sh
 make bench                          # all of it, about an hour; its results are this page
 make bench FIGURES=1,4 RUNS=5       # a part, which replaces its rows here
+make soak MINUTES=10                # minutes at 70% load with faults and restarts
 make bench QUICK=1                  # whether the benchmarks work, in a few minutes; no result, and not written here
 ```
 """

@@ -73,6 +73,19 @@ class ProcessGroup:
         if self._process.poll() is not None:
             raise BenchmarkError(f"{self.name} ended with {self._process.returncode}{self.last_words()}")
 
+    def is_over(self) -> bool:
+        """Say whether it has ended."""
+        return self._process.poll() is not None
+
+    def wait_for_all(self, timeout_s: float) -> bool:
+        """Wait for the end of all its processes, and say whether that came."""
+        end_s = time.monotonic() + timeout_s
+        while not self.is_over() or any(session_of(self.process_id)):
+            if time.monotonic() > end_s:
+                return False
+            time.sleep(0.05)
+        return True
+
     def wait(self, timeout_s: float) -> None:
         """Wait for its end. Raises BenchmarkError when that is none of success, or does not come."""
         try:
@@ -135,11 +148,11 @@ class ProcessGroup:
 
 
 def session_of(leader: int) -> Iterator[int]:
-    """Name the processes that live in a session."""
+    """Name the processes that live in a session, those left out that have ended and are waited for."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             fields = _stat_fields(int(entry.name))
-            if fields and int(fields[3]) == leader:
+            if fields and int(fields[3]) == leader and fields[0] != "Z":
                 yield int(entry.name)
 
 

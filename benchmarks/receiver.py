@@ -55,23 +55,26 @@ def path_number_of(request: bytes) -> int:
 class Answering:
     """How requests are answered. Every `silent_every`-th installation is never answered, 0 = all are.
 
-    Of the others a share of `failing` gets 500, and a share of `hanging up` a closed connection, by chance.
+    Of the others a share of `failing` gets 500, of `hanging_up` a closed connection, of `ignoring` nothing, by chance.
     """
 
     silent_every: int = 0
     failing: float = 0.0
     hanging_up: float = 0.0
+    ignoring: float = 0.0
 
     def status(self, path_number: int, chance: Callable[[], float]) -> int:
         """Give 200, 500, 0 = silence, or -1 = the connection is closed."""
         if self.silent_every and path_number % self.silent_every == 0:
             return 0
-        if not self.failing and not self.hanging_up:
+        if not self.failing and not self.hanging_up and not self.ignoring:
             return 200
         drawn = chance()
         if drawn < self.failing:
             return 500
-        return -1 if drawn < self.failing + self.hanging_up else 200
+        if drawn < self.failing + self.hanging_up:
+            return -1
+        return 0 if drawn < self.failing + self.hanging_up + self.ignoring else 200
 
 
 class _Connection(asyncio.Protocol):
@@ -126,9 +129,10 @@ def main() -> None:
     parser.add_argument("--silent-every", type=int, default=0, help="every so many-th installation is never answered")
     parser.add_argument("--failing", type=float, default=0.0, help="share that is answered with 500, by chance")
     parser.add_argument("--hanging-up", type=float, default=0.0, help="share that is hung up on, by chance")
+    parser.add_argument("--ignoring", type=float, default=0.0, help="share that is not answered, by chance")
     arguments = parser.parse_args()
     arrivals = ArrivalsWriter(arguments.arrivals, arguments.capacity)
-    answering = Answering(arguments.silent_every, arguments.failing, arguments.hanging_up)
+    answering = Answering(arguments.silent_every, arguments.failing, arguments.hanging_up, arguments.ignoring)
     # Imported here: what is tested of this file needs no more than Python.
     import uvloop  # noqa: PLC0415
 

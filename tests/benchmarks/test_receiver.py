@@ -70,9 +70,9 @@ def test_every_so_many_th_installation_is_silent_and_the_others_answer() -> None
     assert {answering.status(n, lambda: 0.0) for n in range(1, 50)} == {200}
 
 
-@pytest.mark.parametrize(("chance", "status"), [(0.0, 500), (0.09, 500), (0.1, -1), (0.14, -1), (0.16, 200)])
-def test_chance_says_who_gets_an_error_or_is_hung_up_on(chance: float, status: int) -> None:
-    assert Answering(failing=0.1, hanging_up=0.05).status(7, lambda: chance) == status
+@pytest.mark.parametrize(("chance", "status"), [(0.0, 500), (0.09, 500), (0.1, -1), (0.14, -1), (0.16, 0), (0.26, 200)])
+def test_chance_says_who_gets_an_error_is_hung_up_on_or_is_ignored(chance: float, status: int) -> None:
+    assert Answering(failing=0.1, hanging_up=0.05, ignoring=0.1).status(7, lambda: chance) == status
 
 
 def test_what_a_receiver_notes_is_read_by_the_harness_meanwhile(tmp_path: Path) -> None:
