@@ -18,13 +18,13 @@ from eventstore.log import last_position
 from eventstore.producer import Producer
 from eventstore.work_queue import count_deliveries
 
-__all__ = ["HookfuseFlow"]
+__all__ = ["COMMAND", "HookfuseFlow", "has_processes"]
 
 _BATCH = 1000
 _WARM_UP_FIRST = 9_000_000_000
 _WARM_UP_S = 60.0
 _QUIET_S = 1.0
-_COMMAND = Path(sys.executable).with_name("hookfuse")
+COMMAND = Path(sys.executable).with_name("hookfuse")
 
 
 class HookfuseFlow:
@@ -32,8 +32,9 @@ class HookfuseFlow:
 
     name = "hookfuse"
 
-    def __init__(self, home: Home, processes: int) -> None:
+    def __init__(self, home: Home, processes: int, folder: Path) -> None:
         self.home = home
+        self._folder = folder
         self._processes = processes
         with self._reading() as connection:
             self._from_position = last_position(connection)
@@ -43,7 +44,7 @@ class HookfuseFlow:
         cls, folder: Path, endpoints: Endpoints, *, processes: int, apps: int, settings: str = ""
     ) -> "HookfuseFlow":
         """Give one on a home of its own."""
-        return cls(build_home(folder / "home", endpoints, apps=apps, settings=settings), processes)
+        return cls(build_home(folder / "home", endpoints, apps=apps, settings=settings), processes, folder)
 
     def fill(self, count: int, installations: int, *, first: int = 0) -> None:
         """Queue so many deliveries, one to each installation in turn."""
@@ -70,8 +71,8 @@ class HookfuseFlow:
         """Start the daemon."""
         return ProcessGroup(
             "hookfuse",
-            [str(_COMMAND), "--home", str(self.home.path), "run", *process_options(self._processes)],
-            folder=self.home.path.parent,
+            [str(COMMAND), "--home", str(self.home.path), "run", *process_options(self._processes)],
+            folder=self._folder,
             settings={},
         )
 
@@ -114,5 +115,5 @@ def process_options(processes: int) -> list[str]:
 
 def has_processes() -> bool:
     """Say whether this hookfuse can run with several processes."""
-    shown = subprocess.run([_COMMAND, "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    shown = subprocess.run([COMMAND, "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     return "--processes" in shown.stdout

@@ -4,19 +4,21 @@ import ctypes
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-__all__ = ["BenchmarkError", "Memory", "ProcessGroup", "cpu_seconds", "session_of"]
+__all__ = ["BenchmarkError", "Memory", "ProcessGroup", "Usage", "cpu_seconds", "session_of"]
 
 ROOT = Path(__file__).parent.parent
 
 _PR_SET_PDEATHSIG = 1
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _STOP_S = 30.0
+_WAIT_LOOK_S = 0.005
 _LAST_WORDS_CHARACTERS = 2000
 
 _libc = ctypes.CDLL(None)
@@ -34,6 +36,13 @@ class Memory(NamedTuple):
     peak_mb: float
 
 
+class Usage(NamedTuple):
+    """What a process has used until its end: seconds by the wall clock, and the most memory of any of it, in MB."""
+
+    seconds: float
+    peak_mb: float
+
+
 class ProcessGroup:
     """Owns a process in a session of its own; whatever it started ends with it, and all of it with the harness."""
 
@@ -42,6 +51,8 @@ class ProcessGroup:
         self._log = folder / f"{name}.txt"
         # Settings of the one who measures are not for what is measured.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HOOKFUSE_")}
+        # A file, and not a pipe that fills up while nobody reads it.
+        self._output = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed in kill()
         self.started_s = time.monotonic()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -49,7 +60,7 @@ class ProcessGroup:
                 cwd=ROOT,
                 env=environment | dict(settings) | {"PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=self._output,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - the harness has one thread
@@ -58,15 +69,12 @@ class ProcessGroup:
 
     def first_line(self, timeout_s: float = 30.0) -> str:
         """Wait for the first line that it prints. Raises BenchmarkError when it ends before."""
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        end_s, text = time.monotonic() + timeout_s, b""
-        while b"\n" not in text:
-            if time.monotonic() > end_s or self._process.poll() is not None:
+        end_s = time.monotonic() + timeout_s
+        while "\n" not in (text := self.output()):
+            if time.monotonic() > end_s or self.is_over():
                 raise BenchmarkError(f"{self.name} did not start{self.last_words()}")
-            text += self._process.stdout.read() or b""
-            time.sleep(0.005)
-        return text.splitlines()[0].decode()
+            time.sleep(_WAIT_LOOK_S)
+        return text.splitlines()[0]
 
     def require_running(self) -> None:
         """Raise BenchmarkError when it has ended."""
@@ -95,10 +103,25 @@ class ProcessGroup:
         if status:
             raise BenchmarkError(f"{self.name} ended with {status}{self.last_words()}")
 
+    def usage(self, timeout_s: float) -> Usage:
+        """Wait for its end, and give what it has used. Raises BenchmarkError as wait() does."""
+        end_s = time.monotonic() + timeout_s
+        while time.monotonic() < end_s:
+            found, status, usage = os.wait4(self.process_id, os.WNOHANG)
+            if found:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                seconds = time.monotonic() - self.started_s
+                self.wait(0)
+                return Usage(seconds, usage.ru_maxrss / 1024)
+            time.sleep(_WAIT_LOOK_S)
+        self.wait(0)
+        raise AssertionError("it had not ended")
+
     def output(self) -> str:
-        """Give what it has printed and nobody has read yet."""
-        assert self._process.stdout is not None
-        return (self._process.stdout.read() or b"").decode()
+        """Give what it has printed so far."""
+        # Without a seek: the file's offset is the process's too.
+        descriptor = self._output.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     def cpu_s(self) -> float:
         """Give the CPU seconds that its processes have used, those that have ended included."""
@@ -132,8 +155,7 @@ class ProcessGroup:
             with suppress(ProcessLookupError):
                 os.kill(process_id, signal.SIGKILL)
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._output.close()
 
     def last_words(self) -> str:
         """Give the end of what it wrote to standard error."""

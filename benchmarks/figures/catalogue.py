@@ -8,6 +8,7 @@ from benchmarks.figures.ceiling import run_ceiling
 from benchmarks.figures.enqueueing import run_enqueueing
 from benchmarks.figures.idle import run_idle
 from benchmarks.figures.long_history import run_long_history
+from benchmarks.figures.looking_back import run_actor_start, run_rebuild
 from benchmarks.figures.memory import run_memory
 from benchmarks.figures.silence import run_silence_latency, run_silence_rate
 from benchmarks.figures.throughput import run_throughput
@@ -28,6 +29,8 @@ EXPERIMENTS: tuple[tuple[frozenset[str], Experiment], ...] = (
     (frozenset({"8"}), run_long_history),
     (frozenset({"9"}), run_enqueueing),
     (frozenset({"10"}), run_burst),
+    (frozenset({"rebuild", "what-if"}), run_rebuild),
+    (frozenset({"actor-start"}), run_actor_start),
 )
 
 FIGURES = frozenset().union(*(figures for figures, _ in EXPERIMENTS))

@@ -32,7 +32,7 @@ def run_memory(conditions: Conditions, _figures: frozenset[str]) -> Iterator[Rea
             organizations=conditions.pick(_ORGANIZATIONS, _QUICK_ORGANIZATIONS),
             settings=f"\n[delivery]\nidle_s = {_IDLE_S}\n",
         )
-        flow = HookfuseFlow(home, conditions.processes)
+        flow = HookfuseFlow(home, conditions.processes, folder)
         flow.fill(active, active)
         with flow.start() as daemon:
             wait_for(endpoints, active, limit_s=_LIMIT_S)
