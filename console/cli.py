@@ -38,6 +38,7 @@ _COMMANDS = (
     LazyCommand("events", "console.commands.events:events", "Show what was recorded."),
     LazyCommand("replay", "console.commands.replay:replay", "Look back over what was recorded."),
     LazyCommand("deliveries", "console.commands.deliveries:deliveries", "Show what waits, was missed or is dead."),
+    LazyCommand("logs", "console.commands.logs:logs", "Show, follow and sum up the daemon's log."),
     LazyCommand("demo", "console.commands.demo:demo", "Show the story, with real processes."),
 )
 

@@ -1,5 +1,6 @@
 """One way to show things: tables for a person, plain aligned text for a pipe, JSON for a program."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,12 +15,14 @@ __all__ = [
     "Column",
     "OutputLostError",
     "flush_output",
+    "is_coloured",
     "is_terminal",
     "print_bytes",
     "print_facts",
     "print_json",
     "print_json_rows",
     "print_line",
+    "print_shown",
     "print_table",
     "shown_id",
 ]
@@ -71,6 +74,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def is_coloured() -> bool:
+    """Say whether a person looks at standard output, and has not asked for no colours (https://no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
 def shown_id(name: str) -> str:
     """Shorten the UUID of an installation, or at the end of its stream, for a person; what is left can be typed."""
     return _REST_OF_UUID.sub("", name) if is_terminal() else name
@@ -85,6 +93,11 @@ def print_bytes(content: bytes) -> None:
     """Print what is encoded already, whatever the terminal's encoding."""
     with _losing_output():
         sys.stdout.buffer.write(content)
+
+
+def print_shown(text: str) -> None:
+    """Print lines that were made safe to show already; their colours are the caller's."""
+    _write(text + "\n")
 
 
 def print_json(document: object) -> None:

@@ -24,14 +24,22 @@ class SlowProgress:
         self._started_s = seconds()
         self._done = 0
         self._bar: tuple[Progress, TaskID] | None = None
+        self._is_over = False
 
     def advance(self, count: int) -> None:
         """Say that so much more is done."""
         self._done += count
         if self._bar is not None:
             self._bar[0].update(self._bar[1], completed=self._done)
-        elif self._seconds() - self._started_s > _PATIENCE_S and sys.stderr.isatty():
+        elif not self._is_over and self._seconds() - self._started_s > _PATIENCE_S and sys.stderr.isatty():
             self._bar = self._shown()
+
+    def stop(self) -> None:
+        """Take the bar away for good, such as before the first line of a result."""
+        self._is_over = True
+        if self._bar is not None:
+            self._bar[0].stop()
+            self._bar = None
 
     def _shown(self) -> "tuple[Progress, TaskID]":
         from rich.console import Console  # noqa: PLC0415 - 60 ms that most batches need not pay
@@ -47,5 +55,4 @@ class SlowProgress:
     def __exit__(
         self, _class: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar[0].stop()
+        self.stop()

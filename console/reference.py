@@ -96,6 +96,12 @@ _DOCUMENTS = """\
 | `events` | a list: `position`, `stream`, `version`, `type`, `recorded_at`, `data` |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
 `enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
+| `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |
+| `logs summary` | an object: `first_at`, `last_at`, `lines` (that were wanted), `lines_read`, `broken_lines`, \
+`bytes_read`, `faults`, `latencies` (a list of `outcome`, null = all, `attempts`, `p50_ms`, `p95_ms`, `p99_ms`), and \
+`levels`, `events`, `event_names`, `outcomes`, `error_classes`, `installations`, each with `top` (a list of names and \
+counts), `others` (what the names beyond them come to), `other_names`, `undercount` (by how much a count may be too \
+small) |
 | `app signing-key` | an object: `app_id`, `public_key`, `is_changed` |
 | `doctor` | a list: `subject`, `level` (`good`, `warning` or `fault`), `text`, `mend` |
 | `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `home` |

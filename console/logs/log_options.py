@@ -1,0 +1,98 @@
+"""The options that say which lines of which files are wanted; all commands below `logs` share them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from console.logs.line_filter import LEVELS, LineFilter
+from console.session import Session
+from console.times import moment
+from eventstore.clock import time_text
+from eventstore.errors import RejectedError
+from eventstore.identifiers import parse_uuid
+
+__all__ = ["LogQuery", "file_argument", "filter_options", "log_query", "require_home_folder"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OUTCOMES = ("succeeded", "failed", "timed_out", "blocked", "missed")
+_PREFIX_CHARACTERS = 6
+_HEXADECIMAL = frozenset("0123456789abcdef-")
+
+_OPTIONS = (
+    click.option(
+        "--installation",
+        metavar="ID",
+        help="Only of this installation (its UUID, or the first 6 or more characters).",
+    ),
+    click.option("--delivery", metavar="ID", help="Only of this delivery, in the same forms."),
+    click.option(
+        "--event",
+        metavar="NAME",
+        help="Only of this event: the log's, such as delivery_attempted, or the delivery's, such as issue.created.",
+    ),
+    click.option("--level", type=click.Choice(LEVELS), metavar="LEVEL", help="Only of this level, or a graver one."),
+    click.option(
+        "--outcome", type=click.Choice(_OUTCOMES), metavar="OUTCOME", help=f"Only with this: {', '.join(_OUTCOMES)}."
+    ),
+    click.option("--since", metavar="TIME", help="Not before: 2025-02-01T10:00 (UTC), or 2h or 3d ago."),
+    click.option("--until", metavar="TIME", help="Not after, in the same forms."),
+)
+
+file_argument = click.argument(
+    "files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path, allow_dash=True, readable=False)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which lines are wanted; the moments say also which files need not be read."""
+
+    wanted: LineFilter
+    since: datetime | None
+    until: datetime | None
+
+
+def filter_options(command: Command) -> Command:
+    """Give a command the options of the filter."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def log_query(session: Session, options: dict[str, str | None]) -> LogQuery:
+    """Read the options of the filter. Raises RejectedError."""
+    now = session.now()
+    since, until = moment(options["since"], now), moment(options["until"], now)
+    wanted = LineFilter(
+        installation=_id_or_beginning(options["installation"]),
+        delivery=_id_or_beginning(options["delivery"]),
+        event=options["event"] or "",
+        level=options["level"] or "",
+        outcome=options["outcome"] or "",
+        since=time_text(since) if since else "",
+        until=time_text(until) if until else "",
+    )
+    return LogQuery(wanted, since, until)
+
+
+def require_home_folder(session: Session) -> None:
+    """Raise HomeError where there is no folder; one in which nothing has been logged yet is a home as well."""
+    if not session.home.path.is_dir():
+        session.require_home()
+
+
+def _id_or_beginning(text: str | None) -> str:
+    if text is None:
+        return ""
+    try:
+        return parse_uuid(text)
+    except RejectedError:
+        beginning = text.lower()
+    if len(beginning) < _PREFIX_CHARACTERS or not set(beginning) <= _HEXADECIMAL:
+        raise RejectedError(f"{text[:60]!r} is neither a UUID nor its first {_PREFIX_CHARACTERS} or more characters")
+    return beginning

@@ -1,0 +1,227 @@
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.logs.follower import Follower, end_of_lines
+from console.logs.line_filter import LineFilter
+from console.logs.log_files import take_snapshot
+from console.logs.log_reader import LogReader
+from tests.console.logs.lines import compress, daemon_log, line, rotate
+
+Step = Callable[[], object]
+
+
+class Stage:
+    """A log, and what happens to it whenever the follower has seen all there is."""
+
+    def __init__(self, log: Path, *steps: Step) -> None:
+        self.log = log
+        self.waits = 0
+        self._steps = iter(steps)
+
+    def wait(self) -> bool:
+        self.waits += 1
+        step = next(self._steps, None)
+        if step is None:
+            return False
+        step()
+        return True
+
+    def follow(self, reader: LogReader | None = None) -> list[bytes]:
+        with take_snapshot(self.log) as snapshot:
+            end = 0 if snapshot.live is None else end_of_lines(snapshot.live)
+            follower = Follower(self.log, snapshot, reader or LogReader(), self.wait, position_bytes=end)
+            return [raw for raw, _ in follower.lines()]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "hookfuse.jsonl"
+
+
+def _add(log: Path, *datas: bytes) -> Step:
+    def add() -> None:
+        with log.open("ab") as stream:
+            stream.writelines(datas)
+
+    return add
+
+
+def test_what_is_added_is_given_and_what_was_there_is_not(log: Path) -> None:
+    _add(log, b"1\n")()
+
+    assert Stage(log, _add(log, b"2\n"), _add(log, b"3\n", b"4\n")).follow() == [b"2", b"3", b"4"]
+
+
+def test_a_line_is_given_when_it_is_whole(log: Path) -> None:
+    _add(log, b"1\n2")()
+
+    assert Stage(log, _add(log, b"2\n3"), _add(log, b"3\n")).follow() == [b"22", b"33"]
+
+
+def test_it_waits_once_for_each_look_that_finds_nothing(log: Path) -> None:
+    stage = Stage(log, *[lambda: None] * 5)
+
+    assert stage.follow() == []
+    assert stage.waits == 6
+
+
+def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "hookfuse.jsonl"
+
+    assert Stage(log, lambda: None, log.parent.mkdir, _add(log, b"1\n"), _add(log, b"2\n")).follow() == [b"1", b"2"]
+
+
+def test_what_was_written_before_and_after_a_rotation_is_given_once(log: Path) -> None:
+    def rotate_and_go_on() -> None:
+        _add(log, b"2\n")()
+        compress(rotate(log, "20250201T100000.000000"))
+        _add(log, b"3\n")()
+
+    assert Stage(log, _add(log, b"1\n"), rotate_and_go_on, _add(log, b"4\n")).follow() == [b"1", b"2", b"3", b"4"]
+
+
+def test_several_rotations_between_two_looks_lose_nothing(log: Path) -> None:
+    def rotate_often() -> None:
+        for number in range(1, 5):
+            _add(log, b"%d\n" % number)()
+            rotated = rotate(log, f"2025020{number}T100000.000000")
+            if number % 2:
+                compress(rotated)
+        _add(log, b"5\n")()
+
+    assert Stage(log, rotate_often).follow() == [b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_while_the_new_file_is_not_there_yet_the_old_one_is_followed(log: Path) -> None:
+    _add(log, b"0\n")()
+    rotated = log.with_name(f"{log.name}.20250201T100000.000000Z")
+
+    steps = (lambda: log.rename(rotated), _add(rotated, b"1\n"), _add(log, b"2\n"))
+    assert Stage(log, *steps).follow() == [b"1", b"2"]
+
+
+def test_a_file_that_is_emptied_is_read_from_its_beginning(log: Path) -> None:
+    _add(log, b"a long line\n")()
+
+    def empty() -> None:
+        os.truncate(log, 0)
+
+    assert Stage(log, empty, _add(log, b"1\n"), _add(log, b"2\n")).follow() == [b"1", b"2"]
+
+
+def test_a_file_that_was_taken_away_is_not_taken_for_one_that_was_rotated(log: Path) -> None:
+    """The first rotated file that is new need not be the one that was followed."""
+    _add(log, b"0\n")()
+
+    def replace() -> None:
+        log.unlink()
+        _add(log, b"1\n")()
+        rotate(log, "20250201T100000.000000")
+        _add(log, b"2\n")()
+
+    assert Stage(log, replace).follow() == [b"1", b"2"]
+
+
+def test_half_a_line_before_a_rotation_is_broken_and_takes_no_other_along(log: Path) -> None:
+    reader = LogReader(LineFilter())
+
+    def rotate_and_go_on() -> None:
+        rotate(log, "20250201T100000.000000")
+        _add(log, line())()
+
+    found = Stage(log, _add(log, line(), b'{"half'), rotate_and_go_on).follow(reader)
+
+    assert [raw + b"\n" for raw in found] == [line(), b'{"half\n', line()]
+    assert (reader.lines, reader.broken) == (3, 1)
+
+
+def test_a_filter_holds_for_what_comes(log: Path) -> None:
+    steps = _add(log, line(1)), _add(log, line(2, outcome="failed"))
+
+    found = Stage(log, *steps).follow(LogReader(LineFilter(outcome="failed")))
+
+    assert [raw + b"\n" for raw in found] == [line(2, outcome="failed")]
+
+
+class _World:
+    """A log that is written to, rotated and compressed; its lines are numbers."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.written = 0
+        self._rotated: list[Path] = []
+        log.touch()
+
+    def act(self, actions: list[str]) -> None:
+        for action in actions:
+            getattr(self, action)()
+
+    def write(self) -> None:
+        self.written += 1
+        _add(self.log, b"%d\n" % self.written)()
+
+    def rotate(self) -> None:
+        self._rotated.append(rotate(self.log, f"20250201T100000.{len(self._rotated):06}"))
+
+    def compress(self) -> None:
+        for path in self._rotated:
+            if path.exists():
+                compress(path)
+
+
+_ACTIONS = st.lists(st.lists(st.sampled_from(["write", "write", "rotate", "compress"]), max_size=6), max_size=8)
+
+
+@given(_ACTIONS)
+def test_whatever_happens_between_two_looks_no_line_is_lost_and_none_twice(looks: list[list[str]]) -> None:
+    with TemporaryDirectory() as folder:
+        world = _World(Path(folder) / "hookfuse.jsonl")
+
+        found = Stage(world.log, *(partial(world.act, actions) for actions in looks)).follow()
+
+        assert [int(raw) for raw in found] == list(range(1, world.written + 1))
+
+
+def test_the_daemon_s_own_rotation_and_compression_beside_it_lose_nothing(log: Path) -> None:
+    """A thread writes as fast as it can, and the follower looks as often as it can."""
+    file = daemon_log(log)
+    count = 5000
+
+    def write() -> None:
+        for number in range(count):
+            file.write(b"%d" % number + b" " * 80 + b"\n")
+        file.close()
+
+    writer = threading.Thread(target=write)
+    seen: list[int] = []
+
+    def wait() -> bool:
+        return len(seen) < count
+
+    with take_snapshot(log) as snapshot:
+        follower = Follower(log, snapshot, LogReader(), wait)
+        writer.start()
+        seen.extend(int(raw.split()[0]) for raw, _ in follower.lines())
+    writer.join()
+
+    assert seen == list(range(count))
+    assert len(list(log.parent.glob("*.gz"))) > 20
+
+
+@pytest.mark.parametrize(
+    ("data", "end"), [(b"", 0), (b"x", 0), (b"x\n", 2), (b"x\nhalf", 2), (b"a\n" + b"x" * 3_000_000, 2)]
+)
+def test_following_begins_behind_the_last_whole_line(log: Path, data: bytes, end: int) -> None:
+    log.write_bytes(data)
+
+    with log.open("rb", buffering=0) as stream:
+        assert end_of_lines(stream) == end
+        assert stream.tell() == 0

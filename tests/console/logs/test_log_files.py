@@ -1,0 +1,154 @@
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.logs import log_files
+from console.logs.byte_source import is_compressed
+from console.logs.log_files import LogPart, Snapshot, open_part, parts_within, take_snapshot
+from eventstore.errors import HomeError
+from tests.console.logs.lines import compress, daemon_log, rotate
+
+_TIMES = ("20250201T100000.000000", "20250201T110000.000000", "20250201T120000.000000")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "hookfuse.jsonl"
+
+
+def _texts(snapshot: Snapshot) -> list[bytes]:
+    texts = []
+    for part in snapshot.rotated:
+        with open_part(part) as stream:  # type: ignore[union-attr]
+            texts.append(stream.read())
+    return [*texts, b"" if snapshot.live is None else snapshot.live.read()]
+
+
+def _rotated_thrice(log: Path) -> None:
+    for number, time in enumerate(_TIMES):
+        log.write_bytes(b"%d" % number)
+        rotate(log, time)
+    log.write_bytes(b"live")
+
+
+def test_files_come_the_oldest_first_and_the_live_one_last(log: Path) -> None:
+    _rotated_thrice(log)
+
+    with take_snapshot(log) as snapshot:
+        assert _texts(snapshot) == [b"0", b"1", b"2", b"live"]
+        assert [part.ended_at for part in snapshot.rotated] == [
+            datetime(2025, 2, 1, hour, tzinfo=UTC) for hour in (10, 11, 12)
+        ]
+        assert snapshot.live_part.begun_at == datetime(2025, 2, 1, 12, tzinfo=UTC)
+
+
+def test_a_compressed_file_stands_in_its_place_and_counts_once_beside_what_it_was_made_of(log: Path) -> None:
+    _rotated_thrice(log)
+    first, second = sorted(log.parent.glob("*Z"))[:2]
+    compress(first)
+    text = second.read_bytes()
+    compress(second)
+    second.write_bytes(text)  # a crash before this was taken away
+    (log.parent / f"{log.name}.{_TIMES[2]}Z.gz.partial").write_bytes(b"half")
+
+    with take_snapshot(log) as snapshot:
+        assert [part.path.name for part in snapshot.rotated] == [f"{log.name}.{time}Z" for time in _TIMES]
+
+
+def test_what_the_daemon_calls_its_files_is_found(log: Path) -> None:
+    file = daemon_log(log)
+    for _ in range(300):
+        file.write(b"x" * 99 + b"\n")
+    file.close()
+
+    with take_snapshot(log) as snapshot:
+        assert {path.name for path in log.parent.iterdir()} == {
+            log.name,
+            *(part.path.name + ".gz" for part in snapshot.rotated),
+        }
+        assert len(snapshot.rotated) == 2
+
+
+@pytest.mark.parametrize("name", ["hookfuse.jsonl.old", "hookfuse.jsonl.20259999T000000.000000Z", "other.jsonl", "x"])
+def test_other_files_are_none_of_the_log(log: Path, name: str) -> None:
+    (log.parent / name).write_bytes(b"x")
+
+    with take_snapshot(log) as snapshot:
+        assert (snapshot.rotated, snapshot.live) == ((), None)
+
+
+def test_where_there_is_no_folder_there_is_no_log(tmp_path: Path) -> None:
+    with take_snapshot(tmp_path / "none" / "hookfuse.jsonl") as snapshot:
+        assert (snapshot.rotated, snapshot.live) == ((), None)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_rotation_while_files_are_looked_for_loses_and_doubles_nothing(
+    log: Path, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    log.write_bytes(b"before")
+    scan, times = os.scandir, list(_TIMES[:2])
+
+    def scandir(path: Any) -> Iterator[Any]:
+        listed = [] if is_first else list(scan(path))
+        if times:
+            rotate(log, times.pop(0))
+            log.write_bytes(b"after" if times else b"last")
+        return iter(list(scan(path)) if is_first else listed)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+    with take_snapshot(log) as snapshot:
+        assert _texts(snapshot) == [b"before", b"after", b"last"]
+
+
+def test_a_log_that_never_stands_still_is_said(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.write_bytes(b"x")
+    monkeypatch.setattr(log_files, "is_same_file", lambda *_: False)
+
+    with pytest.raises(HomeError, match="rotated faster"):
+        take_snapshot(log)
+
+
+def test_a_file_that_is_compressed_after_it_was_found_is_read(log: Path) -> None:
+    _rotated_thrice(log)
+    with take_snapshot(log) as snapshot:
+        for path in log.parent.glob("*Z"):
+            compress(path)
+
+        for part in snapshot.rotated:
+            with open_part(part) as stream:  # type: ignore[union-attr]
+                assert is_compressed(stream)
+
+
+def test_a_file_that_is_gone_after_it_was_found_is_none(log: Path) -> None:
+    _rotated_thrice(log)
+    with take_snapshot(log) as snapshot:
+        for path in log.parent.glob("*Z"):
+            path.unlink()
+
+        assert [open_part(part) for part in snapshot.rotated] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "names"),
+    [
+        (None, None, "abc"),
+        (datetime(2025, 2, 1, 10, 30, tzinfo=UTC), None, "bc"),
+        (datetime(2025, 2, 1, 13, tzinfo=UTC), None, "c"),
+        (None, datetime(2025, 2, 1, 9, tzinfo=UTC), "a"),
+        (None, datetime(2025, 2, 1, 10, 30, tzinfo=UTC), "ab"),
+        (None, datetime(2025, 2, 1, 9, 59, 30, tzinfo=UTC), "ab"),  # what waited for the file is in the next
+    ],
+)
+def test_files_that_end_before_or_begin_after_are_not_read(
+    since: datetime | None, until: datetime | None, names: str
+) -> None:
+    ten, eleven = datetime(2025, 2, 1, 10, tzinfo=UTC), datetime(2025, 2, 1, 11, tzinfo=UTC)
+    parts = [LogPart(Path("a"), None, ten), LogPart(Path("b"), ten, eleven), LogPart(Path("c"), eleven, None)]
+
+    assert "".join(part.path.name for part in parts_within(parts, since, until)) == names
