@@ -1,6 +1,7 @@
 """The broken-state buffer: a day's outcomes by class, for each installation (FLOW section 4)."""
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,12 +18,14 @@ from eventstore.events import (
 )
 from eventstore.identifiers import installation_of
 from eventstore.log import Handlers, StoredEvent
+from eventstore.many_rows import insert_rows
 
 __all__ = [
     "COUNTED_CLASSES",
     "HANDLERS",
     "IMPORTED_CLASSES",
     "DayCounts",
+    "count_outcomes",
     "counted_answer",
     "counted_class",
     "read_days",
@@ -111,26 +114,38 @@ def read_days(connection: sqlite3.Connection, installation_id: str, from_day: st
     return tuple(DayCounts(*row) for row in rows)
 
 
-_COUNT_STATEMENTS = {
-    name: f"INSERT INTO buffer (installation_id, day, {name}, first_failure, last_failure)"  # noqa: S608
-    f" VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET {name} = {name} + 1,"
-    " first_failure = coalesce(first_failure, excluded.first_failure),"
+_INTO_BUFFER = f"INSERT INTO buffer (installation_id, day, {', '.join(COUNTED_CLASSES)}, first_failure, last_failure)"
+_ADDED = (
+    "ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED_CLASSES)
+    + ", first_failure = coalesce(first_failure, excluded.first_failure),"
     " last_failure = coalesce(excluded.last_failure, last_failure)"
-    for name in COUNTED_CLASSES
-}
+)
+
+
+def count_outcomes(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+    """Count outcomes of attempts, each under its class, on its day."""
+    counted = [(stored, name) for stored in group if (name := counted_class(stored.event)) is not None]
+    if any(name != "success" for _, name in counted) and _is_frozen(connection):
+        # So many fail at once that the fault is taken to be ours: it is held against nobody.
+        counted = [(stored, name) for stored, name in counted if name == "success"]
+    days: dict[tuple[str, str], dict[str, int]] = {}
+    for stored, name in counted:
+        counts = days.setdefault((installation_of(stored.stream), day_of(stored.recorded_at)), {})
+        counts[name] = counts.get(name, 0) + 1
+        if name != "success":
+            counts.setdefault("first_failure", stored.position)
+            counts["last_failure"] = stored.position
+    insert_rows(connection, _INTO_BUFFER, [_row(*key, counts) for key, counts in days.items()], _ADDED)
+
+
+def _row(installation_id: str, day: str, counts: Mapping[str, int]) -> tuple[str | int | None, ...]:
+    failures = counts.get("first_failure"), counts.get("last_failure")
+    return (installation_id, day, *(counts.get(name, 0) for name in COUNTED_CLASSES), *failures)
 
 
 def _count(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    counted = counted_class(stored.event)
-    if counted is None:
-        return
-    failure = None if counted == "success" else stored.position
-    if failure is not None and _is_frozen(connection):
-        return  # so many fail at once that the fault is taken to be ours: it is held against nobody
-    connection.execute(
-        _COUNT_STATEMENTS[counted],
-        (installation_of(stored.stream), day_of(stored.recorded_at), failure, failure),
-    )
+    count_outcomes(connection, (stored,))
 
 
 _IMPORT_STATEMENT = (

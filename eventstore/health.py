@@ -1,7 +1,7 @@
 """How an installation fares, and the fleet: warned, held, behind an open breaker, frozen."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from eventstore.identifiers import installation_of, installation_stream
 from eventstore.log import Handlers, StoredEvent
 from eventstore.recent_outcomes import LATEST_EVENTS, OUTCOMES, says_nothing
 
-__all__ = ["HANDLERS", "Fleet", "failing_since", "read_fleet"]
+__all__ = ["HANDLERS", "Fleet", "failing_since", "follow_attempts", "read_fleet"]
 
 _BEGINS = (InstallationCreated.type_name, InstallationEnabled.type_name)
 
@@ -121,6 +121,13 @@ def _closed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     )
 
 
+def follow_attempts(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+    """Follow outcomes of attempts, of which few concern what is known here."""
+    for stored in group:
+        if (handler := _OF_ATTEMPTS.get(type(stored.event))) is not None:
+            handler(connection, stored)
+
+
 def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, AttemptEvent)  # noqa: S101
     if stored.event.hold_until is not None:
@@ -145,14 +152,17 @@ def _fleet(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     )
 
 
+_OF_ATTEMPTS: Handlers = {
+    DeliveryFailed: _failed,
+    ProbeFailed: _probe_failed,
+    ProbeSucceeded: _probe_succeeded,
+}
 HANDLERS: Handlers = {
+    **_OF_ATTEMPTS,
     InstallationWarned: _warned,
     InstallationCalmed: _calmed,
     BreakerOpened: _opened,
     BreakerClosed: _closed,
-    DeliveryFailed: _failed,
-    ProbeFailed: _probe_failed,
-    ProbeSucceeded: _probe_succeeded,
     DisablingFrozen: _fleet,
     DisablingThawed: _fleet,
 }

@@ -1,7 +1,7 @@
 """The append-only log of events."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -10,6 +10,7 @@ import msgspec
 from eventstore.codec import decode_event, encode_event
 from eventstore.errors import ConflictError
 from eventstore.events import Event
+from eventstore.many_rows import insert_rows, json_list
 
 __all__ = [
     "NO_HASH",
@@ -64,6 +65,8 @@ class StoredEvent(msgspec.Struct, frozen=True):
 # A projection's way to follow events: what it does, within the same transaction, for an event of a class.
 Handler = Callable[[sqlite3.Connection, StoredEvent], None]
 Handlers = Mapping[type[Event], Handler]
+# The same for events that come by the hundred: a group of them, in their order, at once.
+GroupHandler = Callable[[sqlite3.Connection, Sequence[StoredEvent]], None]
 
 
 def append_events(
@@ -81,7 +84,7 @@ def append_events(
     position, previous_hash = _tail(connection)
     expected_versions = expected_versions or {}
     streams = {*expected_versions, *(new.stream for new in new_events)}
-    versions = {stream: _version(connection, stream) for stream in streams}
+    versions = _versions(connection, streams)
     _check_versions(versions, expected_versions)
     rows, stored = [], []
     for new in new_events:
@@ -112,7 +115,7 @@ def append_events(
             )
         )
         stored.append(StoredEvent(position, new.stream, versions[new.stream], origin.recorded_at, event))
-    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    insert_rows(connection, "INSERT INTO events", rows)
     return stored
 
 
@@ -177,11 +180,13 @@ def _tail(connection: sqlite3.Connection) -> tuple[int, bytes]:
     return (row[0], row[1]) if row else (0, NO_HASH)
 
 
-def _version(connection: sqlite3.Connection, stream: str) -> int:
-    (version,) = connection.execute(
-        "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?", (stream,)
+def _versions(connection: sqlite3.Connection, streams: Iterable[str]) -> dict[str, int]:
+    (versions,) = connection.execute(
+        "SELECT json_group_object(value, (SELECT coalesce(max(version), 0) FROM events WHERE stream = value))"
+        " FROM json_each(?)",
+        (json_list(streams),),
     ).fetchone()
-    return int(version)
+    return msgspec.json.decode(versions, type=dict[str, int])
 
 
 def _check_versions(versions: Mapping[str, int], expected_versions: Mapping[str, int]) -> None:

@@ -4,12 +4,13 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 from eventstore import audit, buffer, health, outbox, registry, request_log
-from eventstore.events import Event
-from eventstore.log import Handler, Handlers, StoredEvent
+from eventstore.events import AttemptEvent, Event
+from eventstore.log import GroupHandler, Handler, Handlers, StoredEvent
 
-__all__ = ["PROJECTIONS", "Projection", "project"]
+__all__ = ["PROJECTIONS", "Projection", "project", "project_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,34 @@ PROJECTIONS: Mapping[str, Projection] = {
 }
 
 
+# What the handlers of attempts do, for a group of them. None of these reads what another one writes.
+_FOLLOW_ATTEMPTS: tuple[GroupHandler, ...] = (
+    health.follow_attempts,
+    buffer.count_outcomes,
+    request_log.log_requests,
+)
+
+
 def project(connection: sqlite3.Connection, stored: StoredEvent, names: Iterable[str] = tuple(PROJECTIONS)) -> None:
     """Bring projections to the state that follows from one more event, within the caller's transaction."""
     for handler in _handlers(tuple(names)).get(type(stored.event), ()):
         handler(connection, stored)
+
+
+def project_all(connection: sqlite3.Connection, stored_events: Iterable[StoredEvent]) -> None:
+    """Bring all projections to the state that follows from these events too: outcomes of attempts by the group."""
+    for are_attempts, run in groupby(stored_events, _is_attempt):
+        if are_attempts:
+            group = tuple(run)
+            for follow in _FOLLOW_ATTEMPTS:
+                follow(connection, group)
+        else:
+            for stored in run:
+                project(connection, stored)
+
+
+def _is_attempt(stored: StoredEvent) -> bool:
+    return isinstance(stored.event, AttemptEvent)
 
 
 @cache

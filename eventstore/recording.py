@@ -28,6 +28,11 @@ class DeliveryRecord:
     delivery: QueuedDelivery
     event: AttemptEvent | DeliveryMissed
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the delivery leaves the queue."""
+        return self.delivery.is_probe or isinstance(self.event, DeliverySucceeded)
+
 
 def record_deliveries(transaction: Transaction, records: Sequence[DeliveryRecord]) -> list[int]:
     """Record what the queue still waits for, and give each record's position in the log.
@@ -42,7 +47,7 @@ def record_deliveries(transaction: Transaction, records: Sequence[DeliveryRecord
 
 
 def _record_all(transaction: Transaction, records: Sequence[DeliveryRecord]) -> list[int]:
-    counted = [_acknowledge(transaction, record) for record in records]
+    counted = _acknowledge_all(transaction, records)
     new_events: list[NewEvent] = []
     offsets = []
     for record, is_counted in zip(records, counted, strict=True):
@@ -55,14 +60,17 @@ def _record_all(transaction: Transaction, records: Sequence[DeliveryRecord]) -> 
     return [stored[offset].position if offset >= 0 else 0 for offset in offsets]
 
 
+def _acknowledge_all(transaction: Transaction, records: Sequence[DeliveryRecord]) -> list[bool]:
+    """Let the queue know, and say of each record whether it still waited for that attempt."""
+    done = [record.delivery for record in records if record.is_done]
+    removed = iter(remove_delivered(transaction.connection, done) if done else ())
+    return [next(removed) if record.is_done else _acknowledge(transaction, record) for record in records]
+
+
 def _acknowledge(transaction: Transaction, record: DeliveryRecord) -> bool:
     connection, delivery, event = transaction.connection, record.delivery, record.event
-    if delivery.is_probe:
-        return remove_delivered(connection, delivery)
     if isinstance(event, DeliveryMissed):
         return mark_missed(connection, delivery)
-    if isinstance(event, DeliverySucceeded):
-        return remove_delivered(connection, delivery)
     last_error = f"{event.status_code} {event.error_class}" if event.status_code else event.error_class
     if event.retry_at is not None:
         return mark_retry(connection, delivery, due_at=event.retry_at, last_error=last_error)

@@ -1,7 +1,7 @@
 """The request log: the last 100 requests and, apart, the last 100 errors per app and event name (FLOW section 5)."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from eventstore.codec import decode_event
 from eventstore.events import AttemptEvent
 from eventstore.identifiers import installation_of
 from eventstore.log import Handlers, StoredEvent
+from eventstore.many_rows import insert_rows
 
 __all__ = [
     "HANDLERS",
@@ -17,6 +18,7 @@ __all__ = [
     "RequestFilter",
     "count_error_classes",
     "is_error_code",
+    "log_requests",
     "read_requests",
     "request_row",
     "trim_requests",
@@ -26,6 +28,7 @@ KEPT_ROWS = 100
 KEPT_DAYS = 30
 # Trimming is worth its cost only now and then; until then a few more rows than KEPT_ROWS stand in the table.
 _TRIM_EVERY = 64
+_INTO_LOG = "INSERT INTO request_log (app_id, event_name, position, is_error)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +147,25 @@ def _fits(request: LoggedRequest, wanted: RequestFilter) -> bool:
     )
 
 
+def log_requests(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+    """Take attempts in; the rows are those of taking them in one by one."""
+    rows = [
+        (stored.event.app_id, stored.event.event_name, stored.position, is_error_code(stored.event.status_code))
+        for stored in group
+        if isinstance(stored.event, AttemptEvent)
+    ]
+    start = 0
+    for end, (app_id, event_name, position, _) in enumerate(rows, start=1):
+        # The position as the dice: deterministic, and spread over all keys that are written to.
+        if position % _TRIM_EVERY == 0:
+            insert_rows(connection, _INTO_LOG, rows[start:end])
+            trim_requests(connection, app_id, event_name)
+            start = end
+    insert_rows(connection, _INTO_LOG, rows[start:])
+
+
 def _record(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    event = stored.event
-    assert isinstance(event, AttemptEvent)  # noqa: S101
-    connection.execute(
-        "INSERT INTO request_log (app_id, event_name, position, is_error) VALUES (?, ?, ?, ?)",
-        (event.app_id, event.event_name, stored.position, is_error_code(event.status_code)),
-    )
-    # The position as the dice: deterministic, and spread over all keys that are written to.
-    if stored.position % _TRIM_EVERY == 0:
-        trim_requests(connection, event.app_id, event.event_name)
+    log_requests(connection, (stored,))
 
 
 HANDLERS: Handlers = dict.fromkeys(AttemptEvent.__subclasses__(), _record)

@@ -10,7 +10,7 @@ from typing import Self
 from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.database import open_database, writing
 from eventstore.log import NewEvent, StoredEvent, append_events
-from eventstore.projections import project
+from eventstore.projections import project_all
 from eventstore.snapshot import renew_snapshots
 
 __all__ = ["Store", "Transaction"]
@@ -31,8 +31,7 @@ class Transaction:
         stored_events = append_events(
             self.connection, new_events, recorded_at=self.recorded_at, expected_versions=expected_versions
         )
-        for stored in stored_events:
-            project(self.connection, stored)
+        project_all(self.connection, stored_events)
         renew_snapshots(self.connection, stored_events)
         return stored_events
 

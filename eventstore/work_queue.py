@@ -4,7 +4,10 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from eventstore.identifiers import new_id
+from eventstore.many_rows import json_list
 
 __all__ = [
     "PROBE_DUE_AT",
@@ -258,10 +261,21 @@ def claim(
 _STILL_WAITS = " WHERE sequence = ? AND attempts = ? AND state = 'waiting'"
 
 
-def remove_delivered(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
-    """Take a delivered delivery out."""
-    cursor = connection.execute("DELETE FROM queue" + _STILL_WAITS, (delivery.sequence, delivery.attempts))  # noqa: S608
-    return cursor.rowcount == 1
+def remove_delivered(connection: sqlite3.Connection, deliveries: Sequence[QueuedDelivery]) -> list[bool]:
+    """Take delivered deliveries out, all at once; say of each whether the queue still waited for its attempt."""
+    sequences = json_list(delivery.sequence for delivery in deliveries)
+    (found,) = connection.execute(
+        "SELECT json_group_object(sequence, attempts) FROM queue"
+        " WHERE sequence IN (SELECT value FROM json_each(?)) AND state = 'waiting'",
+        (sequences,),
+    ).fetchone()
+    attempts_of = msgspec.json.decode(found, type=dict[int, int])
+    awaited: dict[int, int] = {}  # one that comes twice is awaited once
+    for number, delivery in enumerate(deliveries):
+        if attempts_of.get(delivery.sequence) == delivery.attempts:
+            awaited.setdefault(delivery.sequence, number)
+    connection.execute("DELETE FROM queue WHERE sequence IN (SELECT value FROM json_each(?))", (json_list(awaited),))
+    return [awaited.get(delivery.sequence) == number for number, delivery in enumerate(deliveries)]
 
 
 def mark_retry(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str, last_error: str) -> bool:

@@ -263,13 +263,10 @@ def test_events_queue_and_projections_change_together_or_not_at_all(
     room = Room(stage)
     deliveries = stage.enqueue(ONE, 3)
     before = on_disk(stage)
-    handlers = list(
-        projections._handlers(tuple(projections.PROJECTIONS))[DeliveryFailed]
-    )  # the health's, the buffer's, the request log's
+    handlers = list(projections._FOLLOW_ATTEMPTS)  # the health's, the buffer's, the request log's
     assert len(handlers) == 3
     handlers[broken] = _fail
-    patched: dict[Any, Any] = {DeliveryFailed: tuple(handlers)}
-    monkeypatch.setattr(projections, "_handlers", lambda _names: patched)
+    monkeypatch.setattr(projections, "_FOLLOW_ATTEMPTS", handlers)
     room.record(*map(failed, deliveries))
 
     assert on_disk(stage) == before

@@ -69,7 +69,7 @@ def test_a_key_whose_first_waits_for_a_retry_is_looked_at_again_when_that_is_due
 
 def test_when_the_first_is_delivered_the_second_is_claimed(store: Store) -> None:
     first, _ = put(store, "critical", "resolved", key="incident")
-    remove_delivered(store.connection, first)
+    remove_delivered(store.connection, [first])
 
     assert claimed(store) == ["resolved"]
 
@@ -172,7 +172,7 @@ class OrderMachine(RuleBasedStateMachine):
     def settle(self, number: int, end: str, seconds: int) -> None:
         delivery = self.held.pop(sorted(self.held)[number % len(self.held)])
         if end == "ok":
-            remove_delivered(self.store.connection, delivery)
+            remove_delivered(self.store.connection, [delivery])
         elif end == "dead":
             mark_dead(self.store.connection, delivery, last_error="500")
         else:

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eventstore import request_log
 from eventstore.clock import ManualClock
 from eventstore.events import (
     AttemptEvent,
@@ -36,6 +39,7 @@ from eventstore.events import (
 )
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, StoredEvent, read_events
+from eventstore.projections import PROJECTIONS
 from eventstore.request_log import RequestFilter, read_requests
 from eventstore.store import Store
 from tests.eventstore.facts import attempt, failed, succeeded, timed_out
@@ -228,13 +232,49 @@ def test_every_projection_is_the_fold_of_the_events(
 
 
 def test_every_event_of_an_attempt_is_in_the_request_log_and_those_that_count_in_the_buffer() -> None:
-    from eventstore import buffer, request_log
+    from eventstore import buffer
     from eventstore.events import EVENT_CLASSES
 
     attempts = {event_class for event_class in EVENT_CLASSES.values() if issubclass(event_class, AttemptEvent)}
 
     assert attempts == set(request_log.HANDLERS)
     assert attempts & set(buffer.HANDLERS) == {DeliverySucceeded, DeliveryFailed, DeliveryTimedOut}
+
+
+def tables_of(path: Path, groups: list[list[Event]]) -> dict[str, list[Any]]:
+    """Give all projections after transactions at one moment, each of a group of events."""
+    with Store(path, ManualClock(datetime(2025, 2, 3, tzinfo=UTC))) as store:
+        for group in groups:
+            with store.transaction() as transaction:
+                transaction.append(
+                    *(NewEvent(installation_stream(IDS[event_app(event) - 1]), event) for event in group)
+                )
+        names = [table for projection in PROJECTIONS.values() for table in projection.tables]
+        return {name: store.connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
+
+
+def event_app(event: Event) -> int:
+    return int(getattr(event, "app_id", 1))
+
+
+@given(history=histories, cuts=st.lists(st.integers(0, 60), max_size=4))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_by_the_group_every_projection_is_what_it_is_one_by_one(
+    tmp_path_factory: Any, history: list[tuple[str, str, str, float]], cuts: list[int]
+) -> None:
+    events = [
+        of_kind(kind, error_class, IDS.index(installation_id) + 1, installation_id, number)
+        for number, (kind, error_class, installation_id, _) in enumerate(history)
+    ]
+    edges = [0, *sorted(cuts), len(events)]
+    groups = [events[start:end] for start, end in pairwise(edges)]
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(request_log, "_TRIM_EVERY", 5)
+        patch.setattr(request_log, "KEPT_ROWS", 3)
+        one_by_one = tables_of(folder / "single.db", [[event] for event in events])
+
+        assert tables_of(folder / "groups.db", groups) == one_by_one
 
 
 def test_history_of_one_transaction_is_folded_like_one_of_many(store: Store) -> None:

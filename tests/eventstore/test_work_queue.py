@@ -121,7 +121,7 @@ def test_key_belongs_to_its_installation(store: Store) -> None:
 
 def test_key_is_remembered_after_the_delivery_has_gone(store: Store) -> None:
     (first,) = put(store, "a", key="k")
-    remove_delivered(store.connection, only(store))
+    remove_delivered(store.connection, [only(store)])
 
     assert put(store, "a", key="k") == [first]
     assert count_deliveries(store.connection)["waiting"] == 0
@@ -158,7 +158,7 @@ def test_delivered_delivery_is_taken_out_once(store: Store) -> None:
     put(store, "a")
     delivery = only(store)
 
-    assert [remove_delivered(store.connection, delivery) for _ in range(2)] == [True, False]
+    assert [remove_delivered(store.connection, [delivery]) for _ in range(2)] == [[True], [False]]
 
 
 def test_retry_is_accepted_once(store: Store) -> None:
@@ -191,7 +191,7 @@ def test_outcome_of_an_earlier_attempt_changes_nothing(store: Store) -> None:
     stale = only(store)
     mark_retry(store.connection, stale, due_at=LATER, last_error="500")
 
-    assert not remove_delivered(store.connection, stale)
+    assert remove_delivered(store.connection, [stale]) == [False]
     assert not mark_dead(store.connection, stale, last_error="")
     assert not mark_missed(store.connection, stale)
     assert only(store).state == "waiting"
@@ -281,7 +281,7 @@ def test_installations_with_waiting_are_named_from_a_sequence_on(store: Store) -
 def test_sequence_numbers_are_never_used_again(store: Store) -> None:
     put(store, "a")
     _, newest = installations_with_waiting(store.connection)
-    remove_delivered(store.connection, only(store))
+    remove_delivered(store.connection, [only(store)])
     put(store, "b")
 
     assert installations_with_waiting(store.connection, after_sequence=newest) == (("i",), 2)
@@ -298,5 +298,5 @@ def test_delivery_that_is_not_there_is_acknowledged_by_nobody(store: Store, tmp_
     put(store, "a")
     gone = replace(only(store), sequence=99)
 
-    assert not remove_delivered(store.connection, gone)
+    assert remove_delivered(store.connection, [gone]) == [False]
     assert not put_back(store.connection, replace(gone, state="dead"), due_at=NOW)

@@ -87,7 +87,7 @@ class QueueMachine(RuleBasedStateMachine):
             return
         expected = self.still_waits(delivery)
 
-        assert work_queue.remove_delivered(self.store.connection, delivery) is expected
+        assert work_queue.remove_delivered(self.store.connection, [delivery]) == [expected]
         if expected:
             del self.rows[delivery.delivery_id]
 

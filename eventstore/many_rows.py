@@ -1,0 +1,35 @@
+"""Statements over many rows at once.
+
+Python lets go of its interpreter at each step of SQLite, and has to fight for it afterwards: a statement with fifty
+rows in it is one step, fifty statements are fifty.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import msgspec
+
+__all__ = ["insert_rows", "json_list"]
+
+# With 12 columns still fewer than the 999 parameters that every SQLite takes.
+_MOST_ROWS = 64
+
+_encode = msgspec.json.Encoder().encode
+
+
+def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[object]], then: str = "") -> None:
+    """Insert rows in their order; `into` is the statement up to its VALUES, `then` what follows them."""
+    start = 0
+    while start < len(rows):
+        # Powers of two: a few statements that the connection keeps prepared do for every number of rows.
+        count = min(_MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+        row = f"({', '.join('?' * len(rows[start]))})"
+        statement = f"{into} VALUES {', '.join([row] * count)} {then}"
+        connection.execute(statement, tuple(chain.from_iterable(rows[start : start + count])))
+        start += count
+
+
+def json_list(values: Iterable[str | int]) -> str:
+    """Give values as SQLite's json_each takes them: any number of them as one parameter."""
+    return _encode(list(values)).decode()
