@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from console.as_of import Sight
 from console.event_text import full_fields
 from console.times import short_time
 from eventstore.buffer import COUNTED_CLASSES, DayCounts, read_days, window_start
@@ -20,6 +21,7 @@ from eventstore.registry import App, Installation, Organization, find_app, find_
 from eventstore.request_log import LoggedRequest, RequestFilter, read_requests
 from eventstore.verdict import Verdict, error_count, judge
 from eventstore.work_queue import count_deliveries
+from replay.moment import Moment
 
 __all__ = [
     "Breaker",
@@ -86,17 +88,19 @@ class InstallationView:
     disabling: Disabling | None
     verdict: Verdict
     buffer: tuple[dict[str, object], ...]
-    deliveries: dict[str, int]
+    deliveries: Mapping[str, int | None]
     requests: tuple[LoggedRequest, ...]
     breaker: Breaker
     hold_until: str | None
     failures: Failures
     fleet: Fleet
     missed: Ledger
+    moment: Moment | None = None
 
 
-def read_view(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> InstallationView:
+def read_view(sight: Sight, policy: Policy) -> InstallationView:
     """Read all that is known about an installation. Raises NotFoundError."""
+    connection, installation_id, now = sight.connection, sight.installation_id, sight.now
     installation = find_installation(connection, installation_id)
     verdict = verdict_of(connection, installation_id, policy, now)
     wanted = RequestFilter(app_id=installation.app_id, installation_id=installation_id, limit=_LAST_REQUESTS)
@@ -107,14 +111,22 @@ def read_view(connection: sqlite3.Connection, installation_id: str, policy: Poli
         disabling=disabling_of(connection, installation),
         verdict=verdict,
         buffer=tuple(day_row(policy, day) for day in verdict.days),
-        deliveries=count_deliveries(connection, installation_id),
+        deliveries=_deliveries(sight),
         requests=read_requests(connection, wanted, now),
         breaker=breaker_of(installation, now),
         hold_until=hold_of(installation, now),
         failures=_failures(connection, installation, now),
         fleet=read_fleet(connection),
         missed=missed_ledger(connection, installation_id),
+        moment=sight.moment,
     )
+
+
+def _deliveries(sight: Sight) -> dict[str, int | None]:
+    counts: dict[str, int | None] = {**count_deliveries(sight.connection, sight.installation_id)}
+    if sight.moment is not None:
+        counts["waiting"] = None  # queueing leaves no event: of the past only what was kept is known
+    return counts
 
 
 def ledger_text(missed: Ledger) -> str:

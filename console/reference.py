@@ -75,13 +75,14 @@ _DOCUMENTS = """\
 `warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
 `recovering`), `failures` (by error class, of 24 hours, as far as the request log has them), \
 `redis` (`url`, `lag_events`, `error`; null without one) |
-| `show` | an object: `installation_id`, `app`, `organization`, `state`, `since`, `disabled`, `buffer` (a list of \
-`day`, `success`, `error`, `timeout` and the classes), `verdict`, `deliveries`, `requests`, `warned_level`, `breaker` \
+| `show` | an object: `installation_id`, `as_of` (`at`, `position`; null without `--as-of`), `app`, \
+`organization`, `state`, `since`, `disabled`, `buffer` (a list of `day`, `success`, `error`, `timeout` and the \
+classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `warned_level`, `breaker` \
 (`state`, `open_until`, `strict_until`), `hold_until`, `failures` (`days`, `by_class`, `latest`), `missed`, \
 `fleet` |
 | `installations` | a list: `installation_id`, `app`, `app_id`, `app_status`, `organization`, `organization_id`, \
 `state`, `since` |
-| `why` | an object: `installation_id`, `app`, `webhook_url`, `state`, `since`, `disabled`, `policy`, \
+| `why` | an object: `installation_id`, `as_of`, `app`, `webhook_url`, `state`, `since`, `disabled`, `policy`, \
 `policy_version`, `rule`, `explanation`, `nearness`, `days`, `first_failure`, `last_failure`, `prevention`, \
 `warned_level`, `breaker` (with `explanation`), `hold_until`, `fleet`, `positions` (of the events named) |
 | `policy check` | an object: `policy`, `policy_version`, `window_days`, `errors`, `gone_disables`, `rules` (a list of \

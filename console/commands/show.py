@@ -2,6 +2,7 @@
 
 import click
 
+from console.as_of import as_of_option, moment_row, seeing
 from console.installation_view import (
     Disabling,
     InstallationView,
@@ -12,7 +13,6 @@ from console.installation_view import (
     ledger_text,
     read_view,
 )
-from console.lookup import resolve_installation
 from console.options import json_option
 from console.output import Column, print_facts, print_json, print_line, print_table
 from console.request_row import request_row
@@ -20,8 +20,9 @@ from console.session import Session
 from console.times import short_time
 from eventstore.registry import App
 from eventstore.request_log import LoggedRequest
+from replay.moment import moment_text
 
-__all__ = ["show"]
+__all__ = ["show", "show_document"]
 
 # All are of this installation, and 80 characters have to do: the rest is in `hookfuse requests`.
 _REQUEST_COLUMNS = (
@@ -36,31 +37,35 @@ _REQUEST_COLUMNS = (
 
 @click.command()
 @click.argument("installation")
+@as_of_option
 @json_option
 @click.pass_obj
-def show(session: Session, installation: str, is_json: bool) -> None:
+def show(session: Session, installation: str, as_of: str | None, is_json: bool) -> None:
     """Show all about INSTALLATION (its UUID, or the first 6 or more characters), but no secret.
 
-    The buffer has the days of the policy's window on which there was traffic.
+    The buffer has the days of the policy's window on which there was traffic. With --as-of all is as it was
+    then, judged on that day by the policy that is configured now; how many deliveries waited is not known.
 
     \b
     Example:
       hookfuse show 7c1f0a52
+      hookfuse show 7c1f0a52 --as-of 2025-02-01T10:00
     """  # noqa: D301 - \b is click's
     policy = session.policy()
-    with session.reading() as connection:
-        installation_id = resolve_installation(connection, installation)
-        view = read_view(connection, installation_id, policy, session.now())
+    with seeing(session, installation, as_of) as sight:
+        view = read_view(sight, policy)
     if is_json:
-        print_json(_document(view))
+        print_json(show_document(view))
     else:
         _print(view)
 
 
-def _document(view: InstallationView) -> dict[str, object]:
+def show_document(view: InstallationView) -> dict[str, object]:
+    """Give a view as `show --json` has it."""
     verdict = view.verdict
     return {
         "installation_id": view.installation.installation_id,
+        "as_of": moment_row(view.moment),
         "app": _app(view.app),
         "organization": view.organization,
         "state": view.installation.state,
@@ -128,9 +133,10 @@ def _request_cells(request: LoggedRequest) -> tuple[object, ...]:
 def _facts(view: InstallationView) -> dict[str, object]:
     app, organization, verdict, deliveries = view.app, view.organization, view.verdict, view.deliveries
     # Beside the reason of a disabling, what the days say today could pass for it.
-    now = "now: " if view.disabling else ""
+    now = ("then: " if view.moment else "now: ") if view.disabling else ""
     return {
         "installation": view.installation.installation_id,
+        "as of": moment_text(view.moment) if view.moment else "",
         "state": f"{view.installation.state} since {short_time(view.installation.changed_at)}",
         "app": f"{app.app_id} {app.slug} ({app.name}), {app.status}",
         "webhook url": app.webhook_url,
@@ -138,7 +144,8 @@ def _facts(view: InstallationView) -> dict[str, object]:
         "custom headers": ", ".join(app.header_names),
         "organization": f"{organization.organization_id} {organization.slug} ({organization.name})",
         "owners": ", ".join(organization.owners) or "none: nobody is mailed",
-        "deliveries": ", ".join(f"{count} {state}" for state, count in deliveries.items()),
+        "deliveries": ", ".join(f"{count} {state}" for state, count in deliveries.items() if count is not None)
+        + ("; how many waited is not recorded" if view.moment else ""),
         "missed": ledger_text(view.missed),
         "verdict": f"{now}{'broken' if verdict.is_broken else 'not broken'} by policy {verdict.policy},"
         f" {verdict.nearness:.0%} of the way",

@@ -2,10 +2,10 @@
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
 
 import click
 
+from console.as_of import Sight, as_of_option, moment_row, seeing
 from console.event_text import full_fields
 from console.installation_view import (
     Breaker,
@@ -21,7 +21,6 @@ from console.installation_view import (
     last_opening,
     verdict_of,
 )
-from console.lookup import resolve_installation
 from console.options import json_option
 from console.output import Column, print_facts, print_json, print_line, print_table
 from console.session import Session
@@ -36,6 +35,7 @@ from eventstore.policy import Policy
 from eventstore.prevention import prevention_in, what_would_help
 from eventstore.registry import App, Installation, find_app, find_installation
 from eventstore.verdict import Verdict
+from replay.moment import Moment, moment_text
 
 __all__ = ["why"]
 
@@ -62,36 +62,39 @@ class _Account:
     hold_until: str | None
     fleet: Fleet
     positions: dict[str, int | None]
+    moment: Moment | None
 
 
 @click.command()
 @click.argument("installation")
+@as_of_option
 @json_option
 @click.pass_obj
-def why(session: Session, installation: str, is_json: bool) -> None:
+def why(session: Session, installation: str, as_of: str | None, is_json: bool) -> None:
     """Show on which evidence INSTALLATION was disabled, or how near to it it is, and what would help.
 
     It is named by its UUID, or the first 6 or more characters. The counts are those that were judged: of a
-    disabled one those of the decision, of an active one those of now.
+    disabled one those of the decision, of an active one those of now. With --as-of all is as it was then, judged
+    on that day by what is configured now.
 
     \b
     Example:
       hookfuse why 7c1f0a52
+      hookfuse why 7c1f0a52 --as-of 3d
     """  # noqa: D301 - \b is click's
     configuration = session.configuration()
     policy = session.policy()
-    with session.reading() as connection:
-        found = find_installation(connection, resolve_installation(connection, installation))
-        account = _read(connection, found, policy, configuration.disabling.apps, session.now())
+    with seeing(session, installation, as_of) as sight:
+        account = _read(sight, policy, configuration.disabling.apps)
     if is_json:
         print_json(_document(account))
     else:
         _print(account)
 
 
-def _read(
-    connection: sqlite3.Connection, installation: Installation, policy: Policy, scope: str, now: datetime
-) -> _Account:
+def _read(sight: Sight, policy: Policy, scope: str) -> _Account:
+    connection, now = sight.connection, sight.now
+    installation = find_installation(connection, sight.installation_id)
     app = find_app(connection, installation.app_id)
     disabling = disabling_of(connection, installation)
     evidence = disabling.evidence if disabling else None
@@ -130,9 +133,14 @@ def _read(
             "last_failure": last.position if last else None,
             "warning": _warning_position(connection, installation),
             "breaker_opened": opening[0].position if opening and is_tripped else None,
-            "up_to": evidence.up_to_position if evidence else last_position(connection),
+            "up_to": evidence.up_to_position if evidence else _last_position(sight),
         },
+        moment=sight.moment,
     )
+
+
+def _last_position(sight: Sight) -> int:
+    return sight.moment.position if sight.moment else last_position(sight.connection)
 
 
 def _warning_position(connection: sqlite3.Connection, installation: Installation) -> int | None:
@@ -152,6 +160,7 @@ def _warning_position(connection: sqlite3.Connection, installation: Installation
 def _document(account: _Account) -> dict[str, object]:
     return {
         "installation_id": account.installation.installation_id,
+        "as_of": moment_row(account.moment),
         "app": {"id": account.app.app_id, "slug": account.app.slug, "name": account.app.name},
         "webhook_url": account.app.webhook_url,
         "state": account.installation.state,
@@ -184,6 +193,7 @@ def _print(account: _Account) -> None:
     print_facts(
         {
             "installation": installation.installation_id,
+            "as of": moment_text(account.moment) if account.moment else "",
             "app": f"{app.app_id} {app.slug} ({app.name}), {app.status}",
             "webhook url": app.webhook_url,
             "state": f"{installation.state} since {short_time(installation.changed_at)}",
@@ -270,6 +280,12 @@ def _positions(account: _Account) -> dict[str, object]:
     return {
         "events": ", ".join(f"{name.replace('_', ' ')} {position}" for name, position in named.items()),
         "judged up to": account.positions["up_to"],
-        "to read them": f"hookfuse events --installation {account.installation.installation_id[:8]} --json"
-        + (f" --after {decision - 1} --limit 1" if decision else " --newest --limit 20"),
+        "to read them": _to_read(account, decision),
     }
+
+
+def _to_read(account: _Account, decision: int | None) -> str:
+    if account.moment and not decision:
+        return ""  # the newest ones are not those that were judged
+    command = f"hookfuse events --installation {account.installation.installation_id[:8]} --json"
+    return command + (f" --after {decision - 1} --limit 1" if decision else " --newest --limit 20")

@@ -1,0 +1,73 @@
+"""A point of the past: by a position of the log, or by time."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from eventstore.clock import parse_time, time_text
+from eventstore.errors import RejectedError
+from eventstore.log import last_position
+
+__all__ = ["Moment", "latest_moment", "moment_at", "moment_of", "moment_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """All events up to `position` or, by time, of each stream all up to the last one recorded by `at`.
+
+    The two differ where a history was imported: its events stand late in the log, and tell of earlier times.
+    What is there at the moment is judged as of `at`.
+    """
+
+    position: int
+    at: datetime
+    is_by_time: bool = False
+
+    def last_version(self, connection: sqlite3.Connection, stream: str, database: str = "main") -> int:
+        """Give the version that a stream had reached, 0 = it was not there yet; `database` as SQL names it."""
+        column, last = ("recorded_at", time_text(self.at)) if self.is_by_time else ("position", self.position)
+        row = connection.execute(
+            f"SELECT version FROM {database}.events WHERE stream = ? AND {column} <= ?"  # noqa: S608 - names
+            " ORDER BY version DESC LIMIT 1",
+            (stream, last),
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+
+def moment_text(moment: Moment) -> str:
+    """Name a moment for a person."""
+    return f"{time_text(moment.at)[:19]}Z (event {moment.position})"
+
+
+def moment_of(connection: sqlite3.Connection, position: int) -> Moment:
+    """Give the moment at which an event had been recorded; 0 = before the first one.
+
+    Raises RejectedError when there is no such event yet.
+    """
+    last = last_position(connection)
+    if position > last:
+        raise RejectedError(f"there is no event {position}: the last one is {last}; a date is written as 2025-02-01")
+    row = connection.execute(
+        "SELECT recorded_at FROM events WHERE position >= ? ORDER BY position LIMIT 1", (max(position, 1),)
+    ).fetchone()
+    if row is None:
+        raise RejectedError("nothing has been recorded yet")
+    return Moment(position, parse_time(row[0]))
+
+
+def moment_at(connection: sqlite3.Connection, at: datetime, now: datetime) -> Moment:
+    """Give the moment `at`, with the last event that was recorded by then (0 = none).
+
+    Raises RejectedError for a moment that lies ahead, of which nothing is recorded.
+    """
+    if at > now:
+        raise RejectedError(f"{time_text(at)[:19]}Z lies ahead: nothing is known of it yet")
+    row = connection.execute(
+        "SELECT position FROM events WHERE recorded_at <= ? ORDER BY position DESC LIMIT 1", (time_text(at),)
+    ).fetchone()
+    return Moment(row[0] if row else 0, at, is_by_time=True)
+
+
+def latest_moment(connection: sqlite3.Connection, now: datetime) -> Moment:
+    """Give the present moment, with all that is recorded."""
+    return Moment(last_position(connection), now)
