@@ -74,7 +74,7 @@ _DOCUMENTS = """\
 `active`, `failing`), `open_breakers`, `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
 `warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
 `recovering`), `failures` (by error class, of 24 hours, as far as the request log has them), \
-`redis` (`url`, `lag_events`, `error`; null without one) |
+`redis` (`url`, `lag_events`, `error`; null without one), `apps_without_secret` (ids) |
 | `show` | an object: `installation_id`, `as_of` (`at`, `position`; null without `--as-of`), `app`, \
 `organization`, `state`, `since`, `disabled`, `buffer` (a list of `day`, `success`, `error`, `timeout` and the \
 classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `warned_level`, `breaker` \
@@ -95,6 +95,8 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 `project_id` where the endpoint gave them |
 | `audit` | a list: `event`, `actor`, `target`, `data`, `recorded_at`, `position` |
 | `events` | a list: `position`, `stream`, `version`, `type`, `recorded_at`, `data` |
+| `events import` | an object: `lines`, `imported`, `skipped`, `owed_mails`, `given_up_mails`, `apps_without_secret` \
+(ids), `faults` (the first 50: `line`, `text`), `fault_count`, `is_dry_run` |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
 `enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |

@@ -8,7 +8,14 @@ import msgspec
 
 from eventstore.clock import time_text
 
-__all__ = ["AppSecrets", "is_overlapping", "read_secrets", "signing_secrets", "write_secrets"]
+__all__ = [
+    "AppSecrets",
+    "is_overlapping",
+    "no_secret_text",
+    "read_secrets",
+    "signing_secrets",
+    "write_secrets",
+]
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -44,6 +51,14 @@ def signing_secrets(secrets: AppSecrets, now: datetime) -> tuple[str, ...]:
     if secrets.previous_secret is not None and is_overlapping(secrets, now):
         return secrets.previous_secret, secrets.client_secret
     return (secrets.client_secret,)
+
+
+def no_secret_text(app_id: int) -> str:
+    """Say that an app has no secret, as after an import of its history, and how it gets one."""
+    return (
+        f"app {app_id} has no secret here: give it one with hookfuse apply REGISTRY.toml,"
+        f" or hookfuse app rotate-secret {app_id}"
+    )
 
 
 def read_secrets(connection: sqlite3.Connection, app_id: int) -> AppSecrets | None:

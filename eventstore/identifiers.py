@@ -10,6 +10,7 @@ __all__ = [
     "FLEET_STREAM",
     "MAIL_STREAM",
     "app_stream",
+    "import_stream",
     "installation_of",
     "installation_stream",
     "new_id",
@@ -64,3 +65,8 @@ def app_stream(app_id: int) -> str:
 def organization_stream(organization_id: int) -> str:
     """Name the stream that holds an organization's registration and changes."""
     return f"organization-{organization_id}"
+
+
+def import_stream(import_id: str) -> str:
+    """Name the stream that holds what an import of history decided, of its own so that it is in no other's way."""
+    return f"import-{import_id}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from eventstore.app_secrets import AppSecrets, read_secrets
+from eventstore.app_secrets import AppSecrets, no_secret_text, read_secrets
 from eventstore.errors import NotFoundError
 from eventstore.events import (
     AppChanged,
@@ -26,6 +26,7 @@ __all__ = [
     "Endpoint",
     "Installation",
     "Organization",
+    "apps_without_secret",
     "attention_version",
     "find_app",
     "find_installation",
@@ -163,7 +164,7 @@ def read_endpoint(connection: sqlite3.Connection, installation_id: str) -> Endpo
     app = find_app(connection, installation.app_id)
     secrets = read_secrets(connection, app.app_id)
     if secrets is None:
-        raise NotFoundError(f"app {app.app_id} has no secret: apply its registry file again")
+        raise NotFoundError(no_secret_text(app.app_id))
     return Endpoint(installation, app, secrets)
 
 
@@ -174,6 +175,15 @@ def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, 
         (len(prefix), prefix, limit),
     )
     return tuple(row[0] for row in rows)
+
+
+def apps_without_secret(connection: sqlite3.Connection) -> tuple[App, ...]:
+    """Read the apps that have an installation and no secret, as after an import: nothing can be sent to them."""
+    rows = connection.execute(
+        "SELECT DISTINCT app_id FROM installations WHERE state != 'removed'"
+        " AND app_id NOT IN (SELECT app_id FROM secrets) ORDER BY app_id"
+    ).fetchall()
+    return tuple(find_app(connection, app_id) for (app_id,) in rows)
 
 
 def attention_version(connection: sqlite3.Connection) -> int:

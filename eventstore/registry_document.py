@@ -17,6 +17,8 @@ __all__ = [
     "InstallationEntry",
     "OrganizationEntry",
     "RegistryDocument",
+    "app_faults",
+    "organization_faults",
     "read_registry_document",
 ]
 
@@ -113,9 +115,9 @@ def read_registry_document(path: Path) -> RegistryDocument:
 def _faults(document: RegistryDocument) -> "list[tuple[str, str]]":
     faults: list[tuple[str, str]] = []
     for organization in document.organizations:
-        faults += [(f"organization {organization.id}", fault) for fault in _organization_faults(organization)]
+        faults += [(f"organization {organization.id}", fault) for fault in organization_faults(organization)]
     for app in document.apps:
-        faults += [(f"app {app.id}", fault) for fault in _app_faults(app)]
+        faults += [(f"app {app.id}", fault) for fault in app_faults(app)]
     for installation in document.installations:
         if installation.uuid is not None and not _is_uuid(installation.uuid):
             place = f"installation of app {installation.app} in organization {installation.organization}"
@@ -124,14 +126,16 @@ def _faults(document: RegistryDocument) -> "list[tuple[str, str]]":
     return faults
 
 
-def _organization_faults(entry: OrganizationEntry) -> list[str]:
+def organization_faults(entry: OrganizationEntry) -> list[str]:
+    """Say what is wrong with an organization by itself."""
     faults = _name_faults(entry.slug, entry.name)
     if not _is_url(entry.url):
         faults.append("url is not an http or https URL")
     return faults + [f"owner {owner!r} is not a mail address" for owner in entry.owners if not _is_mail_address(owner)]
 
 
-def _app_faults(entry: AppEntry) -> list[str]:
+def app_faults(entry: AppEntry) -> list[str]:
+    """Say what is wrong with an app by itself."""
     faults = _name_faults(entry.slug, entry.name)
     if not _is_url(entry.webhook_url):
         faults.append("webhook_url is not an http or https URL (credentials belong into headers)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from eventstore.app_secrets import AppSecrets, is_overlapping, read_secrets, write_secrets
+from eventstore.app_secrets import AppSecrets, is_overlapping, no_secret_text, read_secrets, write_secrets
 from eventstore.clock import parse_time, time_text
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import AppChanged, AppRegistered, AuditRecorded
@@ -35,10 +35,11 @@ _SEED_BYTES: Final = 32  # RFC 8032, section 5.1.5
 
 @dataclass(frozen=True, slots=True)
 class SecretRotation:
-    """A rotation that was made; `both_until` None = the old secret ended at once."""
+    """A rotation that was made; `both_until` None = the old secret ended at once; `is_first`: there was none."""
 
     secret_version: int
     both_until: str | None
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,16 @@ def rotate_secret(
 ) -> SecretRotation:
     """Give an app a new client secret, a random one unless it is handed in; the old one signs too for `overlap`.
 
-    No overlap ends the old one at once, and one that signs still from a rotation before, as a leak demands.
+    No overlap ends the old one at once, and one that signs still from a rotation before, as a leak demands. An app
+    that has none, as after an import of its history, gets its first.
     Raises NotFoundError; RejectedError for an overlap that is too long or within another one (a third secret
     has no place, and the oldest would end before the moment that was promised), and for a secret that is blank
     or the present one.
     """
-    app, old = find_app(transaction.connection, app_id), _secrets_of(transaction, app_id)
+    app = find_app(transaction.connection, app_id)
+    old = read_secrets(transaction.connection, app_id)
+    if old is None:
+        return _give_first_secret(transaction, app, new_secret, by)
     now = parse_time(transaction.recorded_at)
     if not timedelta() <= overlap <= LONGEST_OVERLAP:
         raise RejectedError(f"an overlap is of 0 to {LONGEST_OVERLAP.days} days")
@@ -68,8 +73,7 @@ def rotate_secret(
             f"two secrets of app {app_id} sign until {old.previous_until} already:"
             " rotate again after that, or end both at once with an overlap of 0"
         )
-    if new_secret is not None and not new_secret.strip():
-        raise RejectedError("the new secret is blank")
+    _refuse_blank(new_secret)
     if new_secret == old.client_secret:
         raise RejectedError(f"app {app_id} has this secret already")
     until = time_text(now + overlap)
@@ -83,6 +87,25 @@ def rotate_secret(
     secret_version = app.secret_version + 1
     _append(transaction, app, "secret", "rotate-secret", by, secret_version=secret_version)
     return SecretRotation(secret_version, until if overlap else None)
+
+
+def _give_first_secret(transaction: Transaction, app: App, new_secret: str | None, by: str) -> SecretRotation:
+    _refuse_blank(new_secret)
+    if app.header_names:  # requests without them would go out, and fail, where they are what lets them in
+        raise RejectedError(
+            f"app {app.app_id} has neither a secret here nor the values of its custom headers"
+            f" ({', '.join(app.header_names)}): hookfuse apply REGISTRY.toml gives it both"
+        )
+    secret = new_secret or secrets.token_hex(_SECRET_BYTES)
+    write_secrets(transaction.connection, app.app_id, AppSecrets(secret))
+    secret_version = app.secret_version + 1
+    _append(transaction, app, "secret", "rotate-secret", by, secret_version=secret_version)
+    return SecretRotation(secret_version, None, is_first=True)
+
+
+def _refuse_blank(secret: str | None) -> None:
+    if secret is not None and not secret.strip():
+        raise RejectedError("the new secret is blank")
 
 
 def ensure_signing_key(transaction: Transaction, app_id: int, *, by: str, is_rotated: bool = False) -> SigningKey:
@@ -122,7 +145,7 @@ def public_key_text(seed: bytes) -> str:
 def _secrets_of(transaction: Transaction, app_id: int) -> AppSecrets:
     found = read_secrets(transaction.connection, app_id)
     if found is None:
-        raise NotFoundError(f"app {app_id} has no secret: apply the registry again and one is made")
+        raise NotFoundError(no_secret_text(app_id))
     return found
 
 

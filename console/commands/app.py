@@ -12,7 +12,7 @@ from console.output import print_json, print_line
 from console.private_file import new_private_file
 from console.session import Session
 from console.times import short_time
-from eventstore.app_secrets import read_secrets
+from eventstore.app_secrets import no_secret_text, read_secrets
 from eventstore.errors import DocumentError, NotFoundError
 from eventstore.registry import find_app
 from eventstore.secret_rotation import ensure_signing_key, remove_signing_key, rotate_secret
@@ -55,7 +55,7 @@ def secret(session: Session, app_id: int, path: Path, force: bool) -> None:
         slug = find_app(connection, app_id).slug
         found = read_secrets(connection, app_id)
     if found is None:
-        raise NotFoundError(f"app {app_id} has no secret: apply the registry again and one is made")
+        raise NotFoundError(no_secret_text(app_id))
     with new_private_file(path, is_forced=force) as file:
         file.write(found.client_secret.encode())
     print_line(f"the client secret of app {app_id} ({slug}) is in {path} (readable by you only)")
@@ -103,6 +103,10 @@ def rotate(session: Session, app_id: int, overlap: timedelta, path: str | None, 
     with session.writing() as store, store.transaction() as transaction:
         slug = find_app(transaction.connection, app_id).slug
         done = rotate_secret(transaction, app_id, overlap=overlap, new_secret=new_secret, by=person(by))
+    if done.is_first:
+        print_line(f"app {app_id} ({slug}) had no secret here, and has one now, version {done.secret_version}")
+        print_line(f"to fetch it: hookfuse app secret {app_id} --to FILE")
+        return
     print_line(f"rotated the client secret of app {app_id} ({slug}), now version {done.secret_version}")
     if done.both_until is None:
         print_line("the old one signs nothing any more")

@@ -93,3 +93,4 @@ def _refuse_own_options(context: click.Context) -> None:
 
 
 events.add_command(LazyCommand("export", "console.commands.events_export:export", "Write recorded events to a file."))
+events.add_command(LazyCommand("import", "console.commands.events_import:import_history", "Bring in events of a file."))

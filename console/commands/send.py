@@ -1,21 +1,18 @@
 """`hookfuse send`: any event, or a file of many."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from console.batch_file import read_batch
 from console.documents import read_json_object
+from console.input_file import opened_input
 from console.lookup import resolve_installation
 from console.output import print_line
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.errors import DocumentError, NotFoundError
+from eventstore.errors import NotFoundError
 from eventstore.producer import Producer
 from eventstore.registry import find_installation
 from eventstore.store import Transaction
@@ -82,10 +79,9 @@ def _send_one(session: Session, delivery: NewDelivery) -> str:
 def _send_batch(session: Session, path: str) -> None:
     session.require_home()
     limit_bytes = session.configuration().limits.attachment_bytes
-    name = "standard input" if path == "-" else path
     with closing(Producer(session.home, session.clock)) as producer:
-        with _opened(path, name) as (stream, size_bytes), SlowProgress(f"checking {name}", size_bytes) as progress:
-            deliveries = read_batch(stream, name, producer, limit_bytes, progress.advance)
+        with opened_input(path) as file, SlowProgress(f"checking {file.name}", file.size_bytes) as progress:
+            deliveries = read_batch(file.stream, file.name, producer, limit_bytes, progress.advance)
         with SlowProgress("queueing", len(deliveries)) as progress, producer.store.transaction() as transaction:
             queued_count = _queue(transaction, deliveries, progress)
     session.home.ring_doorbell()
@@ -105,16 +101,3 @@ def _queue(transaction: Transaction, deliveries: list[NewDelivery], progress: Sl
         enqueue(connection, chunk, enqueued_at=transaction.recorded_at)
         progress.advance(len(chunk))
     return newest_sequence(connection) - before
-
-
-@contextmanager
-def _opened(path: str, name: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    """Open a file, and give its size where it has one. Raises DocumentError, also for what fails within."""
-    try:
-        if path == "-":
-            yield sys.stdin.buffer, None
-            return
-        with Path(path).open("rb") as file:
-            yield file, Path(path).stat().st_size or None
-    except OSError as error:
-        raise DocumentError(f"{name}: cannot be read: {error.strerror}") from error

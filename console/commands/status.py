@@ -21,7 +21,7 @@ from eventstore.log import last_position
 from eventstore.outbox import count_mails
 from eventstore.policy import Policy
 from eventstore.recovery import Ledger, missed_totals
-from eventstore.registry import Installation, find_app, read_installations
+from eventstore.registry import Installation, apps_without_secret, find_app, read_installations
 from eventstore.request_log import count_error_classes
 from eventstore.work_queue import count_deliveries, read_deliveries
 
@@ -60,6 +60,7 @@ class _Status:
     missed: Ledger
     failures: dict[str, int]
     redis: RedisState | None
+    apps_without_secret: list[int]
 
 
 @click.command()
@@ -109,6 +110,7 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy, conf
         missed=missed_totals(connection),
         failures=count_error_classes(connection, since=now - timedelta(days=1)),
         redis=redis_state(connection, configuration.redis),
+        apps_without_secret=[app.app_id for app in apps_without_secret(connection)],
     )
 
 
@@ -189,6 +191,7 @@ def _facts(found: _Status) -> Row:
         "breakers": ", ".join(f"{count} {_STATE[state]}" for state, count in found.breakers.items() if count),
         "paused": f"{found.paused}, as their endpoints asked" if found.paused else "",
         "warned": ", ".join(f"{count} at {level}%" for level, count in _levels(found.warned)),
+        "no secret": _without_secret(found.apps_without_secret),
         "last event": found.last_position,
         "redis": found.redis.text if found.redis else "",
     }
@@ -197,6 +200,13 @@ def _facts(found: _Status) -> Row:
 def _failures(counts: dict[str, int]) -> str:
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     return f"{told} within 24 h" if told else ""
+
+
+def _without_secret(app_ids: list[int]) -> str:
+    if not app_ids:
+        return ""
+    named = ", ".join(map(str, app_ids[:_NEAREST])) + (" and more" if len(app_ids) > _NEAREST else "")
+    return f"app {named}: nothing is sent before hookfuse apply, or hookfuse app rotate-secret"
 
 
 _STATE = {"open": "open", "half_open": "half open", "recovering": "recovering"}

@@ -215,3 +215,20 @@ def test_no_secret_and_no_private_key_is_in_any_output_or_log(
     shown = "".join(one.out + one.err for one in ended) + caplog.text
     assert [one.code for one in ended] == [0, ExitCode.BAD_INPUT, *[0] * (len(ended) - 2)]
     assert not [one for one in hidden if one in shown]
+
+
+def test_an_app_without_a_secret_is_given_its_first(hookfuse: Hookfuse, world: World, tmp_path: Path) -> None:
+    with world.store() as store:
+        store.connection.execute("DELETE FROM secrets")
+        store.connection.execute("UPDATE apps SET header_names = '[]' WHERE app_id = 5")
+
+    missing = hookfuse("app", "secret", 5, "--to", tmp_path / "secret")
+    given = hookfuse("app", "rotate-secret", 5, "--secret-from", "-", stdin="the one of before\n")
+    hookfuse("app", "secret", 5, "--to", tmp_path / "secret")
+
+    assert (missing.code, "or hookfuse app rotate-secret 5" in missing.err) == (ExitCode.NOT_FOUND, True)
+    assert given.out.splitlines() == [
+        "app 5 (pager) had no secret here, and has one now, version 2",
+        "to fetch it: hookfuse app secret 5 --to FILE",
+    ]
+    assert (tmp_path / "secret").read_text() == "the one of before"

@@ -166,3 +166,16 @@ def test_failures_are_told_apart_by_class_and_the_missed_ones_counted(hookfuse: 
     assert (found["failures"]["tls"], found["failures"]["dns"]) == (2, 1)
     assert "2 tls" in shown
     assert found["missed"]["count"] == found["deliveries"]["missed"]
+
+
+def test_apps_to_which_nothing_can_be_sent_for_want_of_a_secret_are_named(hookfuse: Hookfuse, world: World) -> None:
+    before = hookfuse("status")
+    with world.store() as store:
+        store.connection.execute("DELETE FROM secrets WHERE app_id != 7")
+
+    assert "no secret" not in before.out
+    assert hookfuse("status", "--json").json["apps_without_secret"] == [5, 6]
+    assert (
+        "no secret       app 5, 6: nothing is sent before hookfuse apply, or hookfuse app rotate-secret"
+        in hookfuse("status").out
+    )

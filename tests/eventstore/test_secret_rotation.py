@@ -177,11 +177,38 @@ def test_an_app_that_is_not_known_is_not_found(store: Store) -> None:
         rotate_secret(transaction, 43, overlap=DAY, by=BY)
 
 
-def test_an_app_whose_secret_got_lost_is_told_how_to_get_one(store: Store) -> None:
+def test_an_app_without_a_secret_gets_its_first_and_nothing_overlaps(store: Store, tmp_path: Path) -> None:
+    apply_text(store, tmp_path, WHOLE)
     store.connection.execute("DELETE FROM secrets")
 
-    with store.transaction() as transaction, pytest.raises(NotFoundError, match="apply the registry again"):
-        rotate_secret(transaction, 42, overlap=DAY, by=BY)
+    assert rotate(store, new_secret="the one of before") == SecretRotation(2, None, is_first=True)
+    assert signing(store) == ("the one of before",)
+    assert changes(store)[-1].changed == ("secret",)
+    assert newest_audit(store).event == "sentry-app.rotate-secret"
+
+
+def test_an_app_without_the_values_of_its_headers_gets_them_with_its_secret_or_neither(store: Store) -> None:
+    store.connection.execute("DELETE FROM secrets")
+
+    with pytest.raises(RejectedError, match=r"custom headers .*X-.*: hookfuse apply REGISTRY.toml gives it both"):
+        rotate(store)
+    assert read_secrets(store.connection, 42) is None
+
+
+def test_an_app_without_a_secret_is_told_how_to_get_one(store: Store) -> None:
+    store.connection.execute("DELETE FROM secrets")
+
+    with pytest.raises(NotFoundError, match="app 42 has no secret here: give it one with hookfuse apply"):
+        make_key(store)
+
+
+@pytest.mark.parametrize("secret", ["", "  "])
+def test_a_first_secret_is_not_blank(store: Store, tmp_path: Path, secret: str) -> None:
+    apply_text(store, tmp_path, WHOLE)
+    store.connection.execute("DELETE FROM secrets")
+
+    with pytest.raises(RejectedError, match="is blank"):
+        rotate(store, new_secret=secret)
 
 
 def test_secrets_and_keys_are_nowhere_but_in_their_table(store: Store) -> None:
