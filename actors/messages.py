@@ -47,6 +47,7 @@ __all__ = [
     "ReportLoad",
     "SendProbe",
     "Settle",
+    "TakeIn",
     "ThawDisabling",
     "tell_if_alive",
 ]
@@ -269,3 +270,8 @@ class CheckOutbox:
 @dataclass(frozen=True, slots=True)
 class CatchUp:
     """To the projector: bring Redis up to the events. As an ask: say whether there was something to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeIn:
+    """To the intake: take in what is new in the stream. As an ask: say whether there was something to do."""

@@ -11,6 +11,7 @@ import structlog
 
 from actors.dispatcher import DispatcherActor, DispatcherParts
 from actors.installation import InstallationActor, InstallationParts
+from actors.intake import IntakeActor, IntakeParts
 from actors.journal import JournalActor
 from actors.mailbox import mailbox_depth
 from actors.maildir_postbox import MaildirPostbox
@@ -27,6 +28,7 @@ from actors.messages import (
     PauseClaiming,
     Ref,
     ReportLoad,
+    TakeIn,
     tell_if_alive,
 )
 from actors.pool import TurnPool
@@ -41,7 +43,9 @@ from eventstore.configuration import Configuration
 from eventstore.digest import DigestRule
 from eventstore.home import Home
 from eventstore.policy_document import configured_policy
+from eventstore.producer import Producer
 from eventstore.readers import Readers
+from eventstore.redis_intake import IntakeRule, StreamIntake
 from eventstore.redis_projection import RedisProjection
 from eventstore.shard import WHOLE, Shard
 from eventstore.store import Store
@@ -61,11 +65,12 @@ _BEHIND_MESSAGES = 100
 class ActorSystem:
     """All actors of one daemon, or of one of its worker processes.
 
-    `shard`: the installations that it looks after. Only the lead's has a mailer and a projector, probes, and keeps
-    house; `wake_lead` is how the others let it know of a mail.
+    `shard`: the installations that it looks after. Only the lead's has a mailer, a projector and an intake, probes,
+    and keeps house; `wake_lead` is how the others let it know of a mail.
 
     Start: journal, mailer, dispatcher, supervisor, so that whoever is told something is there.
-    Stop, each with what is left of `[daemon] stop_s`: 1. the dispatcher hands nothing more out; 2. what is in
+    Stop, each with what is left of `[daemon] stop_s`: 1. the dispatcher hands nothing more out, and the
+    intake takes nothing more in; 2. what is in
     flight ends, and is committed; 3. dispatcher and supervisor, which decides what it has been told;
     4. mailer and projector; 5. journal, which commits the rest; 6. threads and connections. What was in flight beyond
     the deadline is still in the queue, and is sent again by the next daemon under the same delivery id.
@@ -101,6 +106,7 @@ class ActorSystem:
         )
         self._mailer = self._start_mailer(postbox) if shard.is_lead else None
         self._projector = self._start_projector() if shard.is_lead else None
+        self._intake = self._start_intake(home) if shard.is_lead else None
         self._dispatcher = self._start_dispatcher()
         self._supervisor = self._start_supervisor()
         # Last, as it names the others; the dispatcher needs it only once it is told to look around.
@@ -115,6 +121,8 @@ class ActorSystem:
             self._tell(self._mailer, CheckOutbox())
         if self._projector is not None and not mailbox_depth(self._projector):
             self._tell(self._projector, CatchUp())
+        if self._intake is not None and not mailbox_depth(self._intake):
+            self._tell(self._intake, TakeIn())
         self._tell(self._supervisor, LookAfterFleet())
 
     def keep_house(self) -> None:
@@ -130,6 +138,8 @@ class ActorSystem:
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
         try:
+            if self._intake is not None and self._intake.ask(TakeIn(), timeout=_ASK_TIMEOUT_S):
+                return False
             if self._load().held_deliveries:
                 return False
             self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
@@ -147,7 +157,7 @@ class ActorSystem:
         deadline_s = time.monotonic() + self._configuration.daemon.stop_s
         if not self.failure:
             self._finish_in_flight(deadline_s)
-        for ref in (self._dispatcher, self._supervisor, self._mailer, self._projector, self._journal):
+        for ref in (self._intake, self._dispatcher, self._supervisor, self._mailer, self._projector, self._journal):
             if ref is not None:
                 _stop_actor(ref, deadline_s)
         for pool in self._pools:
@@ -221,6 +231,28 @@ class ActorSystem:
         return ProjectorActor.start(
             pool=self._pool("projector"), budget=self._budget, escalate=self._escalate, parts=parts
         )
+
+    def _start_intake(self, home: Home) -> Ref | None:
+        queue, redis = self._configuration.queue, self._configuration.redis
+        url = queue.url.get_secret_value()
+        if not url:
+            return None
+        rule = IntakeRule(
+            url=url,
+            stream=queue.stream,
+            group=queue.group,
+            consumer=home.identity(),
+            is_shared=queue.shared,
+            adopt_after_s=queue.adopt_after_s,
+            timeout_s=redis.timeout_s,
+        )
+        parts = IntakeParts(
+            intake=StreamIntake(Producer(home, self._clock), rule),
+            clock=self._clock,
+            adopt_every_s=queue.adopt_after_s / 4,  # well before others take it for gone
+            retry_s=redis.retry_s,
+        )
+        return IntakeActor.start(pool=self._pool("intake"), budget=self._budget, escalate=self._escalate, parts=parts)
 
     def _start_dispatcher(self) -> Ref:
         delivery = self._configuration.delivery

@@ -214,9 +214,18 @@ class Limits(Section):
 
 
 class Queue(Section):
-    """The local queue."""
+    """The local queue, and a Redis stream that it is fed from."""
 
     idempotency_keep_s: float = Field(86_400.0, gt=0, description="seconds for which an idempotency key is remembered")
+    url: SecretStr = Field(
+        SecretStr(""), description="redis://, rediss:// or unix:// of the stream; empty = none; or HOOKFUSE_QUEUE__URL"
+    )
+    stream: str = Field("hookfuse:deliveries", min_length=1, max_length=200, description="key of the stream")
+    group: str = Field("hookfuse", min_length=1, max_length=200, description="name of the consumer group")
+    shared: bool = Field(False, description="whether daemons on other homes may read the same stream and group")
+    adopt_after_s: Seconds = Field(
+        60.0, description="seconds after which entries of a reader that is gone are taken over"
+    )
 
 
 class Log(Section):

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventstore.errors import DaemonRunningError, HomeError
+from eventstore.errors import DaemonRunningError, HomeError, RejectedError
+from eventstore.identifiers import new_id, parse_uuid
 
 __all__ = ["Home"]
+
+_IDENTITY = "identity"
 
 
 class Home:
@@ -49,7 +52,8 @@ class Home:
         """Let nobody turn a folder that has another use, such as /tmp, into a private home."""
         if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
-        own = {self.configuration.name, self.log.parent.name, self.outbox.name, self._lock.name, self._doorbell.name}
+        kept = (self.configuration, self.log.parent, self.outbox, self._lock, self._doorbell)
+        own = {*(path.name for path in kept), _IDENTITY}
         foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
         if foreign:
             raise HomeError(
@@ -63,6 +67,20 @@ class Home:
             return self.database.stat().st_ino
         except OSError:
             return 0
+
+    def identity(self) -> str:
+        """Give the UUID that tells this home from others, made when it is first asked for. Raises HomeError."""
+        path = self.path / _IDENTITY
+        try:
+            with suppress(FileExistsError):
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                try:
+                    os.write(descriptor, f"{new_id()}\n".encode())
+                finally:
+                    os.close(descriptor)
+            return parse_uuid(path.read_text().strip())
+        except (OSError, RejectedError) as error:
+            raise HomeError(f"{path} cannot be read, or is no UUID: remove it, and a new one is made") from error
 
     @contextmanager
     def held_by_daemon(self) -> Iterator[None]:
@@ -108,7 +126,9 @@ class Home:
             # Read and write: with a writer of its own the daemon never sees an end of file.
             return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise HomeError(f"home {self.path}: {self._doorbell.name} cannot be made ({error.strerror})") from error
+            raise HomeError(
+                f"home {self.path}: {self._doorbell.name, _IDENTITY} cannot be made ({error.strerror})"
+            ) from error
 
     def ring_doorbell(self) -> None:
         """Wake the daemon; where none runs, or its pipe is full, nothing is needed and nothing happens."""

@@ -33,6 +33,7 @@ def open_redis(url: str, *, timeout_s: float = 5.0) -> "Redis":
             retry_on_error=[],
             health_check_interval=0,
             client_name="hookfuse",
+            protocol=2,  # answers have one shape with every server
         )
     except (ValueError, TypeError) as error:
         # The error's own text may quote the URL, which may have a password in it.

@@ -1,7 +1,8 @@
 """The tables of events.db, as migrations.
 
-Only `events`, `queue`, `idempotency_keys` and `secrets` hold what nothing else does; `at_work` begins empty with each
-daemon, `snapshots` spare reading, and every other table is a projection of `events` and can be made anew.
+Only `events`, `queue`, `idempotency_keys`, `stream_entries` and `secrets` hold what nothing else does; `at_work` begins
+empty with each daemon, `snapshots` spare reading, and every other table is a projection of `events` that can be made
+anew.
 """
 
 import sqlite3
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -196,6 +197,16 @@ _THIRD = (
     "CREATE INDEX outbox_by_digest ON outbox (digest_id) WHERE digest_id IS NOT NULL",
 )
 
+_FOURTH = (
+    # Entries of a Redis stream that are in the queue here, and not acknowledged there yet.
+    """CREATE TABLE stream_entries (
+        stream TEXT NOT NULL,
+        entry_id TEXT NOT NULL,
+        delivery_id TEXT NOT NULL,
+        PRIMARY KEY (stream, entry_id)
+    ) WITHOUT ROWID""",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database to the newest schema; one that is there already costs one read.
@@ -236,6 +247,11 @@ def _apply_migrations(connection: sqlite3.Connection) -> None:
     @migrations(name="0003_digests")
     def digests(database: "Database") -> None:
         for statement in _THIRD:
+            database.execute(statement)
+
+    @migrations(name="0004_stream_entries")
+    def stream_entries(database: "Database") -> None:
+        for statement in _FOURTH:
             database.execute(statement)
 
     connection.execute("BEGIN IMMEDIATE")  # two processes on a new home: the second finds it done

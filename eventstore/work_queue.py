@@ -44,7 +44,10 @@ PROBE_DUE_AT = "0001-01-01T00:00:00.000000Z"
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """What a producer hands over. `data` and `actor` are compact JSON; an empty `ordering_key` = no order."""
+    """What a producer hands over. `data` and `actor` are compact JSON; an empty `ordering_key` = no order.
+
+    `delivery_id`: a UUID that the producer has made, None = it is made here.
+    """
 
     installation_id: str
     event_name: str
@@ -52,6 +55,7 @@ class NewDelivery:
     actor: str | None = None
     ordering_key: str = ""
     idempotency_key: str | None = None
+    delivery_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def enqueue(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *
     delivery_ids = []
     rows = []
     for delivery in deliveries:
-        delivery_id = new_id()
+        delivery_id = delivery.delivery_id or new_id()
         known_id = _known_id(connection, delivery, delivery_id, enqueued_at)
         delivery_ids.append(known_id or delivery_id)
         if known_id is None:

@@ -3,11 +3,16 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
 
-from tests.end_to_end.stage import Stage
+from tests.end_to_end.stage import Stage, installation_id
+from tests.end_to_end.waiting import wait_until
 from tests.redis_server import CONFIGURED_URL, RedisServer, own_redis, serving_redis
 
 
@@ -52,3 +57,74 @@ def test_deliveries_go_on_without_redis_and_it_catches_up(stage: Stage) -> None:
         assert (away["lag_events"], "Redis at unix://" in away["error"]) == (None, True)
         assert behind["lag_events"] > 0
         assert stage.json("status")["redis"]["lag_events"] == 0
+
+
+def add(client: Redis, count: int) -> None:
+    for number in range(count):
+        client.xadd(
+            "hookfuse:deliveries",
+            {"installation": installation_id(1), "event": "issue.created", "data": f'{{"number":{number}}}'},
+        )
+
+
+def has_seen(stage: Stage, count: int) -> bool:
+    return len(stage.receiver.seen()) >= count
+
+
+def consumers(client: Redis) -> list[Any]:
+    try:
+        return list(client.xinfo_consumers("hookfuse:deliveries", "hookfuse"))
+    except ResponseError:  # nobody has made the stream yet
+        return []
+
+
+def test_what_any_program_puts_into_the_stream_is_delivered_and_then_let_go_of(
+    stage: Stage, server: RedisServer
+) -> None:
+    stage.configure(f'[queue]\nurl = "{server.url}"\n')
+    stage.apply({1: "/ok"})
+    client = server.client()
+    add(client, 3)
+    stage.run("run", "--drain")
+
+    assert len(stage.receiver.seen()) == 3
+    assert client.xlen("hookfuse:deliveries") == 0
+    client.close()
+
+
+def test_a_daemon_that_is_killed_again_and_again_loses_and_doubles_nothing_of_the_stream(
+    stage: Stage, server: RedisServer
+) -> None:
+    count = 300
+    stage.configure(f'[queue]\nurl = "{server.url}"\n')
+    stage.apply({1: "/ok"})
+    client = server.client()
+    add(client, count)
+    for enough in (20, 80, 150):
+        with stage.daemon():
+            wait_until(partial(has_seen, stage, enough), f"{enough} requests")
+    stage.run("run", "--drain")
+    left = client.xlen("hookfuse:deliveries")
+    client.close()
+
+    succeeded = stage.json("events", "--type", "delivery.succeeded", "--limit", "1000")
+    assert len(succeeded) == count
+    assert len({event["data"]["delivery_id"] for event in succeeded}) == count
+    assert left == 0
+
+
+def test_two_homes_that_share_a_stream_share_the_work(stage: Stage, server: RedisServer, tmp_path: Path) -> None:
+    other = Stage(tmp_path / "other", stage.receiver, stage.mail_server)
+    client = server.client()
+    for one in (stage, other):
+        one.configure(f'[queue]\nurl = "{server.url}"\nshared = true\n')
+        one.apply({1: "/ok"})
+    with stage.daemon(), other.daemon():
+        wait_until(lambda: len(consumers(client)) == 2, "both have joined the group")
+        add(client, 600)
+        wait_until(lambda: not client.xlen("hookfuse:deliveries"), "all is let go of")
+    client.close()
+
+    done = [len(one.json("events", "--type", "delivery.succeeded", "--limit", "1000")) for one in (stage, other)]
+    assert sum(done) == len(stage.receiver.seen()) == 600
+    assert min(done) > 0
