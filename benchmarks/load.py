@@ -15,6 +15,7 @@ from benchmarks.home_builder import alert
 from benchmarks.process_group import ProcessGroup
 from eventstore.home import Home
 from eventstore.producer import Producer
+from eventstore.work_queue import NewDelivery
 
 __all__ = ["finished", "run_load", "start_load"]
 
@@ -61,12 +62,16 @@ def _paced(producer: Producer, options: argparse.Namespace) -> dict[str, float]:
 
 
 def _burst(producer: Producer, options: argparse.Namespace) -> dict[str, float]:
-    """Queue as fast as it goes, in batches."""
-    time.sleep(options.after_s)
+    """Queue as fast as it goes, in batches; what is to be queued is there already."""
     started_s = time.monotonic()
-    for start in range(0, options.count, options.batch):
-        _send(producer, options, range(start, min(start + options.batch, options.count)), time.monotonic())
-    return {"sent": options.count, "started_s": started_s, "seconds": time.monotonic() - started_s}
+    starts = range(0, options.count, options.batch)
+    numbers = [range(start, min(start + options.batch, options.count)) for start in starts]
+    batches = [_alerts(options, some, started_s) for some in numbers]
+    time.sleep(max(0.0, started_s + options.after_s - time.monotonic()))
+    started_s = time.monotonic()
+    for batch in batches:
+        producer.send(batch)
+    return {"sent": options.count, "seconds": time.monotonic() - started_s}
 
 
 def _singles(producer: Producer, options: argparse.Namespace) -> dict[str, float]:
@@ -80,8 +85,12 @@ def _singles(producer: Producer, options: argparse.Namespace) -> dict[str, float
 
 def _send(producer: Producer, options: argparse.Namespace, numbers: Sequence[int], queued_s: float) -> None:
     if numbers:
-        first, lowest, count = options.first, options.lowest, options.installations
-        producer.send([alert(first + number, lowest + number % count, queued_s) for number in numbers])
+        producer.send(_alerts(options, numbers, queued_s))
+
+
+def _alerts(options: argparse.Namespace, numbers: Sequence[int], queued_s: float) -> list[NewDelivery]:
+    first, lowest, count = options.first, options.lowest, options.installations
+    return [alert(first + number, lowest + number % count, queued_s) for number in numbers]
 
 
 _MODES = {"paced": _paced, "burst": _burst, "singles": _singles}

@@ -52,7 +52,7 @@ _METHOD = """## How they are taken
   wait.
 * **Figure 8**: the history is written by `benchmarks.history`. Start: from the command to the first request at the
   receiver.
-* **Figure 10**: 100 deliveries a second to 499 installations, for 30 seconds; one second in, another process queues
+* **Figure 10**: 100 deliveries a second to 499 installations, for 35 seconds; three seconds in, another process queues
   100,000 in batches of 500 for one installation. The p99 is of those queued until the last of the burst has come.
 """
 
