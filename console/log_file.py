@@ -1,9 +1,11 @@
 """The daemon's log file: lines appended, rotated by size, rotated files compressed; never a reason to stop."""
 
+import fcntl
 import gzip
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,13 +13,21 @@ from pathlib import Path
 
 __all__ = ["LogFile"]
 
+# Seconds between two looks whether another process has rotated the file, and how large all have made it.
+_LOOK_S = 0.5
+_OPENINGS = 10
+
 
 class LogFile:
-    """An append-only file of lines that any thread may write to.
+    """An append-only file of lines that any thread of any process may write to.
 
-    Each line is handed to the kernel before write() returns, so that a killed process loses none. Rotated files
-    are called NAME.TIME.gz; of them the newest `keep_files` stay. `complain` is told once, with a line for a
-    person, when the file can't be written, and again after it could be in between.
+    Each line is handed to the kernel before write() returns, in one piece, so that a killed process loses none and
+    no other's line comes in between. Rotated files are called NAME.TIME.gz; of them the newest `keep_files` stay.
+    `complain` is told once, with a line for a person, when the file can't be written, and again after it could be in
+    between.
+
+    Whoever has a file open holds a shared lock on it until it has noticed a rotation; a rotated file is compressed,
+    and then deleted, by whoever gets it alone. So no line goes to a file that is gone.
     """
 
     def __init__(self, path: Path, *, rotate_bytes: int, keep_files: int, complain: Callable[[str], None]) -> None:
@@ -34,6 +44,7 @@ class LogFile:
         self._descriptor = -1
         self._size_bytes = 0
         self._rotate_at_bytes = rotate_bytes
+        self._look_at_s = 0.0
         self._is_torn = False
         self._has_complained = False
         self._is_closed = False
@@ -46,9 +57,17 @@ class LogFile:
         with self._lock:
             if self._is_closed:
                 return
+            if time.monotonic() >= self._look_at_s:
+                self._look()
             if self._size_bytes >= self._rotate_at_bytes:
                 self._rotate()
             self._append(line)
+
+    def look(self) -> None:
+        """Follow a rotation by another process also while there is nothing to write."""
+        with self._lock:
+            if not self._is_closed:
+                self._look()
 
     def close(self) -> None:
         """Close the file, and wait for a compression that is under way."""
@@ -76,11 +95,38 @@ class LogFile:
             self._has_complained = False
 
     def _open(self) -> None:
+        self._look_at_s = time.monotonic() + _LOOK_S
         try:
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            for _ in range(_OPENINGS):  # again when it was rotated between opening and locking
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                if _is_locked(self._descriptor, fcntl.LOCK_SH) and self._is_current():
+                    break
+                self._close_descriptor()
             self._size_bytes = os.fstat(self._descriptor).st_size
         except OSError as error:
             self._complain_once(error.strerror or str(error))
+
+    def _look(self) -> None:
+        self._look_at_s = time.monotonic() + _LOOK_S
+        if self._descriptor < 0:
+            return
+        if self._is_current():
+            self._size_bytes = os.fstat(self._descriptor).st_size
+        else:
+            self._begin_next()
+
+    def _is_current(self) -> bool:
+        """Say whether the file that is open is the one of that name."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _begin_next(self) -> None:
+        self._rotate_at_bytes = self._rotate_bytes
+        self._close_descriptor()
+        self._open()
+        self._compress_later()
 
     def _lose(self, fault: str) -> None:
         self.lost_lines += 1
@@ -92,17 +138,23 @@ class LogFile:
             self._complain(f"the log {self.path} cannot be written ({fault}): lines are lost, the work goes on")
 
     def _rotate(self) -> None:
-        rotated = self.path.with_name(f"{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
         try:
-            self.path.rename(rotated)
+            self._rename()
         except OSError as error:
             self._rotate_at_bytes = self._size_bytes + self._rotate_bytes  # not again with every line
             self._complain_once(f"not rotated: {error.strerror}")
-            return
-        self._rotate_at_bytes = self._rotate_bytes
-        self._close_descriptor()
-        self._open()
-        self._compress_later()
+        else:
+            self._begin_next()
+
+    def _rename(self) -> None:
+        # One process at a time: a second one would rename the file that the first has just begun.
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if self._is_current():
+                self.path.rename(self.path.with_name(f"{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
+        finally:
+            os.close(folder)
 
     def _close_descriptor(self) -> None:
         if self._descriptor >= 0:
@@ -119,10 +171,11 @@ class LogFile:
 
     def _compress_all(self) -> None:
         while self._takes_order():
-            with suppress(OSError):
-                while waiting := self._uncompressed():
-                    _compress(waiting[0])
-                for old in self._compressed()[: -self._keep_files]:
+            for path in self._uncompressed():
+                with suppress(OSError):
+                    _compress(path)
+            for old in self._compressed()[: -self._keep_files]:
+                with suppress(OSError):
                     old.unlink()
 
     def _takes_order(self) -> bool:
@@ -138,14 +191,22 @@ class LogFile:
         return sorted(self.path.parent.glob(f"{self.path.name}.*Z.gz"))
 
 
+def _is_locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _compress(path: Path) -> None:
-    partial = path.with_name(path.name + ".gz.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with (
-        path.open("rb") as source,
-        os.fdopen(descriptor, "wb") as raw,
-        gzip.GzipFile(path.name, "wb", 6, raw) as target,
-    ):
-        shutil.copyfileobj(source, target, 1024 * 1024)
-    partial.rename(path.with_name(path.name + ".gz"))
-    path.unlink()
+    """Compress a file that nobody writes to any more; whoever lets go of it last does it."""
+    with path.open("rb") as source:
+        if not _is_locked(source.fileno(), fcntl.LOCK_EX) or not path.exists():  # another process has been quicker
+            return
+        partial = path.with_name(path.name + ".gz.partial")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as raw, gzip.GzipFile(path.name, "wb", 6, raw) as target:
+            shutil.copyfileobj(source, target, 1024 * 1024)
+        partial.rename(path.with_name(path.name + ".gz"))
+        path.unlink()

@@ -35,27 +35,26 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 _describe_exception = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
 
 
-def configure_daemon_logging(home: Home, log: "Log", *, is_terminal: bool) -> LogFile:
+def configure_daemon_logging(home: Home, log: "Log", *, is_terminal: bool, worker: int | None = None) -> LogFile:
     """Send structlog and stdlib logging to the home's log file, warnings and errors also to standard error.
 
     A line has `event`, `level`, `timestamp` (UTC) and `logger`, then the fields; an exception is data under
     `exception`. Call it before the first line is logged, and close() what it gives as the last deed.
-    `is_terminal`: a person looks at standard error, so that levels are coloured.
+    `is_terminal`: a person looks at standard error, so that levels are coloured. `worker`: which of several
+    processes this is; each line says so then.
     """
     file = LogFile(home.log, rotate_bytes=log.rotate_bytes, keep_files=log.keep_files, complain=_complain)
     level = _LEVELS[log.level]
+    chain: tuple[Processor, ...] = (_arrange, partial(_show_warning, is_coloured=is_terminal), _encode)
+    if worker is not None:
+        chain = (partial(_name_worker, worker=worker), *chain)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _arrange,
-            partial(_show_warning, is_coloured=is_terminal),
-            _encode,
-        ],
+        processors=[structlog.contextvars.merge_contextvars, *chain],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=partial(_Logger, file.write),
         cache_logger_on_first_use=True,
     )
-    _join_stdlib(file, level, is_coloured=is_terminal)
+    _join_stdlib(file, level, chain)
     return file
 
 
@@ -79,6 +78,10 @@ class _Logger:
 
 def _write_nothing(_line: bytes) -> None:
     """Stand in for a file where the processors have shown the line already."""
+
+
+def _name_worker(_logger: Any, _method_name: str, event_dict: EventDict, *, worker: int) -> EventDict:
+    return {"worker": worker, **event_dict}
 
 
 def _arrange(logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
@@ -175,8 +178,7 @@ class _StdlibHandler(logging.Handler):
             self._file.lost_lines += 1
 
 
-def _join_stdlib(file: LogFile, level: int, *, is_coloured: bool) -> None:
-    chain: tuple[Processor, ...] = (_arrange, partial(_show_warning, is_coloured=is_coloured), _encode)
+def _join_stdlib(file: LogFile, level: int, chain: tuple[Processor, ...]) -> None:
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)

@@ -2,6 +2,7 @@ import gzip
 import json
 import logging
 import os
+import subprocess
 import sys
 import threading
 import warnings
@@ -304,6 +305,105 @@ def test_threads_write_whole_lines(tmp_path: Path) -> None:
     lines = b"".join(map(_content, [*_rotated(file.path), file.path])).splitlines()
     assert len(lines) == 2_000
     assert all(len(set(line)) == 1 and len(line) == 99 for line in lines)
+
+
+_WRITE = """
+import sys
+from pathlib import Path
+from console import log_file
+log_file._LOOK_S = 0.002
+file = log_file.LogFile(Path(sys.argv[1]), rotate_bytes=20_000, keep_files=1000, complain=print)
+sys.stdin.readline()
+for number in range(2_000):
+    file.write(f"{sys.argv[2]} {number:04d} ".encode() + sys.argv[2].encode() * 90 + b"\\n")
+file.close()
+print(file.lost_lines)
+"""
+
+
+def test_processes_write_whole_lines_and_lose_none_while_each_rotates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.jsonl"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITE, str(path), digit],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent.parent,
+        )
+        for digit in "123"
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    answers = [writer.communicate(timeout=60)[0] for writer in writers]
+    monkeypatch.setattr("console.log_file._LOOK_S", 0.0)
+    _file(path, [], keep_files=1000).close()  # as the next daemon does, it compresses what was left
+
+    lines = b"".join(map(_content, [*_rotated(path), path])).decode().splitlines()
+    assert answers == ["0\n"] * 3
+    assert all(rotated.suffix == ".gz" for rotated in _rotated(path))
+    assert len(_rotated(path)) > 10
+    assert all(set(line[7:]) == {line[0]} and len(line) == 97 for line in lines)
+    assert sorted(line[:6] for line in lines) == sorted(
+        f"{digit} {number:04d}" for digit in "123" for number in range(2_000)
+    )
+
+
+def test_a_rotation_by_another_process_is_followed_and_only_then_is_the_file_compressed(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    first, second = _file(path, []), _file(path, [])
+    first.write(b"1" * 10_000 + b"\n")
+    first.write(b"after\n")
+    second.write(b"late\n")
+    first.close()  # its compressor has found the file in use
+    (before,) = _rotated(path)
+    second.look()
+    second.write(b"in the new one\n")
+    second.close()
+    (after,) = _rotated(path)
+
+    assert (before.suffix == ".gz", after.suffix == ".gz") == (False, True)
+    assert gzip.decompress(after.read_bytes()).endswith(b"1\nlate\n")
+    assert path.read_bytes() == b"after\nin the new one\n"
+
+
+def test_the_size_that_all_have_made_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.log_file._LOOK_S", 0.0)
+    path = tmp_path / "log.jsonl"
+    first, second = _file(path, []), _file(path, [])
+    first.write(b"1" * 9_990 + b"\n")
+    second.write(b"2" * 9_990 + b"\n")
+    first.write(b"after\n")
+    first.close()
+    second.close()
+
+    assert len(_rotated(path)) == 1
+    assert path.read_bytes() == b"after\n"
+
+
+def test_a_file_that_a_person_has_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    file = _file(path, [])
+    path.rename(tmp_path / "moved")
+    file.look()
+    file.write(b"line\n")
+    file.close()
+
+    assert path.read_bytes() == b"line\n"
+
+
+def test_each_line_of_a_worker_says_which(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    file = configure_daemon_logging(home, Log(), is_terminal=False, worker=2)
+    structlog.get_logger("x").warning("bad", n=1)
+    logging.getLogger("pykka").error("worse")
+    file.close()
+
+    assert [(line["event"], line["worker"]) for line in _lines(file)] == [("bad", 2), ("worse", 2)]
+    assert "bad worker=2 n=1" in capsys.readouterr().err
 
 
 def _content(path: Path) -> bytes:
