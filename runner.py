@@ -1,13 +1,11 @@
-"""The daemon as a process: its home, its signals, its loop, its exit codes."""
+"""The daemon as a process, or as several: its home, its signals, its log, its exit codes."""
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import threading
-import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -22,30 +20,43 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from actors.system import ActorSystem
+    from actors.worker_line import WorkerLine
     from console.session import Session
     from eventstore.configuration import Configuration
     from eventstore.finding import Finding
     from eventstore.home import Home
+    from eventstore.shard import Shard
+
+# Imported where they are needed: a command that sends nothing must not pay for requests, pykka and their kin.
+# ruff: noqa: PLC0415
 
 __all__ = ["main"]
 
-_HOUSEKEEPING_S = 60.0
-_DRAIN_POLL_S = 0.02
+_MOST_PROCESSES = 64
 
 
 @cli.command("run")
 @click.option("--drain", "is_drain", is_flag=True, help="Exit when nothing is due any more.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, _MOST_PROCESSES),
+    metavar="N",
+    help="How many processes share the work; where it is left out, [daemon] processes says so.",
+)
 @click.pass_context
-def run_daemon(context: click.Context, *, is_drain: bool) -> None:
+def run_daemon(context: click.Context, *, is_drain: bool, processes: int | None) -> None:
     """Deliver what is queued, until SIGTERM or Ctrl-C.
+
+    With --processes 2 or more, each of so many worker processes looks after a share of the installations; one that
+    ends is started again.
 
     \b
     Example:
       hookfuse --home /var/lib/hookfuse run
+      hookfuse --home /var/lib/hookfuse run --processes 2
     """  # noqa: D301 - click's mark for a paragraph that is not to be wrapped
     home: Home = context.obj.home
-    exit_code, failure = _run(home, is_drain=is_drain)
+    exit_code, failure = _run(home, is_drain=is_drain, processes=processes)
     if failure:
         click.echo(f"hookfuse: stopped: {failure}; what was recorded is committed, the rest is queued", err=True)
     context.exit(exit_code)
@@ -66,10 +77,9 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
       hookfuse doctor
       hookfuse doctor --mail-to you@example.com
     """  # noqa: D301 - as above
-    # As above: requests is imported only by who asks for it.
-    from actors.checkup import check_endpoints, check_mail  # noqa: PLC0415
-    from actors.system import guard_for, postbox_for  # noqa: PLC0415
-    from console.doctor.checkup import check_home, show_findings  # noqa: PLC0415
+    from actors.checkup import check_endpoints, check_mail
+    from actors.system import guard_for, postbox_for
+    from console.doctor.checkup import check_home, show_findings
 
     def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Finding]:
         postbox = postbox_for(session.home, configuration)
@@ -79,86 +89,130 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
     return show_findings(check_home(session, check_outside), is_json=is_json)
 
 
-def _run(home: Home, *, is_drain: bool) -> tuple[ExitCode, str]:
-    # Imported here: a command that sends nothing must not pay for requests, pykka and their kin.
-    import structlog  # noqa: PLC0415
+def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode, str]:
+    import structlog
 
-    from actors.system import ActorSystem, postbox_for, sender_for  # noqa: PLC0415
-    from console.greeting import greeting  # noqa: PLC0415
-    from console.log_output import configure_daemon_logging  # noqa: PLC0415
-    from eventstore.configuration import load_configuration  # noqa: PLC0415
-    from eventstore.policy_document import configured_policy  # noqa: PLC0415
+    from actors.daemon import Daemon
+    from console.greeting import greeting
+    from console.log_output import configure_daemon_logging
+    from eventstore.configuration import load_configuration
+    from eventstore.database import open_database
+    from eventstore.policy_document import configured_policy
 
     with ExitStack() as stack:
         home.prepare()
-        stack.enter_context(home.held_by_daemon())
+        workers_lock = stack.enter_context(home.held_by_daemon())
         configuration = load_configuration(home.configuration)
+        policy = configured_policy(home, configuration.policy)
+        # Made, and brought to the newest schema, before anybody else needs it; whatever takes its place is noticed.
+        open_database(home.database, is_writer=True).close()
+        inode = home.database_inode()
+        count = processes or configuration.daemon.processes
         log_file = configure_daemon_logging(home, configuration.log, is_terminal=sys.stderr.isatty())
         stack.callback(log_file.close)
         log = structlog.get_logger("hookfuse.daemon")
         doorbell = home.open_doorbell()
         stack.callback(os.close, doorbell)
-        system = ActorSystem(
-            home,
-            configuration,
-            sender=sender_for(configuration),
-            postbox=postbox_for(home, configuration),
-            on_failure=home.ring_doorbell,
-        )
         stop_asked = stack.enter_context(_stop_on_signals(doorbell))
         with suppress(OSError):  # a daemon whose standard error is full, or closed, delivers all the same
-            click.echo(greeting(home, configuration), err=True)
-        policy = configured_policy(home, configuration.policy)
+            click.echo(greeting(home, configuration, count), err=True)
         log.info(
             "daemon_started",
             pid=os.getpid(),
             home=str(home.path),
             policy=policy.name,
             policy_version=policy.version,
+            processes=count,
         )
-        loss = _serve(system, home, doorbell, stop_asked, poll_s=configuration.daemon.poll_s, is_drain=is_drain)
-        system.stop()
-        failure = loss or system.failure
+        daemon = Daemon(
+            home=home,
+            configuration=configuration,
+            policy=policy,
+            stop_asked=stop_asked,
+            keep_log=log_file.look,
+            doorbell=doorbell,
+            inode=inode,
+            is_drain=is_drain,
+        )
+        failure = daemon.work_alone() if count == 1 else daemon.lead_crew(count, workers_lock)
         exit_code = ExitCode.CRASHED if failure else ExitCode.OK
         log.info("daemon_stopped", exit_code=int(exit_code), failure=failure or None)
     return exit_code, failure
 
 
-def _serve(
-    system: ActorSystem, home: Home, doorbell: int, stop_asked: threading.Event, *, poll_s: float, is_drain: bool
-) -> str:
-    """Have the actors look around whenever a producer rings, and every `poll_s` seconds; say what went wrong."""
-    housekeeping_s = time.monotonic()
-    inode = home.database_inode()
-    while not stop_asked.is_set() and not system.failure:
-        if home.database_inode() != inode:
-            return f"{home.database} was removed or replaced under the daemon, which would never see what is queued"
-        system.look_around()
-        if is_drain and system.is_drained():
-            break
-        if time.monotonic() >= housekeeping_s:
-            housekeeping_s += _HOUSEKEEPING_S
-            system.keep_house()
-        _wait_for_ring(doorbell, _DRAIN_POLL_S if is_drain else poll_s)
-    return ""
+@cli.command("worker", hidden=True)
+@click.option("--number", type=click.IntRange(1, _MOST_PROCESSES), required=True)
+@click.option("--of", "count", type=click.IntRange(1, _MOST_PROCESSES), required=True)
+@click.pass_context
+def run_worker(context: click.Context, *, number: int, count: int) -> None:
+    """Deliver for a share of the installations, until the daemon says so; `run --processes` starts it."""
+    from actors.worker_line import Answer, WorkerLine
+    from eventstore.shard import Shard
+
+    home: Home = context.obj.home
+    # What a library prints must not come in between the answers.
+    answers = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if home.daemon_pid() != os.getppid():
+        raise click.UsageError("`hookfuse run --processes N` starts the workers, and nobody else")
+    line = WorkerLine(0, answers)
+    settings = line.read_greeting()
+    line.end_with_daemon()
+    try:
+        failure = _work(home, line, settings, Shard(number, count))
+    except Exception as error:
+        line.answer(Answer.FAILED, str(error) or repr(error))
+        raise
+    if failure:
+        line.answer(Answer.FAILED, failure)
+        context.exit(ExitCode.CRASHED)
 
 
-def _wait_for_ring(doorbell: int, timeout_s: float) -> None:
-    readable, _, _ = select.select([doorbell], [], [], timeout_s)
-    if readable:
-        os.read(doorbell, 65_536)
+def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard) -> str:
+    """Work until a stop is asked for; say what went wrong."""
+    import structlog
+
+    from actors.daemon import Worker
+    from console.log_output import configure_daemon_logging
+    from eventstore.handover import unpack_settings
+
+    configuration, policy = unpack_settings(settings)
+    with ExitStack() as stack:
+        log_file = configure_daemon_logging(
+            home, configuration.log, is_terminal=sys.stderr.isatty(), worker=shard.number
+        )
+        stack.callback(log_file.close)
+        wake, woken = os.pipe()
+        os.set_blocking(woken, False)
+        worker = Worker(
+            home=home,
+            configuration=configuration,
+            policy=policy,
+            stop_asked=stack.enter_context(_stop_on_signals(woken)),
+            keep_log=log_file.look,
+            line=line,
+            shard=shard,
+            wake=wake,
+            woken=woken,
+        )
+        log = structlog.get_logger("hookfuse.daemon")
+        log.info("worker_started", pid=os.getpid(), processes=shard.count)
+        failure = worker.work()
+        log.info("worker_stopped", pid=os.getpid(), failure=failure or None)
+    return failure
 
 
 @contextmanager
-def _stop_on_signals(doorbell: int) -> Iterator[threading.Event]:
-    """Let SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
+def _stop_on_signals(wake: int) -> Iterator[threading.Event]:
+    """Let SIGTERM and SIGINT ask for a stop, by waking who reads from a pipe; a second one ends the process at once."""
     stop_asked = threading.Event()
 
     def ask_to_stop(number: int, _frame: object) -> None:
         if stop_asked.is_set():
             os._exit(128 + number)
         stop_asked.set()
-        os.write(doorbell, b"!")
+        with suppress(BlockingIOError):  # so many rings wait that nobody sleeps
+            os.write(wake, b"!")
 
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

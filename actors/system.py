@@ -42,6 +42,7 @@ from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.configuration import Configuration
 from eventstore.digest import DigestRule
 from eventstore.home import Home
+from eventstore.policy import Policy
 from eventstore.policy_document import configured_policy
 from eventstore.producer import Producer
 from eventstore.readers import Readers
@@ -51,7 +52,7 @@ from eventstore.shard import WHOLE, Shard
 from eventstore.store import Store
 from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
 
-__all__ = ["ActorSystem", "guard_for", "postbox_for", "sender_for"]
+__all__ = ["ActorSystem", "guard_for", "postbox_for", "sender_for", "start_system"]
 
 log = structlog.get_logger("hookfuse.daemon")
 
@@ -83,10 +84,11 @@ class ActorSystem:
         *,
         sender: WebhookSender,
         postbox: Postbox,
-        on_failure: Callable[[], None],
+        on_failure: Callable[[], object],
         clock: Clock | None = None,
+        policy: Policy | None = None,
         shard: Shard = WHOLE,
-        wake_lead: Callable[[], None] = lambda: None,
+        wake_lead: Callable[[], object] = lambda: None,
     ) -> None:
         self.failure = ""
         self._configuration = configuration
@@ -97,7 +99,7 @@ class ActorSystem:
         self._wake_lead = wake_lead
         self._failure_lock = threading.Lock()
         self._budget = RestartBudget(configuration.daemon.restarts, configuration.daemon.restart_period_s)
-        self._policy = configured_policy(home, configuration.policy)
+        self._policy = policy or configured_policy(home, configuration.policy)
         store = Store(home.database, self._clock)
         self._readers = Readers(home.database)
         self._pools: list[TurnPool] = []
@@ -310,6 +312,28 @@ class ActorSystem:
             is_warned=self._configuration.warnings.enabled,
             is_probed=self._configuration.probing.enabled,
         )
+
+
+def start_system(
+    home: Home,
+    configuration: Configuration,
+    policy: Policy,
+    *,
+    shard: Shard,
+    on_failure: Callable[[], object],
+    wake_lead: Callable[[], object] = lambda: None,
+) -> ActorSystem:
+    """Start the actors of a process with the sender and the postbox that the configuration describes."""
+    return ActorSystem(
+        home,
+        configuration,
+        sender=sender_for(configuration),
+        postbox=postbox_for(home, configuration),
+        on_failure=on_failure,
+        policy=policy,
+        shard=shard,
+        wake_lead=wake_lead,
+    )
 
 
 def sender_for(configuration: Configuration) -> Sender:

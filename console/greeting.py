@@ -16,14 +16,15 @@ __all__ = ["greeting"]
 _EXAMPLES = Path(__file__).parent / "examples"
 
 
-def greeting(home: Home, configuration: "Configuration") -> str:
+def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
     """Give the lines that a person sees at the start."""
+    shared = f", in {processes} processes" if processes > 1 else ""
     settings = home.configuration if home.configuration.exists() else f"{home.configuration} (none: the defaults)"
     smtp = configuration.smtp
     mail = f"{smtp.host}:{smtp.port}" if smtp.host else f"{home.outbox}/ (a Maildir, as no mail server is configured)"
     return "\n".join(
         (
-            f"hookfuse runs on {home.path}/ (Ctrl-C stops it)",
+            f"hookfuse runs on {home.path}/{shared} (Ctrl-C stops it)",
             f"  events    {home.database}",
             f"  settings  {settings}",
             f"  log       {home.log}",

@@ -74,7 +74,7 @@ _DOCUMENTS = """\
 `active`, `failing`), `open_breakers`, `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
 `warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
 `recovering`), `failures` (by error class, of 24 hours, as far as the request log has them), \
-`redis` (`url`, `lag_events`, `error`; null without one), `apps_without_secret` (ids) |
+`redis` (`url`, `lag_events`, `error`; null without one), `apps_without_secret` (ids), `worker_pids` |
 | `show` | an object: `installation_id`, `as_of` (`at`, `position`; null without `--as-of`), `app`, \
 `organization`, `state`, `since`, `disabled`, `buffer` (a list of `day`, `success`, `error`, `timeout` and the \
 classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `warned_level`, `breaker` \
@@ -142,6 +142,8 @@ def walk_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tu
     """Give every command below a group with its words, in the order of the help."""
     for name in sorted(group.commands):
         listed = group.commands[name]
+        if listed.hidden:  # of which a person has no use
+            continue
         command = listed.load() if isinstance(listed, LazyCommand) else listed
         yield (*path, name), command
         if isinstance(command, click.Group):

@@ -103,7 +103,7 @@ class Disabling(Section):
 class Delivery(Section):
     """How much is under way at once."""
 
-    in_flight: int = Field(256, ge=1, le=4096, description="requests under way at once")
+    in_flight: int = Field(256, ge=1, le=4096, description="requests under way at once, by all processes together")
     per_installation: int = Field(8, ge=1, le=1024, description="requests under way at once to one installation")
     idle_s: Seconds = Field(60.0, description="seconds after which an installation's idle actor is put away")
     rate_per_s: float = Field(0.0, ge=0, description="attempts a second to one installation at most; 0 = no limit")
@@ -237,11 +237,16 @@ class Log(Section):
 
 
 class Daemon(Section):
-    """Starting and stopping."""
+    """Starting and stopping, and the processes in between."""
 
     stop_s: Seconds = Field(15.0, description="seconds for what is in flight to finish when stopping")
     poll_s: float = Field(0.25, ge=0.01, le=1.0, description="seconds between two looks at the clock and the registry")
-    restarts: int = Field(5, ge=0, description="crashes of actors that are mended within restart_period_s")
+    processes: int = Field(
+        1, ge=1, le=64, description="processes that share the work; `run --processes` goes before it"
+    )
+    restarts: int = Field(
+        5, ge=0, description="crashes that are mended within restart_period_s: of a process's actors, and of processes"
+    )
     restart_period_s: Seconds = Field(60.0, description="seconds in which restarts are counted")
 
 

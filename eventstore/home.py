@@ -5,7 +5,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from eventstore.identifiers import new_id, parse_uuid
 __all__ = ["Home"]
 
 _IDENTITY = "identity"
+# How long the worker processes of a daemon that was killed may take to end. They do so at once.
+_WORKERS_END_S = 10.0
 
 
 class Home:
@@ -27,6 +29,7 @@ class Home:
         self.log = self.path / "logs" / "hookfuse.jsonl"
         self.outbox = self.path / "outbox"
         self._lock = self.path / "daemon.lock"
+        self._workers_lock = self.path / "workers.lock"
         self._doorbell = self.path / "doorbell"
 
     @classmethod
@@ -52,7 +55,7 @@ class Home:
         """Let nobody turn a folder that has another use, such as /tmp, into a private home."""
         if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
-        kept = (self.configuration, self.log.parent, self.outbox, self._lock, self._doorbell)
+        kept = (self.configuration, self.log.parent, self.outbox, self._lock, self._workers_lock, self._doorbell)
         own = {*(path.name for path in kept), _IDENTITY}
         foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
         if foreign:
@@ -83,28 +86,58 @@ class Home:
             raise HomeError(f"{path} cannot be read, or is no UUID: remove it, and a new one is made") from error
 
     @contextmanager
-    def held_by_daemon(self) -> Iterator[None]:
+    def held_by_daemon(self) -> Iterator[int]:
         """Hold the home for one daemon; the kernel lets go of it when the process ends, however it ends.
 
-        Raises DaemonRunningError while another process holds it, HomeError when it cannot be held at all.
+        Gives a descriptor for its worker processes: one that inherits it keeps the next daemon waiting until it has
+        ended too, so that no two daemons ever send at the same time. Raises DaemonRunningError while another daemon
+        holds the home, HomeError when it cannot be held at all.
         """
+        lock = self._open_lock(self._lock)
         try:
-            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise HomeError(f"home {self.path} cannot be held: {self._lock.name} ({error.strerror})") from error
-        try:
-            if not _has_locked(descriptor):
-                pid = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            if not _has_locked(lock, patience_s=0.1):
+                pid = next(iter(_read_pids(lock)), "unknown")
                 raise DaemonRunningError(
                     f"a daemon already runs on home {self.path} (process {pid}): stop it first, or name another home"
                 )
-            _write_pid(descriptor, self.path)
-            yield
+            workers_lock = self._open_lock(self._workers_lock)
+            try:
+                if not _has_locked(workers_lock, patience_s=_WORKERS_END_S):
+                    pids = ", ".join(map(str, _read_pids(lock)[1:]))
+                    raise DaemonRunningError(
+                        f"worker processes of a daemon that was killed still run on home {self.path} ({pids}): end them"
+                    )
+                _write_pids(lock, (os.getpid(),), self.path)
+                yield workers_lock
+            finally:
+                os.close(workers_lock)
         finally:
-            os.close(descriptor)
+            os.close(lock)
+
+    def name_workers(self, pids: Sequence[int]) -> None:
+        """Write down, by the daemon that holds the home, which worker processes it has."""
+        lock = self._open_lock(self._lock)
+        try:
+            _write_pids(lock, (os.getpid(), *pids), self.path)
+        finally:
+            os.close(lock)
+
+    def _open_lock(self, path: Path) -> int:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HomeError(f"home {self.path} cannot be held: {path.name} ({error.strerror})") from error
 
     def daemon_pid(self) -> int | None:
-        """Give the process id of the daemon that holds this home, None when none does."""
+        """Give the process id of the daemon that holds this home, 0 when it is not known, None when none does."""
+        pids = self._holders()
+        return None if pids is None else next(iter(pids), 0)
+
+    def worker_pids(self) -> tuple[int, ...]:
+        """Give the process ids of the workers of the daemon that holds this home; one that has none works itself."""
+        return (self._holders() or ())[1:]
+
+    def _holders(self) -> tuple[int, ...] | None:
         try:
             descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -112,8 +145,7 @@ class Home:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = os.read(descriptor, 32).decode(errors="replace").strip()
-            return int(text) if text.isdigit() else 0
+            return _read_pids(descriptor)
         finally:
             os.close(descriptor)
         return None
@@ -143,19 +175,28 @@ class Home:
             os.close(descriptor)
 
 
-def _write_pid(descriptor: int, path: Path) -> None:
+def _write_pids(descriptor: int, pids: Sequence[int], path: Path) -> None:
+    text = "".join(f"{pid}\n" for pid in pids).encode()
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        # In this order somebody who reads meanwhile finds whole lines.
+        os.pwrite(descriptor, text, 0)
+        os.ftruncate(descriptor, len(text))
     except OSError as error:
         raise HomeError(f"home {path} cannot be written ({error.strerror})") from error
 
 
-def _has_locked(descriptor: int) -> bool:
+def _read_pids(descriptor: int) -> tuple[int, ...]:
+    lines = os.pread(descriptor, 4096, 0).decode(errors="replace").split()
+    return tuple(int(line) for line in lines if line.isdecimal())
+
+
+def _has_locked(descriptor: int, *, patience_s: float) -> bool:
     # daemon_pid() of another process holds a shared lock for some microseconds: that is no daemon.
-    for _ in range(10):
+    deadline_s = time.monotonic() + patience_s
+    while True:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
+        if time.monotonic() > deadline_s:
+            return False
         time.sleep(0.01)
-    return False

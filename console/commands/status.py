@@ -42,6 +42,7 @@ class _Status:
 
     home: str
     daemon_pid: int | None
+    worker_pids: tuple[int, ...]
     is_running: bool
     policy: str
     policy_version: int
@@ -92,6 +93,7 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy, conf
     return _Status(
         home=str(session.home.path.absolute()),
         daemon_pid=pid or None,
+        worker_pids=session.home.worker_pids(),
         is_running=pid is not None,
         policy=policy.name,
         policy_version=policy.version,
@@ -177,10 +179,9 @@ def _print_frozen(fleet: Row) -> None:
 
 
 def _facts(found: _Status) -> Row:
-    daemon = "not running" if not found.is_running else f"running (process {found.daemon_pid or 'unknown'})"
     return {
         "home": found.home,
-        "daemon": daemon,
+        "daemon": _daemon(found),
         "policy": f"{found.policy} (version {found.policy_version})",
         "installations": _counts(found.installations),
         "deliveries": _counts(found.deliveries),
@@ -195,6 +196,13 @@ def _facts(found: _Status) -> Row:
         "last event": found.last_position,
         "redis": found.redis.text if found.redis else "",
     }
+
+
+def _daemon(found: _Status) -> str:
+    if not found.is_running:
+        return "not running"
+    workers = f", workers {', '.join(map(str, found.worker_pids))}" if found.worker_pids else ""
+    return f"running (process {found.daemon_pid or 'unknown'}{workers})"
 
 
 def _failures(counts: dict[str, int]) -> str:

@@ -13,6 +13,8 @@ from tests.console.conftest import Hookfuse
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     for name, listed in group.commands.items():
+        if listed.hidden:
+            continue
         command = listed.load() if isinstance(listed, LazyCommand) else listed
         yield (*path, name), command
         if isinstance(command, click.Group):
@@ -41,6 +43,8 @@ def test_the_list_of_commands_says_what_each_does(hookfuse: Hookfuse) -> None:
     listed = hookfuse("--help").out
 
     for name, command in cli.commands.items():
+        if command.hidden:
+            continue
         assert f"{name} " in listed
         assert command.get_short_help_str(100) in listed
 

@@ -40,6 +40,13 @@ def test_status_names_the_daemon_that_runs(hookfuse: Hookfuse, world: World) -> 
         assert f"running (process {os.getpid()})" in hookfuse("status").out
 
 
+def test_status_names_the_workers_of_the_daemon(hookfuse: Hookfuse, world: World) -> None:
+    with world.home.held_by_daemon():
+        world.home.name_workers([71, 72])
+        assert hookfuse("status", "--json").json["worker_pids"] == [71, 72]
+        assert f"running (process {os.getpid()}, workers 71, 72)" in hookfuse("status").out
+
+
 def test_status_in_a_pipe_is_plain_text(hookfuse: Hookfuse, world: World) -> None:
     shown = hookfuse("status").out
 

@@ -129,6 +129,57 @@ def test_home_is_free_when_its_daemon_was_killed(home: Home) -> None:
         end(process)
 
 
+def test_the_workers_of_a_daemon_are_named_beside_it(home: Home) -> None:
+    before = home.worker_pids()
+    with home.held_by_daemon():
+        home.name_workers([4_194_303, 17, 4])
+        named = (home.daemon_pid(), home.worker_pids())
+        home.name_workers([5])
+        fewer = home.worker_pids()
+
+    assert before == home.worker_pids() == ()
+    assert named == (os.getpid(), (4_194_303, 17, 4))
+    assert fewer == (5,)
+
+
+LEND = """
+import subprocess, sys
+from eventstore.home import Home
+with Home(sys.argv[1]).held_by_daemon() as lock:
+    worker = "import sys; print('works', flush=True); sys.stdin.read()"
+    subprocess.Popen([sys.executable, "-c", worker], pass_fds=[lock])
+    sys.stdin.read()
+"""
+
+
+def test_a_worker_that_outlives_its_daemon_keeps_the_next_one_waiting(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEND, str(home.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == "works\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    monkeypatch.setattr("eventstore.home._WORKERS_END_S", 0.05)
+    with (
+        pytest.raises(DaemonRunningError, match="worker processes of a daemon that was killed"),
+        home.held_by_daemon(),
+    ):
+        pass
+    is_seen = home.daemon_pid()
+    process.stdin.close()
+    process.stdout.read()  # until the worker has ended too
+    process.stdout.close()
+    monkeypatch.undo()
+    with home.held_by_daemon():
+        assert home.daemon_pid() == os.getpid()
+
+    assert is_seen is None
+
+
 def test_home_is_free_after_an_error_within(home: Home) -> None:
     with pytest.raises(RuntimeError), home.held_by_daemon():
         raise RuntimeError

@@ -1,0 +1,155 @@
+"""The worker processes of one daemon, and what keeps them at work."""
+
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from actors.restart_budget import RestartBudget
+from actors.worker_line import Answer, Order
+
+__all__ = ["Crew", "Worker"]
+
+log = structlog.get_logger("hookfuse.daemon")
+
+# What one says of itself may be outdated by what another does afterwards (a mail that the lead is to send): only
+# what holds in two rounds, one wholly after the other, holds for all at once.
+_ROUNDS_TO_BE_DRAINED = 2
+
+
+class Worker(Protocol):
+    """A worker process; WorkerProcess is one, and says what each of these does."""
+
+    number: int
+    pid: int
+
+    @property
+    def descriptor(self) -> int: ...  # noqa: D102
+    def tell(self, order: Order) -> bool: ...  # noqa: D102
+    def hear(self) -> list[Answer] | None: ...  # noqa: D102
+    def kill(self) -> None: ...  # noqa: D102
+    def reap(self) -> tuple[int, str]: ...  # noqa: D102
+
+
+class Crew:
+    """Owns the workers: starts one for each share, passes orders on, and starts one anew that has ended.
+
+    More ends than the budget has are the failure of all: `failure` says so then, and whoever runs the crew stops it.
+    `changed` is told the process ids whenever they are others.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[int], Worker],
+        count: int,
+        *,
+        budget: RestartBudget,
+        changed: Callable[[list[int]], None],
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.failure = ""
+        self._start = start
+        self._count = count
+        self._budget = budget
+        self._changed = changed
+        self._clock_s = clock_s
+        self._workers: dict[int, Worker] = {}
+        self._is_stopping = False
+        self._asked: set[int] = set()
+        self._is_round_unanimous = False
+        self._unanimous_rounds = 0
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What can be read from when `attend` has something to do."""
+        return [worker.descriptor for worker in self._workers.values()]
+
+    def start(self) -> None:
+        """Start a worker for each share."""
+        for number in range(1, self._count + 1):
+            self._start_one(number)
+        self._tell_changed()
+
+    def look_around(self) -> None:
+        """Have all look for work."""
+        for worker in self._workers.values():
+            worker.tell(Order.LOOK_AROUND)  # one that has so many orders waiting will look anyway
+
+    def attend(self) -> None:
+        """Take in what the workers have answered, and deal with those that have ended."""
+        for worker in list(self._workers.values()):
+            answers = worker.hear()
+            if answers is None:
+                self._ended(worker)
+            else:
+                self._take(worker.number, answers)
+
+    def is_drained(self) -> bool:
+        """Say whether nothing is due in any share; call it again and again, with `attend` in between."""
+        if self._asked:
+            return False
+        self._unanimous_rounds = self._unanimous_rounds + 1 if self._is_round_unanimous else 0
+        if self._unanimous_rounds >= _ROUNDS_TO_BE_DRAINED:
+            return True
+        asked = [worker.number for worker in self._workers.values() if worker.tell(Order.SAY_WHETHER_DRAINED)]
+        self._asked = set(asked)
+        self._is_round_unanimous = len(asked) == self._count
+        return False
+
+    def stop(self, timeout_s: float) -> None:
+        """Have all stop, wait for them, and kill those that have not ended after so many seconds."""
+        self._is_stopping = True
+        deadline_s = self._clock_s() + timeout_s
+        for worker in self._workers.values():
+            worker.tell(Order.STOP)
+        while self._workers and (left_s := deadline_s - self._clock_s()) > 0:
+            select.select(self.descriptors, [], [], left_s)
+            self.attend()
+        for worker in list(self._workers.values()):
+            log.warning(
+                "worker_did_not_stop", worker=worker.number, pid=worker.pid, done="killed; the queue has it all"
+            )
+            worker.kill()
+            worker.reap()
+        self._workers.clear()
+
+    def _take(self, number: int, answers: list[Answer]) -> None:
+        for answer in answers:
+            if answer is Answer.BUSY:
+                self._is_round_unanimous = False
+            if answer is not Answer.FAILED:
+                self._asked.discard(number)
+
+    def _ended(self, worker: Worker) -> None:
+        del self._workers[worker.number]
+        code, reason = worker.reap()
+        self._asked.discard(worker.number)
+        self._is_round_unanimous = False
+        if self._is_stopping:
+            if code not in (0, -signal.SIGTERM):  # whoever stops all processes of a service tells each of them
+                self._fail(worker, reason, "it was stopping")
+        elif not self._budget.spend(self._clock_s()):
+            self._fail(worker, reason, "the restart budget is used up")
+        elif not self.failure:
+            log.error("worker_ended", worker=worker.number, pid=worker.pid, reason=reason, done="started again")
+            self._start_one(worker.number)
+            self._tell_changed()
+
+    def _fail(self, worker: Worker, reason: str, why: str) -> None:
+        log.error("worker_ended", worker=worker.number, pid=worker.pid, reason=reason, done=f"given up: {why}")
+        self.failure = self.failure or f"worker {worker.number} ended ({reason}), and {why}"
+
+    def _start_one(self, number: int) -> None:
+        try:
+            worker = self._start(number)
+        except OSError as error:
+            self.failure = f"worker {number} cannot be started ({error})"
+            log.exception("worker_not_started", worker=number, done="given up")
+            return
+        self._workers[number] = worker
+
+    def _tell_changed(self) -> None:
+        self._changed([worker.pid for _, worker in sorted(self._workers.items())])

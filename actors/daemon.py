@@ -1,0 +1,172 @@
+"""What a daemon's processes do until a stop is asked for: alone, as the lead of a crew, or as one of its workers."""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from actors.crew import Crew
+from actors.restart_budget import RestartBudget
+from actors.worker_line import Answer, Order, WorkerLine
+from actors.worker_process import worker_starter
+from eventstore.configuration import Configuration
+from eventstore.errors import HomeError
+from eventstore.handover import pack_settings
+from eventstore.home import Home
+from eventstore.policy import Policy
+from eventstore.shard import WHOLE, Shard
+
+__all__ = ["Daemon", "Worker"]
+
+log = structlog.get_logger("hookfuse.daemon")
+
+_HOUSEKEEPING_S = 60.0
+_DRAIN_POLL_S = 0.02
+# What a worker may take beyond [daemon] stop_s: to leave its interpreter, and to compress a log file.
+_LEAVE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Process:
+    """What every process of a daemon has. `keep_log`: the regular look after its log file."""
+
+    home: Home
+    configuration: Configuration
+    policy: Policy
+    stop_asked: threading.Event
+    keep_log: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon(_Process):
+    """The process that holds the home: it does the work, or has workers do it. `inode`: that of the database."""
+
+    doorbell: int
+    inode: int
+    is_drain: bool
+
+    def work_alone(self) -> str:
+        """Run the actors in this process until a stop is asked for; say what went wrong."""
+        # requests and its kin are imported only by who sends.
+        from actors.system import start_system  # noqa: PLC0415
+
+        system = start_system(
+            self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
+        )
+        is_time = _every(_HOUSEKEEPING_S)
+        loss = ""
+        while not self.stop_asked.is_set() and not system.failure:
+            if self.home.database_inode() != self.inode:
+                loss = self._loss()
+                break
+            system.look_around()
+            if self.is_drain and system.is_drained():
+                break
+            if is_time():
+                system.keep_house()
+                self.keep_log()
+            self._wait()
+        system.stop()
+        return loss or system.failure
+
+    def lead_crew(self, count: int, workers_lock: int) -> str:
+        """Have `count` worker processes do the work until a stop is asked for; say what went wrong.
+
+        `workers_lock`: the descriptor by which they hold the home too.
+        """
+        daemon = self.configuration.daemon
+        crew = Crew(
+            worker_starter(self.home, pack_settings(self.configuration, self.policy), count, workers_lock),
+            count,
+            budget=RestartBudget(daemon.restarts, daemon.restart_period_s),
+            changed=self._name_workers,
+        )
+        crew.start()
+        is_time = _every(_HOUSEKEEPING_S)
+        loss = ""
+        while not self.stop_asked.is_set() and not crew.failure:
+            if self.home.database_inode() != self.inode:
+                loss = self._loss()
+                break
+            if self.is_drain and crew.is_drained():
+                break
+            if is_time():
+                self.keep_log()
+            if self._wait(*crew.descriptors):
+                crew.look_around()
+            crew.attend()
+        crew.stop(daemon.stop_s + _LEAVE_S)
+        return loss or crew.failure
+
+    def _wait(self, *others: int) -> bool:
+        """Wait for a ring, for something to read from the others, or for a while; say whether it rang."""
+        timeout_s = _DRAIN_POLL_S if self.is_drain else self.configuration.daemon.poll_s
+        readable, _, _ = select.select([self.doorbell, *others], [], [], timeout_s)
+        if self.doorbell not in readable:
+            return False
+        os.read(self.doorbell, 65_536)
+        return True
+
+    def _loss(self) -> str:
+        database = self.home.database
+        return f"{database} was removed or replaced under the daemon, which would never see what is queued"
+
+    def _name_workers(self, pids: list[int]) -> None:
+        try:
+            self.home.name_workers(pids)
+        except HomeError as error:
+            log.warning("workers_not_named", error=str(error), done="`hookfuse status` does not know them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker(_Process):
+    """A process that does the work of a share. `wake`: the end of a pipe that `woken` is the other end of."""
+
+    line: WorkerLine
+    shard: Shard
+    wake: int
+    woken: int
+
+    def work(self) -> str:
+        """Run the actors of the share until the daemon says so, or a stop is asked for; say what went wrong."""
+        from actors.system import start_system  # noqa: PLC0415 - as above
+
+        system = start_system(
+            self.home,
+            self.configuration,
+            self.policy,
+            shard=self.shard,
+            on_failure=lambda: os.write(self.woken, b"!"),
+            wake_lead=self.home.ring_doorbell,
+        )
+        is_time = _every(_HOUSEKEEPING_S)
+        while not self.stop_asked.is_set() and not system.failure:
+            system.look_around()
+            if is_time():
+                system.keep_house()
+                self.keep_log()
+            orders = self.line.wait(self.wake, self.configuration.daemon.poll_s)
+            if Order.STOP in orders:
+                break
+            if Order.SAY_WHETHER_DRAINED in orders:
+                self.line.answer(Answer.DRAINED if system.is_drained() else Answer.BUSY)
+        system.stop()
+        return system.failure
+
+
+def _every(period_s: float) -> Callable[[], bool]:
+    """Give what says whether it is time again: at once, and then once in a period."""
+    due_s = time.monotonic()
+
+    def is_time() -> bool:
+        nonlocal due_s
+        is_due = time.monotonic() >= due_s
+        if is_due:
+            due_s += period_s
+        return is_due
+
+    return is_time

@@ -1,0 +1,251 @@
+"""The crew, cranked by hand: its workers are pipes to nobody."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from structlog.typing import EventDict
+
+from actors.crew import Crew
+from actors.restart_budget import RestartBudget
+from actors.worker_line import Answer, Order
+from tests.actors.stage import lines_of
+
+
+class FakeWorker:
+    """A worker that does what the test says."""
+
+    def __init__(self, number: int, pid: int) -> None:
+        self.number = number
+        self.pid = pid
+        self.orders: list[Order] = []
+        self.answers: list[Answer] = []
+        self.end: tuple[int, str] | None = None
+        self.is_deaf = False
+        self.is_killed = False
+        self.descriptor, self._other_end = os.pipe()
+        os.write(self._other_end, b"!")  # there is always something to hear, so that no test waits
+
+    def tell(self, order: Order) -> bool:
+        if self.is_deaf:
+            return False
+        self.orders.append(order)
+        return True
+
+    def hear(self) -> list[Answer] | None:
+        if self.end is not None:
+            return None
+        answers, self.answers = self.answers, []
+        return answers
+
+    def kill(self) -> None:
+        self.is_killed = True
+        self.end = (-signal.SIGKILL, "killed by SIGKILL")
+
+    def reap(self) -> tuple[int, str]:
+        assert self.end is not None
+        self.close()
+        return self.end
+
+    def close(self) -> None:
+        for descriptor in (self.descriptor, self._other_end):
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+class Troop:
+    """A crew of fake workers, and what was told of it."""
+
+    def __init__(self, count: int = 2, restarts: int = 3) -> None:
+        self.now_s = 0.0
+        self.started: list[FakeWorker] = []
+        self.fault: OSError | None = None
+        self.named: list[list[int]] = []
+        self.crew = Crew(
+            self._start,
+            count,
+            budget=RestartBudget(restarts, 60.0),
+            changed=self.named.append,
+            clock_s=self._clock_s,
+        )
+
+    def _start(self, number: int) -> FakeWorker:
+        if self.fault:
+            raise self.fault
+        self.started.append(FakeWorker(number, pid=1_000 + len(self.started)))
+        return self.started[-1]
+
+    def _clock_s(self) -> float:
+        self.now_s += 0.5  # each look takes a while, so that no deadline is waited for
+        return self.now_s
+
+    def end(self, worker: FakeWorker, code: int = -signal.SIGKILL, reason: str = "killed by SIGKILL") -> None:
+        worker.end = (code, reason)
+        self.crew.attend()
+
+    def answer(self, *answers: Answer) -> None:
+        """Have each worker answer, in their order; say whether the crew is drained then."""
+        for worker, answer in zip(self.started, answers, strict=True):
+            worker.answers.append(answer)
+        self.crew.attend()
+
+
+@pytest.fixture
+def troop() -> Iterator[Troop]:
+    troop = Troop()
+    troop.crew.start()
+    yield troop
+    for worker in troop.started:
+        worker.close()
+
+
+def asked(troop: Troop) -> list[int]:
+    return [worker.orders.count(Order.SAY_WHETHER_DRAINED) for worker in troop.started]
+
+
+def test_there_is_a_worker_for_each_share_and_their_processes_are_named(troop: Troop) -> None:
+    assert [worker.number for worker in troop.started] == [1, 2]
+    assert troop.named == [[1_000, 1_001]]
+
+
+def test_a_ring_reaches_all_also_beside_one_that_does_not_listen(troop: Troop) -> None:
+    troop.started[0].is_deaf = True
+    troop.crew.look_around()
+
+    assert [worker.orders for worker in troop.started] == [[], [Order.LOOK_AROUND]]
+
+
+def test_one_that_has_ended_is_started_again_and_the_other_left_alone(troop: Troop, lines: list[EventDict]) -> None:
+    first, second = troop.started
+    troop.end(first)
+
+    assert [worker.number for worker in troop.started] == [1, 2, 1]
+    assert troop.named[-1] == [1_002, 1_001]
+    assert (second.orders, second.is_killed, troop.crew.failure) == ([], False, "")
+    (line,) = lines_of(lines, "worker_ended")
+    assert (line["worker"], line["pid"], line["reason"]) == (1, 1_000, "killed by SIGKILL")
+
+
+def test_one_that_ends_without_a_fault_is_started_again_too(troop: Troop, lines: list[EventDict]) -> None:
+    troop.end(troop.started[1], 0, "exit code 0")
+
+    assert [worker.number for worker in troop.started] == [1, 2, 2]
+
+
+def test_more_ends_than_the_budget_has_are_the_failure_and_nothing_is_started_any_more(
+    troop: Troop, lines: list[EventDict]
+) -> None:
+    for _ in range(4):
+        troop.end(troop.started[-1], 8, "JournalActor crashed")
+
+    assert len(troop.started) == 2 + 3
+    assert troop.crew.failure == "worker 2 ended (JournalActor crashed), and the restart budget is used up"
+
+
+def test_ends_that_are_far_from_each_other_are_no_failure(troop: Troop, lines: list[EventDict]) -> None:
+    for _ in range(10):
+        troop.end(troop.started[-1])
+        troop.now_s += 61
+
+    assert troop.crew.failure == ""
+
+
+def test_a_worker_that_cannot_be_started_is_the_failure(troop: Troop, lines: list[EventDict]) -> None:
+    troop.fault = OSError(11, "Resource temporarily unavailable")
+    troop.end(troop.started[0])
+
+    assert "worker 1 cannot be started" in troop.crew.failure
+
+
+def test_it_is_drained_when_all_have_said_so_twice(troop: Troop) -> None:
+    found = [troop.crew.is_drained()]
+    for _ in range(2):
+        troop.answer(Answer.DRAINED, Answer.DRAINED)
+        found.append(troop.crew.is_drained())
+
+    assert found == [False, False, True]
+    assert asked(troop) == [2, 2]
+
+
+def test_nobody_is_asked_again_before_all_have_answered(troop: Troop) -> None:
+    troop.crew.is_drained()
+    troop.started[0].answers.append(Answer.DRAINED)
+    troop.crew.attend()
+
+    assert not troop.crew.is_drained()
+    assert asked(troop) == [1, 1]
+
+
+def test_one_that_is_busy_begins_the_counting_anew(troop: Troop) -> None:
+    troop.crew.is_drained()
+    found = []
+    for answers in ("db", "dd", "bd", "dd", "dd"):
+        troop.answer(*(Answer.DRAINED if letter == "d" else Answer.BUSY for letter in answers))
+        found.append(troop.crew.is_drained())
+
+    assert found == [False, False, False, False, True]
+
+
+def test_one_that_ends_while_it_is_asked_begins_the_counting_anew(troop: Troop, lines: list[EventDict]) -> None:
+    troop.crew.is_drained()
+    troop.answer(Answer.DRAINED, Answer.DRAINED)
+    troop.crew.is_drained()
+    troop.started[0].answers.append(Answer.DRAINED)
+    troop.end(troop.started[1])
+    found = [troop.crew.is_drained()]
+    for _ in range(2):
+        for worker in (troop.started[0], troop.started[2]):
+            worker.answers.append(Answer.DRAINED)
+        troop.crew.attend()
+        found.append(troop.crew.is_drained())
+
+    assert found == [False, False, True]
+
+
+def test_one_that_does_not_listen_is_not_drained(troop: Troop) -> None:
+    troop.started[1].is_deaf = True
+    troop.crew.is_drained()
+    for _ in range(3):
+        troop.started[0].answers.append(Answer.DRAINED)
+        troop.crew.attend()
+
+        assert not troop.crew.is_drained()
+
+
+def test_stopping_waits_for_all_and_starts_none_again(troop: Troop, lines: list[EventDict]) -> None:
+    for worker in troop.started:
+        worker.end = (0, "exit code 0")
+    troop.crew.stop(10.0)
+
+    assert [worker.orders for worker in troop.started] == [[Order.STOP], [Order.STOP]]
+    assert len(troop.started) == 2
+    assert troop.crew.failure == ""
+    assert troop.crew.descriptors == []
+
+
+def test_one_that_does_not_stop_is_killed_and_that_is_no_failure(troop: Troop, lines: list[EventDict]) -> None:
+    troop.started[0].end = (0, "exit code 0")
+    troop.crew.stop(5.0)
+
+    assert [worker.is_killed for worker in troop.started] == [False, True]
+    assert troop.crew.failure == ""
+    (line,) = lines_of(lines, "worker_did_not_stop")
+    assert line["worker"] == 2
+
+
+def test_what_could_not_be_committed_while_stopping_is_a_failure(troop: Troop, lines: list[EventDict]) -> None:
+    troop.started[0].end = (0, "exit code 0")
+    troop.started[1].end = (8, "DiskFullError")
+    troop.crew.stop(5.0)
+
+    assert troop.crew.failure == "worker 2 ended (DiskFullError), and it was stopping"
+
+
+def test_whoever_ends_by_the_same_signal_as_the_daemon_has_stopped(troop: Troop, lines: list[EventDict]) -> None:
+    for worker in troop.started:
+        worker.end = (-signal.SIGTERM, "killed by SIGTERM")
+    troop.crew.stop(5.0)
+
+    assert troop.crew.failure == ""
