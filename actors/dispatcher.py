@@ -27,7 +27,7 @@ from eventstore.clock import Clock, time_text
 from eventstore.readers import Readers
 from eventstore.registry import attention_version
 from eventstore.shard import WHOLE, Shard
-from eventstore.work_queue import claim, installations_with_waiting
+from eventstore.work_queue import Claim, claim, installations_with_waiting
 
 __all__ = ["DispatcherActor", "DispatcherParts"]
 
@@ -40,6 +40,9 @@ Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle
 class DispatcherParts:
     """What the dispatcher works with. `spawn` starts an installation's actor; limits count deliveries.
 
+    `first_window`: how many an installation may hold before its first answer. `new_share` and `silent_share`: how much
+    of the room is for those that have not answered yet, and for those that did not answer last, all together: however
+    many never answer, the others have theirs.
     `shard`: the installations that are this worker's; the others are somebody else's.
     """
 
@@ -49,11 +52,22 @@ class DispatcherParts:
     in_flight: int
     per_installation: int
     idle_s: float
+    first_window: int = 1
+    new_share: float = 0.5
+    silent_share: float = 0.25
     shard: Shard = WHOLE
     clock_s: Callable[[], float] = time.monotonic
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class _Line:
+    """Installations that wait for their turn, and how many deliveries more all of their standing may hold."""
+
+    room: int
+    waiting: "deque[_Share]" = field(default_factory=deque)
+
+
+@dataclass(slots=True, eq=False)
 class _Share:
     """What one installation has of the dispatcher's attention.
 
@@ -64,6 +78,7 @@ class _Share:
 
     installation_id: str
     window: int
+    line: _Line
     ref: Ref | None = None
     held: set[int] = field(default_factory=set)
     is_ready: bool = False
@@ -87,7 +102,9 @@ class DispatcherActor(SupervisedActor[Message]):
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._parts = parts
         self._shares: dict[str, _Share] = {}
-        self._line: deque[_Share] = deque()
+        self._new = _Line(max(1, int(parts.in_flight * parts.new_share)))
+        self._silent = _Line(max(1, int(parts.in_flight * parts.silent_share)))
+        self._answering = _Line(parts.in_flight)
         self._timers: list[tuple[str, str]] = []
         self._timer_of: dict[str, str] = {}  # the earliest of each installation, so that the heap stays small
         # What is in the heap: a far timer that nearer ones come before, again and again, stands in it once.
@@ -123,7 +140,8 @@ class DispatcherActor(SupervisedActor[Message]):
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
         """Look for everything anew; what is handed out is still known."""
         self._attention = -1
-        self._line.clear()
+        for line in (self._silent, self._new, self._answering):
+            line.waiting.clear()
         for share in self._shares.values():
             share.is_in_line = False
 
@@ -133,6 +151,9 @@ class DispatcherActor(SupervisedActor[Message]):
             return
         share.held.discard(message.sequence)
         self._held_count -= 1
+        share.line.room += 1
+        if not message.is_postponed:
+            self._change_line(share, self._answering if message.is_answered else self._silent)
         share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
         if message.retry_at is not None:
             self._set_timer(message.installation_id, message.retry_at)
@@ -191,32 +212,63 @@ class DispatcherActor(SupervisedActor[Message]):
     def _make_ready(self, installation_id: str) -> None:
         share = self._shares.get(installation_id)
         if share is None:
-            share = self._shares[installation_id] = _Share(installation_id, self._parts.per_installation)
+            window = min(self._parts.first_window, self._parts.per_installation)
+            share = self._shares[installation_id] = _Share(installation_id, window, self._new)
         share.is_ready = True
         self._line_up(share)
 
     def _line_up(self, share: _Share) -> None:
         if not share.is_in_line:
             share.is_in_line = True
-            self._line.append(share)
+            share.line.waiting.append(share)
+
+    def _change_line(self, share: _Share, line: _Line) -> None:
+        """Follow an installation that has begun to answer, or has ceased to."""
+        if share.line is line:
+            return
+        if share.is_in_line:
+            share.line.waiting.remove(share)
+            line.waiting.append(share)
+        share.line.room += len(share.held)
+        line.room -= len(share.held)
+        share.line = line
 
     def _hand_out(self) -> None:
-        if not self._is_claiming or not self._line:
+        if not self._is_claiming:
             return
         due_at = time_text(self._parts.clock.now())
-        # Each round takes an installation out of the line or fills some room: it ends.
-        while self._line and self._held_count < self._parts.in_flight:
-            share = self._line.popleft()
-            share.is_in_line = False
-            room = min(share.window - len(share.held), self._parts.in_flight - self._held_count)
-            if share.not_before > due_at:
-                self._set_timer(share.installation_id, share.not_before)
-            elif room > 0 and share.is_ready:
-                self._claim(share, room, due_at)
+        # Each round takes installations out of the lines or fills some room: it ends.
+        while picked := self._pick(due_at):
+            with self._parts.readers.borrow() as connection:
+                limits = {share.installation_id: room for share, room in picked}
+                held = [sequence for share, _ in picked for sequence in share.held]
+                claims = claim(connection, limits, due_at=due_at, held_sequences=held)
+            for share, room in picked:
+                self._take(share, room, claims[share.installation_id])
 
-    def _claim(self, share: _Share, room: int, due_at: str) -> None:
-        with self._parts.readers.borrow() as connection:
-            claimed = claim(connection, share.installation_id, due_at=due_at, limit=room, held_sequences=share.held)
+    def _pick(self, due_at: str) -> list[tuple[_Share, int]]:
+        """Take installations out of the lines, in turn, as long as there is room for what they may get."""
+        picked: list[tuple[_Share, int]] = []
+        free = self._parts.in_flight - self._held_count
+        for line in (self._silent, self._new, self._answering):
+            line_free = min(free, line.room)
+            while line.waiting and line_free > 0:
+                room = self._room(line.waiting.popleft(), line_free, due_at, picked)
+                line_free -= room
+                free -= room
+        return picked
+
+    def _room(self, share: _Share, free: int, due_at: str, picked: list[tuple[_Share, int]]) -> int:
+        share.is_in_line = False
+        room = min(share.window - len(share.held), free)
+        if share.not_before > due_at:
+            self._set_timer(share.installation_id, share.not_before)
+        elif room > 0 and share.is_ready:
+            picked.append((share, room))
+            return room
+        return 0
+
+    def _take(self, share: _Share, room: int, claimed: Claim) -> None:
         share.is_ready = len(claimed.deliveries) == room
         if not share.is_ready and claimed.next_due_at is not None:
             self._set_timer(share.installation_id, claimed.next_due_at)
@@ -227,6 +279,7 @@ class DispatcherActor(SupervisedActor[Message]):
             share.ref.tell(Deliver(delivery))
             share.held.add(delivery.sequence)
             self._held_count += 1
+            share.line.room -= 1
         if share.is_ready and len(share.held) < share.window:
             self._line_up(share)
 

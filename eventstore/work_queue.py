@@ -1,7 +1,7 @@
 """The durable local queue: deliveries that wait, were missed, or are dead, with their payloads."""
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -222,20 +222,31 @@ def _is_first_of_its_key(alias: str) -> str:
 # The one that a recovery is at: it waits for its first attempt, or that is under way.
 _NEXT_OF_RECOVERY = (
     "(SELECT recovering.sequence FROM queue AS recovering INDEXED BY queue_of_recoveries"  # noqa: S608 - as above
-    " WHERE recovering.installation_id = :installation AND recovering.is_recovery AND recovering.state = 'waiting'"
+    " WHERE recovering.installation_id = wanted.value AND recovering.is_recovery AND recovering.state = 'waiting'"
     f" AND recovering.attempts = 0 AND {_is_first_of_its_key('recovering')} ORDER BY recovering.sequence LIMIT 1)"
+)
+_CLAIM = (
+    f"SELECT {_COLUMNS} FROM json_each(:installations) AS wanted CROSS JOIN queue ON sequence IN ("  # noqa: S608 - as above
+    " SELECT mine.sequence FROM queue AS mine WHERE mine.installation_id = wanted.value AND mine.state = 'waiting'"
+    "  AND mine.due_at <= :due_at AND mine.sequence NOT IN (SELECT value FROM json_each(:held))"
+    f"  AND (NOT mine.is_recovery OR mine.attempts > 0 OR mine.sequence = {_NEXT_OF_RECOVERY})"
+    f"  AND {_is_first_of_its_key('mine')} ORDER BY mine.due_at, mine.sequence LIMIT :limit)"
+    " ORDER BY due_at, sequence"
+)
+_NEXT_DUE = (
+    "SELECT json_group_object(value, (SELECT min(due_at) FROM queue"
+    " WHERE installation_id = value AND state = 'waiting' AND due_at > ?)) FROM json_each(?)"
 )
 
 
 def claim(
     connection: sqlite3.Connection,
-    installation_id: str,
+    limits: Mapping[str, int],
     *,
     due_at: str,
-    limit: int,
     held_sequences: Collection[int] = (),
-) -> Claim:
-    """Read up to `limit` deliveries of an installation that are due and not held already, longest due first.
+) -> dict[str, Claim]:
+    """Read up to so many deliveries of each installation that are due and not held already, longest due first.
 
     Of those that share an ordering key only the first one queued is read, and the next once that has left the queue
     or is dead: none overtakes another, not even a late retry, and no key holds up the others. What is being
@@ -243,21 +254,30 @@ def claim(
     Nothing is written: what is claimed and then forgotten by a crash is still waiting.
     """
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM queue AS mine"  # noqa: S608
-        " WHERE installation_id = :installation AND state = 'waiting' AND due_at <= :due_at"
-        f" AND (NOT is_recovery OR attempts > 0 OR sequence = {_NEXT_OF_RECOVERY})"
-        f" AND {_is_first_of_its_key('mine')}"
-        " ORDER BY due_at, sequence LIMIT :limit",
-        {"installation": installation_id, "due_at": due_at, "limit": limit + len(held_sequences)},
+        _CLAIM,
+        {
+            "installations": json_list(limits),
+            "due_at": due_at,
+            "held": json_list(held_sequences),
+            "limit": max(limits.values(), default=0),
+        },
     )
-    deliveries = tuple(QueuedDelivery(*row) for row in rows if row[0] not in held_sequences)[:limit]
-    if len(deliveries) == limit:
-        return Claim(deliveries, due_at)
-    (next_due_at,) = connection.execute(
-        "SELECT min(due_at) FROM queue WHERE installation_id = ? AND state = 'waiting' AND due_at > ?",
-        (installation_id, due_at),
-    ).fetchone()
-    return Claim(deliveries, next_due_at)
+    found: dict[str, list[QueuedDelivery]] = {installation_id: [] for installation_id in limits}
+    for row in rows:
+        delivery = QueuedDelivery(*row)
+        of_one = found[delivery.installation_id]
+        if len(of_one) < limits[delivery.installation_id]:
+            of_one.append(delivery)
+    short = [one for one, deliveries in found.items() if len(deliveries) < limits[one]]
+    next_due = _next_due(connection, short, after=due_at)
+    return {one: Claim(tuple(deliveries), next_due.get(one, due_at)) for one, deliveries in found.items()}
+
+
+def _next_due(connection: sqlite3.Connection, installation_ids: Sequence[str], *, after: str) -> dict[str, str | None]:
+    if not installation_ids:
+        return {}
+    (moments,) = connection.execute(_NEXT_DUE, (after, json_list(installation_ids))).fetchone()
+    return msgspec.json.decode(moments, type=dict[str, str | None])
 
 
 # The four ends of an attempt. Each names the attempt that it answers and says whether the queue still waited

@@ -272,7 +272,9 @@ class Stage:
             clock=self.clock,
             spawn=spawn,
             clock_s=lambda: self.clock_s,
-            **{"in_flight": 100, "per_installation": 8, "idle_s": 60.0} | limits,
+            **{"in_flight": 100, "per_installation": 8, "idle_s": 60.0}
+            | {"first_window": 1000, "new_share": 1.0, "silent_share": 1.0}
+            | limits,
         )
         return self.keep(
             DispatcherActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)

@@ -2,6 +2,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from structlog.typing import EventDict
 
 from actors import dispatcher as dispatcher_module
@@ -196,6 +198,86 @@ def test_answers_widen_the_window_again_by_doubling_up_to_its_limit(stage: Stage
         sizes.append(desk.load().held_deliveries)
 
     assert sizes == [2, 5, 5, 5]
+
+
+def test_before_its_first_answer_an_installation_gets_few(stage: Stage) -> None:
+    stage.enqueue(ONE, 30)
+    desk = Desk(stage, per_installation=8, first_window=2)
+    sizes = [len(desk.look_around())]
+    for delivery in list(desk.handed_out):
+        desk.settle(delivery)
+        sizes.append(desk.load().held_deliveries)
+
+    assert sizes == [2, 4, 8]
+
+
+def test_those_that_do_not_answer_leave_room_for_those_that_do_and_for_new_ones(stage: Stage) -> None:
+    for installation_id in (ONE, TWO):
+        stage.enqueue(installation_id, 10)
+    desk = Desk(stage, in_flight=8, per_installation=8, first_window=2, new_share=0.5, silent_share=0.25)
+    silent = [one for one in desk.look_around() if one.installation_id == ONE]
+    answering = [one for one in desk.handed_out if one.installation_id == TWO]
+    desk.settle(silent[0], is_answered=False)
+    for delivery in answering:
+        desk.settle(delivery)
+    stage.enqueue(THREE, 10)
+    new = desk.look_around()
+    held = desk.load().held_deliveries
+
+    assert of_installations(new) == []  # those that answer have taken all that is left
+    assert held == 8
+    assert len([share for share in desk.actor()._shares.values() if share.line is desk.actor()._silent]) == 1
+    assert of_installations(desk.settle([one for one in desk.handed_out if one.installation_id == TWO][-1])) == [THREE]
+
+
+def test_new_ones_that_may_never_answer_leave_half_of_the_room(stage: Stage) -> None:
+    for installation_id in (ONE, TWO, THREE):
+        stage.enqueue(installation_id, 2)
+    desk = Desk(stage, in_flight=4, per_installation=4, first_window=1, new_share=0.5, silent_share=0.25)
+    first = desk.look_around()
+    following = desk.settle(first[0], is_answered=False)
+
+    assert of_installations(first) == [ONE, TWO]
+    assert of_installations(following) == [ONE, THREE]
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), max_size=40),
+    in_flight=st.integers(1, 6),
+    share=st.sampled_from([0.25, 0.5, 1.0]),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whoever_answers_or_not_the_room_is_kept(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[int, bool, bool]],
+    in_flight: int,
+    share: float,
+) -> None:
+    stage = Stage(tmp_path_factory.mktemp("stage"))
+    try:
+        for installation_id in (ONE, TWO, THREE):
+            stage.enqueue(installation_id, 60)
+        desk = Desk(
+            stage, in_flight=in_flight, per_installation=3, first_window=2, new_share=share, silent_share=share / 2
+        )
+        held = desk.look_around()
+        for number, is_answered, is_postponed in steps:
+            one = held.pop(number % len(held))
+            until = "2025-02-03T13:00:00.000000Z" if is_postponed else None
+            held += desk.settle(one, is_answered=is_answered, is_postponed=is_postponed, retry_at=until)
+            actor = desk.actor()
+            held_in = {id(line): 0 for line in (actor._new, actor._silent, actor._answering)}
+            for one_share in actor._shares.values():
+                held_in[id(one_share.line)] += len(one_share.held)
+
+            assert sum(held_in.values()) == len(held) <= in_flight
+            assert actor._new.room == max(1, int(in_flight * share)) - held_in[id(actor._new)]
+            assert actor._silent.room == max(1, int(in_flight * share / 2)) - held_in[id(actor._silent)]
+            assert actor._answering.room == in_flight - held_in[id(actor._answering)]
+            if not held:
+                break
+    finally:
+        stage.close()
 
 
 def test_a_burst_for_one_installation_does_not_hold_up_the_others(stage: Stage) -> None:

@@ -36,7 +36,7 @@ def put(store: Store, *names: str, key: str = "", installation_id: str = "i") ->
 
 
 def claimed(store: Store, *, due_at: str = NOW, limit: int = 10, held: tuple[int, ...] = ()) -> list[str]:
-    found = claim(store.connection, "i", due_at=due_at, limit=limit, held_sequences=held)
+    found = claim(store.connection, {"i": limit}, due_at=due_at, held_sequences=held)["i"]
     return [one.event_name for one in found.deliveries]
 
 
@@ -64,7 +64,7 @@ def test_a_key_whose_first_waits_for_a_retry_is_looked_at_again_when_that_is_due
     first, _ = put(store, "critical", "resolved", key="incident")
     mark_retry(store.connection, first, due_at=LATER, last_error="500")
 
-    assert claim(store.connection, "i", due_at=NOW, limit=10).next_due_at == LATER
+    assert claim(store.connection, {"i": 10}, due_at=NOW)["i"].next_due_at == LATER
 
 
 def test_when_the_first_is_delivered_the_second_is_claimed(store: Store) -> None:
@@ -157,7 +157,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4))
     def claim(self, limit: int) -> None:
-        found = claim(self.store.connection, "i", due_at=self.moment(), limit=limit, held_sequences=set(self.held))
+        found = claim(self.store.connection, {"i": limit}, due_at=self.moment(), held_sequences=set(self.held))["i"]
         for one in found.deliveries:
             assert one.sequence not in self.held
             self.held[one.sequence] = one
@@ -196,7 +196,7 @@ class OrderMachine(RuleBasedStateMachine):
     def nothing_that_could_go_is_left_behind(self) -> None:
         if not hasattr(self, "store"):
             return
-        far = claim(self.store.connection, "i", due_at=self.moment(10**6), limit=10**6)
+        far = claim(self.store.connection, {"i": 10**6}, due_at=self.moment(10**6))["i"]
         waiting = read_deliveries(self.store.connection, state="waiting", limit=-1)
         firsts = {one.ordering_key: one.sequence for one in reversed(waiting) if one.ordering_key}
         free = {one.sequence for one in waiting if not one.ordering_key}

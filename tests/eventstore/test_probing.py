@@ -103,7 +103,7 @@ def test_a_probe_is_claimed_before_everything_else(known: Store, clock: ManualCl
         new = NewDelivery(INSTALLATION_ID, "issue.created", "{}")
         enqueue(transaction.connection, [new], enqueued_at="2000-01-01T00:00:00.000000Z")
     probe = queue_probe(known)
-    found = claim(known.connection, INSTALLATION_ID, due_at=time_text(clock.now()), limit=8)
+    found = claim(known.connection, {INSTALLATION_ID: 8}, due_at=time_text(clock.now()))[INSTALLATION_ID]
 
     assert [delivery.event_name for delivery in found.deliveries] == ["hookfuse.test", "issue.created"]
     assert found.deliveries[0] == probe

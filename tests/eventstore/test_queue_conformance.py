@@ -151,7 +151,7 @@ def test_of_one_ordering_key_only_the_first_may_go(way: Way, store: Store) -> No
         put(way, f'{{"n":{number}}}', ordering_key="incident:3")
     way.arrive()
 
-    claimed = claim(store.connection, INSTALLATION_ID, due_at="~", limit=10).deliveries
+    claimed = claim(store.connection, {INSTALLATION_ID: 10}, due_at="~")[INSTALLATION_ID].deliveries
     assert [delivery.data for delivery in claimed] == ['{"n":0}']
 
 

@@ -80,7 +80,7 @@ def waiting(store: Store) -> tuple[QueuedDelivery, ...]:
 
 def claimed(store: Store, limit: int = 100) -> list[str]:
     now = time_text(store.clock.now())
-    found = claim(store.connection, INSTALLATION_ID, due_at=now, limit=limit)
+    found = claim(store.connection, {INSTALLATION_ID: limit}, due_at=now)[INSTALLATION_ID]
     return [delivery.delivery_id for delivery in found.deliveries]
 
 
@@ -388,7 +388,7 @@ def test_the_claim_names_the_moment_of_the_recovered_one_that_others_wait_for(
     recover(disabled, per_s=0.1)
     put(disabled, "incident:1")
     record(disabled, waiting(disabled)[0], "delivered")
-    found = claim(disabled.connection, INSTALLATION_ID, due_at=time_text(clock.now()), limit=8)
+    found = claim(disabled.connection, {INSTALLATION_ID: 8}, due_at=time_text(clock.now()))[INSTALLATION_ID]
 
     assert found.deliveries == ()
     assert found.next_due_at == time_text(clock.now() + timedelta(seconds=10))

@@ -44,7 +44,7 @@ def only(store: Store) -> QueuedDelivery:
 
 
 def claimed(store: Store, limit: int = 10, held: tuple[int, ...] = (), due_at: str = NOW) -> list[str]:
-    found = claim(store.connection, "i", due_at=due_at, limit=limit, held_sequences=held)
+    found = claim(store.connection, {"i": limit}, due_at=due_at, held_sequences=held)["i"]
     return [delivery.event_name for delivery in found.deliveries]
 
 
@@ -93,7 +93,7 @@ def test_claim_tells_when_the_next_is_due(store: Store, limit: int, expected: st
     put(store, "a")
     put(store, "b", at=LATER)
 
-    assert claim(store.connection, "i", due_at=NOW, limit=limit).next_due_at == expected
+    assert claim(store.connection, {"i": limit}, due_at=NOW)["i"].next_due_at == expected
 
 
 def test_claim_tells_that_nothing_else_waits(store: Store) -> None:
@@ -101,7 +101,7 @@ def test_claim_tells_that_nothing_else_waits(store: Store) -> None:
     (_, second) = read_deliveries(store.connection)
     mark_dead(store.connection, second, last_error="")
 
-    assert claim(store.connection, "i", due_at=NOW, limit=2).next_due_at is None
+    assert claim(store.connection, {"i": 2}, due_at=NOW)["i"].next_due_at is None
 
 
 def test_key_queues_once(store: Store) -> None:

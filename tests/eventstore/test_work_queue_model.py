@@ -68,7 +68,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(target=seen, installation_id=installations, limit=st.integers(1, 4), held=st.sets(st.integers(1, 9)))
     def claim(self, installation_id: str, limit: int, held: set[int]) -> work_queue.QueuedDelivery | None:
         now = self.moment()
-        found = work_queue.claim(self.store.connection, installation_id, due_at=now, limit=limit, held_sequences=held)
+        found = work_queue.claim(self.store.connection, {installation_id: limit}, due_at=now, held_sequences=held)[
+            installation_id
+        ]
         mine = [row for row in self.rows.values() if (row.installation_id, row.state) == (installation_id, "waiting")]
         due = sorted((row.due_at, row.sequence) for row in mine if row.due_at <= now and row.sequence not in held)
         later = min((row.due_at for row in mine if row.due_at > now), default=None)
