@@ -11,6 +11,7 @@ import structlog
 
 from actors.crew import Crew
 from actors.restart_budget import RestartBudget
+from actors.service_manager import ServiceManager
 from actors.worker_line import Answer, Order, WorkerLine
 from actors.worker_process import worker_starter
 from eventstore.configuration import Configuration
@@ -57,9 +58,11 @@ class Daemon(_Process):
         system = start_system(
             self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
         )
-        is_time = _every(_HOUSEKEEPING_S)
+        is_time, manager = _every(_HOUSEKEEPING_S), ServiceManager()
+        manager.ready()
         loss = ""
         while not self.stop_asked.is_set() and not system.failure:
+            manager.alive()
             if self.home.database_inode() != self.inode:
                 loss = self._loss()
                 break
@@ -70,6 +73,7 @@ class Daemon(_Process):
                 system.keep_house()
                 self.keep_log()
             self._wait()
+        manager.stopping()
         system.stop()
         return loss or system.failure
 
@@ -86,9 +90,11 @@ class Daemon(_Process):
             changed=self._name_workers,
         )
         crew.start()
-        is_time = _every(_HOUSEKEEPING_S)
+        is_time, manager = _every(_HOUSEKEEPING_S), ServiceManager()
+        manager.ready()
         loss = ""
         while not self.stop_asked.is_set() and not crew.failure:
+            manager.alive()
             if self.home.database_inode() != self.inode:
                 loss = self._loss()
                 break
@@ -99,6 +105,7 @@ class Daemon(_Process):
             if self._wait(*crew.descriptors):
                 crew.look_around()
             crew.attend()
+        manager.stopping()
         crew.stop(daemon.stop_s + _LEAVE_S)
         return loss or crew.failure
 

@@ -23,6 +23,7 @@ __all__ = [
     "CheckOutbox",
     "ConsiderDisabling",
     "ConsiderEnabling",
+    "CountEvents",
     "Decide",
     "DecisionRequest",
     "Deliver",
@@ -275,3 +276,8 @@ class CatchUp:
 @dataclass(frozen=True, slots=True)
 class TakeIn:
     """To the intake: take in what is new in the stream. As an ask: say whether there was something to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountEvents:
+    """To the meter: count what was recorded meanwhile. As an ask: say whether there was something."""

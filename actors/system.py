@@ -4,20 +4,19 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import pykka
 import structlog
 
 from actors.dispatcher import DispatcherActor, DispatcherParts
 from actors.installation import InstallationActor, InstallationParts
-from actors.intake import IntakeActor, IntakeParts
 from actors.journal import JournalActor
 from actors.mailbox import mailbox_depth
 from actors.maildir_postbox import MaildirPostbox
 from actors.mailer import MailerActor, MailerParts
 from actors.messages import (
-    CatchUp,
     CheckOutbox,
     ExpirePayloads,
     FinishFirst,
@@ -28,26 +27,24 @@ from actors.messages import (
     PauseClaiming,
     Ref,
     ReportLoad,
-    TakeIn,
     tell_if_alive,
 )
+from actors.meters import Machinery
 from actors.pool import TurnPool
 from actors.postbox import Postbox
-from actors.projector import ProjectorActor, ProjectorParts
 from actors.restart_budget import RestartBudget
 from actors.rules import fleet_rule, gate_rule, probing_rule
 from actors.smtp_postbox import SmtpPostbox
+from actors.supervised import SupervisedActor
 from actors.supervisor import SupervisorActor, SupervisorParts
+from actors.surroundings import Surroundings
 from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.configuration import Configuration
 from eventstore.digest import DigestRule
 from eventstore.home import Home
 from eventstore.policy import Policy
 from eventstore.policy_document import configured_policy
-from eventstore.producer import Producer
 from eventstore.readers import Readers
-from eventstore.redis_intake import IntakeRule, StreamIntake
-from eventstore.redis_projection import RedisProjection
 from eventstore.shard import WHOLE, Shard
 from eventstore.store import Store
 from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
@@ -59,6 +56,8 @@ log = structlog.get_logger("hookfuse.daemon")
 _ASK_TIMEOUT_S = 60.0
 # Threads for the installations' turns: they never wait, so that more than the cores would only fight.
 _TURN_THREADS = 2
+# Who scrapes the metrics does not wait longer for a dispatcher that is busy.
+_SCRAPE_S = 2.0
 # What is told again and again anyway is not told to an actor that is this far behind.
 _BEHIND_MESSAGES = 100
 
@@ -66,15 +65,15 @@ _BEHIND_MESSAGES = 100
 class ActorSystem:
     """All actors of one daemon, or of one of its worker processes.
 
-    `shard`: the installations that it looks after. Only the lead's has a mailer, a projector and an intake, probes,
-    and keeps house; `wake_lead` is how the others let it know of a mail.
+    `shard`: the installations that it looks after. Only the lead's has a mailer and surroundings, probes, and
+    keeps house; `wake_lead` is how the others let it know of a mail.
 
     Start: journal, mailer, dispatcher, supervisor, so that whoever is told something is there.
-    Stop, each with what is left of `[daemon] stop_s`: 1. the dispatcher hands nothing more out, and the
-    intake takes nothing more in; 2. what is in
-    flight ends, and is committed; 3. dispatcher and supervisor, which decides what it has been told;
-    4. mailer and projector; 5. journal, which commits the rest; 6. threads and connections. What was in flight beyond
-    the deadline is still in the queue, and is sent again by the next daemon under the same delivery id.
+    Stop, each with what is left of `[daemon] stop_s`: 1. nothing more is taken from a stream, and the dispatcher hands
+    nothing more out; 2. what is in flight ends, and is committed; 3. dispatcher and supervisor, which decides what it
+    has been told; 4. mailer, and what stands around; 5. journal, which commits the rest; 6. threads and connections.
+    What was in flight beyond the deadline is still in the queue, and is sent again by the next daemon under the same
+    delivery id.
     """
 
     def __init__(
@@ -103,12 +102,12 @@ class ActorSystem:
         store = Store(home.database, self._clock)
         self._readers = Readers(home.database)
         self._pools: list[TurnPool] = []
+        # First, as it may find that it can't listen where it is told to; until it is woken it does nothing.
+        self._surroundings = self._open_surroundings(home) if shard.is_lead else None
         self._journal: Ref = JournalActor.start(
             pool=self._pool("journal"), budget=self._budget, escalate=self._escalate, store=store
         )
         self._mailer = self._start_mailer(postbox) if shard.is_lead else None
-        self._projector = self._start_projector() if shard.is_lead else None
-        self._intake = self._start_intake(home) if shard.is_lead else None
         self._dispatcher = self._start_dispatcher()
         self._supervisor = self._start_supervisor()
         # Last, as it names the others; the dispatcher needs it only once it is told to look around.
@@ -121,10 +120,8 @@ class ActorSystem:
             return
         if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
             self._tell(self._mailer, CheckOutbox())
-        if self._projector is not None and not mailbox_depth(self._projector):
-            self._tell(self._projector, CatchUp())
-        if self._intake is not None and not mailbox_depth(self._intake):
-            self._tell(self._intake, TakeIn())
+        if self._surroundings is not None:
+            self._surroundings.look_around()
         self._tell(self._supervisor, LookAfterFleet())
 
     def keep_house(self) -> None:
@@ -140,15 +137,15 @@ class ActorSystem:
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
         try:
-            if self._intake is not None and self._intake.ask(TakeIn(), timeout=_ASK_TIMEOUT_S):
+            if self._surroundings is not None and self._surroundings.take_in():
                 return False
             if self._load().held_deliveries:
                 return False
             self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
             while self._mailer is not None and self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
                 pass
-            while self._projector is not None and self._projector.ask(CatchUp(), timeout=_ASK_TIMEOUT_S):
-                pass
+            if self._surroundings is not None:
+                self._surroundings.catch_up()
             return not self._load().held_deliveries
         except Exception as error:  # noqa: BLE001 - whoever crashed is restarted, or has escalated
             log.warning("drain_unknown", error=repr(error), done="asked again")
@@ -157,11 +154,17 @@ class ActorSystem:
     def stop(self) -> None:
         """Stop in the order that the class describes."""
         deadline_s = time.monotonic() + self._configuration.daemon.stop_s
+        if self._surroundings is not None:
+            self._surroundings.stop_taking_in(partial(_stop_actor, deadline_s=deadline_s))
         if not self.failure:
             self._finish_in_flight(deadline_s)
-        for ref in (self._intake, self._dispatcher, self._supervisor, self._mailer, self._projector, self._journal):
+        stop = partial(_stop_actor, deadline_s=deadline_s)
+        for ref in (self._dispatcher, self._supervisor, self._mailer):
             if ref is not None:
-                _stop_actor(ref, deadline_s)
+                stop(ref)
+        if self._surroundings is not None:
+            self._surroundings.stop(stop)
+        stop(self._journal)
         for pool in self._pools:
             pool.stop(max(0.0, deadline_s - time.monotonic()))
         self._sender.close()
@@ -219,42 +222,32 @@ class ActorSystem:
         )
         return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
 
-    def _start_projector(self) -> Ref | None:
-        redis = self._configuration.redis
-        url = redis.url.get_secret_value()
-        if not url:
-            return None
-        parts = ProjectorParts(
-            readers=self._readers,
-            projection=RedisProjection(url, timeout_s=redis.timeout_s),
+    def _open_surroundings(self, home: Home) -> Surroundings:
+        def spawn(actor_class: type[SupervisedActor[Any]], name: str, parts: object) -> Ref:
+            return actor_class.start(pool=self._pool(name), budget=self._budget, escalate=self._escalate, parts=parts)
+
+        return Surroundings(
+            home,
+            self._configuration,
             clock=self._clock,
-            retry_s=redis.retry_s,
-        )
-        return ProjectorActor.start(
-            pool=self._pool("projector"), budget=self._budget, escalate=self._escalate, parts=parts
+            readers=self._readers,
+            spawn=spawn,
+            read_machinery=self._machinery,
+            failure=lambda: self.failure,
         )
 
-    def _start_intake(self, home: Home) -> Ref | None:
-        queue, redis = self._configuration.queue, self._configuration.redis
-        url = queue.url.get_secret_value()
-        if not url:
+    def _machinery(self) -> Machinery | None:
+        try:
+            load = self._load(time.monotonic() + _SCRAPE_S)
+        except (pykka.Timeout, pykka.ActorDeadError):  # too busy, or about to stop: no number is better than an old one
             return None
-        rule = IntakeRule(
-            url=url,
-            stream=queue.stream,
-            group=queue.group,
-            consumer=home.identity(),
-            is_shared=queue.shared,
-            adopt_after_s=queue.adopt_after_s,
-            timeout_s=redis.timeout_s,
+        refs = [ref for ref in (self._journal, self._dispatcher, self._supervisor, self._mailer) if ref is not None]
+        return Machinery(
+            actors=len(refs) + load.live_installations,
+            mailbox_messages=sum(map(mailbox_depth, refs)),
+            deliveries_in_flight=load.held_deliveries,
+            crashes=self._budget.crash_count,
         )
-        parts = IntakeParts(
-            intake=StreamIntake(Producer(home, self._clock), rule),
-            clock=self._clock,
-            adopt_every_s=queue.adopt_after_s / 4,  # well before others take it for gone
-            retry_s=redis.retry_s,
-        )
-        return IntakeActor.start(pool=self._pool("intake"), budget=self._budget, escalate=self._escalate, parts=parts)
 
     def _start_dispatcher(self) -> Ref:
         delivery = self._configuration.delivery

@@ -39,6 +39,8 @@ _COMMANDS = (
     LazyCommand("replay", "console.commands.replay:replay", "Look back over what was recorded."),
     LazyCommand("deliveries", "console.commands.deliveries:deliveries", "Show what waits, was missed or is dead."),
     LazyCommand("logs", "console.commands.logs:logs", "Show, follow and sum up the daemon's log."),
+    LazyCommand("backup", "console.commands.backup:backup", "Copy the database to a file."),
+    LazyCommand("restore", "console.commands.backup:restore", "Put a copy of the database back."),
     LazyCommand("demo", "console.commands.demo:demo", "Show the story, with real processes."),
 )
 

@@ -35,6 +35,14 @@ def _network(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdecimal() and int(port) <= 65_535):
+        raise ValueError("it is HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Network = Annotated[str, AfterValidator(_network)]
 
@@ -236,6 +244,18 @@ class Log(Section):
     keep_files: int = Field(10, ge=1, le=1000, description="how many rotated files are kept")
 
 
+class Metrics(Section):
+    """An HTTP endpoint for Prometheus, with /healthz and /readyz; it is off until it is told where to listen."""
+
+    listen: Address = Field("", description='where, such as "127.0.0.1:9464"; empty = nowhere')
+
+
+class Statsd(Section):
+    """The original's metrics by their names, as statsd lines with tags over UDP."""
+
+    address: Address = Field("", description='where to, such as "127.0.0.1:8125"; empty = nowhere')
+
+
 class Daemon(Section):
     """Starting and stopping, and the processes in between."""
 
@@ -278,6 +298,8 @@ class Configuration(BaseSettings):
     limits: Limits = Limits()
     queue: Queue = Queue()
     log: Log = Log()
+    metrics: Metrics = Metrics()
+    statsd: Statsd = Statsd()
     daemon: Daemon = Daemon()
 
     @classmethod

@@ -23,7 +23,7 @@ _PACKAGES = {
     "webhook": {"requests", "urllib3", "msgspec", "structlog", "certifi", "cryptography"},
     "replay": {"msgspec", "structlog"},
     "console": {"click", "rich", "msgspec", "structlog", "ddsketch"},
-    "actors": {"pykka", "jinja2", "structlog"},
+    "actors": {"pykka", "jinja2", "structlog", "prometheus_client"},
     "runner": {"click", "structlog"},
 }
 _MEET_EVERYBODY = {"messages", "system"}  # what actors share, and what wires them

@@ -1,0 +1,90 @@
+"""The actor that measures: it follows the events, so that nothing on the way of a delivery has to count."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actors.messages import CountEvents, tell_if_alive
+from actors.meters import Meters
+from actors.pool import Pool
+from actors.restart_budget import RestartBudget
+from actors.statsd import Statsd
+from actors.supervised import SupervisedActor
+from eventstore.errors import NotFoundError
+from eventstore.events import AttemptEvent, DeliverySucceeded, MailRequested, MailSent
+from eventstore.log import StoredEvent, last_position, read_events
+from eventstore.readers import Readers
+from eventstore.registry import find_app
+
+__all__ = ["MeterActor", "MeterParts"]
+
+_BATCH_EVENTS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class MeterParts:
+    """What is counted into; None = nobody wants it."""
+
+    readers: Readers
+    meters: Meters | None
+    statsd: Statsd | None
+
+
+class MeterActor(SupervisedActor[CountEvents]):
+    """Owns how far the events are counted; it begins with those that are recorded after its start.
+
+    Receives CountEvents. Tells itself to go on.
+    """
+
+    def __init__(
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: MeterParts
+    ) -> None:
+        super().__init__(pool=pool, budget=budget, escalate=escalate)
+        self._parts = parts
+        self._slugs: dict[int, str] = {}
+        with parts.readers.borrow() as connection:
+            self._position = last_position(connection)
+
+    def receive(self, _message: CountEvents) -> bool:
+        """Count the next batch; the reply says whether there was one."""
+        with self._parts.readers.borrow() as connection:
+            events = tuple(read_events(connection, after_position=self._position, limit=_BATCH_EVENTS))
+        if not events:
+            return False
+        self._position = events[-1].position
+        if self._parts.meters is not None:
+            self._parts.meters.count(events)
+        if self._parts.statsd is not None:
+            for stored in events:
+                self._send(self._parts.statsd, stored)
+            self._parts.statsd.flush()
+        if not self.has_asker:
+            tell_if_alive(self.actor_ref, CountEvents())
+        return True
+
+    def on_stop(self) -> None:
+        """Send what has gathered."""
+        if self._parts.statsd is not None:
+            self._parts.statsd.close()
+
+    def _send(self, statsd: Statsd, stored: StoredEvent) -> None:
+        """Give the original's metrics (FLOW sections 1 and 6)."""
+        event = stored.event
+        if isinstance(event, AttemptEvent):
+            slug = self._slug(event.app_id)
+            tags = {"status": str(event.status_code), "integration": slug, "webhook_event": event.event_name}
+            statsd.increment("integration-platform.http_response", tags)
+            if isinstance(event, DeliverySucceeded) and event.event_name.startswith("metric_alert."):
+                statsd.increment("notifications.sent", {"instance": slug})
+        elif isinstance(event, MailRequested):
+            statsd.increment("email.queued", {"message_type": event.kind})
+        elif isinstance(event, MailSent):
+            statsd.increment("email.sent", {})
+
+    def _slug(self, app_id: int) -> str:
+        if app_id not in self._slugs:
+            with self._parts.readers.borrow() as connection:
+                try:
+                    self._slugs[app_id] = find_app(connection, app_id).slug
+                except NotFoundError:
+                    return str(app_id)
+        return self._slugs[app_id]

@@ -1,0 +1,151 @@
+"""What is measured: counters that follow the events, and gauges that are read when they are asked for."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from eventstore.events import EVENT_CLASSES, AttemptEvent
+from eventstore.log import StoredEvent
+from eventstore.vital_signs import VitalSigns
+
+__all__ = ["Machinery", "Meters"]
+
+# From a local endpoint's answer to [timeouts] total_s and beyond.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_EVENTS_A_COMMIT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """What only this process knows: its actors, the messages that wait for them, and how often one has crashed."""
+
+    actors: int
+    mailbox_messages: int
+    deliveries_in_flight: int
+    crashes: int
+
+
+# When a counter began is no metric worth a line each.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Meters:
+    """The counters begin at zero with the process, as those of Prometheus do; labels are few and bounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._events = Counter("hookfuse_events", "Events recorded, by type.", ["type"], registry=self.registry)
+        for name in EVENT_CLASSES:  # a rate needs the zero before the first one
+            self._events.labels(name)
+        self._attempts = Counter(
+            "hookfuse_attempts",
+            "Attempts at deliveries, by outcome and class of error (empty = success).",
+            ["outcome", "error_class"],
+            registry=self.registry,
+        )
+        self._retries = Counter(
+            "hookfuse_retries", "Attempts that were not the first at their delivery.", registry=self.registry
+        )
+        self._seconds = Histogram(
+            "hookfuse_attempt_seconds", "How long attempts took.", ["outcome"], buckets=_SECONDS, registry=self.registry
+        )
+        self._commits = Histogram(
+            "hookfuse_commit_events", "Events in one commit.", buckets=_EVENTS_A_COMMIT, registry=self.registry
+        )
+
+    def count(self, events: Sequence[StoredEvent]) -> None:
+        """Count events that were recorded, in order."""
+        for stored in events:
+            event = stored.event
+            self._events.labels(stored.type).inc()
+            if isinstance(event, AttemptEvent):
+                outcome = stored.type.partition(".")[2] if stored.type.startswith("delivery") else "probe"
+                self._attempts.labels(outcome, event.error_class).inc()
+                self._seconds.labels(outcome).observe(event.duration_ms / 1000)
+                if event.attempt > 1:
+                    self._retries.inc()
+        for size in _commit_sizes(events):
+            self._commits.observe(size)
+
+    def expose(
+        self,
+        read_signs: Callable[[], VitalSigns],
+        read_machinery: Callable[[], Machinery | None],
+        redis_lag: int | None,
+    ) -> bytes:
+        """Give everything in Prometheus' text format."""
+        gauges = CollectorRegistry(auto_describe=False)
+        gauges.register(_Gauges(read_signs(), read_machinery(), redis_lag))
+        return generate_latest(self.registry) + generate_latest(gauges)
+
+
+class _Gauges(Collector):
+    """What is so at the moment of asking."""
+
+    def __init__(self, signs: VitalSigns, machinery: Machinery | None, redis_lag: int | None) -> None:
+        self._signs = signs
+        self._machinery = machinery
+        self._redis_lag = redis_lag
+
+    def collect(self) -> Iterable[Metric]:
+        """Give one family after the other."""
+        signs, machinery = self._signs, self._machinery
+        yield _by("queue_deliveries", "Deliveries in the queue, by state.", "state", signs.deliveries)
+        yield _one("queue_oldest_waiting_seconds", "Age of what waits longest.", signs.oldest_waiting_s)
+        yield _by("installations", "Installations, by state.", "state", signs.installations)
+        yield _by("breakers", "Breakers that are not closed, by state.", "state", signs.breakers)
+        yield _one("paused_installations", "Installations whose endpoint asked for a pause.", signs.paused)
+        warned = {str(level): count for level, count in signs.warned.items()}
+        yield _by("warned_installations", "Installations warned of, by percent of the way.", "level", warned)
+        yield _by("mails", "Mails, by state.", "state", signs.mails)
+        yield _one("disabling_frozen", "Whether automatic disabling is frozen.", int(signs.is_frozen))
+        yield _one("last_position", "Position of the newest event.", signs.last_position)
+        if self._redis_lag is not None:
+            yield _one("redis_lag_events", "Events that are not in Redis yet.", self._redis_lag)
+        info = GaugeMetricFamily("hookfuse_build_info", "The version.", labels=["version"])
+        info.add_metric([version("hookfuse")], 1)
+        yield info
+        if machinery is None:
+            return
+        yield _one("actors", "Actors alive.", machinery.actors)
+        yield _one(
+            "mailbox_messages", "Messages that wait for the actors that everybody tells.", machinery.mailbox_messages
+        )
+        yield _one("deliveries_in_flight", "Deliveries handed out and not settled.", machinery.deliveries_in_flight)
+        yield CounterMetricFamily("hookfuse_actor_crashes", "Actors that crashed.", value=machinery.crashes)
+
+
+def _one(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"hookfuse_{name}", text, value=value)
+
+
+def _by(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(f"hookfuse_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _commit_sizes(events: Sequence[StoredEvent]) -> Iterator[int]:
+    """Give the sizes of the commits: the events of one share the moment of recording, to the microsecond."""
+    size, moment = 0, ""
+    for stored in events:
+        if stored.recorded_at != moment and size:
+            yield size
+            size = 0
+        moment = stored.recorded_at
+        size += 1
+    if size:
+        yield size
