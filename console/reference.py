@@ -100,6 +100,8 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
 `enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |
+| `logs delivery` | an object: `delivery_id`, `installation_id`, `event_name`, `state`, `due_at`, `held_back_by`, \
+`chapters` (a list of `at`, `sources`: events, log, queue or id, `text`, `position`, `is_decision`, `below`), `notes` |
 | `logs summary` | an object: `first_at`, `last_at`, `lines` (that were wanted), `lines_read`, `broken_lines`, \
 `bytes_read`, `faults`, `latencies` (a list of `outcome`, null = all, `attempts`, `p50_ms`, `p95_ms`, `p99_ms`), and \
 `levels`, `events`, `event_names`, `outcomes`, `error_classes`, `installations`, each with `top` (a list of names and \

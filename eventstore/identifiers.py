@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import UTC, datetime
 
 from eventstore.errors import RejectedError
 
@@ -13,6 +14,7 @@ __all__ = [
     "import_stream",
     "installation_of",
     "installation_stream",
+    "made_at",
     "new_id",
     "organization_stream",
     "parse_uuid",
@@ -34,6 +36,15 @@ def new_id() -> str:
     value = (value & ~(0xF << 76)) | (7 << 76)
     value = (value & ~(0x3 << 62)) | (2 << 62)
     return str(uuid.UUID(int=value))
+
+
+def made_at(identifier: str) -> datetime | None:
+    """Give the moment in an id of new_id, None = there is none: it is a UUID of another kind."""
+    value = uuid.UUID(identifier)
+    try:
+        return datetime.fromtimestamp((value.int >> 80) / 1000, UTC) if value.version == 7 else None
+    except (OverflowError, ValueError):  # a year beyond those of datetime
+        return None
 
 
 def parse_uuid(text: str) -> str:

@@ -36,6 +36,7 @@ __all__ = [
     "read_expiring",
     "recover_missed",
     "remove_delivered",
+    "waits_behind",
 ]
 
 # When test deliveries are due: before every moment at which anything else can be.
@@ -394,6 +395,16 @@ def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDel
     """Read one delivery by its id, None when the queue does not hold it (any more)."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM queue WHERE delivery_id = ?", (delivery_id,)).fetchone()  # noqa: S608
     return QueuedDelivery(*row) if row else None
+
+
+def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> str | None:
+    """Give the id of the delivery that has to leave the queue, or die, before this one is claimed."""
+    row = connection.execute(
+        "SELECT delivery_id FROM queue WHERE installation_id = ? AND ordering_key = ? AND ordering_key != ''"
+        " AND state = 'waiting' AND sequence < ? ORDER BY sequence LIMIT 1",
+        (delivery.installation_id, delivery.ordering_key, delivery.sequence),
+    ).fetchone()
+    return str(row[0]) if row else None
 
 
 def read_deliveries(

@@ -85,6 +85,7 @@ def logs(
         _read(session, files, query, last, LineOutput(is_json=is_json, is_prompt=is_prompt))
 
 
+logs.add_command(LazyCommand("delivery", "console.commands.logs_delivery:delivery", "Tell the story of one delivery."))
 logs.add_command(LazyCommand("summary", "console.commands.logs_summary:summary", "Count what the log says."))
 
 

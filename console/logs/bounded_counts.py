@@ -29,9 +29,9 @@ class BoundedCounts:
     This is the algorithm of Misra and Gries (1982): no name that makes up more than 1 of `capacity` is forgotten.
     """
 
-    def __init__(self, capacity: int = _CAPACITY) -> None:
+    def __init__(self, capacity: int | None = None) -> None:
         self.total = 0
-        self._capacity = capacity
+        self._capacity = capacity or _CAPACITY
         self._counts: dict[str, int] = {}
         self._undercount = 0
 

@@ -2,7 +2,7 @@
 
 import io
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from console.logs.byte_source import ByteSource, is_compressed
@@ -42,7 +42,7 @@ class LogReader:
         """How many of them were broken."""
         return self._sieve.broken
 
-    def read(self, pieces: Iterable[Piece]) -> Iterator[Found]:
+    def read(self, pieces: Iterable[Piece]) -> Generator[Found]:
         """Give the wanted lines, in order."""
         for piece in pieces:
             with piece.opened() as stream:

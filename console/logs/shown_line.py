@@ -8,7 +8,7 @@ from console.logs.exception_text import exception_lines
 from console.logs.log_entry import LogEntry, read_fields
 from console.printable import one_line, safe_json
 
-__all__ = ["json_line", "raw_text", "shown_line"]
+__all__ = ["json_line", "other_fields", "raw_text", "shown_line"]
 
 _NOTHING = "-"
 _GAP = "  "
@@ -66,6 +66,11 @@ def json_line(line: bytes, entry: LogEntry | None) -> bytes:
         return line
     # A bare carriage return can stand between two values only, where a space means the same.
     return safe_json(line.decode().replace("\r", " ").strip()).encode()
+
+
+def other_fields(fields: Mapping[str, object]) -> str:
+    """Give the fields of a line that stand in no column."""
+    return _GAP.join(_others(fields, is_coloured=False))
 
 
 def raw_text(line: bytes) -> str:

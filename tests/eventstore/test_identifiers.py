@@ -1,4 +1,5 @@
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
@@ -7,6 +8,7 @@ from eventstore.identifiers import (
     app_stream,
     installation_of,
     installation_stream,
+    made_at,
     new_id,
     organization_stream,
     parse_uuid,
@@ -29,6 +31,17 @@ def test_id_made_in_a_later_millisecond_sorts_later(monkeypatch: pytest.MonkeyPa
     made = [new_id() for _ in range(5)]
 
     assert made == sorted(made)
+
+
+def test_a_new_id_says_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_738_584_000_123_456_789)
+
+    assert made_at(new_id()) == datetime(2025, 2, 3, 12, 0, 0, 123_000, UTC)
+
+
+@pytest.mark.parametrize("other", ["7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10", "ffffffff-ffff-7fff-bfff-ffffffffffff"])
+def test_another_id_does_not_say_when_it_was_made(other: str) -> None:
+    assert made_at(other) is None
 
 
 def test_uuid_is_given_in_canonical_spelling() -> None:

@@ -23,6 +23,7 @@ from eventstore.work_queue import (
     put_back,
     read_deliveries,
     remove_delivered,
+    waits_behind,
 )
 from tests.eventstore.facts import INSTALLATION_ID, register, rows_of
 from tests.eventstore.processes import at_once, queueing
@@ -300,3 +301,14 @@ def test_delivery_that_is_not_there_is_acknowledged_by_nobody(store: Store, tmp_
 
     assert remove_delivered(store.connection, [gone]) == [False]
     assert not put_back(store.connection, replace(gone, state="dead"), due_at=NOW)
+
+
+def test_a_delivery_waits_behind_the_first_of_its_ordering_key_that_waits(store: Store) -> None:
+    keyed = [NewDelivery("i", "a", "{}", ordering_key="k") for _ in range(3)]
+    with store.transaction() as transaction:
+        ids = enqueue(transaction.connection, [*keyed, NewDelivery("i", "b", "{}")], enqueued_at=NOW)
+    queued = read_deliveries(store.connection)
+
+    assert [waits_behind(store.connection, one) for one in queued] == [None, ids[0], ids[0], None]
+    mark_dead(store.connection, queued[0], last_error="gone")
+    assert waits_behind(store.connection, queued[2]) == ids[1]

@@ -1,0 +1,209 @@
+"""The story of one delivery: its events, its log lines and its row in the queue, in the order of time."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from console.logs.exception_text import exception_lines
+from console.logs.log_entry import LogEntry, read_fields
+from console.logs.shown_line import other_fields
+from console.logs.story_text import event_words
+from console.logs.waiting import waits_of
+from eventstore.clock import time_text
+from eventstore.events import AttemptEvent, DeliveryMissed, InstallationDisabled, InstallationWarned
+from eventstore.identifiers import installation_of, made_at
+from eventstore.log import StoredEvent
+from eventstore.work_queue import QueuedDelivery
+from replay.delivery_trail import Trail
+
+__all__ = ["Chapter", "Story", "StorySources", "tell_story"]
+
+# Of these the daemon writes a log line each; the others are events only.
+_LOGGED = (AttemptEvent, DeliveryMissed)
+
+# While it rests as dead or missed, only these of what happens around it matter to it.
+_ENDS_OF_REST = ("installation.enabled", "recovery.started", "recovery.completed")
+
+
+@dataclass(frozen=True, slots=True)
+class StorySources:
+    """What is known about a delivery; `log_begins_at` is the time of the oldest log line there is, empty = none.
+
+    `is_log_whole`: no more lines name it than those given.
+    """
+
+    delivery_id: str
+    queued: QueuedDelivery | None
+    stream: str
+    trail: Trail
+    lines: tuple[tuple[bytes, LogEntry], ...]
+    log_begins_at: str
+    is_log_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One thing that happened. `sources` are "events", "log", "queue", or "id"; none = it follows from the others.
+
+    `is_decision`: this delivery is part of the evidence; `below` are the lines of an exception.
+    """
+
+    at: str
+    sources: tuple[str, ...]
+    text: str
+    position: int | None = None
+    is_decision: bool = False
+    below: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All of it; `notes` say what one source knows and another does not."""
+
+    delivery_id: str
+    installation_id: str
+    event_name: str
+    state: str
+    chapters: tuple[Chapter, ...]
+    notes: tuple[str, ...]
+
+
+def tell_story(sources: StorySources) -> Story:
+    """Join what the sources know."""
+    events = sources.trail.events
+    own_positions = {stored.position for stored in events}
+    logged = {entry.position for _, entry in sources.lines} & own_positions
+    chapters = [
+        _beginning(sources),
+        *(_own(stored, is_logged=stored.position in logged) for stored in events),
+        *_around(sources),
+        *(_log_only(raw, entry) for raw, entry in sources.lines if entry.position not in own_positions),
+        *(Chapter(wait.at, (), wait.text) for wait in waits_of(_queued_at(sources), events, sources.trail.around)),
+    ]
+    first_entry = sources.lines[0][1] if sources.lines else LogEntry()
+    return Story(
+        delivery_id=sources.delivery_id,
+        installation_id=installation_of(sources.stream) or first_entry.installation_id or "",
+        event_name=_event_name(sources) or first_entry.event_name or "",
+        state=_state(sources),
+        chapters=tuple(sorted(chapters, key=lambda chapter: (chapter.at, chapter.position or 0))),
+        notes=tuple(_notes(sources, logged)),
+    )
+
+
+def _beginning(sources: StorySources) -> Chapter:
+    if sources.queued is not None:
+        return Chapter(sources.queued.enqueued_at, ("queue",), "queued")
+    enqueued_at = _enqueued_at_of_events(sources.trail.events)
+    if enqueued_at:
+        return Chapter(enqueued_at, ("events",), "queued")
+    made = made_at(sources.delivery_id)
+    return Chapter(time_text(made) if made else "", ("id",), "its id was made, and it was queued then")
+
+
+def _queued_at(sources: StorySources) -> str:
+    return _beginning(sources).at
+
+
+def _enqueued_at_of_events(events: Sequence[StoredEvent]) -> str:
+    return next((stored.event.enqueued_at for stored in events if isinstance(stored.event, DeliveryMissed)), "")
+
+
+def _own(stored: StoredEvent, *, is_logged: bool) -> Chapter:
+    sources = ("events", "log") if is_logged else ("events",)
+    return Chapter(stored.recorded_at, sources, event_words(stored.event, is_own=True), stored.position)
+
+
+def _log_only(raw: bytes, entry: LogEntry) -> Chapter:
+    fields = read_fields(raw) or {}
+    parts = [entry.event, entry.outcome or "", other_fields(fields)]
+    below = tuple(exception_lines(fields.get("exception")))
+    return Chapter(entry.timestamp, ("log",), "  ".join(part for part in parts if part), entry.position, below=below)
+
+
+def _around(sources: StorySources) -> Iterator[Chapter]:
+    """Give what concerned the installation while the delivery waited, and what the delivery led to."""
+    queued_at, events = _queued_at(sources), sources.trail.events
+    for stored in sources.trail.around:
+        is_decision = _is_evidence_for(events, stored)
+        before = [own for own in events if own.position < stored.position]
+        if is_decision or (stored.recorded_at >= queued_at and _matters(before, stored)):
+            text = event_words(stored.event, is_own=False)
+            yield Chapter(stored.recorded_at, ("events",), text, stored.position, is_decision=is_decision)
+
+
+def _matters(before: Sequence[StoredEvent], stored: StoredEvent) -> bool:
+    """Say whether an event of the installation matters to a delivery after what happened to it before."""
+    if not before or before[-1].type == "delivery.requeued" or _has_retry(before[-1]):
+        return True  # it waits
+    if before[-1].recorded_at == stored.recorded_at:
+        return True  # the same commit: it came of it
+    return before[-1].type == "delivery.missed" and stored.type in _ENDS_OF_REST
+
+
+def _has_retry(stored: StoredEvent) -> bool:
+    return isinstance(stored.event, AttemptEvent) and stored.event.retry_at is not None
+
+
+def _is_evidence_for(events: Sequence[StoredEvent], decision: StoredEvent) -> bool:
+    """Say whether a delivery's own event is named by the evidence of a decision, or asked for it (410 Gone)."""
+    event = decision.event
+    if not isinstance(event, InstallationDisabled | InstallationWarned):
+        return False
+    if isinstance(event, InstallationDisabled) and event.cause == "receiver":
+        asked = [own for own in events if isinstance(own.event, AttemptEvent) and own.event.error_class == "gone"]
+        return any(own.position < decision.position for own in asked[-1:])
+    evidence = event.evidence
+    named = (evidence.first_failure, evidence.last_failure) if evidence else ()
+    positions = {failure.position for failure in named if failure}
+    return any(own.position in positions for own in events)
+
+
+def _event_name(sources: StorySources) -> str:
+    if sources.queued is not None:
+        return sources.queued.event_name
+    return next((str(getattr(stored.event, "event_name", "")) for stored in sources.trail.events), "")
+
+
+_STATES: Mapping[str, str] = {
+    "delivery.succeeded": "delivered",
+    "delivery.dropped": "given up",
+    "probe.succeeded": "a test delivery, which succeeded",
+    "probe.failed": "a test delivery, which failed",
+}
+
+
+def _state(sources: StorySources) -> str:
+    queued = sources.queued
+    if queued is not None:
+        return f"{queued.state}, payload gone" if queued.is_expired else queued.state
+    ends = [_STATES[stored.type] for stored in sources.trail.events if stored.type in _STATES]
+    return ends[-1] if ends else "unknown: it is not in the queue any more, and its end is not recorded"
+
+
+def _notes(sources: StorySources, logged: Collection[int | None]) -> Iterator[str]:
+    missing = [
+        stored for stored in sources.trail.events if isinstance(stored.event, _LOGGED) and stored.position not in logged
+    ]
+    if missing and sources.is_log_whole:
+        yield f"{_events(len(missing))} in the log: {_why_not_logged(missing, sources.log_begins_at)}"
+    if not sources.is_log_whole:
+        yield f"the log has more lines about it than the {len(sources.lines)} that were read"
+    if sources.trail.left_out:
+        yield f"{sources.trail.left_out} more events of the installation are left out"
+    strange = [entry.position for _, entry in sources.lines if entry.position and entry.position not in logged]
+    if strange:
+        yield f"the log names event {strange[0]}, which is not one of this delivery: it may be of another home"
+    if not sources.trail.events and sources.lines:
+        yield "it is known from the log only: no event names it"
+
+
+def _events(count: int) -> str:
+    return "1 event is not" if count == 1 else f"{count} events are not"
+
+
+def _why_not_logged(missing: Sequence[StoredEvent], log_begins_at: str) -> str:
+    if not log_begins_at:
+        return "there is none of that time"
+    if missing[-1].recorded_at < log_begins_at:
+        return f"it begins at {log_begins_at}"
+    return "its level was higher then, or the lines were lost (a full disk, a damaged file, or older ones taken away)"
