@@ -6,7 +6,10 @@ from pathlib import Path
 from eventstore.errors import DocumentError, RejectedError
 from eventstore.producer import compact_json_object
 
-__all__ = ["read_json_object"]
+__all__ = ["read_json_object", "read_secret_line"]
+
+# As long as the longest header value; a secret is some dozens.
+_SECRET_BYTES = 8192
 
 
 def read_json_object(path: str, limit_bytes: int) -> str:
@@ -24,6 +27,23 @@ def read_json_object(path: str, limit_bytes: int) -> str:
         raise DocumentError(f"{name}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     except DocumentError as error:
         raise DocumentError(f"{name}: {error}") from error
+
+
+def read_secret_line(path: str) -> str:
+    """Read a secret without the line end after it; `-` = standard input. Raises DocumentError that shows none of it."""
+    name = "standard input" if path == "-" else path
+    content = _read(path, name, _SECRET_BYTES + 1)
+    if len(content) > _SECRET_BYTES:
+        raise DocumentError(f"{name}: over {_SECRET_BYTES} bytes are no secret")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        # Not as its cause: the exception holds the bytes.
+        raise DocumentError(f"{name}: not UTF-8 text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.strip() or not text.isprintable():
+        raise DocumentError(f"{name}: a secret is one line of printable characters")
+    return text
 
 
 def _read(path: str, name: str, size_bytes: int) -> bytes:

@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     ALREADY_RUNNING = 6
     """Another daemon holds the home."""
     DATABASE = 7
-    """The database cannot be used; a full disk is one reason."""
+    """The database, or the Redis that is asked, cannot be used; a full disk is one reason."""
     CRASHED = 8
     """The daemon gave up: its actors crashed too often."""
     PROBE_FAILED = 9
@@ -46,6 +46,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
         (errors.DaemonRunningError, ExitCode.ALREADY_RUNNING),  # a HomeError too, so it comes first
         (errors.HomeError, ExitCode.HOME),
         (errors.DatabaseError, ExitCode.DATABASE),
+        (errors.RedisAwayError, ExitCode.DATABASE),
         (errors.UnknownEventError, ExitCode.DATABASE),
         (errors.NotFoundError, ExitCode.NOT_FOUND),
         (errors.DocumentError, ExitCode.BAD_INPUT),

@@ -96,7 +96,9 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 | `audit` | a list: `event`, `actor`, `target`, `data`, `recorded_at`, `position` |
 | `events` | a list: `position`, `stream`, `version`, `type`, `recorded_at`, `data` |
 | `events import` | an object: `lines`, `imported`, `skipped`, `owed_mails`, `given_up_mails`, `apps_without_secret` \
-(ids), `faults` (the first 50: `line`, `text`), `fault_count`, `is_dry_run` |
+(ids), `faults` (the first 50: `line`, `text`), `fault_count`, `is_dry_run`; with `--counts`: `imported`, `unchanged`, \
+`too_old`, `ahead`, `unknown` (counts of days), `smaller` and `faults` (the first 50: `place`, `text`), \
+`smaller_count`, `fault_count`, `is_dry_run` |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
 `enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |

@@ -15,7 +15,7 @@ from eventstore.imported_mails import ImportedMails
 from eventstore.json_lines import Fault
 from eventstore.log import NewEvent, Origin
 from eventstore.registry import App, apps_without_secret
-from eventstore.store import Store, Transaction
+from eventstore.store import Store, TakenBackError, Transaction
 from eventstore.work_queue import draw_attention
 
 __all__ = ["ImportSummary", "import_events"]
@@ -46,10 +46,6 @@ class ImportSummary:
     fault_count: int
 
 
-class _TakenBackError(Exception):
-    """What was done within the transaction is to be undone."""
-
-
 def import_events(
     store: Store,
     staging: Staging,
@@ -67,7 +63,7 @@ def import_events(
     store.connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     with ImportedMails(store.connection) as mails:
         run = _Import(staging, mails)
-        with suppress(_TakenBackError), store.transaction() as transaction:
+        with suppress(TakenBackError), store.transaction() as transaction:
             run.append_all(transaction, on_events)
             run.conclude(transaction, is_mail_owed=is_mail_owed, is_dry_run=is_dry_run)
     return run.summary()
@@ -104,13 +100,13 @@ class _Import:
                 self._faults.add(*fault)
 
     def conclude(self, transaction: Transaction, *, is_mail_owed: bool, is_dry_run: bool) -> None:
-        """See to the mails, and let a running daemon notice. Raises _TakenBackError when nothing is to stay."""
+        """See to the mails, and let a running daemon notice. Raises TakenBackError when nothing is to stay."""
         if self._imported_count and not self._faults.count:
             self._owed_mails, self._given_up_mails = self._mails.settle(transaction, is_owed=is_mail_owed)
             self._apps_without_secret = apps_without_secret(transaction.connection)
             draw_attention(transaction.connection)
         if self._faults.count or is_dry_run:
-            raise _TakenBackError
+            raise TakenBackError
 
     def summary(self) -> ImportSummary:
         """Say what came of it."""

@@ -22,7 +22,7 @@ from eventstore.identifiers import installation_of
 from eventstore.log import StoredEvent
 from eventstore.request_log import KEPT_ROWS, is_error_code, request_row
 
-__all__ = ["Directory", "Place", "RedisChange", "buffer_key", "collect", "request_keys"]
+__all__ = ["COUNT_FIELDS", "Directory", "Place", "RedisChange", "buffer_key", "collect", "request_keys"]
 
 KEY_PATTERN = "sentry-app-*"
 _KEPT = timedelta(days=30)
@@ -30,7 +30,7 @@ _KEPT = timedelta(days=30)
 _CLEARED_DAYS = 366
 
 # Our classes under the original's names; what it counts nowhere is not here (FLOW section 3).
-_FIELDS = {
+COUNT_FIELDS = {
     "success": "success_count",
     "client_error": "error_count",
     "timeout": "timeout_count",
@@ -87,13 +87,13 @@ def collect(events: Sequence[StoredEvent], directory: Directory, *, is_frozen: b
         if isinstance(event, AttemptEvent):
             _log(change, stored, event, directory)
             counted = counted_class(event)
-            if counted in _FIELDS and not (change.is_frozen and counted != "success"):
+            if counted in COUNT_FIELDS and not (change.is_frozen and counted != "success"):
                 place = Place(event.app_id, event.organization_id, directory.is_internal(event.app_id))
                 _count(change, stored, place, day_of(stored.recorded_at), {counted: 1})
         elif isinstance(event, DisablingFrozen | DisablingThawed):
             change.is_frozen = isinstance(event, DisablingFrozen)
         elif isinstance(event, CountsImported):
-            counts = {name: getattr(event, name) for name in _FIELDS}
+            counts = {name: getattr(event, name) for name in COUNT_FIELDS}
             _count(change, stored, directory.place_of(event.installation_id), event.day, counts)
         elif isinstance(event, InstallationCreated | InstallationEnabled | InstallationDisabled):
             # The original clears at the disabling; an enabled one must not be disabled again by its old days.
@@ -108,7 +108,7 @@ def _count(change: RedisChange, stored: StoredEvent, place: Place | None, day: s
     fields = change.counts.setdefault(key, {})
     for name, count in counts.items():
         if count:
-            fields[_FIELDS[name]] = fields.get(_FIELDS[name], 0) + count
+            fields[COUNT_FIELDS[name]] = fields.get(COUNT_FIELDS[name], 0) + count
     _keep(change, key, stored)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.client import Pipeline
 
-__all__ = ["Mark", "RedisProjection", "SqliteDirectory"]
+__all__ = ["MARK_KEY", "Mark", "RedisProjection", "SqliteDirectory"]
 
 # Where the projection is, beside its data: written in the same MULTI, or neither.
 MARK_KEY = "hookfuse:projection"

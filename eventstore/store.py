@@ -13,7 +13,11 @@ from eventstore.log import NewEvent, StoredEvent, append_events
 from eventstore.projections import project_all
 from eventstore.snapshot import renew_snapshots
 
-__all__ = ["Store", "Transaction"]
+__all__ = ["Store", "TakenBackError", "Transaction"]
+
+
+class TakenBackError(Exception):
+    """Raised within a transaction, to undo what was done in it; nothing else is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,19 @@
 """`hookfuse app`: looking after one app."""
 
 import re
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from console.documents import read_secret_line
 from console.options import NUMBER, by_option, json_option, person
 from console.output import print_json, print_line
 from console.private_file import new_private_file
 from console.session import Session
 from console.times import short_time
 from eventstore.app_secrets import no_secret_text, read_secrets
-from eventstore.errors import DocumentError, NotFoundError
+from eventstore.errors import NotFoundError
 from eventstore.registry import find_app
 from eventstore.secret_rotation import ensure_signing_key, remove_signing_key, rotate_secret
 
@@ -21,9 +21,6 @@ __all__ = ["app"]
 
 _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhdw])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-# As long as the longest header value; a secret is some dozens.
-_SECRET_BYTES = 8192
 
 
 @click.group()
@@ -99,7 +96,7 @@ def rotate(session: Session, app_id: int, overlap: timedelta, path: str | None, 
       hookfuse app rotate-secret 5 --overlap 7d --secret-from new.secret
     """  # noqa: D301 - \b is click's
     session.require_home()
-    new_secret = _read_secret(path) if path is not None else None
+    new_secret = read_secret_line(path) if path is not None else None
     with session.writing() as store, store.transaction() as transaction:
         slug = find_app(transaction.connection, app_id).slug
         done = rotate_secret(transaction, app_id, overlap=overlap, new_secret=new_secret, by=person(by))
@@ -151,27 +148,3 @@ def signing_key(session: Session, app_id: int, *, is_rotated: bool, is_removed: 
         print_line(public_key)
         if is_changed:
             print_line(f"made just now: deliveries of app {app_id} ({slug}) are signed with it (v1a)")
-
-
-def _read_secret(path: str) -> str:
-    """Read a secret without the line end after it. Raises DocumentError, whose text shows nothing of it."""
-    name = "standard input" if path == "-" else path
-    try:
-        if path == "-":
-            content = sys.stdin.buffer.read(_SECRET_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                content = file.read(_SECRET_BYTES + 1)
-    except OSError as error:
-        raise DocumentError(f"{name}: cannot be read: {error.strerror}") from error
-    if len(content) > _SECRET_BYTES:
-        raise DocumentError(f"{name}: over {_SECRET_BYTES} bytes are no secret")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        # Not as its cause: the exception holds the bytes.
-        raise DocumentError(f"{name}: not UTF-8 text") from None
-    text = text.removesuffix("\n").removesuffix("\r")
-    if not text.strip() or not text.isprintable():
-        raise DocumentError(f"{name}: a secret is one line of printable characters")
-    return text

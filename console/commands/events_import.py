@@ -8,10 +8,12 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from console.commands.counts_import import CountRun, import_counted_days
+from console.count_source import count_source
+from console.fault_list import print_faults
 from console.input_file import InputFile, opened_input
-from console.options import json_option
+from console.options import by_option, json_option, person
 from console.output import print_json, print_line
-from console.printable import one_line
 from console.progress import SlowProgress
 from console.session import Session
 from eventstore.app_secrets import no_secret_text
@@ -27,19 +29,39 @@ __all__ = ["import_history"]
 _PATIENCE_OF_A_DAEMON_S = 20.0
 _CHUNK_LINES = 500
 _APPS_SHOWN = 10
-_FAULT_CHARACTERS = 300
 _SEE = " (see --owed-mails)"
 
 
 @click.command("import")
-@click.argument("file", metavar="FILE|-")
+@click.argument("file", metavar="[FILE|-]", required=False)
 @click.option("--dry-run", is_flag=True, help="Do all of it, say what came of it, and take it back.")
 @click.option(
     "--owed-mails", is_flag=True, help="Send the mails that the history still owes, instead of giving them up."
 )
+@click.option(
+    "--counts",
+    metavar="URL|FILE|-",
+    help="Import counts a day instead: from a Redis (redis://, rediss://, unix://), or from lines of JSON.",
+)
+@click.option("--counts-env", metavar="VAR", help="The same, from the Redis whose URL is in an environment variable.")
+@click.option("--counts-url-from", metavar="FILE|-", help="The same, from the Redis whose URL is in a file.")
+@click.option("--skip-unknown", is_flag=True, help="Leave out counts of apps that are not installed here.")
+@by_option
 @json_option
 @click.pass_obj
-def import_history(session: Session, *, file: str, dry_run: bool, owed_mails: bool, is_json: bool) -> None:
+def import_history(
+    session: Session,
+    *,
+    file: str | None,
+    dry_run: bool,
+    owed_mails: bool,
+    counts: str | None,
+    counts_env: str | None,
+    counts_url_from: str | None,
+    skip_unknown: bool,
+    by: str,
+    is_json: bool,
+) -> None:
     """Bring the events of FILE into this home; - = standard input. It may be compressed (gzip).
 
     All of them or none, with the times at which they were recorded; what is here already is passed over, so that
@@ -48,21 +70,42 @@ def import_history(session: Session, *, file: str, dry_run: bool, owed_mails: bo
     Mails that were owed when FILE was written are given up, with an event, as they may have been sent since. Secrets
     and deliveries that wait are in no export: apps get theirs by `hookfuse apply` or `hookfuse app rotate-secret`.
 
+    With --counts it imports what the original has counted, from the keys
+    sentry-app-error:{app}:{organization}:{YYYY-MM-DD} of a Redis, which is only read, or from lines of
+    {"key": ..., "fields": {...}}. Importing again records what has come since. A URL with a password does not belong
+    into the command line: name a variable, or a file.
+
     \b
     Example:
       hookfuse events import events.jsonl.gz --dry-run
       hookfuse events import events.jsonl.gz
+      hookfuse events import --counts redis://localhost:6379/0
     """  # noqa: D301 - \b is click's
-    with _store(session, is_dry_run=dry_run) as store, opened_input(file) as source:
-        summary = _import(session, store, source, is_mail_owed=owed_mails, is_dry_run=dry_run)
-    if not dry_run:
+    source = count_source(counts, counts_env, counts_url_from)
+    if source is not None:
+        if file is not None or owed_mails:
+            raise click.UsageError("counts are imported by themselves: give neither FILE nor --owed-mails with them")
+        run = CountRun(source, person(by), is_unknown_skipped=skip_unknown, is_dry_run=dry_run)
+        import_counted_days(session, run, is_json=is_json)
+    elif file is None:
+        raise click.UsageError("give FILE, - for standard input, or --counts")
+    elif skip_unknown:
+        raise click.UsageError("--skip-unknown goes with counts: events have their registry with them")
+    else:
+        _import_events(session, file, is_dry_run=dry_run, is_mail_owed=owed_mails, is_json=is_json)
+
+
+def _import_events(session: Session, file: str, *, is_dry_run: bool, is_mail_owed: bool, is_json: bool) -> None:
+    with _store(session, is_dry_run=is_dry_run) as store, opened_input(file) as source:
+        summary = _import(session, store, source, is_mail_owed=is_mail_owed, is_dry_run=is_dry_run)
+    if not is_dry_run:
         session.home.ring_doorbell()
     if is_json:
-        print_json(_document(summary, is_dry_run=dry_run))
+        print_json(_document(summary, is_dry_run=is_dry_run))
     elif summary.fault_count:
-        _print_faults(summary)
+        print_faults(summary.faults, summary.fault_count)
     else:
-        _print_summary(summary, is_dry_run=dry_run)
+        _print_summary(summary, is_dry_run=is_dry_run)
     if summary.fault_count:
         lines = "1 line is" if summary.fault_count == 1 else f"{summary.fault_count:,} lines are"
         raise RejectedError(f"{source.name}: {lines} wrong, and nothing was imported")
@@ -135,13 +178,6 @@ def _document(summary: ImportSummary, *, is_dry_run: bool) -> dict[str, object]:
         "fault_count": summary.fault_count,
         "is_dry_run": is_dry_run,
     }
-
-
-def _print_faults(summary: ImportSummary) -> None:
-    for fault in summary.faults:
-        print_line(f"{fault.place}: {one_line(fault.text, _FAULT_CHARACTERS)}")
-    if summary.fault_count > len(summary.faults):
-        print_line(f"and {summary.fault_count - len(summary.faults):,} more")
 
 
 def _print_summary(summary: ImportSummary, *, is_dry_run: bool) -> None:
