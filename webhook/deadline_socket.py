@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # poll() counts in milliseconds, so that a wait can end a hair before the deadline that it waited for.
 _CLOCK_GRAIN_S: Final = 0.002
+
+_TIMEVAL: Final = struct.Struct("ll")
 
 
 class DeadlineExceeded(TimeoutError):  # noqa: N818 - says what happened, as TimeoutError's siblings do
@@ -143,6 +146,77 @@ class DeadlineSocket(socket.socket):
             super().sendall(data, flags)
         except TimeoutError as error:
             raise _meaning_of(error, exchange) from error
+
+
+class DeadlineTcpSocket(DeadlineSocket):
+    """The same without TLS: once it is connected the kernel keeps the time.
+
+    Python's own time-outs make a request seven system calls more, and let go of the interpreter at each of them,
+    for which this thread has to wait again while others are busy.
+    """
+
+    __slots__ = ("_is_timed_by_kernel",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_timed_by_kernel = False
+
+    def connect(self, address: Any) -> None:
+        """Connect within what the caller has set as this address's share of the time."""
+        super().connect(address)
+        super().settimeout(None)
+        self._is_timed_by_kernel = True
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set the share of the time for connecting; afterwards each operation gets what is left."""
+        if not self._is_timed_by_kernel:
+            super().settimeout(value)
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive within read_s and the deadline, and count."""
+        exchange = current_exchange()
+        until_s = time.monotonic() + exchange.read_budget_s()
+        while True:
+            self._limit(socket.SO_RCVTIMEO, until_s)
+            try:
+                count = socket.socket.recv_into(self, buffer, nbytes, flags)
+            except BlockingIOError as error:
+                self._check(until_s, exchange, error)
+            else:
+                exchange.received_bytes += count
+                return count
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Receive within read_s and the deadline, and count."""
+        buffer = bytearray(bufsize)
+        return bytes(buffer[: self.recv_into(buffer, 0, flags)])
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        """Send some of it within the deadline."""
+        exchange = current_exchange()
+        until_s = time.monotonic() + exchange.remaining_s()
+        while True:
+            self._limit(socket.SO_SNDTIMEO, until_s)
+            try:
+                return socket.socket.send(self, data, flags)
+            except BlockingIOError as error:
+                self._check(until_s, exchange, error)
+
+    def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
+        """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
+        # Piece by piece, each with what is left: Python's own would give each piece the whole time anew.
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[self.send(rest, flags) :]
+
+    def _limit(self, option: int, until_s: float) -> None:
+        left_us = max(1, int((until_s - time.monotonic()) * 1e6))  # zero would be no limit
+        self.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*divmod(left_us, 1_000_000)))
+
+    @staticmethod
+    def _check(until_s: float, exchange: Exchange, error: BlockingIOError) -> None:
+        if time.monotonic() >= until_s - _CLOCK_GRAIN_S:  # the kernel counts in ticks, and may be early by one
+            raise _meaning_of(TimeoutError("timed out"), exchange) from error
 
 
 class DeadlineTlsSocket(DeadlineSocket, ssl.SSLSocket):  # type: ignore[misc] # parameters differ by name only

@@ -7,7 +7,7 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from webhook.deadline_socket import DeadlineExceeded, DeadlineSocket, Exchange, current_exchange
+from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, Exchange, current_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,7 +108,7 @@ def _connect_to_one(addresses: tuple[Address, ...], port: int, exchange: Exchang
 
 def _connect(address: Address, port: int, timeout_s: float) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    connection = DeadlineSocket(family, socket.SOCK_STREAM)
+    connection = DeadlineTcpSocket(family, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from webhook.target import Target
 
 POOL_COUNT: Final = 1000
-POOL_CONNECTIONS: Final = 8
+# Many apps of one host share its pool: what is over this is dialed anew for each request.
+POOL_CONNECTIONS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
