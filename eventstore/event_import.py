@@ -60,7 +60,6 @@ def import_events(
     nothing is. A mail that the history owes is given up, by an event, unless `is_mail_owed`. `on_events` is told how
     many more are looked at; what it raises undoes all.
     """
-    store.connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     with ImportedMails(store.connection) as mails:
         run = _Import(staging, mails)
         with suppress(TakenBackError), store.transaction() as transaction:
@@ -89,6 +88,8 @@ class _Import:
         if not self._faults.count:  # a line that could not be read leaves a gap, which is not to be named too
             for fault in version_faults(connection):
                 self._faults.add(*fault)
+        # Only now: the sort before this would take as much for itself.
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         for count, staged in enumerate(self._staging.events(), start=1):
             self._take(transaction, staged)
             if count % _BATCH == 0:

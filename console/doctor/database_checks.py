@@ -9,6 +9,7 @@ from eventstore.clock import parse_time
 from eventstore.finding import Finding
 from eventstore.log import NO_HASH, chain_hash, last_position
 from eventstore.outbox import count_mails
+from eventstore.registry import apps_without_secret
 from eventstore.work_queue import count_deliveries, read_deliveries
 
 __all__ = ["check_chain", "check_clock", "check_integrity", "check_work"]
@@ -19,6 +20,7 @@ _EARLIEST_YEAR = 2026
 # Clocks of machines that are looked after differ by less.
 _CLOCK_SKEW = timedelta(seconds=5)
 _LONG_WAIT = timedelta(hours=1)
+_APPS_NAMED = 5
 
 
 def check_integrity(connection: sqlite3.Connection) -> Finding:
@@ -93,4 +95,12 @@ def check_work(connection: sqlite3.Connection, *, is_running: bool, now: datetim
             "work",
             f"{mails['failed']} mails were given up",
             "hookfuse events --type mail.failed says why; the owners' addresses stand in the registry file",
+        )
+    lacking = apps_without_secret(connection)
+    if lacking:
+        named = ", ".join(str(app.app_id) for app in lacking[:_APPS_NAMED]) + (" ..." if lacking[_APPS_NAMED:] else "")
+        yield Finding.warning(
+            "work",
+            f"apps without a secret: {named}; what is queued for them waits",
+            "hookfuse apply REGISTRY.toml, or hookfuse app rotate-secret APP",
         )

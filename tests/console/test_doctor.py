@@ -99,6 +99,14 @@ def test_what_waits_while_no_daemon_runs_is_worth_a_look(world: World) -> None:
     assert [one.text.partition(",")[2] for one in look(world)["work"]] == [" 0 missed, 0 dead, and no daemon runs"]
 
 
+def test_apps_that_wait_for_a_secret_are_worth_a_look(healthy: World) -> None:
+    with healthy.store() as store:
+        store.connection.execute("DELETE FROM secrets WHERE app_id != 7")
+
+    (found,) = look(healthy)["work"]
+    assert (found.level, found.text) == ("warning", "apps without a secret: 5, 6; what is queued for them waits")
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

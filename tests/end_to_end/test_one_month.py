@@ -4,7 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 from eventstore.events import InstallationDisabled, InstallationWarned, RecoveryStarted
+from eventstore.home import Home
+from eventstore.store import Store
 from tests.end_to_end.one_month import ALERTS_A_DAY, CHAPTERS, LAST_DAY, MENDED_DAY, play, timeline
+from tests.eventstore.histories import exported, imported, tables
 
 
 def test_a_month_from_healthy_to_broken_to_recovered(tmp_path: Path) -> None:
@@ -34,3 +37,16 @@ def test_a_month_from_healthy_to_broken_to_recovered(tmp_path: Path) -> None:
     assert counts["breaker.opened"] > counts["breaker.closed"]
     assert CHAPTERS[12] == 500
     assert "recovery.completed" in story
+    _insist_that_it_moves(tmp_path)
+
+
+def _insist_that_it_moves(folder: Path) -> None:
+    """Bring the month into a new home: every table of it is the same, row by row."""
+    there, here = Home(folder / "home"), Home(folder / "other")
+    here.prepare()
+    with Store(there.database) as old, Store(here.database) as new:
+        summary = imported(new, exported(old))
+        again = imported(new, exported(old))
+
+        assert (summary.fault_count, again.fault_count, again.imported_count) == (0, 0, 0)
+        assert tables(new.connection) == tables(old.connection)

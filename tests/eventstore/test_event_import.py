@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from eventstore.clock import ManualClock, time_text
 from eventstore.event_export import ExportFilter
+from eventstore.event_import import ImportSummary
 from eventstore.event_staging import LINE_BYTES
 from eventstore.events import MailFailed
 from eventstore.identifiers import installation_stream
@@ -492,6 +494,23 @@ def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(homes: Homes) 
         assert tables(here.connection) == before
         assert dry == imported(here, exported(there))
         assert (dry.imported_count, dry.given_up_mails) == (17, 1)
+
+
+def test_two_imports_at_once_are_one(homes: Homes) -> None:
+    with homes.store([("failed", 0, "gone", 1.0, 0)] * 30) as there, homes.store() as here:
+        content = exported(there)
+        path = homes.folder / f"{homes.count}.db"
+
+        def bring_in(_number: int) -> ImportSummary:
+            with Store(path, here.clock) as store:
+                return imported(store, content)
+
+        with ThreadPoolExecutor(2) as pool:
+            summaries = list(pool.map(bring_in, range(2)))
+
+        assert [one.fault_count for one in summaries] == [0, 0]
+        assert sorted((one.imported_count, one.skipped_count) for one in summaries) == [(0, 37), (37, 0)]
+        assert tables(here.connection) == tables(there.connection)
 
 
 def test_whoever_is_told_of_progress_can_end_it_and_nothing_has_changed(homes: Homes) -> None:
