@@ -12,6 +12,7 @@ from eventstore.database import open_database, writing
 from eventstore.log import NewEvent, StoredEvent, append_events
 from eventstore.projections import project_all
 from eventstore.snapshot import renew_snapshots
+from eventstore.write_turn import WriteTurn
 
 __all__ = ["Store", "TakenBackError", "Transaction"]
 
@@ -46,6 +47,7 @@ class Store:
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self.connection = open_database(path, is_writer=True)
+        self._turn = WriteTurn(path)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -53,12 +55,13 @@ class Store:
 
         Raises DatabaseError, of which DiskFullError is one.
         """
-        with writing(self.connection):
+        with self._turn.taken(), writing(self.connection):
             yield Transaction(self.connection, time_text(self.clock.now()))
 
     def close(self) -> None:
         """Give the connection back."""
         self.connection.close()
+        self._turn.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,17 @@ def appending(barrier: Any, number: int, path: Path, rounds: int) -> str:
                     NewEvent(f"installation-{number}", InstallationRemoved(f"by-{number}")),
                 )
     return "done"
+
+
+def writing_for(barrier: Any, _number: int, path: Path, seconds: float) -> int:
+    with Store(path) as store:
+        barrier.wait(_PATIENCE_S)
+        deadline_s, count = time.monotonic() + seconds, 0
+        while time.monotonic() < deadline_s:
+            with store.transaction() as transaction:
+                transaction.append(NewEvent("installation-shared", InstallationRemoved("one")))
+            count += 1
+        return count
 
 
 def opening(barrier: Any, _number: int, folder: Path, rounds: int) -> list[str]:

@@ -50,7 +50,8 @@ def test_database_is_readable_by_its_owner_only(store: Store, home: Home) -> Non
     record(store, failed())
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.path.glob("events.db*")}
 
-    assert modes == {"events.db": 0o600, "events.db-wal": 0o600, "events.db-shm": 0o600}
+    names = ("events.db", "events.db-wal", "events.db-shm", "events.db-turn")
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 def test_commits_are_fsynced(store: Store) -> None:

@@ -1,0 +1,87 @@
+"""Whose turn it is to write: writers of all processes wait in a line, where SQLite would have them sleep and try."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from weakref import WeakSet
+
+from eventstore.errors import DatabaseError
+
+__all__ = ["WriteTurn"]
+
+# As long as SQLite itself waits for another's commit; the turn comes before that.
+_PATIENCE_S = 30.0
+
+
+class WriteTurn:
+    """A lock on a file beside the database, for one thread at a time.
+
+    It only decides who is next: what keeps the database whole is SQLite's own lock, which is taken inside the turn.
+    SQLite alone has a waiting writer sleep up to 100 ms between two tries, and under steady load one that sleeps finds
+    it taken for seconds, while the one that writes goes on and on. The kernel wakes whoever waits for this one at once,
+    and takes it from a process that has ended.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(f"{database.name}-turn")
+        self._descriptor = self._open()
+        _opened.add(self)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Have the turn within the block. Raises DatabaseError when it does not come for long."""
+        self._take()
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseError(f"{self._path}: cannot be opened ({error.strerror})") from error
+
+    def _take(self) -> None:
+        if self._descriptor < 0:
+            self._descriptor = self._open()
+        with suppress(BlockingIOError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        # The kernel's wait has no limit, so it is a thread's that can be left behind.
+        is_taken, has_come = False, threading.Event()
+        threading.Thread(target=_wait, args=(self._descriptor, has_come), name="write-turn", daemon=True).start()
+        try:
+            is_taken = has_come.wait(_PATIENCE_S)
+        finally:
+            if not is_taken:
+                self.close()  # with the file the wait's lock goes too, when it comes after all
+        if not is_taken:
+            raise DatabaseError(f"{self._path}: another process has been writing for too long: try again")
+
+
+def _wait(descriptor: int, has_come: threading.Event) -> None:
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        has_come.set()
+
+
+_opened: "WeakSet[WriteTurn]" = WeakSet()
+
+
+def _close_inherited() -> None:
+    # A child shares the lock itself with its parent: one that was forked in the middle of a turn would hold it on.
+    for turn in tuple(_opened):
+        turn.close()
+
+
+os.register_at_fork(after_in_child=_close_inherited)

@@ -1,0 +1,152 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventstore.errors import DatabaseError
+from eventstore.home import Home
+from eventstore.store import Store
+from eventstore.write_turn import WriteTurn
+from tests.eventstore.processes import at_once, writing_for
+
+ROOT = Path(__file__).parent.parent.parent
+HOLD = """
+import sys
+from pathlib import Path
+from eventstore.write_turn import WriteTurn
+with WriteTurn(Path(sys.argv[1])).taken():
+    print("taken", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "events.db"
+
+
+@pytest.fixture
+def turn(database: Path) -> Iterator[WriteTurn]:
+    turn = WriteTurn(database)
+    yield turn
+    turn.close()
+
+
+def holder(database: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "taken\n"
+    return process
+
+
+def is_free(database: Path) -> bool:
+    other = WriteTurn(database)
+    try:
+        with other.taken():
+            return True
+    except DatabaseError:
+        return False
+    finally:
+        other.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventstore.write_turn._PATIENCE_S", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_has_the_turn_and_then_another(turn: WriteTurn, database: Path) -> None:
+    with turn.taken():
+        during = is_free(database)
+
+    assert (during, is_free(database)) == (False, True)
+
+
+def test_who_waits_has_it_when_it_is_given_back(turn: WriteTurn, database: Path) -> None:
+    order: list[str] = []
+
+    def wait() -> None:
+        other = WriteTurn(database)
+        with other.taken():
+            order.append("waited")
+        other.close()
+
+    waiting = threading.Thread(target=wait)
+    with turn.taken():
+        waiting.start()
+        order.append("first")
+    waiting.join(30)
+
+    assert order == ["first", "waited"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_has_waited_in_vain_can_have_it_later_and_keeps_it_from_nobody(turn: WriteTurn, database: Path) -> None:
+    other = WriteTurn(database)
+    with turn.taken(), pytest.raises(DatabaseError, match="writing for too long: try again"), other.taken():
+        pass
+    with other.taken():
+        pass
+    other.close()
+
+    assert is_free(database)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_process_that_is_killed_has_it_no_more(database: Path) -> None:
+    process = holder(database)
+    before = is_free(database)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    assert (before, is_free(database)) == (False, True)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_error_within_gives_it_back(turn: WriteTurn, database: Path) -> None:
+    with pytest.raises(RuntimeError), turn.taken():
+        raise RuntimeError
+
+    assert is_free(database)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_child_that_is_forked_in_the_middle_does_not_hold_it_on(turn: WriteTurn, database: Path) -> None:
+    goes_on, lets_go = os.pipe()
+    with turn.taken():
+        child = os.fork()
+        if child == 0:
+            os.read(goes_on, 1)
+            os._exit(0)
+    free = is_free(database)
+    os.write(lets_go, b"!")
+    os.waitpid(child, 0)
+    os.close(goes_on)
+    os.close(lets_go)
+
+    assert free
+
+
+def test_its_file_is_private(turn: WriteTurn, database: Path) -> None:
+    assert (database.parent / "events.db-turn").stat().st_mode & 0o777 == 0o600
+
+
+def test_where_it_cannot_be_opened_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match=r"events\.db-turn: cannot be opened \(No such file"):
+        WriteTurn(tmp_path / "nowhere" / "events.db")
+
+
+def test_no_writer_is_left_behind_by_others_that_write_without_pause(home: Home) -> None:
+    """With SQLite's own waiting one of three made a hundredth of what another did."""
+    Store(home.database).close()
+    counts = at_once(writing_for, home.database, 3.0, count=3)
+
+    assert min(counts) > 0.3 * max(counts)
