@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from eventstore.errors import RejectedError
 from eventstore.events import (
+    AppRegistered,
     AuditRecorded,
     DisableEvidence,
     InstallationDisabled,
@@ -59,7 +60,7 @@ class Decision:
     evidence: DisableEvidence | None = None
 
 
-def may_be_disabled(app: App, scope: str) -> bool:
+def may_be_disabled(app: App | AppRegistered, scope: str) -> bool:
     """Say whether a machine may disable installations of the app."""
     return scope == "all" or app.status == "internal"
 

@@ -1,6 +1,7 @@
 """The review of one installation after an outcome: disabled, warned of, calm again, or left as it is."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable, may_be_disabled
 from eventstore.events import InstallationCalmed, InstallationWarned
@@ -15,7 +16,9 @@ from eventstore.registry import App, Installation, find_app, find_installation
 from eventstore.store import Transaction
 from eventstore.verdict import Verdict, warning_level
 
-__all__ = ["ReviewRequest", "needs_review", "review"]
+__all__ = ["ReviewRequest", "Step", "needs_review", "review", "what_follows"]
+
+Step = Literal["", "disable", "calm", "warn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,22 @@ class ReviewRequest:
     is_warned: bool = True
 
 
+def what_follows(verdict: Verdict, warned_level: int, *, is_warned: bool) -> Step:
+    """Say what a verdict comes to for an installation that is warned of a level, where nothing forbids it.
+
+    Pure: the installation's actor, the review and what-if all ask this function.
+    """
+    level = warning_level(verdict.nearness)
+    if verdict.is_broken:
+        return "disable"
+    if level == 0 and warned_level > 0:
+        return "calm"
+    return "warn" if is_warned and level > warned_level else ""
+
+
 def needs_review(verdict: Verdict, installation: Installation, *, is_warned: bool) -> bool:
     """Say whether a review would change something. Pure: the installation's actor asks it after each outcome."""
-    level = warning_level(verdict.nearness)
-    is_calm_again = level == 0 and installation.warned_level > 0
-    return verdict.is_broken or is_calm_again or (is_warned and level > installation.warned_level)
+    return bool(what_follows(verdict, installation.warned_level, is_warned=is_warned))
 
 
 def review(transaction: Transaction, request: ReviewRequest) -> Decision:
@@ -49,12 +63,15 @@ def review(transaction: Transaction, request: ReviewRequest) -> Decision:
     if not may_be_disabled(app, request.scope):
         return Decision(False, f"app {app.slug} is {app.status}, and only internal apps may be disabled")
     verdict = verdict_of(transaction, request.installation_id, request.policy)
-    if verdict.is_broken:
+    follows = what_follows(verdict, installation.warned_level, is_warned=request.is_warned)
+    if follows == "disable":
         return disable(transaction, _disable_request(request))
-    if warning_level(verdict.nearness) == 0 and installation.warned_level > 0:
+    if follows == "calm":
         event = InstallationCalmed(installation.installation_id)
         (stored,) = transaction.append(NewEvent(installation_stream(installation.installation_id), event))
         return Decision(True, "calmed", stored.position)
+    if not follows:
+        return Decision(False, "nothing has changed")
     return _warn(transaction, request, installation, app, verdict)
 
 
@@ -74,8 +91,6 @@ def _warn(
     transaction: Transaction, request: ReviewRequest, installation: Installation, app: App, verdict: Verdict
 ) -> Decision:
     level = warning_level(verdict.nearness)
-    if not request.is_warned or level <= installation.warned_level:
-        return Decision(False, "nothing has changed")
     if read_fleet(transaction.connection).is_frozen:
         return Decision(False, "automatic disabling is frozen, and so are warnings")
     stream = installation_stream(installation.installation_id)

@@ -130,9 +130,9 @@ class Stage:
     `store` is another connection than the journal's: what a person's command or a producer would write by.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: ManualClock | None = None) -> None:
         self.path = folder / "events.db"
-        self.clock = ManualClock(START)
+        self.clock = clock or ManualClock(START)
         self.store = Store(self.path, self.clock)
         self.readers = Readers(self.path)
         self.pool = ManualPool()
@@ -324,6 +324,7 @@ class Stage:
         mailer: Ref | None = None,
         pool: Any = None,
         scope: str = "internal",
+        policy: Policy = BALANCED,
         fleet_rule: FleetRule | None = None,
         **settings: Any,
     ) -> Ref:
@@ -333,7 +334,7 @@ class Stage:
             dispatcher=dispatcher or self.hear().ref,
             wake_mailer=partial(tell_if_alive, mailer or self.hear().ref, CheckOutbox()),
             clock=self.clock,
-            policy=BALANCED,
+            policy=policy,
             disable_scope=scope,
             mail_domain="hookfuse.example",
             fleet_rule=fleet_rule,
@@ -400,6 +401,8 @@ class Works:
         gate: GateRule | None = None,
         fleet_rule: FleetRule | None = None,
         limits: dict[str, Any] | None = None,
+        policy: Policy = BALANCED,
+        is_warned: bool = True,
         **settings: Any,
     ) -> None:
         self.stage = stage
@@ -407,6 +410,7 @@ class Works:
         self._gate = gate
         self._fleet_rule = fleet_rule
         self._limits = limits or {}
+        self._judging: dict[str, Any] = {"policy": policy, "is_warned": is_warned}
         self._settings = settings
         self._refs: list[Ref] = []
         self._start()
@@ -416,7 +420,7 @@ class Works:
         journal = stage.journal()
         dispatcher = stage.dispatcher(self._spawn, **self._limits)
         supervisor = stage.supervisor(
-            journal=stage.cranked(journal), dispatcher=dispatcher, fleet_rule=self._fleet_rule
+            journal=stage.cranked(journal), dispatcher=dispatcher, fleet_rule=self._fleet_rule, **self._judging
         )
         self.journal, self.dispatcher, self.supervisor = journal, dispatcher, supervisor
         self.actors: dict[str, Ref] = {}
@@ -429,6 +433,7 @@ class Works:
             supervisor=self.supervisor,
             dispatcher=self.dispatcher,
             gate=self._gate,
+            **self._judging,
             **self._settings,
         )
         return self.actors[installation_id]

@@ -8,7 +8,7 @@ from eventstore.policy_document import ERROR_CLASSES
 WINDOW_DAYS = 9
 
 limits = st.integers(1, 12) | st.integers(1, 2_000)
-shares = st.just(-1.0) | st.integers(0, 20).map(lambda twentieths: twentieths / 20)
+shares = st.sampled_from((-1.0, 0.0, 0.05, 0.25, 0.3, 0.5, 0.9, 1.0))
 spans = st.integers(1, WINDOW_DAYS + 1)
 
 rules = st.one_of(
