@@ -75,6 +75,8 @@ def webhook_request(
 
 def timeouts_of(app: App, default: Timeouts) -> Timeouts:
     """Give the app's own time-outs, and the default for those it does not have."""
+    if app.connect_s is None and app.read_s is None and app.total_s is None:
+        return default
     return Timeouts(
         connect_s=app.connect_s or default.connect_s,
         read_s=app.read_s or default.read_s,

@@ -16,6 +16,7 @@ from structlog.typing import EventDict, Processor
 
 from console.log_file import LogFile
 from console.printable import one_line
+from eventstore.clock import time_text
 from eventstore.home import Home
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _arrange(logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
     line = {
         "event": event_dict.pop("event", ""),
         "level": _LEVEL_OF_METHOD.get(method_name, method_name),
-        "timestamp": _timestamp(time.time()),
+        "timestamp": time_text(datetime.fromtimestamp(time.time(), UTC)),
         "logger": logger.name,
     }
     exc_info = event_dict.pop("exc_info", None)
@@ -97,10 +98,6 @@ def _arrange(logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
     if exc_info:
         line["exception"] = _exception(exc_info)
     return line
-
-
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _exception(exc_info: Any) -> object:
