@@ -9,7 +9,7 @@ from eventstore.codec import encode_event
 from eventstore.errors import UnknownEventError
 from eventstore.event_references import is_same_event, referred_positions, with_positions
 from eventstore.event_staging import StagedEvent, Staging, StoredForm
-from eventstore.events import Event
+from eventstore.events import AppRegistered, Event, OrganizationRegistered
 from eventstore.import_consistency import registry_faults, version_faults
 from eventstore.imported_mails import ImportedMails
 from eventstore.json_lines import Fault
@@ -188,9 +188,12 @@ class _Import:
 
 def _difference(staged: StagedEvent, known: StoredForm) -> str:
     names = [name for name in ("type", "recorded_at") if getattr(staged.form, name) != getattr(known, name)]
+    hint = ""
+    if staged.form.type in (OrganizationRegistered.type_name, AppRegistered.type_name):
+        hint = " (this home has a registry of its own: import into a new one, and apply afterwards)"
     return (
         f"version {staged.version} of {staged.stream} is here already (event {known.position}), and differs in"
-        f" {' and '.join(names or ['data'])}"
+        f" {' and '.join(names or ['data'])}{hint}"
     )
 
 

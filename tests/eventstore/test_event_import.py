@@ -403,6 +403,17 @@ def test_what_is_here_already_and_differs_is_named_with_what_differs(homes: Home
         ]
 
 
+def test_a_home_with_a_registry_of_its_own_is_told_in_which_order_to_go(homes: Homes) -> None:
+    with homes.store(STORY) as there, homes.store() as here:
+        register(here, installation_id=OTHER_INSTALLATION_ID, app_id=1, organization_id=17)
+
+        found = faults(here, exported(there))
+        assert [(number, "import into a new one, and apply afterwards" in text) for number, text in found] == [
+            (1, True),
+            (2, True),
+        ]
+
+
 def test_an_export_of_some_types_cannot_be_imported_and_that_is_said(homes: Homes) -> None:
     with homes.store(STORY) as there, homes.store() as here:
         found = faults(here, exported(there, ExportFilter(type_names=("delivery.failed", "delivery.missed"))))
