@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.client import Pipeline
 
-__all__ = ["MARK_KEY", "Mark", "RedisProjection", "SqliteDirectory"]
+__all__ = ["MARK_KEY", "Mark", "RedisContents", "RedisProjection", "SqliteDirectory"]
 
 # Where the projection is, beside its data: written in the same MULTI, or neither.
 MARK_KEY = "hookfuse:projection"
@@ -38,6 +38,15 @@ class Mark:
 
 
 _BEGINNING = Mark(0, NO_HASH)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisContents:
+    """All that stands under the layout's keys, lists newest first; `without_expiry`: keys that would never die."""
+
+    counts: dict[str, dict[str, int]]
+    rows: dict[str, tuple[bytes, ...]]
+    without_expiry: frozenset[str]
 
 
 class SqliteDirectory:
@@ -88,6 +97,29 @@ class RedisProjection:
         if mark is None or not _is_known(connection, mark):
             return last_position(connection)
         return last_position(connection) - mark.position
+
+    def known_mark(self, connection: sqlite3.Connection) -> Mark:
+        """Give how far it has come. Raises RejectedError where that is no event of this log."""
+        with redis_explained(self.url):
+            return self._known_mark(connection, self._client)
+
+    def contents(self) -> RedisContents:
+        """Read every key of this layout."""
+        counts: dict[str, dict[str, int]] = {}
+        rows: dict[str, tuple[bytes, ...]] = {}
+        without_expiry = set()
+        with redis_explained(self.url):
+            for name in self._client.scan_iter(match=KEY_PATTERN, count=_SCAN_KEYS):
+                key = bytes(name).decode(errors="backslashreplace")
+                kind = self._client.type(name)
+                if kind == b"hash":
+                    fields = cast("dict[bytes, bytes]", self._client.hgetall(name))
+                    counts[key] = {field.decode(errors="replace"): _number(value) for field, value in fields.items()}
+                elif kind == b"list":
+                    rows[key] = tuple(cast("list[bytes]", self._client.lrange(name, 0, -1)))
+                if self._client.ttl(name) == -1:
+                    without_expiry.add(key)
+        return RedisContents(counts, rows, frozenset(without_expiry))
 
     def catch_up(self, connection: sqlite3.Connection, now: datetime) -> int:
         """Write the next batch of events, and give how many; 0 = there was none.
@@ -143,8 +175,8 @@ class RedisProjection:
             change(pipeline)
             pipeline.execute()
 
-    def _known_mark(self, connection: sqlite3.Connection, pipeline: "Pipeline") -> Mark:
-        mark = _mark(pipeline)
+    def _known_mark(self, connection: sqlite3.Connection, client: "Redis | Pipeline") -> Mark:
+        mark = _mark(client)
         if mark is not None and _is_known(connection, mark):
             return mark
         where, mend = f"Redis at {shown_url(self.url)}", "`hookfuse replay rebuild --to redis` makes its keys anew"
@@ -158,6 +190,14 @@ class RedisProjection:
                 f" (`hookfuse events import --counts`), then {mend}"
             )
         return _BEGINNING
+
+
+def _number(value: bytes) -> int:
+    """Read a count; what a person has put there that is none differs from every count."""
+    try:
+        return int(value)
+    except ValueError:
+        return -1
 
 
 def _watch_mark(pipeline: "Pipeline") -> None:
