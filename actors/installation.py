@@ -117,6 +117,8 @@ class InstallationActor(SupervisedActor[Message]):
         # While the supervisor considers a disabling nothing is sent: what comes is held back until its word.
         self._is_considered = False
         self._is_review_asked = False
+        # What was recorded while the supervisor's word was awaited: it may be what a decision hangs on.
+        self._unconsidered: AttemptEvent | None = None
         self._held_back: deque[QueuedDelivery] = deque()
 
     def on_start(self) -> None:
@@ -178,6 +180,9 @@ class InstallationActor(SupervisedActor[Message]):
         self._is_considered = self._is_review_asked = False
         # What was settled before may have told the dispatcher of a gate that is no more: the latest word counts.
         tell_if_alive(self._parts.dispatcher, Hold(self._installation_id, self._closed_until()))
+        event, self._unconsidered = self._unconsidered, None
+        if event is not None:
+            self._consider(event)
         while self._held_back:
             self._deliver(self._held_back[0])
             self._held_back.popleft()  # only now: what a crash leaves is gone on with after it
@@ -319,12 +324,20 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _consider(self, event: AttemptEvent) -> None:
         """After an outcome, look whether it is broken, to be warned of, or calm again."""
+        if self._is_considered or self._is_review_asked:
+            self._remember(event)
         if not self._is_reviewable():
             return
         if self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE:
             self._ask_for_disabling("receiver", "the endpoint answered 410 Gone")
         elif not isinstance(event, DeliverySucceeded) or self._is_warned_of():
             self._review()
+
+    def _remember(self, event: AttemptEvent) -> None:
+        """Keep what weighs most for the supervisor's word: a 410, else a failure, else the first."""
+        kept = self._unconsidered
+        if kept is None or isinstance(kept, DeliverySucceeded) or event.error_class == ErrorClass.GONE:
+            self._unconsidered = event
 
     def _is_reviewable(self) -> bool:
         endpoint = self._endpoint

@@ -1106,3 +1106,42 @@ def test_who_settles_says_until_when_the_gate_is_closed(stage: Stage, lines: lis
     post.deliver(*stage.enqueue(ONE))
 
     assert [settle.hold_until for settle in post.settled] == ["2025-02-03T12:01:00.000000Z"]
+
+
+def test_a_failure_that_comes_while_a_warning_is_decided_is_looked_at_with_the_word(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    stage.wear_out(failures=5, days=2)
+    stage.clock.advance(days=1)
+    post = Post(stage, SERVER_ERROR)
+    post.deliver(*stage.enqueue(ONE))  # its start asks for the warning, and the third day's failure comes meanwhile
+    before = len(post.asked)
+    post.tell(Refresh())
+
+    assert (before, len(post.asked)) == (1, 2)
+
+
+def test_a_410_that_comes_while_a_warning_is_decided_is_asked_for_with_the_word(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    stage.wear_out(failures=4, days=2)
+    post = Post(stage, SERVER_ERROR, GONE, SERVER_ERROR)
+    for delivery in stage.enqueue(ONE, 3):
+        post.deliver(delivery)
+    post.tell(Refresh())
+
+    assert [one.cause for one in post.asked] == ["policy", "receiver"]
+
+
+def test_a_success_that_comes_meanwhile_asks_for_nothing(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    first, second = stage.enqueue(ONE, 2)
+    post = Post(stage, GONE)
+    post.ref.tell(Deliver(first))
+    post.ref.tell(Deliver(second))
+    stage.run()
+    post.tell(Refresh())
+
+    assert len(post.asked) == 1
