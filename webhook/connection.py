@@ -7,11 +7,12 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection, _ResponseOptions
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from webhook.deadline_socket import DeadlineExceeded, current_exchange
+from webhook.headers import head_lines
 
 if TYPE_CHECKING:
     from urllib3._base_connection import BaseHTTPConnection
@@ -63,11 +64,21 @@ class _GuardedConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return self._dialer.dial(self._dns_host, self.port)
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        # http.client sends head and body apart: two packets, and the receiver wakes up twice.
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        """Send head and body at once, with exactly these headers.
+
+        http.client would check and encode each by itself, and send head and body apart: two packets, for which the
+        receiver wakes up twice.
+        """
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)
+        options.pop("chunked", None)  # the length is among the headers
+        self._response_options = _ResponseOptions(request_method=method, request_url=url, **options)
+        self.putrequest(method, url, skip_host=True, skip_accept_encoding=True)
+        self._buffer.append(head_lines(headers))  # type: ignore[attr-defined] # of http.client, which typeshed hides
         self._outgoing = []
         try:
-            super().request(*args, **kwargs)
+            self.endheaders(body)
             whole = b"".join(self._outgoing)
         finally:
             self._outgoing = None

@@ -12,7 +12,7 @@ from webhook.errors import HeaderRefusedError
 from webhook.signature import sentry_signature, standard_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -139,3 +139,11 @@ def redacted(headers: Headers, custom_names: Collection[str]) -> Headers:
         return headers
     hidden = {name.lower() for name in custom_names}
     return tuple((name, HIDDEN if name.lower() in hidden else value) for name, value in headers)
+
+
+def head_lines(headers: Mapping[str, str]) -> bytes:
+    """Return the headers as lines, without the last line end; a line end within one of them is refused."""
+    lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) - 1 or lines.count("\r") != len(headers) - 1:
+        raise ValueError("a header has a line end in it")
+    return lines.encode("latin-1")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook import HeaderRefusedError, parse_custom_headers
-from webhook.headers import Headers, merge, platform_headers, redacted
+from webhook.headers import Headers, head_lines, merge, platform_headers, redacted
 
 
 def platform(signing_key: bytes | None = None) -> Headers:
@@ -115,3 +115,13 @@ def test_custom_values_are_hidden_for_the_log() -> None:
     headers = (("Host", "example.com"), ("X-Token", "s3cret"))
 
     assert redacted(headers, ["x-token"]) == (("Host", "example.com"), ("X-Token", "[hidden]"))
+
+
+def test_the_lines_of_a_head_are_the_headers_in_their_order() -> None:
+    assert head_lines({"Host": "a.example", "X-Name": "Zoë"}) == "Host: a.example\r\nX-Name: Zoë".encode("latin-1")
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\r\nInjected: yes", "a\r\n"])
+def test_a_line_end_within_a_header_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="line end"):
+        head_lines({"Host": "a.example", "X-Name": value})
