@@ -87,6 +87,11 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 `warned_level`, `breaker` (with `explanation`), `hold_until`, `fleet`, `positions` (of the events named) |
 | `policy check` | an object: `policy`, `policy_version`, `window_days`, `errors`, `gone_disables`, `rules` (a list of \
 `name`, `kind`, `fires`: yes, never, imported or in part), `faults` (a list of `rule`, `fires`, `reason`) |
+| `replay what-if` | an object: `policy`, `policy_version`, `since`, `events`, `summary` (counts of installations: \
+`judged`, `different`, `disabled`, `really_disabled`, `warned`, `really_warned`; sums: `missed`, `spared`, \
+`delivered`, `attempts_saved`), `installations` (all of them: `installation_id`, `app`, `is_different`, \
+`episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `really_disabled` (`at`, `position`, `cause`, \
+`rule`, `explanation`), `warned` and `really_warned` (lists, with `level`), and the counts |
 | `test` | an object: `installation_id`, `is_success`, `position`, `recorded_at`, `delivery_id`, `webhook_url`, \
 `response_code`, `error_class`, `detail`, `duration_ms`, `response_body`; nothing when there was no outcome |
 | `requests` | a list: `date`, `response_code`, `webhook_url`, `event`, `app_id`, `installation_id`, `delivery_id`, \

@@ -47,11 +47,15 @@ class Episode:
     spared: int = 0
 
     @property
+    def is_really_ended(self) -> bool:
+        """Whether it was really disabled, and not by a person."""
+        return self.really_disabled is not None and self.really_disabled.cause != "person"
+
+    @property
     def is_different(self) -> bool:
         """Whether anything that the owners or their deliveries would have noticed is not as it was."""
-        really = self.really_disabled is not None and self.really_disabled.cause != "person"
         return (
-            really != (self.disabled is not None)
+            self.is_really_ended != (self.disabled is not None)
             or bool(self.attempts_saved or self.spared)
             or [one.level for one in self.warned] != [one.level for one in self.really_warned]
         )

@@ -6,7 +6,9 @@ from console.lazy_command import LazyCommand
 
 __all__ = ["replay"]
 
-_COMMANDS: tuple[LazyCommand, ...] = ()
+_COMMANDS: tuple[LazyCommand, ...] = (
+    LazyCommand("what-if", "console.commands.what_if:suppose", "Judge what was recorded by another policy."),
+)
 
 
 @click.group()

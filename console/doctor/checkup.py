@@ -39,10 +39,15 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Finding]:
     configuration = None
     try:
         # pydantic takes 200 ms to import, and this command is the one that wants it all.
-        from console.doctor.configuration_checks import check_configuration, check_limits  # noqa: PLC0415
+        from console.doctor.configuration_checks import (  # noqa: PLC0415
+            check_configuration,
+            check_judging,
+            check_limits,
+        )
 
         configuration = session.configuration()
         yield from check_configuration(configuration)
+        yield check_judging(session.home, configuration)
         yield check_limits(configuration)
     except ConfigurationError as error:
         yield Finding.fault("settings", str(error), "mend the file: docs/configuration.md has every setting")

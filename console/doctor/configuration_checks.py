@@ -1,12 +1,16 @@
-"""Checks of the settings: that they can be read, and that their times go together."""
+"""Checks of the settings: that they can be read, that their times go together, and that the policy can judge."""
 
 import resource
 from collections.abc import Iterator
 
 from eventstore.configuration import Configuration
+from eventstore.errors import DocumentError
 from eventstore.finding import Finding
+from eventstore.home import Home
+from eventstore.policy_check import check_policy
+from eventstore.policy_document import configured_policy
 
-__all__ = ["check_configuration", "check_limits"]
+__all__ = ["check_configuration", "check_judging", "check_limits"]
 
 _SUBJECT = "settings"
 # What a process has open besides its requests: database connections, log, doorbell, libraries.
@@ -46,6 +50,21 @@ def check_configuration(configuration: Configuration) -> Iterator[Finding]:
         )
     if not found:
         yield Finding.good(_SUBJECT, "time-outs and waits go together")
+
+
+def check_judging(home: Home, configuration: Configuration) -> Finding:
+    """See that the policy of the home can be read, and that all of its rules can fire."""
+    try:
+        policy = configured_policy(home, configuration.policy)
+    except DocumentError as error:
+        return Finding.fault("policy", str(error), "mend the file, or name a policy that ships: no daemon starts so")
+    named = f"{policy.name} (version {policy.version})"
+    silent = [fault.rule for fault in check_policy(policy) if fault.fires == "never"]
+    if silent:
+        text = f"rules that can never fire: {', '.join(silent)}" if all(silent) else "no rules, and so disables nobody"
+        text = f"{named} has {text}"
+        return Finding.warning("policy", text, "hookfuse policy check says why")
+    return Finding.good("policy", named)
 
 
 def check_limits(configuration: Configuration) -> Finding:

@@ -46,7 +46,7 @@ def test_a_healthy_home_has_no_fault(healthy: World) -> None:
     subjects = look(healthy)
 
     assert set(subjects) == {
-        "permissions", "disk", "settings", "limits", "daemon", "database", "clock", "work",
+        "permissions", "disk", "settings", "policy", "limits", "daemon", "database", "clock", "work",
     }  # fmt: skip
     assert [one for found in subjects.values() for one in found] == []
 
@@ -57,6 +57,24 @@ def test_a_file_that_others_may_read_is_a_fault(healthy: World) -> None:
     (found,) = look(healthy)["permissions"]
     assert found.level == "fault"
     assert "home/events.db" in found.text
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "text"),
+    [
+        (0, "fault", "mine.toml: rule 1 ('week'), days"),
+        (9, "warning", "mine (version 1) has rules that can never fire: week"),
+    ],
+)
+def test_a_policy_that_cannot_be_read_or_never_fires_is_named(healthy: World, days: int, level: str, text: str) -> None:
+    (healthy.home.path / "mine.toml").write_text(
+        'name = "mine"\nversion = 1\nwindow_days = 7\nerrors = ["server_error"]\n'
+        f'[[rules]]\nkind = "streak"\nname = "week"\ndays = {days}\n'
+    )
+    healthy.home.configuration.write_text('[policy]\nfile = "mine.toml"\n')
+
+    (found,) = look(healthy)["policy"]
+    assert (found.level, text in found.text) == (level, True)
 
 
 def test_an_event_that_was_changed_is_named_with_its_position(healthy: World) -> None:
