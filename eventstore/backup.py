@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from eventstore.database import explained, open_database
@@ -12,7 +12,7 @@ from eventstore.home import Home
 from eventstore.identifiers import new_id
 from eventstore.log import last_position
 
-__all__ = ["back_up", "restore"]
+__all__ = ["back_up", "new_copy", "restore"]
 
 # Pages of 4 KB between two looks at the progress; writers go on in between.
 _PAGES = 2048
@@ -24,11 +24,7 @@ def back_up(home: Home, target: Path, on_pages: Callable[[int, int], None]) -> i
     `on_pages` is told how many pages are left, and of how many. The copy holds the secrets too. Raises RejectedError
     when the target is there already, and DatabaseError.
     """
-    if target.exists():
-        raise RejectedError(f"{target} is there already: name a file that is not")
-    draft = target.with_name(f".{target.name}.{new_id()}")
-    try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with new_copy(target) as draft:
         with explained(draft), closing(open_database(home.database, is_writer=False)) as source:
             # Read within one transaction: else each commit of a daemon would have the copy begin anew.
             source.execute("BEGIN")
@@ -36,7 +32,21 @@ def back_up(home: Home, target: Path, on_pages: Callable[[int, int], None]) -> i
             with closing(sqlite3.connect(draft)) as copy:
                 source.backup(copy, pages=_PAGES, progress=lambda _status, left, total: on_pages(left, total))
                 copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL beside it
-            position = _check(draft)
+        return _check(draft)
+
+
+@contextmanager
+def new_copy(target: Path) -> Iterator[Path]:
+    """Lend an empty private file; once the block has ended it stands at `target`, fsynced, and else nothing does.
+
+    Raises RejectedError when the target is there already, and DatabaseError when it cannot be written.
+    """
+    if target.exists():
+        raise RejectedError(f"{target} is there already: name a file that is not")
+    draft = target.with_name(f".{target.name}.{new_id()}")
+    try:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield draft
         _sync(draft)
         draft.rename(target)
         _sync(target.parent)
@@ -44,7 +54,6 @@ def back_up(home: Home, target: Path, on_pages: Callable[[int, int], None]) -> i
         raise DatabaseError(f"{target}: cannot be written ({error.strerror})") from error
     finally:
         draft.unlink(missing_ok=True)
-    return position
 
 
 def restore(home: Home, backup: Path) -> tuple[int, Path | None]:
@@ -61,6 +70,7 @@ def restore(home: Home, backup: Path) -> tuple[int, Path | None]:
         try:
             _copy(backup, draft)
             position = _check(draft)
+            _require_secrets(draft, backup)
             kept = _set_aside(home)
             draft.rename(home.database)
             _sync(home.path)
@@ -89,6 +99,12 @@ def _check(path: Path) -> int:
         if found != "ok":
             raise DatabaseError(f"{path}: the copy is damaged: {found}")
         return last_position(connection)
+
+
+def _require_secrets(path: Path, backup: Path) -> None:
+    with explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'secrets'").fetchone():
+            raise RejectedError(f"{backup} was made without secrets: it is for looking into, and cannot be restored")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -9,16 +9,36 @@ from console.progress import SlowProgress
 from console.session import Session
 from eventstore.backup import back_up
 from eventstore.backup import restore as put_back
+from eventstore.log import last_position
+from eventstore.looking_copy import copy_without_secrets
 
 __all__ = ["backup", "restore"]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_METADATA = Path(__file__).parent.parent / "formats" / "datasette.json"
+
+
+def _print_metadata(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        print_line(str(_METADATA))
+        context.exit()
 
 
 @click.command()
 @click.argument("target", type=_FILE, metavar="FILE")
+@click.option(
+    "--without-secrets", is_flag=True, help="Leave the secrets out: for looking into, and not to be restored."
+)
+@click.option(
+    "--datasette-metadata",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_metadata,
+    help="Print where the metadata for Datasette is, which describes such a copy.",
+)
 @click.pass_obj
-def backup(session: Session, target: Path) -> None:
+def backup(session: Session, target: Path, *, without_secrets: bool) -> None:
     """Copy the database to a new file, while a daemon runs or not.
 
     The copy is of one moment, checked, and readable by you only: it holds the apps' secrets. Settings and logs are not
@@ -27,8 +47,14 @@ def backup(session: Session, target: Path) -> None:
     \b
     Example:
       hookfuse backup /var/backups/hookfuse-2026-03-01.db
+      hookfuse backup --without-secrets looking/hookfuse.db
     """  # noqa: D301 - \b is click's
     session.require_home()
+    if without_secrets:
+        with SlowProgress("copying", _newest(session)) as copied:
+            position = copy_without_secrets(session.home, target, copied.advance)
+        print_line(f"copied {position:,} events to {target} ({target.stat().st_size:,} bytes), without secrets")
+        return
     with SlowProgress("copying", None) as progress:
         done = 0
 
@@ -39,6 +65,11 @@ def backup(session: Session, target: Path) -> None:
 
         position = back_up(session.home, target, on_pages)
     print_line(f"copied {position:,} events to {target} ({target.stat().st_size:,} bytes)")
+
+
+def _newest(session: Session) -> int:
+    with session.reading() as connection:
+        return last_position(connection)
 
 
 @click.command()

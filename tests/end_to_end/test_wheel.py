@@ -30,6 +30,7 @@ def test_the_wheel_installs_and_runs_in_an_empty_environment(tmp_path: Path) -> 
     status = json.loads(_run(hookfuse, "--home", tmp_path / "home", "status", "--json"))
     assert status["installations"]["active"] == 1
     assert Path(_run(hookfuse, "logs", "--lnav-format").strip()).is_file()
+    assert Path(_run(hookfuse, "backup", "--datasette-metadata").strip()).is_file()
 
 
 def test_the_wheel_holds_the_rooms_and_nothing_else(tmp_path: Path) -> None:
@@ -42,4 +43,4 @@ def test_the_wheel_holds_the_rooms_and_nothing_else(tmp_path: Path) -> None:
     assert tops == {"actors", "eventstore", "replay", "webhook", "console", "runner.py"}
     assert "actors/templates/disabled_notice.html" in names
     assert "console/examples/alert.json" in names
-    assert "console/formats/hookfuse.lnav.json" in names
+    assert {"console/formats/hookfuse.lnav.json", "console/formats/datasette.json"} <= set(names)
