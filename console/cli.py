@@ -14,10 +14,11 @@ Example:
   hookfuse apply registry.toml && hookfuse run
 
 \b
-Exit codes: 0 done, 1 unexpected, 2 usage, 3 bad input or configuration,
+Exit codes: 0 done, 1 tables differ, 2 usage, 3 bad input or configuration,
 4 not found, 5 home, 6 a daemon runs already, 7 database or full disk,
 8 the daemon gave up after crashes, 9 a test delivery failed,
-10 done, but the output could not be written, 11 a check has found a fault.
+10 done, but the output could not be written, 11 a check has found a fault,
+12 the event log is damaged, 70 unexpected.
 Errors are one line on standard error."""
 
 _COMMANDS = (

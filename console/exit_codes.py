@@ -9,8 +9,8 @@ class ExitCode(IntEnum):
     """How a command ended. Those from 128 on are what a shell calls an end by a signal."""
 
     OK = 0
-    FAILED = 1
-    """Something unexpected."""
+    DIFFERENT = 1
+    """`replay verify` has found that a live table says something else than the events (as diff and cmp end)."""
     USAGE = 2
     """A command or option that there is not, or a value that it cannot have."""
     BAD_INPUT = 3
@@ -31,6 +31,10 @@ class ExitCode(IntEnum):
     """The command has done its work, and what it had to say could not be written."""
     FAULT_FOUND = 11
     """A check (such as `doctor` or `policy check`) has done its work, and found a fault."""
+    DAMAGED_LOG = 12
+    """The event log misses an event, or holds one that was changed or cannot be read."""
+    FAILED = 70
+    """Something unexpected (EX_SOFTWARE of sysexits.h)."""
     INTERRUPTED = 130
     """Ctrl-C."""
     BROKEN_PIPE = 141
@@ -47,7 +51,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
         (errors.HomeError, ExitCode.HOME),
         (errors.DatabaseError, ExitCode.DATABASE),
         (errors.RedisAwayError, ExitCode.DATABASE),
-        (errors.UnknownEventError, ExitCode.DATABASE),
+        (errors.DamagedLogError, ExitCode.DAMAGED_LOG),
         (errors.NotFoundError, ExitCode.NOT_FOUND),
         (errors.DocumentError, ExitCode.BAD_INPUT),
         (errors.RejectedError, ExitCode.BAD_INPUT),

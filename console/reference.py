@@ -104,6 +104,13 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 (ids), `faults` (the first 50: `line`, `text`), `fault_count`, `is_dry_run`; with `--counts`: `imported`, `unchanged`, \
 `too_old`, `ahead`, `unknown` (counts of days), `smaller` and `faults` (the first 50: `place`, `text`), \
 `smaller_count`, `fault_count`, `is_dry_run` |
+| `replay rebuild` | an object: `projections`, `up_to_position`, `mended` (a list of `table`, `put_back`, `changed`, \
+`taken_out`), `lock_ms` (for how long nobody else wrote), `waiting`, `without_payload` (null where the ledger was not \
+asked for) |
+| `replay verify` | an object: `projections`, `up_to_position`, `difference_count`, `counts` (by table), \
+`differences` (a list of `table`, `key`, `field` (null = the whole row or table), `live`, `rebuilt`), `cut_tail`, \
+`waiting`, `without_payload`; with `--log` also `log` (`events`, `last_position`, `last_hash`, `fault_count`, \
+`faults`: a list of `position`, `text`), and with a fault there all others are null |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
 `enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |

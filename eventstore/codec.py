@@ -37,13 +37,13 @@ def decode_event(type_name: str, schema: int, data: str | bytes) -> Event:
         if schema == current:
             return decoder.decode(data)
         return msgspec.convert(_upcast(type_name, schema, current, data), EVENT_CLASSES[type_name])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UnknownEventError(f"the data of this {type_name} cannot be read: {error}") from error
 
 
 def _upcast(type_name: str, schema: int, current: int, data: str | bytes) -> Fields:
     form = msgspec.json.decode(data, type=Fields)
-    for number in range(schema, current):
+    for number in range(schema, current) if type(schema) is int else (schema,):  # SQLite takes a text there too
         upcaster = UPCASTERS.get((type_name, number))
         if upcaster is None:
             break

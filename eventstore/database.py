@@ -10,10 +10,10 @@ from pathlib import Path
 from eventstore.errors import ConflictError, DatabaseError, DiskFullError, NotADatabaseError
 from eventstore.schema import migrate
 
-__all__ = ["explained", "open_database", "writing"]
+__all__ = ["BUSY_MS", "explained", "open_database", "writing"]
 
 # How long a writer waits for another process's commit, in milliseconds.
-_BUSY_MS = 30_000
+BUSY_MS = 30_000
 
 # Primary result codes: https://www.sqlite.org/rescode.html
 _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
@@ -57,7 +57,7 @@ def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
     with explained(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             _enter_wal_mode(connection)
             # FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit (sqlite.org/pragma.html).
             connection.execute("PRAGMA synchronous = FULL")
@@ -89,7 +89,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:
     # SQLite does not ask its busy handler when several connections change the mode of a new file at once.
-    deadline_s = time.monotonic() + _BUSY_MS / 1000
+    deadline_s = time.monotonic() + BUSY_MS / 1000
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

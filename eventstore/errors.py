@@ -13,13 +13,15 @@ EventStoreError
 ├── NotFoundError           an id that the registry or the queue does not know
 ├── RejectedError           a value over a limit or outside what is allowed
 ├── ConflictError           a stream has moved on since it was read
-└── UnknownEventError       an event in the log that this version cannot read
+└── DamagedLogError         the log misses an event, or holds one that cannot be read
+    └── UnknownEventError   its type or form is not known to this version
 """
 
 __all__ = [
     "ConfigurationError",
     "ConflictError",
     "DaemonRunningError",
+    "DamagedLogError",
     "DatabaseError",
     "DiskFullError",
     "DocumentError",
@@ -86,5 +88,9 @@ class ConflictError(EventStoreError):
     """A stream is not at the version that the writer expected."""
 
 
-class UnknownEventError(EventStoreError):
+class DamagedLogError(EventStoreError):
+    """The log misses an event, or holds one that cannot be read; the text names its position."""
+
+
+class UnknownEventError(DamagedLogError):
     """An event type or schema number that this version cannot read."""

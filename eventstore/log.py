@@ -8,7 +8,7 @@ from hashlib import blake2b
 import msgspec
 
 from eventstore.codec import decode_event, encode_event
-from eventstore.errors import ConflictError
+from eventstore.errors import ConflictError, UnknownEventError
 from eventstore.events import Event
 from eventstore.many_rows import insert_rows, json_list
 
@@ -145,6 +145,7 @@ def read_events(
     connection: sqlite3.Connection,
     *,
     after_position: int = 0,
+    up_to_position: int | None = None,
     stream: str | None = None,
     type_names: Sequence[str] = (),
     is_newest_first: bool = False,
@@ -152,10 +153,13 @@ def read_events(
 ) -> Iterator[StoredEvent]:
     """Read events one by one, in the order of their positions.
 
-    Raises UnknownEventError at an event that cannot be read.
+    Raises UnknownEventError, which names its position, at an event that cannot be read.
     """
     conditions = ["position > ?"]
     arguments: list[object] = [after_position]
+    if up_to_position is not None:
+        conditions.append("position <= ?")
+        arguments.append(up_to_position)
     if stream is not None:
         conditions.append("stream = ?")
         arguments.append(stream)
@@ -172,7 +176,11 @@ def read_events(
         arguments,
     )
     for position, stream_name, version, type_name, schema, recorded_at, data in cursor:
-        yield StoredEvent(position, stream_name, version, recorded_at, decode_event(type_name, schema, data))
+        try:
+            event = decode_event(type_name, schema, data)
+        except UnknownEventError as error:
+            raise UnknownEventError(f"event {position}: {error}") from error
+        yield StoredEvent(position, stream_name, version, recorded_at, event)
 
 
 def _tail(connection: sqlite3.Connection) -> tuple[int, bytes]:

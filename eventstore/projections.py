@@ -10,7 +10,7 @@ from eventstore import audit, buffer, health, outbox, registry, request_log
 from eventstore.events import AttemptEvent, Event
 from eventstore.log import GroupHandler, Handler, Handlers, StoredEvent
 
-__all__ = ["PROJECTIONS", "Projection", "project", "project_all"]
+__all__ = ["PROJECTIONS", "Projection", "followed_types", "project", "project_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 
 # What the handlers of attempts do, for a group of them. None of these reads what another one writes.
-_FOLLOW_ATTEMPTS: tuple[GroupHandler, ...] = (
-    health.follow_attempts,
-    buffer.count_outcomes,
-    request_log.log_requests,
-)
+_FOLLOW_ATTEMPTS: Mapping[str, GroupHandler] = {
+    "registry": health.follow_attempts,
+    "buffer": buffer.count_outcomes,
+    "requests": request_log.log_requests,
+}
 
 
 def project(connection: sqlite3.Connection, stored: StoredEvent, names: Iterable[str] = tuple(PROJECTIONS)) -> None:
@@ -63,20 +63,29 @@ def project(connection: sqlite3.Connection, stored: StoredEvent, names: Iterable
         handler(connection, stored)
 
 
-def project_all(connection: sqlite3.Connection, stored_events: Iterable[StoredEvent]) -> None:
-    """Bring all projections to the state that follows from these events too: outcomes of attempts by the group."""
+def project_all(
+    connection: sqlite3.Connection, stored_events: Iterable[StoredEvent], names: Iterable[str] = tuple(PROJECTIONS)
+) -> None:
+    """Bring projections to the state that follows from these events too: outcomes of attempts by the group."""
+    wanted = tuple(names)
+    follow_attempts = [follow for name, follow in _FOLLOW_ATTEMPTS.items() if name in wanted]
     for are_attempts, run in groupby(stored_events, _is_attempt):
         if are_attempts:
             group = tuple(run)
-            for follow in _FOLLOW_ATTEMPTS:
+            for follow in follow_attempts:
                 follow(connection, group)
         else:
             for stored in run:
-                project(connection, stored)
+                project(connection, stored, wanted)
 
 
 def _is_attempt(stored: StoredEvent) -> bool:
     return isinstance(stored.event, AttemptEvent)
+
+
+def followed_types(names: Iterable[str]) -> frozenset[str]:
+    """Name the types of the events that projections follow."""
+    return frozenset(event_class.type_name for event_class in _handlers(tuple(names)))
 
 
 @cache

@@ -16,7 +16,7 @@ from eventstore.log import NewEvent
 from eventstore.probing import probe_event
 from eventstore.recovery import completing_recoveries
 from eventstore.store import Transaction
-from eventstore.work_queue import QueuedDelivery, mark_dead, mark_missed, mark_retry, remove_delivered
+from eventstore.work_queue import QueuedDelivery, error_text, mark_dead, mark_missed, mark_retry, remove_delivered
 
 __all__ = ["DeliveryRecord", "record_deliveries"]
 
@@ -71,7 +71,7 @@ def _acknowledge(transaction: Transaction, record: DeliveryRecord) -> bool:
     connection, delivery, event = transaction.connection, record.delivery, record.event
     if isinstance(event, DeliveryMissed):
         return mark_missed(connection, delivery)
-    last_error = f"{event.status_code} {event.error_class}" if event.status_code else event.error_class
+    last_error = error_text(event.status_code, event.error_class)
     if event.retry_at is not None:
         return mark_retry(connection, delivery, due_at=event.retry_at, last_error=last_error)
     return mark_dead(connection, delivery, last_error=last_error)

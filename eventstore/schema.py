@@ -6,6 +6,8 @@ anew.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from eventstore.errors import NewerSchemaError, NotADatabaseError
@@ -254,12 +256,19 @@ def _apply_migrations(connection: sqlite3.Connection) -> None:
         for statement in _FOURTH:
             database.execute(statement)
 
-    connection.execute("BEGIN IMMEDIATE")  # two processes on a new home: the second finds it done
-    try:
+    with _together(connection):
         migrations.apply(Database(connection))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def _together(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")  # two processes on a new home: the second finds it done
+    try:
+        yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has rolled back already
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

@@ -21,6 +21,7 @@ __all__ = [
     "drop_probe",
     "enqueue",
     "enqueue_probe",
+    "error_text",
     "expire",
     "find_delivery",
     "forget_idempotency_keys",
@@ -281,6 +282,11 @@ def _next_due(connection: sqlite3.Connection, installation_ids: Sequence[str], *
     return msgspec.json.decode(moments, type=dict[str, str | None])
 
 
+def error_text(status_code: int, error_class: str) -> str:
+    """Give what a row says of its last failure: a status code and a class, or the class alone."""
+    return f"{status_code} {error_class}" if status_code else error_class
+
+
 # The four ends of an attempt. Each names the attempt that it answers and says whether the queue still waited
 # for it: an outcome that comes twice (a crash, a second sender) changes nothing and is counted once.
 _STILL_WAITS = " WHERE sequence = ? AND attempts = ? AND state = 'waiting'"
@@ -421,7 +427,7 @@ def read_deliveries(
 
     `error_class` is that of the last failure, `since` the earliest moment of queueing.
     """
-    # The last error is a status code and a class, or a class alone.
+    # The class is what comes last in an error's text.
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM queue WHERE (:state IS NULL OR state = :state)"  # noqa: S608
         " AND (:installation IS NULL OR installation_id = :installation)"

@@ -1,93 +1,149 @@
-"""The broken-state buffer made anew from the events, beside the one that the daemon keeps."""
+"""The broken-state buffer made anew from the events: what its live handlers do, thousands of events at a time."""
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
 
-from eventstore.buffer import COUNTED_CLASSES, DayCounts, counted_class, read_days
+from eventstore import buffer
+from eventstore.buffer import COUNTED_CLASSES, counted_answer
 from eventstore.clock import day_of
+from eventstore.codec import decode_event
+from eventstore.errors import UnknownEventError
 from eventstore.events import (
-    CountsImported,
+    EVENT_CLASSES,
+    DeliveryFailed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
     DisablingFrozen,
     DisablingThawed,
-    Event,
-    InstallationCreated,
-    InstallationEnabled,
 )
 from eventstore.identifiers import installation_of
-from eventstore.log import StoredEvent, read_events
+from eventstore.log import StoredEvent
+from replay.log_range import LogRange
+from replay.raw_events import attempt_facts
 
-__all__ = ["BufferDifference", "Days", "compare_buffer", "fold_buffer"]
+__all__ = ["BufferFold"]
 
-# (installation id, UTC day) -> its counts
-Days = dict[tuple[str, str], DayCounts]
+_SUCCEEDED, _FAILED, _TIMED_OUT = (one.type_name for one in (DeliverySucceeded, DeliveryFailed, DeliveryTimedOut))
+_FROZEN, _THAWED = DisablingFrozen.type_name, DisablingThawed.type_name
+# What is counted here. Everything else that the buffer follows is left to its live handlers.
+_COUNTED = (_SUCCEEDED, _FAILED, _TIMED_OUT)
+_HANDLERS = {one.type_name: handler for one, handler in buffer.HANDLERS.items() if one.type_name not in _COUNTED}
+
+# position, stream, version, type, schema, recorded_at, data
+_Row = tuple[int, str, int, str, int, str, str]
+
+_DAY_CHARACTERS = len("2025-02-03")
+_SUCCESS = COUNTED_CLASSES.index("success")
+_FIRST, _LAST = len(COUNTED_CLASSES), len(COUNTED_CLASSES) + 1
+_COLUMNS = (*COUNTED_CLASSES, "first_failure", "last_failure")
+_NOTHING = [0] * len(_COLUMNS)
+
+# Days that are counted at a time, about 30 MB of them, before they are written to the scratch.
+_DAYS_IN_MEMORY = 100_000
+
+# By far the most events are successes: they are counted a range at a time, and nothing of them is decoded.
+_IS_PLAIN_SUCCESS = f"type = '{_SUCCEEDED}' AND schema = {DeliverySucceeded.schema}"
+_SUCCESSES = (
+    f"SELECT stream || substr(recorded_at, 1, {_DAY_CHARACTERS}) FROM events"  # noqa: S608 - constants
+    f" WHERE position > ? AND position <= ? AND {_IS_PLAIN_SUCCESS}"
+)
+_OTHERS = (
+    "SELECT position, CAST(stream AS TEXT), version, type, schema, CAST(recorded_at AS TEXT), data FROM events"  # noqa: S608 - as above
+    f" WHERE position > ? AND position <= ? AND NOT ({_IS_PLAIN_SUCCESS}) ORDER BY position"
+)
+_ADD = (
+    f"INSERT INTO buffer (installation_id, day, {', '.join(_COLUMNS)})"  # noqa: S608 - as above
+    f" VALUES ({', '.join('?' * (len(_COLUMNS) + 2))}) ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED_CLASSES)
+    + ", first_failure = coalesce(first_failure, excluded.first_failure)"
+    ", last_failure = coalesce(excluded.last_failure, last_failure)"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class BufferDifference:
-    """One value of the live buffer that the events do not bear out."""
+class BufferFold:
+    """Counts the log, range by range, into the buffer of a scratch; memory does not grow with the events.
 
-    installation_id: str
-    day: str
-    field: str
-    live: int | None
-    rebuilt: int | None
-
-
-def fold_buffer(events: Iterable[StoredEvent]) -> Days:
-    """Count a history anew, event by event.
-
-    Creating or enabling an installation empties its days; failures while disabling is frozen are not counted,
-    but for imported ones, which count for the day that they name.
+    What it gives is what the live handlers of `eventstore.buffer` give.
     """
-    days: Days = {}
-    is_frozen = False
-    for stored in events:
-        is_frozen = _follow_freeze(stored.event, is_frozen=is_frozen)
-        installation_id = installation_of(stored.stream)
-        if isinstance(stored.event, InstallationCreated | InstallationEnabled):
-            days = {key: counts for key, counts in days.items() if key[0] != installation_id}
-        elif isinstance(stored.event, CountsImported):
-            key = installation_id, stored.event.day
-            days[key] = days.get(key, DayCounts(key[1])).plus_imported(stored.event)
-        elif (counted := counted_class(stored.event)) is not None and not (is_frozen and counted != "success"):
-            key = installation_id, day_of(stored.recorded_at)
-            days[key] = days.get(key, DayCounts(key[1])).plus(counted, stored.position)
-    return days
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        # stream -> day -> counts by class, then the positions of the first and the last failure (0 = none)
+        self._days: dict[str, dict[str, list[int]]] = {}
+        self._is_frozen = False
 
-def _follow_freeze(event: Event, *, is_frozen: bool) -> bool:
-    if isinstance(event, DisablingFrozen):
-        return True
-    return is_frozen and not isinstance(event, DisablingThawed)
+    def follow(self, log_range: LogRange) -> None:
+        """Count a range that is whole, and comes after all that was counted before.
 
+        Raises UnknownEventError at an event that cannot be read.
+        """
+        counted_up_to = log_range.after_position
+        for row in self._connection.execute(_OTHERS, log_range.bounds()):
+            position, type_name = row[0], row[3]
+            try:
+                if type_name in _HANDLERS:
+                    # It may empty days, so that the successes before it come before it.
+                    self._count_successes(LogRange(counted_up_to, position))
+                    counted_up_to = position
+                    self._hand_over(row)
+                else:
+                    self._follow_one(row)
+            except UnknownEventError as error:
+                raise UnknownEventError(f"event {position}: {error}") from error
+        self._count_successes(LogRange(counted_up_to, log_range.up_to_position))
+        if sum(map(len, self._days.values())) > _DAYS_IN_MEMORY:
+            self.write()
 
-def compare_buffer(connection: sqlite3.Connection) -> list[BufferDifference]:
-    """Compare the live buffer with a fold of all events, as of one moment; an empty list = they agree."""
-    with_transaction = connection.in_transaction
-    if not with_transaction:
-        connection.execute("BEGIN")
-    try:
-        rebuilt = fold_buffer(read_events(connection))
-        live = _live_days(connection)
-    finally:
-        if not with_transaction:
-            connection.execute("ROLLBACK")
-    return [
-        BufferDifference(installation_id, day, field, *values)
-        for installation_id, day in sorted(live.keys() | rebuilt.keys())
-        for field in (*COUNTED_CLASSES, "first_failure", "last_failure")
-        if (values := _values(live, rebuilt, (installation_id, day), field))
-    ]
+    def write(self) -> None:
+        """Write down what was counted since the last time."""
+        for stream in list(self._days):
+            self._write_stream(stream)
 
+    def _count_successes(self, log_range: LogRange) -> None:
+        keys = Counter(self._connection.execute(_SUCCESSES, log_range.bounds()))
+        for (key,), count in keys.items():
+            self._counts(key[:-_DAY_CHARACTERS], key[-_DAY_CHARACTERS:])[_SUCCESS] += count
 
-def _live_days(connection: sqlite3.Connection) -> Days:
-    ids = [row[0] for row in connection.execute("SELECT DISTINCT installation_id FROM buffer")]
-    return {(one, counts.day): counts for one in ids for counts in read_days(connection, one, from_day="")}
+    def _follow_one(self, row: _Row) -> None:
+        position, stream, _, type_name, schema, recorded_at, data = row
+        if type_name in (_FROZEN, _THAWED):
+            self._is_frozen = type_name == _FROZEN
+        elif type_name in _COUNTED:
+            facts = attempt_facts(type_name, schema, data)
+            if type_name == _SUCCEEDED:  # of an older form
+                self._counts(stream, day_of(recorded_at))[_SUCCESS] += 1
+                return
+            counted = "timeout" if type_name == _TIMED_OUT else counted_answer(facts.error_class)
+            if counted is not None and not self._is_frozen:
+                counts = self._counts(stream, day_of(recorded_at))
+                counts[COUNTED_CLASSES.index(counted)] += 1
+                counts[_FIRST] = counts[_FIRST] or position
+                counts[_LAST] = position
+        elif type_name not in EVENT_CLASSES:
+            decode_event(type_name, schema, data)  # says so
 
+    def _counts(self, stream: str, day: str) -> list[int]:
+        days = self._days.get(stream)
+        if days is None:
+            days = self._days[stream] = {}
+        counts = days.get(day)
+        if counts is None:
+            counts = days[day] = _NOTHING.copy()
+        return counts
 
-def _values(live: Days, rebuilt: Days, key: tuple[str, str], field: str) -> tuple[int | None, int | None] | None:
-    """Give the live and the rebuilt value where they differ; a day that is not there counts nothing."""
-    empty = DayCounts(key[1])
-    values = getattr(live.get(key, empty), field), getattr(rebuilt.get(key, empty), field)
-    return values if values[0] != values[1] else None
+    def _hand_over(self, row: _Row) -> None:
+        """Leave an event to its live handler, on what was counted of its stream so far."""
+        position, stream, version, type_name, schema, recorded_at, data = row
+        event = decode_event(type_name, schema, data)
+        self._write_stream(stream)
+        _HANDLERS[type_name](self._connection, StoredEvent(position, stream, version, recorded_at, event))
+
+    def _write_stream(self, stream: str) -> None:
+        installation_id = installation_of(stream)
+        self._connection.executemany(
+            _ADD,
+            (
+                (installation_id, day, *counts[:_FIRST], counts[_FIRST] or None, counts[_LAST] or None)
+                for day, counts in self._days.pop(stream, {}).items()
+            ),
+        )

@@ -48,7 +48,7 @@ def attempt_facts(type_name: str, schema: int, data: str) -> AttemptFacts:
     if schema == AttemptEvent.schema:
         try:
             return _decoder.decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise UnknownEventError(f"the data of this {type_name} cannot be read: {error}") from error
     event = decode_event(type_name, schema, data)
     return (

@@ -2,16 +2,21 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventstore.database import explained
-from eventstore.errors import DatabaseError
+from eventstore.database import BUSY_MS, explained, open_database
+from eventstore.errors import DatabaseError, DiskFullError
 from eventstore.log import StoredEvent
 from eventstore.projections import PROJECTIONS, project
 from eventstore.schema import migrate
 
-__all__ = ["Scratch", "open_scratch"]
+__all__ = ["Scratch", "open_scratch", "together"]
+
+# Far above what is written between two looks at the same page; beyond it SQLite writes to the file.
+_CACHE_KIB = 32_768
+
+_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
 
 # The registry's handlers move `attention`: here nobody is to notice.
 _KEPT = {"attention", *(table for projection in PROJECTIONS.values() for table in projection.tables)}
@@ -43,16 +48,59 @@ def open_scratch(database: Path, *, is_writer: bool = False) -> Iterator[Scratch
     """
     if not database.is_file():
         raise DatabaseError(f"{database}: there is no such database")
+    open_database(database, is_writer=is_writer).close()  # of the newest schema, as the scratch is
     with explained(database):
         connection = sqlite3.connect("", isolation_level=None, uri=True)
         try:
-            _make_tables(connection)
+            _tune(connection)
+            with _naming_the_folder():
+                _make_tables(connection)
             connection.execute(
                 "ATTACH ? AS live", (f"{database.absolute().as_uri()}?mode={'rw' if is_writer else 'ro'}",)
             )
             yield Scratch(connection)
         finally:
             connection.close()
+
+
+@contextmanager
+def together(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run the block, which writes to the scratch alone, as one transaction; the caller's where there is one.
+
+    Raises DiskFullError when the scratch finds no more room.
+    """
+    if connection.in_transaction:
+        yield
+        return
+    with _naming_the_folder():
+        connection.execute("BEGIN")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.OperationalError):  # a full disk has rolled back already
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def _naming_the_folder() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", None) not in _NO_ROOM:
+            raise
+        raise DiskFullError(
+            "the temporary folder, in which projections are made anew, is full: make room, or name another in"
+            " SQLITE_TMPDIR; nothing was changed"
+        ) from error
+
+
+def _tune(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
+    # What is rolled back is small, and a crash takes all of it anyway.
+    connection.execute("PRAGMA main.journal_mode = MEMORY")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

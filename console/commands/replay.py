@@ -7,6 +7,10 @@ from console.lazy_command import LazyCommand
 __all__ = ["replay"]
 
 _COMMANDS: tuple[LazyCommand, ...] = (
+    LazyCommand("rebuild", "console.commands.replay_rebuild:rebuild", "Bring projections into step with the events."),
+    LazyCommand(
+        "verify", "console.commands.replay_verify:verify", "Compare projections with the events; check the log."
+    ),
     LazyCommand("what-if", "console.commands.what_if:suppose", "Judge what was recorded by another policy."),
 )
 
@@ -17,7 +21,7 @@ def replay() -> None:
 
     \b
     Example:
-      hookfuse replay --help
+      hookfuse replay verify --log
     """  # noqa: D301 - \b is click's
 
 

@@ -22,7 +22,7 @@ from eventstore.fleet import FleetRule
 from eventstore.health import read_fleet
 from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import read_events
-from replay import compare_buffer
+from replay import verify
 from tests.actors.stage import (
     EVENT_NAME,
     ONE,
@@ -571,7 +571,7 @@ def test_an_outage_of_our_own_is_held_against_nobody_and_passes(stage: Stage, li
     assert (during, is_frozen(stage), len(positions)) == (True, False, 2)
     assert len(stage.events("delivery.timed_out")) == 60
     assert counted == [(10, 1, 40)]  # the group commit that the first failures came with was counted
-    assert compare_buffer(stage.store.connection) == []
+    assert verify(stage.path).differences == ()
 
 
 def test_endpoints_that_all_say_slowly_are_no_outage(stage: Stage, lines: list[EventDict]) -> None:

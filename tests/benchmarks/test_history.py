@@ -11,7 +11,6 @@ from eventstore.events import AttemptEvent, DeliverySucceeded
 from eventstore.home import Home
 from eventstore.log import chain_hash, read_events
 from eventstore.registry import read_endpoint, read_installations
-from replay import fold_buffer
 
 SHAPE = Shape(events=2_000, installations=7, failing=0.3, broken=0.4, days=5)
 
@@ -82,7 +81,7 @@ def test_about_the_wanted_share_fails_and_what_is_broken_fails_to_the_end(connec
 
 
 def test_a_history_is_spread_over_its_days_up_to_the_last_moment(connection: sqlite3.Connection) -> None:
-    days = {day for _, day in fold_buffer(read_events(connection))}
+    days = {stored.recorded_at[:10] for stored in read_events(connection)}
 
     assert min(days) == "2026-03-26"
     assert max(days) == "2026-03-31"

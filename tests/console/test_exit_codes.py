@@ -16,9 +16,10 @@ from eventstore import errors
         (errors.DiskFullError(""), 7),
         (errors.NewerSchemaError(""), 7),
         (errors.NotADatabaseError(""), 7),
-        (errors.UnknownEventError(""), 7),
-        (errors.ConflictError(""), 1),
-        (ValueError(""), 1),
+        (errors.DamagedLogError(""), 12),
+        (errors.UnknownEventError(""), 12),
+        (errors.ConflictError(""), 70),
+        (ValueError(""), 70),
     ],
 )
 def test_every_error_of_the_store_has_its_exit_code(error: Exception, code: int) -> None:

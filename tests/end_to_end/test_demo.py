@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from console.exit_codes import ExitCode
 from tests.end_to_end.waiting import wait_until
 
 _LIMIT_S = 120
@@ -46,7 +47,7 @@ def test_demo_fails_and_says_why_when_its_story_cannot_go_on(tmp_path: Path) -> 
         check=False,
     )
 
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.FAILED
     assert "[FAILED] the story broke off: waited 1 s in vain for 1000000 deliveries" in done.stdout
     assert not _still_running(tmp_path)
     assert [path.name.startswith("hookfuse-demo-") for path in tmp_path.iterdir()] == [True]

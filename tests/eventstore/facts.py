@@ -84,6 +84,11 @@ def break_by_balanced(store: Store, clock: ManualClock, installation_id: str = I
             clock.advance(days=1)
 
 
+def path_of(store: Store) -> Path:
+    """Name the file of a store."""
+    return Path(store.connection.execute("PRAGMA database_list").fetchone()[2])
+
+
 def rows_of(path: Path, statement: str) -> list[tuple[Any, ...]]:
     """Read what is on disk, by a connection of its own."""
     import sqlite3

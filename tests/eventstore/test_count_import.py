@@ -24,8 +24,8 @@ from eventstore.policy import SENTRY_2024
 from eventstore.registry import attention_version
 from eventstore.review import ReviewRequest, review
 from eventstore.store import Store
-from replay import compare_buffer
-from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, record, register
+from replay import verify
+from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, path_of, record, register
 from tests.eventstore.histories import tables
 
 # The store's clock stands at noon of 2025-02-03: the window of seven days begins at 2025-01-28.
@@ -138,7 +138,7 @@ def test_counts_are_events_of_the_installation_and_stand_in_the_buffer_under_the
         CountsImported(INSTALLATION_ID, "2025-02-02", "file", "person:ada", success=1, client_error=3),
         CountsImported(INSTALLATION_ID, "2025-02-03", "file", "person:ada", timeout=4, fatal=5),
     ]
-    assert compare_buffer(store.connection) == []
+    assert verify(path_of(store)).differences == ()
 
 
 def test_the_same_counts_again_record_nothing(store: Store) -> None:
@@ -289,7 +289,7 @@ def test_what_is_in_the_buffer_is_the_most_that_ever_stood_there_as_long_as_it_o
 
         found = {(app_id, day): counts for app_id in ids for day, counts in counted(store, ids[app_id]).items()}
         assert found == {key: counts for key, counts in expected.items() if any(counts)}
-        assert compare_buffer(store.connection) == []
+        assert verify(path_of(store)).differences == ()
         assert Counter(event.day for event in events(store)).total() >= len(found)
 
 

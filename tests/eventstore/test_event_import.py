@@ -18,10 +18,11 @@ from eventstore.events import MailFailed
 from eventstore.identifiers import installation_stream
 from eventstore.log import read_events
 from eventstore.outbox import count_mails
+from eventstore.projections import PROJECTIONS
 from eventstore.registry import attention_version
 from eventstore.store import Store
-from replay import compare_buffer
-from tests.eventstore.facts import OTHER_INSTALLATION_ID, failed, record, register
+from replay import verify
+from tests.eventstore.facts import OTHER_INSTALLATION_ID, failed, path_of, record, register
 from tests.eventstore.histories import (
     IDS,
     START,
@@ -157,7 +158,7 @@ def test_a_home_with_a_history_of_its_own_gets_the_other_beside_it_and_what_is_r
         assert [(one.stream, one.version, one.recorded_at) for one in mine[6:]] == [
             (one.stream, one.version, one.recorded_at) for one in theirs
         ]
-        assert compare_buffer(here.connection) == []
+        assert verify(path_of(here), tuple(PROJECTIONS)).differences == ()
         about = mine[-1].event.about_position  # type: ignore[attr-defined]
         meant = theirs[-1].event.about_position  # type: ignore[attr-defined]
         assert (about == meant == 0) or places[about] == (theirs[meant - 1].stream, theirs[meant - 1].version)

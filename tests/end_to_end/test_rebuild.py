@@ -1,0 +1,149 @@
+"""Rebuilds beside a daemon at work, and rebuilds that are killed."""
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from benchmarks.history import Shape, write_history
+from eventstore.database import open_database
+from eventstore.home import Home
+from replay import rebuild, verify
+from tests.end_to_end.proof import insist_on_all
+from tests.end_to_end.stage import Stage
+from tests.end_to_end.waiting import wait_until
+
+_ROOT = Path(__file__).parent.parent.parent
+# What somebody may do to a home at work without changing where and what is sent.
+_DAMAGES = (
+    "DELETE FROM buffer",
+    "UPDATE buffer SET success = success + 7",
+    "DELETE FROM request_log",
+    "UPDATE request_log SET is_error = NOT is_error",
+    "DROP TABLE audit",
+    "UPDATE queue SET state = 'missed' WHERE state = 'dead'",
+    "UPDATE queue SET last_error = 'x' WHERE state = 'dead'",
+)
+_KILLED_INSIDE = """
+import os, signal, sys
+from pathlib import Path
+from replay import rebuild, rebuilding
+mend, count = rebuilding.mend, 0
+def mend_and_die(connection, table):
+    global count
+    done = mend(connection, table)
+    count += done.rows
+    if count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
+rebuilding.mend = mend_and_die
+rebuild(Path(sys.argv[1]))
+"""
+
+
+@contextmanager
+def _database(stage: Stage) -> Iterator[sqlite3.Connection]:
+    with closing(open_database(stage.home / "events.db", is_writer=True)) as connection:
+        yield connection
+
+
+def _waiting(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM queue WHERE state = 'waiting'").fetchone()
+    return int(count)
+
+
+def test_while_a_daemon_delivers_rebuilds_lose_nothing_and_all_is_in_step(stage: Stage) -> None:
+    dice = random.Random(7)
+    stage.apply({5: "/500", 6: "/flaky", **dict.fromkeys(range(7, 12), "/200")})
+    stage.configure('[retry]\nschedule = [0, 0]\n[disabling]\napps = "internal"\n')
+    stage.send([(dice.choice((5, 6, 7, 8, 9, 10, 11)), "issue.created") for _ in range(4_000)])
+    rounds = mended = 0
+
+    with _database(stage) as connection, stage.daemon() as daemon:
+        queued = {row[0] for row in connection.execute("SELECT delivery_id FROM queue")}
+        while _waiting(connection):
+            with suppress(sqlite3.OperationalError):  # a table that was dropped may not be there
+                connection.execute(_DAMAGES[rounds % len(_DAMAGES)])
+            mended += len(stage.json("replay", "rebuild")["mended"])
+            rounds += 1
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(timeout=20) == 0, daemon.stderr.read() if daemon.stderr else ""
+        stage.run("replay", "rebuild")
+
+        insist_on_all(connection, stage, queued)
+
+    assert rounds >= 3, "the queue was empty before it was rebuilt often enough to prove anything"
+    assert mended >= 3
+    assert "no difference" in stage.run("replay", "verify", "--log").stdout
+
+
+def test_a_daemon_at_work_notices_that_its_registry_was_mended(stage: Stage) -> None:
+    stage.apply({5: "/200"})
+    with _database(stage) as connection, stage.daemon() as _:
+        stage.send([(5, "issue.created")])
+        wait_until(lambda: not _waiting(connection), "the first was delivered")
+        connection.execute("UPDATE installations SET state = 'disabled'")
+        connection.execute("UPDATE attention SET version = version + 1")
+        stage.run("replay", "rebuild")
+        stage.send([(5, "issue.created")])
+        wait_until(lambda: not _waiting(connection), "the second was looked at")
+
+        assert len(stage.json("events", "--type", "delivery.succeeded")) == 2
+
+
+@pytest.fixture
+def damaged_home(tmp_path: Path) -> Path:
+    home = Home(tmp_path / "home")
+    write_history(home, Shape(events=20_000, installations=200, failing=0.3, days=10))
+    rebuild(home.database)
+    with closing(sqlite3.connect(home.database, isolation_level=None)) as connection:
+        connection.execute("UPDATE buffer SET success = success + 1")
+        connection.execute("DELETE FROM request_log WHERE position % 2")
+        connection.execute("UPDATE apps SET name = 'changed'")
+    return home.database
+
+
+def _tables(database: Path) -> list[list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return [
+            sorted(connection.execute(f"SELECT * FROM {table}").fetchall(), key=repr)
+            for table in ("buffer", "request_log", "apps", "queue", "attention")
+        ]
+
+
+def test_a_rebuild_that_is_killed_leaves_the_live_tables_as_they_were(damaged_home: Path) -> None:
+    before = _tables(damaged_home)
+
+    ended = subprocess.run([sys.executable, "-c", _KILLED_INSIDE, str(damaged_home)], cwd=_ROOT, check=False)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert _tables(damaged_home) == before
+    assert len(rebuild(damaged_home).mended) == 3
+    assert verify(damaged_home).differences == ()
+
+
+def test_a_rebuild_that_is_killed_at_any_moment_is_done_or_not_at_all(damaged_home: Path) -> None:
+    dice, before = random.Random(3), _tables(damaged_home)
+    command = [sys.executable, "-m", "runner", "--home", str(damaged_home.parent), "replay", "rebuild"]
+    outcomes = set()
+
+    for _ in range(8):
+        process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=dice.uniform(0.3, 2.5))
+        process.kill()
+        process.wait(timeout=20)
+        is_untouched = _tables(damaged_home) == before
+        outcomes.add(is_untouched)
+        if not is_untouched:
+            assert verify(damaged_home).differences == ()
+            break
+
+    assert True in outcomes
+    assert not list(damaged_home.parent.glob("*journal*"))
