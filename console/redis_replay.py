@@ -8,21 +8,28 @@ from console.exit_codes import ExitCode
 from console.output import Column, print_json, print_line, print_table
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.errors import ConfigurationError
+from eventstore.errors import ConfigurationError, DamagedLogError
 from eventstore.log import last_position
 from eventstore.redis_connection import shown_url
 from eventstore.redis_projection import RedisProjection
+from replay import check_log
 from replay.redis_comparison import compare_redis
 
 __all__ = ["rebuild_redis", "verify_redis"]
 
-_SHOWN = 100
 _COLUMNS = (Column("key"), Column("field"), Column("in redis"), Column("by the events"))
 
 
 def rebuild_redis(session: Session, *, is_json: bool) -> ExitCode:
-    """Delete every key of the layout and write them anew from the events; a daemon may be running, and helps."""
+    """Delete every key of the layout and write them anew from the events; a daemon may be running, and helps.
+
+    Raises DamagedLogError, and then nothing was deleted.
+    """
     with _opened(session) as projection, session.reading() as connection:
+        check = check_log(session.home.database, limit=1)
+        if check.count:
+            fault = check.faults[0]
+            raise DamagedLogError(f"event {fault.position} {fault.text}: `hookfuse replay verify --log` says more")
         connection.execute("ROLLBACK")  # each batch is read as of its own moment: the log goes on meanwhile
         total = last_position(connection)
         projection.clear()
@@ -37,7 +44,7 @@ def rebuild_redis(session: Session, *, is_json: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def verify_redis(session: Session, *, is_json: bool) -> ExitCode:
+def verify_redis(session: Session, *, limit: int, is_json: bool) -> ExitCode:
     """Name each value in Redis that the events do not bear out."""
     with _opened(session) as projection, session.reading() as connection:
         connection.execute("ROLLBACK")  # as above
@@ -45,16 +52,16 @@ def verify_redis(session: Session, *, is_json: bool) -> ExitCode:
             differences = compare_redis(connection, projection, session.now(), progress.advance)
         connection.execute("BEGIN")
     if is_json:
-        print_json(differences)
+        print_json(differences[:limit])
     elif not differences:
         print_line(f"Redis at {shown_url(projection.url)} holds what the events add up to")
     else:
-        rows = [(one.key, one.field, one.live, one.rebuilt) for one in islice(differences, _SHOWN)]
+        rows = [(one.key, one.field, one.live, one.rebuilt) for one in islice(differences, limit)]
         print_table(_COLUMNS, rows)
-        if len(differences) > _SHOWN:
-            print_line(f"and {len(differences) - _SHOWN:,} more: see --json")
+        if len(differences) > limit:
+            print_line(f"and {len(differences) - limit:,} more: see --limit")
         print_line(f"{len(differences):,} differences: `hookfuse replay rebuild --to redis` mends them")
-    return ExitCode.FAILED if differences else ExitCode.OK
+    return ExitCode.DIFFERENT if differences else ExitCode.OK
 
 
 @contextmanager

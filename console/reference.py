@@ -107,6 +107,8 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 | `replay rebuild` | an object: `projections`, `up_to_position`, `mended` (a list of `table`, `put_back`, `changed`, \
 `taken_out`), `lock_ms` (for how long nobody else wrote), `waiting`, `without_payload` (null where the ledger was not \
 asked for) |
+| `replay rebuild --to redis` | an object: `url`, `events` |
+| `replay verify --against redis` | a list: `key`, `field`, `live`, `rebuilt` |
 | `replay verify` | an object: `projections`, `up_to_position`, `difference_count`, `counts` (by table), \
 `differences` (a list of `table`, `key`, `field` (null = the whole row or table), `live`, `rebuilt`), `cut_tail`, \
 `waiting`, `without_payload`; with `--log` also `log` (`events`, `last_position`, `last_hash`, `fault_count`, \

@@ -2,10 +2,12 @@
 
 import click
 
+from console.exit_codes import ExitCode
 from console.options import json_option
 from console.output import Column, print_facts, print_json, print_line, print_table
 from console.progress import SlowProgress
 from console.projections import count_events, payload_facts, projection_option, wanted_names
+from console.redis_replay import rebuild_redis
 from console.session import Session
 from replay import Rebuilt
 from replay import rebuild as rebuild_projections
@@ -27,9 +29,10 @@ _COLUMNS = (
     is_flag=True,
     help="Change rows without checking the log's chain first, by the events as they can be read.",
 )
+@click.option("--to", "where", type=click.Choice(["redis"]), help="Make what stands in Redis anew instead.")
 @json_option
 @click.pass_obj
-def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, is_json: bool) -> None:
+def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where: str | None, is_json: bool) -> ExitCode:
     """Make projections anew from the events, and bring the live rows that differ into step; a daemon may be running.
 
     They are made beside the live tables and swapped in one transaction. Before a row is changed the log is
@@ -39,7 +42,12 @@ def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, is_jso
     Example:
       hookfuse replay rebuild
       hookfuse replay rebuild --projection buffer --projection requests
+      hookfuse replay rebuild --to redis
     """  # noqa: D301 - \b is click's
+    if where is not None:
+        if names or unchecked:
+            raise click.UsageError("--to redis makes all that stands there anew: it goes with no other option")
+        return rebuild_redis(session, is_json=is_json)
     wanted = wanted_names(names)
     total = count_events(session)
     with SlowProgress("reading events", total) as reading, SlowProgress("checking the log", total) as checking:
@@ -61,6 +69,7 @@ def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, is_jso
         print_json(_document(rebuilt, wanted))
     else:
         _print(rebuilt)
+    return ExitCode.OK
 
 
 def _print(rebuilt: Rebuilt) -> None:

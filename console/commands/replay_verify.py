@@ -11,6 +11,7 @@ from console.options import json_option, limit_option
 from console.output import Column, print_facts, print_json, print_line, print_table, shown_id
 from console.progress import SlowProgress
 from console.projections import count_events, payload_facts, projection_option, wanted_names
+from console.redis_replay import verify_redis
 from console.session import Session
 from eventstore.errors import DamagedLogError
 from replay import Anchor, Comparison, Difference, LogCheck, check_log
@@ -44,6 +45,7 @@ def _anchor(_context: click.Context, _parameter: click.Parameter, text: str | No
     callback=_anchor,
     help="With --log: the last event of an earlier check, which the log must still hold.",
 )
+@click.option("--against", "where", type=click.Choice(["redis"]), help="Compare what stands in Redis instead.")
 @limit_option(1000, 100_000)
 @json_option
 @click.pass_obj
@@ -53,6 +55,7 @@ def verify(
     names: tuple[str, ...],
     is_log_checked: bool,
     anchor: Anchor | None,
+    where: str | None,
     limit: int,
     is_json: bool,
 ) -> ExitCode:
@@ -65,7 +68,12 @@ def verify(
       hookfuse replay verify
       hookfuse replay verify --projection buffer --json
       hookfuse replay verify --log
+      hookfuse replay verify --against redis
     """  # noqa: D301 - \b is click's
+    if where is not None:
+        if names or is_log_checked or anchor is not None:
+            raise click.UsageError("--against redis goes with --limit and --json only")
+        return verify_redis(session, limit=limit, is_json=is_json)
     if anchor is not None and not is_log_checked:
         raise click.UsageError("--known goes with --log")
     wanted = wanted_names(names)

@@ -128,3 +128,32 @@ def test_two_homes_that_share_a_stream_share_the_work(stage: Stage, server: Redi
     done = [len(one.json("events", "--type", "delivery.succeeded", "--limit", "1000")) for one in (stage, other)]
     assert sum(done) == len(stage.receiver.seen()) == 600
     assert min(done) > 0
+
+
+def test_redis_is_verified_and_made_anew_also_after_it_was_flushed(stage: Stage, server: RedisServer) -> None:
+    stage.configure(f'[redis]\nurl = "{server.url}"\n[retry]\nschedule = []\n')
+    stage.apply({1: "/ok", 2: "/404"})
+    stage.send([(1, "issue.created"), (2, "issue.created")])
+    stage.run("run", "--drain")
+    good = stage.run("replay", "verify", "--against", "redis")
+    client = server.client()
+    key = f"sentry-app-error:2:17:{datetime.now(UTC):%Y-%m-%d}"
+    client.hset(key, "error_count", 9)
+    bad = stage.run("replay", "verify", "--against", "redis", code=1)
+    stage.run("replay", "rebuild", "--to", "redis")
+    stage.run("replay", "verify", "--against", "redis")
+    client.flushall()
+    stage.run("replay", "rebuild", "--to", "redis")
+    stage.run("replay", "verify", "--against", "redis")
+    count = client.hget(key, "error_count")
+    client.close()
+
+    assert "holds what the events add up to" in good.stdout
+    assert f"{key}  error_count  9         1" in bad.stdout
+    assert count == b"1"
+
+
+def test_without_a_redis_there_is_nothing_to_verify(stage: Stage) -> None:
+    stage.apply({1: "/ok"})
+
+    assert "no Redis is configured" in stage.run("replay", "verify", "--against", "redis", code=3).stderr
