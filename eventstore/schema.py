@@ -6,8 +6,9 @@ anew.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from eventstore.errors import NewerSchemaError, NotADatabaseError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -209,6 +210,33 @@ _FOURTH = (
     ) WITHOUT ROWID""",
 )
 
+# The next of an ordering key, when the one before it has gone.
+_NEXT_OF_ITS_KEY = """
+    BEGIN
+        UPDATE queue SET is_behind = 0 WHERE is_behind AND sequence = (SELECT min(sequence) FROM queue
+            WHERE installation_id = OLD.installation_id AND ordering_key = OLD.ordering_key
+            AND ordering_key != '' AND state = 'waiting');
+    END"""
+
+_FIFTH = (
+    # What is behind another of its ordering key stands apart: a claim need not pass over a backlog of one key.
+    "ALTER TABLE queue ADD COLUMN is_behind INTEGER NOT NULL DEFAULT 0",
+    "DROP INDEX queue_by_installation",
+    "CREATE INDEX queue_by_installation ON queue (installation_id, state, is_behind, due_at)",
+    "CREATE TRIGGER queue_next_after_delete AFTER DELETE ON queue"
+    " WHEN OLD.ordering_key != '' AND OLD.state = 'waiting'" + _NEXT_OF_ITS_KEY,
+    "CREATE TRIGGER queue_next_after_update AFTER UPDATE OF state ON queue"
+    " WHEN OLD.ordering_key != '' AND OLD.state = 'waiting' AND NEW.state != 'waiting'" + _NEXT_OF_ITS_KEY,
+)
+
+_MIGRATIONS = (
+    ("0001_first_tables", _FIRST),
+    ("0002_work_and_snapshots", _SECOND),
+    ("0003_digests", _THIRD),
+    ("0004_stream_entries", _FOURTH),
+    ("0005_behind", _FIFTH),
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database to the newest schema; one that is there already costs one read.
@@ -236,26 +264,8 @@ def _apply_migrations(connection: sqlite3.Connection) -> None:
 
     migrations = Migrations("hookfuse")
 
-    @migrations(name="0001_first_tables")
-    def first_tables(database: "Database") -> None:
-        for statement in _FIRST:
-            database.execute(statement)
-
-    @migrations(name="0002_work_and_snapshots")
-    def work_and_snapshots(database: "Database") -> None:
-        for statement in _SECOND:
-            database.execute(statement)
-
-    @migrations(name="0003_digests")
-    def digests(database: "Database") -> None:
-        for statement in _THIRD:
-            database.execute(statement)
-
-    @migrations(name="0004_stream_entries")
-    def stream_entries(database: "Database") -> None:
-        for statement in _FOURTH:
-            database.execute(statement)
-
+    for name, statements in _MIGRATIONS:
+        migrations(name=name)(partial(_execute_all, statements))  # type: ignore[type-var] # it has a name by that
     with _together(connection):
         migrations.apply(Database(connection))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -272,3 +282,8 @@ def _together(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:  # a full disk has rolled back already
             connection.execute("ROLLBACK")
         raise
+
+
+def _execute_all(statements: Iterable[str], database: "Database") -> None:
+    for statement in statements:
+        database.execute(statement)

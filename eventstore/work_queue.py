@@ -99,6 +99,13 @@ _COLUMNS = (
 )
 
 
+_ENQUEUE = (
+    "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
+    " actor, data, is_behind) VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5, ?6, ?7, EXISTS (SELECT 1 FROM queue"
+    "  WHERE installation_id = ?2 AND ordering_key = ?4 AND ordering_key != '' AND state = 'waiting'))"
+)
+
+
 def enqueue(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *, enqueued_at: str) -> list[str]:
     """Queue deliveries within the caller's transaction and give their ids.
 
@@ -119,16 +126,11 @@ def enqueue(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *
                     delivery.event_name,
                     delivery.ordering_key,
                     enqueued_at,
-                    enqueued_at,
                     delivery.actor,
                     delivery.data,
                 )
             )
-    connection.executemany(
-        "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
-        " actor, data) VALUES (?, ?, ?, ?, 'waiting', ?, ?, ?, ?)",
-        rows,
-    )
+    connection.executemany(_ENQUEUE, rows)
     return delivery_ids
 
 
@@ -148,7 +150,8 @@ def enqueue_probe(
 def has_waiting_probe(connection: sqlite3.Connection, installation_id: str) -> bool:
     """Say whether a test delivery to an installation waits, or is under way."""
     row = connection.execute(
-        "SELECT 1 FROM queue WHERE installation_id = ? AND state = 'waiting' AND due_at = ? AND is_probe",
+        "SELECT 1 FROM queue WHERE installation_id = ? AND state = 'waiting' AND NOT is_behind AND due_at = ?"
+        " AND is_probe",
         (installation_id, PROBE_DUE_AT),
     ).fetchone()
     return row is not None
@@ -230,14 +233,14 @@ _NEXT_OF_RECOVERY = (
 _CLAIM = (
     f"SELECT {_COLUMNS} FROM json_each(:installations) AS wanted CROSS JOIN queue ON sequence IN ("  # noqa: S608 - as above
     " SELECT mine.sequence FROM queue AS mine WHERE mine.installation_id = wanted.value AND mine.state = 'waiting'"
-    "  AND mine.due_at <= :due_at AND mine.sequence NOT IN (SELECT value FROM json_each(:held))"
+    "  AND mine.is_behind = 0 AND mine.due_at <= :due_at AND mine.sequence NOT IN (SELECT value FROM json_each(:held))"
     f"  AND (NOT mine.is_recovery OR mine.attempts > 0 OR mine.sequence = {_NEXT_OF_RECOVERY})"
     f"  AND {_is_first_of_its_key('mine')} ORDER BY mine.due_at, mine.sequence LIMIT :limit)"
     " ORDER BY due_at, sequence"
 )
 _NEXT_DUE = (
     "SELECT json_group_object(value, (SELECT min(due_at) FROM queue"
-    " WHERE installation_id = value AND state = 'waiting' AND due_at > ?)) FROM json_each(?)"
+    " WHERE installation_id = value AND state = 'waiting' AND is_behind = 0 AND due_at > ?)) FROM json_each(?)"
 )
 
 
@@ -338,7 +341,7 @@ def _update(
 def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
     """Let a dead or missed delivery wait again, with all its attempts before it; not one whose payload is gone."""
     cursor = connection.execute(
-        "UPDATE queue SET state = 'waiting', attempts = 0, due_at = ?"
+        "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, due_at = ?"
         " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
         (due_at, delivery.sequence, delivery.state),
     )
@@ -380,7 +383,7 @@ def recover_missed(connection: sqlite3.Connection, due_at_of: Iterable[tuple[str
     The pairs are of a moment and a sequence number.
     """
     connection.executemany(
-        "UPDATE queue SET state = 'waiting', attempts = 0, is_recovery = 1, due_at = ?"
+        "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, is_recovery = 1, due_at = ?"
         " WHERE sequence = ? AND (state = 'missed' AND NOT is_expired OR state = 'waiting' AND is_recovery)",
         due_at_of,
     )

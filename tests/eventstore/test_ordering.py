@@ -4,6 +4,7 @@ import tempfile
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -121,6 +122,64 @@ def test_order_is_that_of_queueing_and_not_of_what_is_due(store: Store) -> None:
 
     assert claimed(store) == []
     assert second.sequence == 2
+
+
+def steps_of_a_claim(store: Store) -> int:
+    """Give the thousands of steps that SQLite takes for one."""
+    seen: list[int] = []
+    store.connection.set_progress_handler(lambda: seen.append(1), 1000)
+    claim(store.connection, {"i": 8}, due_at=LATER)
+    store.connection.set_progress_handler(None, 0)
+    return len(seen)
+
+
+def test_a_long_backlog_of_one_key_does_not_slow_a_claim_down(store: Store) -> None:
+    put(store, *["critical"] * 10, key="incident")
+    put(store, "free")
+    few = steps_of_a_claim(store)
+    put(store, *["critical"] * 5000, key="incident")
+
+    assert steps_of_a_claim(store) <= few + 1
+    assert claimed(store) == ["critical", "free"]
+
+
+@pytest.mark.parametrize("end", ["delivered", "dead", "missed", "dropped"])
+def test_however_the_first_goes_the_next_is_free(store: Store, end: str) -> None:
+    first, *_ = put(store, "first", "second", "third", key="incident")
+    connection = store.connection
+    ends: dict[str, Any] = {
+        "delivered": lambda: remove_delivered(connection, [first]),
+        "dead": lambda: mark_dead(connection, first, last_error="500"),
+        "missed": lambda: mark_missed(connection, first),
+        "dropped": lambda: connection.execute("DELETE FROM queue WHERE sequence = ?", (first.sequence,)),
+    }
+    ends[end]()
+
+    assert claimed(store) == ["second"]
+    assert connection.execute("SELECT count(*) FROM queue WHERE is_behind").fetchone() == (1,)
+
+
+def test_what_waits_in_a_database_of_before_keeps_its_order(tmp_path: Path) -> None:
+    with Store(tmp_path / "events.db") as store:
+        put(store, "first", "second", key="incident")
+        for statement in (
+            "DROP TRIGGER queue_next_after_delete",
+            "DROP TRIGGER queue_next_after_update",
+            "DROP INDEX queue_by_installation",
+            "ALTER TABLE queue DROP COLUMN is_behind",
+            "CREATE INDEX queue_by_installation ON queue (installation_id, state, due_at)",
+            "DELETE FROM _sqlite_migrations WHERE name = '0005_behind'",
+            "PRAGMA user_version = 4",
+        ):
+            store.connection.execute(statement)
+    with Store(tmp_path / "events.db") as store:
+        put(store, "third", key="incident")
+        order = []
+        while names := claimed(store):
+            order += names
+            remove_delivered(store.connection, read_deliveries(store.connection)[:1])
+
+        assert order == ["first", "second", "third"]
 
 
 class OrderMachine(RuleBasedStateMachine):
