@@ -101,7 +101,9 @@ _COLUMNS = (
 
 _ENQUEUE = (
     "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
-    " actor, data, is_behind) VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5, ?6, ?7, EXISTS (SELECT 1 FROM queue"
+    " actor, data, is_behind) VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5, ?6, ?7,"
+    # SQLite would rather read all that waits for the installation.
+    " EXISTS (SELECT 1 FROM queue INDEXED BY queue_by_ordering_key"
     "  WHERE installation_id = ?2 AND ordering_key = ?4 AND ordering_key != '' AND state = 'waiting'))"
 )
 

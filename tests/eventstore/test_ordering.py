@@ -4,7 +4,7 @@ import tempfile
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -24,6 +24,9 @@ from eventstore.work_queue import (
     read_deliveries,
     remove_delivered,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = "2025-02-03T12:00:00.000000Z"
 LATER = "2025-02-03T13:00:00.000000Z"
@@ -124,13 +127,31 @@ def test_order_is_that_of_queueing_and_not_of_what_is_due(store: Store) -> None:
     assert second.sequence == 2
 
 
-def steps_of_a_claim(store: Store) -> int:
-    """Give the thousands of steps that SQLite takes for one."""
+def steps(store: Store, deed: "Callable[[], object]") -> int:
+    """Give the hundreds of steps that SQLite takes for a deed."""
     seen: list[int] = []
-    store.connection.set_progress_handler(lambda: seen.append(1), 1000)
-    claim(store.connection, {"i": 8}, due_at=LATER)
+    store.connection.set_progress_handler(lambda: seen.append(1), 100)
+    deed()
     store.connection.set_progress_handler(None, 0)
     return len(seen)
+
+
+def steps_of_a_claim(store: Store) -> int:
+    return steps(store, lambda: claim(store.connection, {"i": 8}, due_at=LATER))
+
+
+def test_a_backlog_of_many_keys_does_not_slow_queueing_and_delivering_down(store: Store) -> None:
+    few = steps(store, lambda: enqueue_one(store, "one"))
+    for number in range(2000):
+        enqueue_one(store, f"other {number}")
+    found = read_deliveries(store.connection, limit=1)
+
+    assert steps(store, lambda: enqueue_one(store, "two")) <= few + 2
+    assert steps(store, lambda: remove_delivered(store.connection, found)) <= few + 5
+
+
+def enqueue_one(store: Store, key: str) -> None:
+    enqueue(store.connection, [NewDelivery("i", "issue.created", "{}", ordering_key=key)], enqueued_at=NOW)
 
 
 def test_a_long_backlog_of_one_key_does_not_slow_a_claim_down(store: Store) -> None:
