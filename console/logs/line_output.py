@@ -11,11 +11,11 @@ _LINES = 200
 
 
 class LineOutput:
-    """Prints lines for a person, or (`is_json`) for a program; `is_prompt`: each at once."""
+    """Prints lines for a person, or (`is_json`) for a program; `is_prompt`: each at once, as at a terminal."""
 
     def __init__(self, *, is_json: bool, is_prompt: bool = False) -> None:
         self._is_json = is_json
-        self._most = 1 if is_prompt else _LINES
+        self._most = 1 if is_prompt or is_terminal() else _LINES
         self._is_coloured = is_coloured()
         self._is_short = is_terminal()
         self._waiting: list[Found] = []
