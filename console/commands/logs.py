@@ -12,12 +12,12 @@ import click
 
 from console.lazy_command import LazyCommand
 from console.logs.byte_source import is_compressed
-from console.logs.follower import Follower, end_of_lines
+from console.logs.follower import Follower
 from console.logs.line_output import LineOutput
 from console.logs.log_account import print_account
 from console.logs.log_files import take_snapshot
 from console.logs.log_options import LogQuery, file_argument, filter_options, log_query, require_home_folder
-from console.logs.log_pieces import opened_pieces, pieces_of_log, require_readable, total_bytes
+from console.logs.log_pieces import opened_pieces, require_readable, total_bytes
 from console.logs.log_reader import LogReader
 from console.logs.logs_group import LogsGroup
 from console.progress import SlowProgress
@@ -109,10 +109,9 @@ def _follow(session: Session, files: tuple[Path, ...], query: LogQuery, last: in
     if last is None and query.since is None:
         last = _LAST_BEFORE_FOLLOWING
     with take_snapshot(path) as snapshot:
-        end_bytes = 0 if snapshot.live is None else end_of_lines(snapshot.live)
         reader = LogReader(query.wanted)
-        follower = Follower(path, snapshot, reader, partial(_look_again, output), position_bytes=end_bytes)
-        pieces = pieces_of_log(snapshot, since=query.since, end_bytes=end_bytes)
+        follower = Follower(path, snapshot, reader, partial(_look_again, output))
+        pieces = follower.pieces_before(query.since)
         with _saying_account(reader, output):
             before = reader.read(pieces) if last is None else reader.read_last(pieces, last)
             for one in chain(before, follower.lines()):

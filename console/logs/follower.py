@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from console.logs.byte_source import ByteSource
 from console.logs.line_cutter import LineCutter
-from console.logs.log_files import LogPart, Snapshot, open_part, take_snapshot
+from console.logs.log_files import LogPart, Snapshot, open_part, open_uncompressed, parts_within, take_snapshot
 from console.logs.log_pieces import Piece
 from console.logs.log_reader import LogReader
 from console.logs.sieve import Found
@@ -15,33 +17,74 @@ from console.logs.sieve import Found
 __all__ = ["Follower", "end_of_lines"]
 
 _CHUNK_BYTES = 1024 * 1024
+# Older ones that nobody has compressed are nobody's any more, and each takes a descriptor.
+_MOST_ROTATED = 8
 # Two lines of a log differ in their times at least: files that begin with the same bytes are the same.
 _COMPARED_BYTES = 4096
 
 
-class Follower:
-    """Gives the wanted lines that come after a snapshot's live file was read up to `position_bytes`.
+@dataclass(slots=True)
+class _Tail:
+    """A file that may still grow, and how far it was read."""
 
-    `wait` is called whenever there is nothing more to read for now; it returns when to look again, and False ends
-    the following.
+    part: LogPart
+    stream: BinaryIO
+    position_bytes: int = 0
+    cutter: LineCutter = field(default_factory=LineCutter)
+
+    def drain(self, reader: LogReader) -> Iterator[Found]:
+        """Read what there is of it by now."""
+        if os.fstat(self.stream.fileno()).st_size < self.position_bytes:  # somebody has emptied it
+            yield from reader.pick(self.cutter.finish())
+            self.position_bytes = 0
+        self.stream.seek(self.position_bytes)
+        while chunk := self.stream.read(_CHUNK_BYTES):
+            self.position_bytes += len(chunk)
+            yield from reader.pick(self.cutter.feed(chunk))
+
+    def finish(self, reader: LogReader) -> Iterator[Found]:
+        """Read the rest of it, half a line too, and close it."""
+        yield from self.drain(reader)
+        yield from reader.pick(self.cutter.finish())
+        self.stream.close()
+
+
+class Follower:
+    """Gives the wanted lines that come after a snapshot was taken.
+
+    A rotated file is followed too, until it is compressed: other processes of the daemon may take half a second to
+    notice the rotation, and write to it until then. `wait` is called whenever there is nothing more to read for now;
+    it returns when to look again, and False ends the following.
     """
 
-    def __init__(
-        self, path: Path, snapshot: Snapshot, reader: LogReader, wait: Callable[[], bool], *, position_bytes: int = 0
-    ) -> None:
+    def __init__(self, path: Path, snapshot: Snapshot, reader: LogReader, wait: Callable[[], bool]) -> None:
         self._path = path
         self._reader = reader
         self._wait = wait
-        self._live = snapshot.live
-        self._position_bytes = position_bytes
-        self._cutter = LineCutter()
+        self._snapshot = snapshot
         self._known = _names(snapshot)
+        self._live = None if snapshot.live is None else _tail_at_its_end(snapshot.live_part, snapshot.live)
+        opened = ((part, open_uncompressed(part)) for part in snapshot.rotated[-_MOST_ROTATED:])
+        self._rotated = [_tail_at_its_end(part, stream) for part, stream in opened if stream is not None]
+
+    def pieces_before(self, since: datetime | None = None) -> list[Piece]:
+        """Give what to read for the lines of before: all that this follower does not give."""
+        tails = {tail.part.path: tail for tail in (*self._rotated, self._live) if tail is not None}
+        parts = parts_within((*self._snapshot.rotated, self._snapshot.live_part), since)
+        known = ((part, tails.get(part.path)) for part in parts)
+        return [
+            Piece(part, tail.stream if tail else None, tail.position_bytes if tail else None)
+            for part, tail in known
+            if tail is not None or part.ended_at is not None
+        ]
 
     def lines(self) -> Iterator[Found]:
         """Give the lines as they come."""
         try:
             while True:
-                yield from self._drain()
+                yield from self._drain_rotated()
+                if self._live is not None:
+                    yield from self._live.drain(self._reader)
                 if self._has_moved():
                     yield from self._move_on()
                 elif not self._wait():
@@ -49,18 +92,14 @@ class Follower:
         finally:
             self._close()
 
-    def _drain(self) -> Iterator[Found]:
-        """Read what there is of the live file."""
-        live = self._live
-        if live is None:
-            return
-        if os.fstat(live.fileno()).st_size < self._position_bytes:  # somebody has emptied it
-            yield from self._reader.pick(self._cutter.finish())
-            self._position_bytes = 0
-        live.seek(self._position_bytes)
-        while chunk := live.read(_CHUNK_BYTES):
-            self._position_bytes += len(chunk)
-            yield from self._reader.pick(self._cutter.feed(chunk))
+    def _drain_rotated(self) -> Iterator[Found]:
+        for tail in self._rotated[:]:
+            # Looked at before it is read: who compresses a file has made sure that nobody writes to it any more.
+            if tail.part.path.exists():
+                yield from tail.drain(self._reader)
+            else:
+                self._rotated.remove(tail)
+                yield from tail.finish(self._reader)
 
     def _has_moved(self) -> bool:
         """Say whether another file is at the path; where there is none for now, the old one may still be written to."""
@@ -68,32 +107,34 @@ class Follower:
             found = self._path.stat()
         except FileNotFoundError:
             return False
-        return self._live is None or not os.path.samestat(found, os.fstat(self._live.fileno()))
+        return self._live is None or not os.path.samestat(found, os.fstat(self._live.stream.fileno()))
 
     def _move_on(self) -> Iterator[Found]:
-        # The new file is there, so nothing more comes to the old one: what came since the last look is the rest of it.
-        yield from self._drain()
-        yield from self._reader.pick(self._cutter.finish())
         snapshot = take_snapshot(self._path)
         unknown = [part for part in snapshot.rotated if part.path.name not in self._known]
-        read_already = next((part for part in unknown if self._was_live(part)), None)
-        self._close()
-        self._live, self._position_bytes, self._known = snapshot.live, 0, _names(snapshot)
-        yield from self._reader.read(Piece(part) for part in unknown if part is not read_already)
+        before, self._known = self._live, _names(snapshot)
+        self._live = None if snapshot.live is None else _Tail(snapshot.live_part, snapshot.live)
+        renamed = next((part for part in unknown if before is not None and _is_same(part, before)), None)
+        if before is not None and renamed is None:  # it was taken away, not rotated
+            yield from before.finish(self._reader)
+        for part in unknown:
+            if before is not None and part is renamed:
+                yield from self._go_on_with(_Tail(part, before.stream, before.position_bytes, before.cutter))
+            elif (stream := open_uncompressed(part)) is not None:
+                yield from self._go_on_with(_Tail(part, stream))
+            else:  # begun, rotated and compressed between two looks
+                yield from self._reader.read([Piece(part)])
 
-    def _was_live(self, part: LogPart) -> bool:
-        """Say whether a rotated file is the one that was followed; by its bytes, as it may be compressed by now."""
-        rotated = None if self._live is None else open_part(part)
-        if rotated is None or self._live is None:
-            return False
-        self._live.seek(0)
-        with rotated:
-            return _beginning(rotated) == _beginning(self._live)
+    def _go_on_with(self, tail: _Tail) -> Iterator[Found]:
+        self._rotated.append(tail)
+        yield from tail.drain(self._reader)
+        if len(self._rotated) > _MOST_ROTATED:
+            yield from self._rotated.pop(0).finish(self._reader)
 
     def _close(self) -> None:
-        if self._live is not None:
-            self._live.close()
-            self._live = None
+        for tail in (*self._rotated, self._live):
+            if tail is not None:
+                tail.stream.close()
 
 
 def end_of_lines(stream: BinaryIO) -> int:
@@ -110,6 +151,20 @@ def end_of_lines(stream: BinaryIO) -> int:
         end_of_last = start + found + 1 if found >= 0 else 0
     stream.seek(0)
     return end_of_last
+
+
+def _tail_at_its_end(part: LogPart, stream: BinaryIO) -> _Tail:
+    return _Tail(part, stream, end_of_lines(stream))
+
+
+def _is_same(part: LogPart, tail: _Tail) -> bool:
+    """Say whether a rotated file is the one that was followed; by its bytes, as it may be compressed by now."""
+    rotated = open_part(part)
+    if rotated is None:
+        return False
+    tail.stream.seek(0)
+    with rotated:
+        return _beginning(rotated) == _beginning(tail.stream)
 
 
 def _beginning(stream: BinaryIO) -> bytes:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 
 from eventstore.errors import HomeError
 
-__all__ = ["LogPart", "Snapshot", "is_same_file", "open_part", "parts_within", "take_snapshot"]
+__all__ = ["LogPart", "Snapshot", "is_same_file", "open_part", "open_uncompressed", "parts_within", "take_snapshot"]
 
 # As console/log_file.py calls them; a .gz.partial is not whole yet, and the file that it is made of is still there.
 _ROTATED = re.compile(r"(?P<ended_at>\d{8}T\d{6}\.\d{6}Z)(?:\.gz)?")
@@ -20,8 +20,9 @@ _ROTATED_TIME = "%Y%m%dT%H%M%S.%fZ"
 # A rotation between two looks begins a new snapshot. Each takes rotate_bytes of lines: many in a row do not happen.
 _TRIES = 100
 
-# A line is stamped before it waits for the file, so that it can be older than the rotation before it.
-_STAMPED_BEFORE = timedelta(minutes=1)
+# A line is stamped before it waits for the file, so that it can be older than the rotation before it; and other
+# processes of the daemon write to a rotated file until they notice, half a second later.
+_MARGIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,11 @@ def open_part(part: LogPart) -> BinaryIO | None:
     return _open(part.path) or _open(part.path.with_name(part.path.name + ".gz"))
 
 
+def open_uncompressed(part: LogPart) -> BinaryIO | None:
+    """Open a part that is not compressed yet; None = it is, or it is gone."""
+    return _open(part.path)
+
+
 def parts_within(
     parts: Sequence[LogPart], since: datetime | None = None, until: datetime | None = None
 ) -> list[LogPart]:
@@ -101,8 +107,8 @@ def parts_within(
     return [
         part
         for part in parts
-        if not (since and part.ended_at and part.ended_at < since)
-        and not (until and part.begun_at and part.begun_at - _STAMPED_BEFORE > until)
+        if not (since and part.ended_at and part.ended_at + _MARGIN < since)
+        and not (until and part.begun_at and part.begun_at - _MARGIN > until)
     ]
 
 

@@ -56,14 +56,12 @@ def opened_pieces(
         yield pieces_of_log(snapshot, since=since, until=until)
 
 
-def pieces_of_log(
-    snapshot: Snapshot, *, since: datetime | None = None, until: datetime | None = None, end_bytes: int | None = None
-) -> list[Piece]:
-    """Give the rotated parts of a span of time, then the live file up to `end_bytes`."""
+def pieces_of_log(snapshot: Snapshot, *, since: datetime | None = None, until: datetime | None = None) -> list[Piece]:
+    """Give the rotated parts of a span of time, then the live file."""
     parts = parts_within((*snapshot.rotated, snapshot.live_part), since, until)
     pieces = [Piece(part) for part in parts if part is not snapshot.live_part]
     if snapshot.live is not None and snapshot.live_part in parts:
-        pieces.append(Piece(snapshot.live_part, snapshot.live, end_bytes))
+        pieces.append(Piece(snapshot.live_part, snapshot.live))
     return pieces
 
 

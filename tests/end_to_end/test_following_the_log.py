@@ -72,6 +72,36 @@ def test_no_line_is_lost_and_none_comes_twice_across_rotations_until_ctrl_c(home
     assert (code, said) == (ExitCode.INTERRUPTED, b"")
 
 
+_WRITER = """
+import sys
+from pathlib import Path
+from tests.console.logs.lines import daemon_log, line
+file = daemon_log(Path(sys.argv[1]), rotate_bytes=20_000)
+for number in range(int(sys.argv[2]), 6000, 3):
+    file.write(line(number))
+file.close()
+"""
+
+
+def test_the_lines_of_several_processes_come_once_each(home: Home) -> None:
+    """They rotate the same log, and go on writing to a rotated file until they notice."""
+    home.log.parent.mkdir(exist_ok=True)
+    home.log.write_bytes(line(9999))
+
+    with _following(home) as process:
+        _numbers(process, 9999)
+        writers = [
+            subprocess.Popen([sys.executable, "-c", _WRITER, str(home.log), str(number)], cwd=_ROOT)
+            for number in range(3)
+        ]
+        assert process.stdout is not None
+        seen = [json.loads(process.stdout.readline())["position"] for _ in range(6000)]
+        assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+
+    assert sorted(seen) == list(range(6000))
+    assert len(list(home.log.parent.glob("hookfuse.jsonl.*"))) > 50
+
+
 def test_a_pipe_that_nobody_reads_any_more_ends_it_quietly_even_when_nothing_is_written(home: Home) -> None:
     home.log.write_bytes(line(0))
 

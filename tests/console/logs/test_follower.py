@@ -36,8 +36,7 @@ class Stage:
 
     def follow(self, reader: LogReader | None = None) -> list[bytes]:
         with take_snapshot(self.log) as snapshot:
-            end = 0 if snapshot.live is None else end_of_lines(snapshot.live)
-            follower = Follower(self.log, snapshot, reader or LogReader(), self.wait, position_bytes=end)
+            follower = Follower(self.log, snapshot, reader or LogReader(), self.wait)
             return [raw for raw, _ in follower.lines()]
 
 
@@ -130,17 +129,89 @@ def test_a_file_that_was_taken_away_is_not_taken_for_one_that_was_rotated(log: P
     assert Stage(log, replace).follow() == [b"1", b"2"]
 
 
-def test_half_a_line_before_a_rotation_is_broken_and_takes_no_other_along(log: Path) -> None:
+def test_half_a_line_at_the_end_of_a_rotated_file_is_broken_when_that_is_final(log: Path) -> None:
     reader = LogReader(LineFilter())
 
     def rotate_and_go_on() -> None:
         rotate(log, "20250201T100000.000000")
         _add(log, line())()
 
-    found = Stage(log, _add(log, line(), b'{"half'), rotate_and_go_on).follow(reader)
+    def compress_it() -> None:
+        (rotated,) = log.parent.glob("*Z")
+        compress(rotated)
 
-    assert [raw + b"\n" for raw in found] == [line(), b'{"half\n', line()]
+    found = Stage(log, _add(log, line(), b'{"half'), rotate_and_go_on, compress_it).follow(reader)
+
+    assert [raw + b"\n" for raw in found] == [line(), line(), b'{"half\n']
     assert (reader.lines, reader.broken) == (3, 1)
+
+
+def test_what_another_process_writes_to_a_rotated_file_is_given_until_it_is_compressed(log: Path) -> None:
+    """Each process of a daemon notices a rotation by itself, and writes to the old file until then."""
+    _add(log, b"before\n")()
+    first, second = (log.with_name(f"{log.name}.2025020{day}T100000.000000Z") for day in (1, 2))
+
+    def rotate_to(rotated: Path, data: bytes) -> None:
+        log.rename(rotated)
+        _add(log, data)()
+
+    def write_late() -> None:
+        _add(first, b"later\n")()
+        _add(second, b"late too\n")()
+
+    def write_the_last_and_compress() -> None:
+        _add(first, b"last\n")()
+        compress(first)
+
+    steps = (
+        partial(rotate_to, first, b"new 1\n"),
+        _add(first, b"late\n"),
+        partial(rotate_to, second, b"new 2\n"),
+        write_late,
+        write_the_last_and_compress,
+        _add(second, b"end\n"),
+    )
+
+    assert Stage(log, *steps).follow() == [b"new 1", b"late", b"new 2", b"later", b"late too", b"last", b"end"]
+
+
+def test_rotated_files_that_nobody_compresses_take_up_few_descriptors(log: Path) -> None:
+    numbers = iter(range(100))
+
+    def rotate_once() -> None:
+        number = next(numbers)
+        _add(log, b"%d\n" % number)()
+        rotate(log, f"20250201T100000.{number:06}")
+
+    for _ in range(20):
+        log.touch()
+        rotate_once()
+    opened: list[int] = []
+
+    def count() -> None:
+        opened.append(len(list(Path("/proc/self/fd").iterdir())))
+
+    found = Stage(log, count, *[step for _ in range(30) for step in (rotate_once, count)]).follow()
+
+    assert found == [b"%d" % number for number in range(20, 50)]
+    assert max(opened) - len(list(Path("/proc/self/fd").iterdir())) <= 12
+
+
+def test_a_rotated_file_is_followed_from_the_beginning_on_where_others_still_write_to_it(log: Path) -> None:
+    _add(log, b"before\n")()
+    rotated = rotate(log, "20250201T100000.000000")
+    _add(log, b"before too\n")()
+
+    with take_snapshot(log) as snapshot:
+        stage = Stage(log, _add(rotated, b"late\n"), _add(log, b"new\n"))
+        follower = Follower(log, snapshot, LogReader(), stage.wait)
+        _add(rotated, b"half")()
+        before = [raw for raw, _ in LogReader().read(follower.pieces_before())]
+        _add(rotated, b" a line\n")()
+        after = [raw for raw, _ in follower.lines()]
+
+    assert before == [b"before", b"before too"]
+    assert after == [b"half a line", b"late", b"new"]
 
 
 def test_a_filter_holds_for_what_comes(log: Path) -> None:

@@ -57,7 +57,9 @@ def test_the_fields_of_the_code_are_found() -> None:
 
 def test_the_format_knows_every_field_that_is_logged_and_no_other(log_format: dict[str, Any]) -> None:
     """A field that is new goes into console/formats/hookfuse.lnav.json."""
-    assert set(log_format["value"]) == _logged_fields()
+    known = set(log_format["value"])
+
+    assert known == _logged_fields(), "add to, or take from, console/formats/hookfuse.lnav.json"
 
 
 def test_what_the_format_shows_and_goes_by_are_its_fields(log_format: dict[str, Any]) -> None:
