@@ -31,7 +31,7 @@ from tests.eventstore.facts import (
     succeeded,
     timed_out,
 )
-from tests.redis_server import RedisServer, serving_redis
+from tests.redis_server import RedisServer
 
 NOW = datetime.now(UTC).replace(hour=12)  # a real server lets keys die by the real time
 TODAY, YESTERDAY = (f"{NOW - timedelta(days=number):%Y-%m-%d}" for number in (0, 1))
@@ -39,12 +39,6 @@ NAMES = {"success_count": "success", "error_count": "client_error", "timeout_cou
 
 # (app id, day) -> the counts that are not zero
 Read = Callable[[int, str], dict[str, int]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with serving_redis() as server:
-        yield server
 
 
 @pytest.fixture

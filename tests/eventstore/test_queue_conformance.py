@@ -22,7 +22,7 @@ from eventstore.redis_intake import IntakeRule, StreamIntake
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery, QueuedDelivery, claim, read_deliveries
 from tests.eventstore.facts import INSTALLATION_ID, register, succeeded
-from tests.redis_server import RedisServer, serving_redis
+from tests.redis_server import RedisServer
 
 STREAM = "hookfuse:deliveries"
 FIELDS = ("installation", "event", "data", "actor", "ordering_key", "idempotency_key", "delivery")
@@ -70,20 +70,6 @@ class StreamWay:
 
 def rule(server: RedisServer, consumer: str = "home-1", **settings: Any) -> IntakeRule:
     return IntakeRule(server.url, STREAM, "hookfuse", consumer, **settings)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with serving_redis() as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    client = server.client()
-    client.flushdb()
-    yield client
-    client.close()
 
 
 @pytest.fixture(params=["local", "stream"])

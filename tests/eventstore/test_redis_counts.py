@@ -1,7 +1,5 @@
 """Reading the original's counts from a real Redis, which is left as it is."""
 
-from collections.abc import Iterator
-
 import pytest
 from redis import Redis
 
@@ -13,23 +11,9 @@ from eventstore.redis_counts import read_redis_counts
 from eventstore.redis_projection import RedisProjection
 from eventstore.store import Store
 from tests.eventstore.facts import failed, record, register
-from tests.redis_server import CONFIGURED_URL, RedisServer, own_redis, serving_redis
+from tests.redis_server import CONFIGURED_URL, RedisServer, own_redis
 
 DAY = "2025-02-03"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with serving_redis() as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    client = server.client()
-    client.flushdb()
-    yield client
-    client.close()
 
 
 def test_every_key_of_the_layout_is_read_and_no_other_and_nothing_is_written(server: RedisServer, redis: Redis) -> None:

@@ -38,7 +38,7 @@ from tests.eventstore.facts import (
     succeeded,
     timed_out,
 )
-from tests.redis_server import CONFIGURED_URL, CuttingProxy, RedisServer, own_redis, serving_redis
+from tests.redis_server import CONFIGURED_URL, CuttingProxy, RedisServer, own_redis
 
 # A real server lets keys die by the real time: these events are of now.
 NOW = datetime.now(UTC).replace(hour=12)
@@ -49,20 +49,6 @@ ERRORS = "sentry-app-webhook-error:{42}:metric_alert.critical"
 DISABLED = InstallationDisabled(INSTALLATION_ID, 42, 17, "https://x.example", "person", "person:ada", "")
 ENABLED = InstallationEnabled(INSTALLATION_ID, "person:ada", "")
 own_server_only = pytest.mark.skipif(bool(CONFIGURED_URL), reason="the configured server is not to be killed")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with serving_redis() as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    client = server.client()
-    client.flushdb()
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -13,25 +13,11 @@ from eventstore.redis_projection import RedisProjection
 from eventstore.store import Store
 from replay.redis_comparison import RedisDifference, compare_redis
 from tests.eventstore.facts import failed, record, register, succeeded, timed_out
-from tests.redis_server import RedisServer, serving_redis
+from tests.redis_server import RedisServer
 
 NOW = datetime.now(UTC).replace(hour=12)  # a real server lets keys die by the real time
 BUFFER = f"sentry-app-error:42:17:{NOW:%Y-%m-%d}"
 REQUESTS = "sentry-app-webhook-request:{42}:metric_alert.critical"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with serving_redis() as server:
-        yield server
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    client = server.client()
-    client.flushdb()
-    yield client
-    client.close()
 
 
 @pytest.fixture
