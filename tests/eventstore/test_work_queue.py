@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -277,6 +278,19 @@ def test_installations_with_waiting_are_named_from_a_sequence_on(store: Store) -
     assert (set(names), newest) == ({"i", "other"}, 3)
     assert installations_with_waiting(store.connection, after_sequence=2) == (("other",), 3)
     assert installations_with_waiting(store.connection, after_sequence=3) == ((), 3)
+
+
+def test_looking_for_new_ones_costs_little_however_many_wait(store: Store) -> None:
+    put(store, *["a"] * 4_000)
+    _, newest = installations_with_waiting(store.connection)
+    put(store, "b", installation_id="other")
+    ticks = itertools.count()  # one in ten steps of SQLite's machine; a row takes a step at least
+    store.connection.set_progress_handler(lambda: next(ticks) < 0, 10)
+    names, _ = installations_with_waiting(store.connection, after_sequence=newest)
+    store.connection.set_progress_handler(None, 0)
+
+    assert names == ("other",)
+    assert next(ticks) < 100
 
 
 def test_sequence_numbers_are_never_used_again(store: Store) -> None:
