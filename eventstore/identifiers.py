@@ -35,7 +35,8 @@ def new_id() -> str:
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
     value = (value & ~(0xF << 76)) | (7 << 76)
     value = (value & ~(0x3 << 62)) | (2 << 62)
-    return str(uuid.UUID(int=value))
+    text = f"{value:032x}"  # uuid.UUID takes several times as long to write it
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def made_at(identifier: str) -> datetime | None:

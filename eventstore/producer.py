@@ -16,7 +16,7 @@ from eventstore.clock import Clock
 from eventstore.database import explained
 from eventstore.errors import DocumentError, NotFoundError, RejectedError
 from eventstore.home import Home
-from eventstore.registry import Installation, find_app, find_installation, find_installation_of_app
+from eventstore.registry import Installation, find_app, find_installation_of_app, require_installations
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery, enqueue
 
@@ -28,6 +28,8 @@ INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
 _EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _EVENT_NAME_CHARACTERS = 100
 _KEY_CHARACTERS = 256
+# All but lone surrogates, which no database and no wire takes.
+_KEY = re.compile(f"[^\ud800-\udfff]{{1,{_KEY_CHARACTERS}}}")
 
 _log = structlog.get_logger("hookfuse.producer")
 
@@ -87,9 +89,7 @@ class Producer:
         self._reopen_in_child()
         checked = [self.check(delivery) for delivery in deliveries]
         with self.store.transaction() as transaction:
-            for installation_id in {delivery.installation_id for delivery in checked}:
-                if find_installation(transaction.connection, installation_id).state == "removed":
-                    raise NotFoundError(f"installation {installation_id} is removed")
+            require_installations(transaction.connection, {delivery.installation_id for delivery in checked})
             delivery_ids = enqueue(transaction.connection, checked, enqueued_at=transaction.recorded_at)
         self.home.ring_doorbell()
         return delivery_ids
@@ -111,7 +111,9 @@ class Producer:
         if delivery.ordering_key and not _is_key(delivery.ordering_key):
             raise RejectedError(f"an ordering key has at most {_KEY_CHARACTERS} characters")
         actor = None if delivery.actor is None else self._compact(delivery.actor)
-        return replace(delivery, data=self._compact(delivery.data), actor=actor)
+        data = self._compact(delivery.data)
+        is_compact = data == delivery.data and actor == delivery.actor
+        return delivery if is_compact else replace(delivery, data=data, actor=actor)
 
     def _compact(self, data: str) -> str:
         size_bytes = len(data.encode("utf-8", errors="surrogatepass"))
@@ -123,7 +125,7 @@ class Producer:
 
 
 def _is_key(text: str) -> bool:
-    return 0 < len(text) <= _KEY_CHARACTERS and not any("\ud800" <= character <= "\udfff" for character in text)
+    return _KEY.fullmatch(text) is not None
 
 
 def compact_json_object(text: str) -> str:

@@ -1,6 +1,7 @@
 """Who there is: organizations, apps, installations, and what is needed to send to one."""
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +20,7 @@ from eventstore.events import (
     OrganizationRegistered,
 )
 from eventstore.log import Handlers, StoredEvent
+from eventstore.many_rows import json_list
 
 __all__ = [
     "HANDLERS",
@@ -34,6 +36,7 @@ __all__ = [
     "find_organization",
     "read_endpoint",
     "read_installations",
+    "require_installations",
 ]
 
 
@@ -141,6 +144,20 @@ def find_installation(connection: sqlite3.Connection, installation_id: str) -> I
     if row is None:
         raise NotFoundError(f"installation {installation_id} is not known: see `hookfuse installations`")
     return Installation(*row)
+
+
+def require_installations(connection: sqlite3.Connection, installation_ids: Collection[str]) -> None:
+    """Raise NotFoundError when one of them is not known, or is removed."""
+    rows = connection.execute(
+        "SELECT installation_id, state FROM installations WHERE installation_id IN (SELECT value FROM json_each(?))",
+        (json_list(installation_ids),),
+    )
+    states = dict(rows.fetchall())
+    for installation_id in installation_ids:
+        if installation_id not in states:
+            raise NotFoundError(f"installation {installation_id} is not known: see `hookfuse installations`")
+        if states[installation_id] == "removed":
+            raise NotFoundError(f"installation {installation_id} is removed")
 
 
 def find_installation_of_app(connection: sqlite3.Connection, app_id: int, organization_id: int) -> Installation | None:
