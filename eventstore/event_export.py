@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from eventstore.errors import DatabaseError
+from eventstore.errors import DamagedLogError
 from eventstore.event_line import EventLine, write_event_line
 from eventstore.log import NO_HASH
 
@@ -40,7 +40,7 @@ class ExportedLine:
 def export_lines(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterator[ExportedLine]:
     """Give the events one by one as they are stored; within a transaction of the caller they are of one moment.
 
-    None is decoded, so that what only a newer hookfuse can read goes out too. Raises DatabaseError at one that
+    None is decoded, so that what only a newer hookfuse can read goes out too. Raises DamagedLogError at one that
     does not follow from the event before it: a damaged log must leave no file that looks whole.
     """
     position = wanted.after_position
@@ -85,5 +85,5 @@ def _hash_at(connection: sqlite3.Connection, position: int) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
-def _damage(position: int, fault: str) -> DatabaseError:
-    return DatabaseError(f"the log is damaged at position {position}: {fault}")
+def _damage(position: int, fault: str) -> DamagedLogError:
+    return DamagedLogError(f"the log is damaged at position {position}: {fault}")

@@ -91,7 +91,7 @@ def test_an_export_that_fails_leaves_no_file_and_keeps_the_one_that_was_there(
     ended = hookfuse("events", "export", "--to", tmp_path / "new.jsonl.gz")
     forced = hookfuse("events", "export", "--to", tmp_path / "old.jsonl", "--force")
 
-    assert (ended.code, forced.code) == (ExitCode.DATABASE, ExitCode.DATABASE)
+    assert (ended.code, forced.code) == (ExitCode.DAMAGED_LOG, ExitCode.DAMAGED_LOG)
     assert "the log is damaged at position 20" in ended.err
     assert {path.name for path in tmp_path.iterdir()} == {"home", "old.jsonl"}
     assert (tmp_path / "old.jsonl").read_text() == "mine"

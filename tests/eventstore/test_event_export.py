@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from eventstore.database import open_database
-from eventstore.errors import DatabaseError
+from eventstore.errors import DamagedLogError
 from eventstore.event_export import ExportFilter, export_lines
 from eventstore.event_line import read_event_line, write_event_line
 from eventstore.events import MailSent
@@ -109,7 +109,7 @@ def test_a_damaged_log_is_named_by_position_and_not_exported_as_if_it_were_whole
         store.connection.execute(f"DROP TRIGGER events_refuse_{name}")
     store.connection.execute(damage)
 
-    with pytest.raises(DatabaseError, match=fault):
+    with pytest.raises(DamagedLogError, match=fault):
         positions(connection, ExportFilter(after_position=after_position))
 
 
