@@ -7,12 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from eventstore.events import EVENT_CLASSES
-
 __all__ = [
     "NUMBER",
     "by_option",
-    "event_type_option",
     "installation_option",
     "json_option",
     "limit_option",
@@ -33,15 +30,6 @@ json_option = click.option("--json", "is_json", is_flag=True, help="Print one JS
 
 installation_option = click.option(
     "--installation", metavar="ID", help="Only of this installation (its UUID, or the first 6 or more characters)."
-)
-
-event_type_option = click.option(
-    "--type",
-    "type_names",
-    multiple=True,
-    type=click.Choice(sorted(EVENT_CLASSES)),
-    metavar="TYPE",
-    help="Only of this type, such as delivery.failed; may be given again.",
 )
 
 

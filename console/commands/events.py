@@ -3,9 +3,10 @@
 import click
 
 from console.event_text import event_document, event_summary
+from console.event_type_option import event_type_option
 from console.lazy_command import LazyCommand
 from console.lookup import resolve_installation
-from console.options import NUMBER, event_type_option, installation_option, json_option, limit_option
+from console.options import NUMBER, installation_option, json_option, limit_option
 from console.output import Column, print_json_rows, print_table, shown_id
 from console.session import Session
 from console.times import short_time

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from console.event_type_option import event_type_option
 from console.lookup import resolve_installation
-from console.options import NUMBER, event_type_option, installation_option
+from console.options import NUMBER, installation_option
 from console.output import is_terminal, print_bytes, print_line
 from console.printable import safe_json
 from console.private_file import new_private_file

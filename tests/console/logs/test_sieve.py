@@ -127,6 +127,14 @@ def test_a_broken_line_is_counted_where_a_filter_is_set() -> None:
     assert (sieve.lines, sieve.broken) == (5, 4)
 
 
+def test_a_broken_line_between_whole_ones_is_counted_beside_a_filter_that_looks_for_bytes() -> None:
+    other = line(delivery_id="x")
+    sieve = Sieve(LineFilter(delivery=DELIVERY))
+
+    assert [raw + b"\n" for raw, _ in sieve.pick(other + b"rubbish\n" + line() + b"{half\n" + other)] == [line()]
+    assert (sieve.lines, sieve.broken) == (5, 2)
+
+
 def test_empty_lines_are_none() -> None:
     sieve = Sieve()
 
