@@ -90,7 +90,8 @@ class MarginRule:
                 failed = self._count(tally, self._failures)
                 failures += failed
                 failing_days += failed > 0
-            nearness = max(nearness, self._day_nearness(tally))
+            if tally[_TIMEOUT] or tally[_FATAL]:
+                nearness = max(nearness, self._day_nearness(tally))
         return Past(silent_days or self._window_days, failures, failing_days, streak, nearness)
 
     def margin(self, past: Past, today: Tally, warned_level: int, *, is_frozen: bool) -> Margin:

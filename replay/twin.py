@@ -68,7 +68,8 @@ class Twin:
 
     def make_due(self) -> None:
         """Have the next outcome reviewed, whatever was known before."""
-        self.failures_left = self.successes_left = -1 if self.is_reviewed else UNLIMITED
+        is_reviewed = self.is_on and self.is_begun and not self.is_exempt  # not by the property: this is asked often
+        self.failures_left = self.successes_left = -1 if is_reviewed else UNLIMITED
 
     def allow(self, margin: Margin) -> None:
         """Let so many outcomes of the day pass without a review."""

@@ -5,6 +5,7 @@ functions that the live actors ask. Who need not be judged, as nothing can have 
 """
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -120,6 +121,7 @@ class WhatIf:
         self._is_frozen = False
         self._apps: dict[int, AppRegistered] = {}
         self._twins: dict[str, Twin] = {}
+        self._twins_of_app: defaultdict[int, set[Twin]] = defaultdict(set)
         self._asked: list[tuple[Twin, str, int, bool]] = []
         self._asked_at = ""
         self._handlers: dict[str, Callable[[Twin, RawEvent], None]] = {
@@ -283,10 +285,9 @@ class WhatIf:
 
     def _register(self, event: AppRegistered) -> None:
         self._apps[event.app_id] = event
-        for twin in self._twins.values():
-            if twin.app_id == event.app_id:
-                twin.is_exempt = not may_be_disabled(event, self._supposition.scope)
-                twin.make_due()
+        for twin in self._twins_of_app[event.app_id]:
+            twin.is_exempt = not may_be_disabled(event, self._supposition.scope)
+            twin.make_due()
 
     def _create(self, stream: str, event: InstallationCreated, recorded_at: str, position: int) -> None:
         installation_id = installation_of(stream)
@@ -296,6 +297,8 @@ class WhatIf:
         if twin is None:
             twin = self._twins[stream] = Twin(installation_id)
         app = self._apps.get(event.app_id)
+        self._twins_of_app[twin.app_id].discard(twin)
+        self._twins_of_app[event.app_id].add(twin)
         twin.app_id = event.app_id
         twin.is_exempt = app is None or not may_be_disabled(app, self._supposition.scope)
         twin.is_begun = self._is_begun
