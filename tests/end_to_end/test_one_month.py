@@ -5,7 +5,9 @@ from pathlib import Path
 
 from eventstore.events import InstallationDisabled, InstallationWarned, RecoveryStarted
 from eventstore.home import Home
+from eventstore.policy import BALANCED, SENTRY_2024
 from eventstore.store import Store
+from replay.what_if import Supposition, what_if
 from tests.end_to_end.one_month import ALERTS_A_DAY, CHAPTERS, LAST_DAY, MENDED_DAY, play, timeline
 from tests.eventstore.histories import exported, imported, tables
 
@@ -37,7 +39,21 @@ def test_a_month_from_healthy_to_broken_to_recovered(tmp_path: Path) -> None:
     assert counts["breaker.opened"] > counts["breaker.closed"]
     assert CHAPTERS[12] == 500
     assert "recovery.completed" in story
+    _ask_what_if(tmp_path)
     _insist_that_it_moves(tmp_path)
+
+
+def _ask_what_if(folder: Path) -> None:
+    """By the policy that it was the month goes as it went; by the original's a 500 is nothing to be disabled for."""
+    with Store(Home(folder / "home").database) as store:
+        (same,) = what_if(store.connection, Supposition(BALANCED))
+        (other,) = what_if(store.connection, Supposition(SENTRY_2024))
+        missed = store.connection.execute("SELECT count(*) FROM events WHERE type = 'delivery.missed'").fetchone()
+
+    assert not same.is_different
+    assert [bool(episode.disabled) for episode in same.episodes] == [True, False]
+    assert not any(episode.disabled for episode in other.episodes)
+    assert (other.total("spared"),) == missed
 
 
 def _insist_that_it_moves(folder: Path) -> None:
