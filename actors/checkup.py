@@ -70,8 +70,8 @@ def check_endpoints(
             "endpoints", _listed(blocked), "nothing is sent there: see [guard] allow_networks, or the app's webhook_url"
         )
     if not (refused or unknown or blocked):
-        looked = f"the first {_HOSTS_MAX} of {len(hosts)}" if len(hosts) > _HOSTS_MAX else f"all {len(hosts)}"
-        yield Finding.good("endpoints", f"{looked} hosts are found, and may be sent to" if hosts else "none yet")
+        looked = f"the first {_HOSTS_MAX} of {len(hosts)} hosts" if len(hosts) > _HOSTS_MAX else f"hosts: {len(hosts)}"
+        yield Finding.good("endpoints", f"{looked}, found, and may be sent to" if hosts else "none yet")
 
 
 def _send_one(postbox: Postbox, sender_address: str, mail_to: str, now: datetime) -> None:

@@ -57,10 +57,15 @@ def _flush() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Have something to write to, and to read from, where the caller has closed it (`>&-`)."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    """Take the place of what the caller has closed (`>&-`), or a file that is opened next would be taken for it.
+
+    Standard output is one that can't be written: a command that had something to say must not end as if it had.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "r"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
+            descriptor = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            stream = open(descriptor, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+            setattr(sys, name, stream)
 
 
 def _show_usage(error: click.ClickException) -> int:

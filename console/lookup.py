@@ -29,7 +29,7 @@ def _resolve_prefix(connection: sqlite3.Connection, prefix: str) -> str:
         raise RejectedError(f"{prefix[:60]!r} is neither a UUID nor its first {_PREFIX_CHARACTERS} or more characters")
     found = installations_starting_with(connection, prefix, limit=2)
     if not found:
-        raise NotFoundError(f"installation {prefix} is not known: see `hookfuse status`")
+        raise NotFoundError(f"installation {prefix} is not known: see `hookfuse installations`")
     if len(found) > 1:
         raise RejectedError(f"several installations start with {prefix}, {found[0]} among them: give more of it")
     return found[0]

@@ -58,7 +58,7 @@ _COMMANDS_HEAD = """\
 
 <!-- Made by `python -m console.reference`; a test fails when it is not what the code gives. -->
 
-`hookfuse --home DIR COMMAND`. All commands but `run` work while a daemon runs, and while none does. What
+`hookfuse --home DIR COMMAND`. All commands but `run` and `restore` work while a daemon runs, and while none does. What
 `apply`, `disable`, `enable`, `app rotate-secret` and `deliveries resend` change takes effect in a running daemon
 within a second. `test` and `enable --probe` need a running daemon.
 Results go to standard output, everything else to standard error. `--json` prints one document for a program.

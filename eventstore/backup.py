@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from eventstore.database import explained, open_database
-from eventstore.errors import DatabaseError, HomeError, RejectedError
+from eventstore.errors import DatabaseError, RejectedError
 from eventstore.home import Home
 from eventstore.identifiers import new_id
 from eventstore.log import last_position
@@ -59,11 +59,15 @@ def new_copy(target: Path) -> Iterator[Path]:
 def restore(home: Home, backup: Path) -> tuple[int, Path | None]:
     """Put a copy in the place of the home's database; give its last position, and where the one before is now.
 
-    No daemon may run. The database that was there is kept beside it. Raises HomeError, DatabaseError and
-    DaemonRunningError.
+    No daemon may run. The database that was there is kept beside it. Raises RejectedError where the copy is none,
+    HomeError, DatabaseError and DaemonRunningError.
     """
     if not backup.is_file():
-        raise HomeError(f"{backup}: there is no such file")
+        raise RejectedError(f"{backup}: there is no such file")
+    try:
+        _check(backup)
+    except DatabaseError as error:
+        raise RejectedError(f"{backup}: this is no copy that `hookfuse backup` made, or it is damaged") from error
     home.prepare()
     with home.held_by_daemon():
         draft = home.database.with_name(f".restored.{new_id()}")

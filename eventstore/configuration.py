@@ -354,4 +354,4 @@ def _is_unknown_section(variable: str) -> bool:
 
 
 def _fault_text(kind: str, text: str) -> str:
-    return "there is no such setting" if kind == "extra_forbidden" else text
+    return "there is no such setting" if kind == "extra_forbidden" else text.removeprefix("Value error, ")

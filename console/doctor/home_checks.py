@@ -22,15 +22,14 @@ _SYNCS = 5
 
 
 def check_permissions(home: Home) -> Iterator[Finding]:
-    """See that nobody else can read the home, and that this user can write it."""
-    loose = [path for path in _kept_paths(home) if stat.S_IMODE(path.lstat().st_mode) & 0o077]
+    """See that nobody else can reach what the home holds, and that this user can write it."""
+    is_open = bool(stat.S_IMODE(home.path.stat().st_mode) & 0o077)
     foreign = [path for path in _kept_paths(home) if path.lstat().st_uid != os.geteuid()]
-    if loose:
-        names = ", ".join(str(path.relative_to(home.path.parent)) for path in loose[:3])
+    if is_open:
         yield Finding.fault(
             "permissions",
-            f"others may read or write {names}{_more(loose)}",
-            f"chmod -R go= {home.path}; the database holds secrets: rotate them when somebody else could read it",
+            f"others may look into {home.path}, whose database holds secrets",
+            f"chmod 700 {home.path}; rotate the secrets if somebody else has read it",
         )
     if foreign:
         owner = foreign[0].lstat().st_uid
@@ -41,7 +40,7 @@ def check_permissions(home: Home) -> Iterator[Finding]:
         )
     if not os.access(home.path, os.W_OK | os.X_OK):
         yield Finding.fault("permissions", f"{home.path} cannot be written", "run as its owner, or see to its mode")
-    elif not loose and not foreign:
+    elif not is_open and not foreign:
         yield Finding.good("permissions", "private, and writable by this user")
 
 
@@ -104,4 +103,4 @@ def _size(count: int) -> str:
 
 
 def _more(paths: list[Path]) -> str:
-    return f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f" and {len(paths) - 1} more" if len(paths) > 1 else ""

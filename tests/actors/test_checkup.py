@@ -101,7 +101,7 @@ def test_endpoints_that_are_found_and_public_are_good(stage: Stage) -> None:
 
     (found,) = endpoints(stage, {"pager.example": PUBLIC})
 
-    assert found == Finding.good("endpoints", "all 1 hosts are found, and may be sent to")
+    assert found == Finding.good("endpoints", "hosts: 1, found, and may be sent to")
 
 
 def test_a_host_that_can_not_be_found_is_a_fault(stage: Stage) -> None:

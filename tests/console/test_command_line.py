@@ -124,6 +124,14 @@ def test_a_closed_pipe_is_quiet(world: World) -> None:
     assert (ended.returncode, ended.stderr) == (ExitCode.BROKEN_PIPE, b"")
 
 
+def test_a_standard_output_that_is_closed_is_no_success(world: World) -> None:
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", SCRIPT, "--home", str(world.home.path), "audit"]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+
+    assert ended.returncode == ExitCode.OUTPUT_LOST
+    assert ended.stderr.startswith(b"hookfuse: done, but what there was to say could not be written")
+
+
 def test_standard_output_on_a_full_disk_is_one_line(world: World) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         ended = subprocess.run(

@@ -51,12 +51,18 @@ def test_a_healthy_home_has_no_fault(healthy: World) -> None:
     assert [one for found in subjects.values() for one in found] == []
 
 
-def test_a_file_that_others_may_read_is_a_fault(healthy: World) -> None:
-    healthy.home.database.chmod(0o644)
+def test_a_home_that_others_may_look_into_is_a_fault(healthy: World) -> None:
+    healthy.home.path.chmod(0o755)
 
     (found,) = look(healthy)["permissions"]
     assert found.level == "fault"
-    assert "home/events.db" in found.text
+    assert "others may look into" in found.text
+
+
+def test_a_file_that_others_could_read_but_can_not_reach_is_none(healthy: World) -> None:
+    healthy.home.database.chmod(0o644)
+
+    assert look(healthy)["permissions"] == []
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ def test_doctor_tries_the_mail_server_and_sends_nothing_to_an_endpoint(stage: St
 
 def test_a_fault_is_exit_code_11(stage: Stage) -> None:
     stage.apply({1: "/ok"})
-    (stage.home / "hookfuse.toml").chmod(0o644)
+    stage.home.chmod(0o755)
 
     done = stage.run("doctor", code=11)
 
-    assert "hookfuse.toml" in done.stdout
-    assert "chmod" in done.stdout
+    assert "others may look into" in done.stdout
+    assert "chmod 700" in done.stdout
