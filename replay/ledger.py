@@ -16,10 +16,11 @@ from eventstore.log import Handlers, StoredEvent
 from eventstore.work_queue import error_text
 from replay.log_range import LogRange
 
-__all__ = ["LedgerFold"]
+__all__ = ["HANDLERS", "LedgerFold", "has_waiting", "make_ledger"]
 
-# Beside the projections in a scratch. `is_waiting`: it was kept, and waits to be sent again. What the events do not
-# say is NULL: when a dead one was queued, and how a missed one failed before.
+# Beside the projections in a scratch. `is_waiting`: it was kept, and waits to be sent again; `is_recovery`: as one of
+# all that were missed. What the events do not say is NULL: when a dead one was queued, and how a missed one failed
+# before.
 _TABLES = (
     """CREATE TABLE ledger (
         delivery_id TEXT PRIMARY KEY,
@@ -31,7 +32,8 @@ _TABLES = (
         kept_at TEXT NOT NULL,
         last_error TEXT,
         is_expired INTEGER NOT NULL DEFAULT 0,
-        is_waiting INTEGER NOT NULL DEFAULT 0
+        is_waiting INTEGER NOT NULL DEFAULT 0,
+        is_recovery INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID""",
     "CREATE INDEX ledger_of_missed ON ledger (installation_id) WHERE state = 'missed'",
     "CREATE INDEX ledger_of_waiting ON ledger (is_waiting) WHERE is_waiting",
@@ -64,7 +66,8 @@ def _requeued(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 def _recovery_started(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     connection.execute(
-        "UPDATE ledger SET is_waiting = 1 WHERE installation_id = ? AND state = 'missed' AND NOT is_expired",
+        "UPDATE ledger SET is_waiting = 1, is_recovery = 1"
+        " WHERE installation_id = ? AND state = 'missed' AND NOT is_expired AND NOT is_waiting",
         (installation_of(stored.stream),),
     )
 
@@ -81,7 +84,7 @@ def _gone(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     connection.execute("DELETE FROM ledger WHERE delivery_id = ?", (event.delivery_id,))
 
 
-_HANDLERS: Handlers = {
+HANDLERS: Handlers = {
     DeliveryMissed: _missed,
     DeliveryExhausted: _exhausted,
     DeliveryRequeued: _requeued,
@@ -92,8 +95,19 @@ _HANDLERS: Handlers = {
 }
 
 # Of all others a delivery that waits is taken out by the one type that is by far the most frequent.
-_SELDOM = tuple(one.type_name for one in _HANDLERS if one is not DeliverySucceeded)
+_SELDOM = tuple(one.type_name for one in HANDLERS if one is not DeliverySucceeded)
 _BEGIN_WAITING = (DeliveryRequeued.type_name, RecoveryStarted.type_name)
+
+
+def make_ledger(connection: sqlite3.Connection) -> None:
+    """Make the table `ledger` in a scratch, which HANDLERS write to."""
+    for statement in _TABLES:
+        connection.execute(statement)
+
+
+def has_waiting(connection: sqlite3.Connection) -> bool:
+    """Say whether anything that was kept waits to be sent again: only then a success takes something out."""
+    return connection.execute("SELECT 1 FROM ledger WHERE is_waiting LIMIT 1").fetchone() is not None
 
 
 class LedgerFold:
@@ -101,19 +115,15 @@ class LedgerFold:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        for statement in _TABLES:
-            connection.execute(statement)
+        make_ledger(connection)
 
     def follow(self, log_range: LogRange) -> None:
         """Take a range in that comes after all before. Raises UnknownEventError at an event that cannot be read."""
         type_names = _SELDOM
-        if self._has_waiting() or self._begins_waiting(log_range):
+        if has_waiting(self._connection) or self._begins_waiting(log_range):
             type_names = (*_SELDOM, DeliverySucceeded.type_name)
         for stored in log_range.read(self._connection, type_names):
-            _HANDLERS[type(stored.event)](self._connection, stored)
-
-    def _has_waiting(self) -> bool:
-        return self._connection.execute("SELECT 1 FROM ledger WHERE is_waiting LIMIT 1").fetchone() is not None
+            HANDLERS[type(stored.event)](self._connection, stored)
 
     def _begins_waiting(self, log_range: LogRange) -> bool:
         row = self._connection.execute(

@@ -33,6 +33,16 @@ class Moment:
         ).fetchone()
         return int(row[0]) if row else 0
 
+    def is_after(self, other: "Moment") -> bool:
+        """Say whether this is the later one; two positions are told apart by the log's order, whatever the clocks."""
+        if self.is_by_time or other.is_by_time:
+            return self.at > other.at
+        return self.position > other.position
+
+    def begins(self) -> tuple[str, object]:
+        """Give the condition, as SQL and its value, that an event is of the time from this moment on."""
+        return ("recorded_at >= ?", time_text(self.at)) if self.is_by_time else ("position > ?", self.position)
+
 
 def moment_text(moment: Moment) -> str:
     """Name a moment for a person."""

@@ -12,6 +12,8 @@ _COMMANDS: tuple[LazyCommand, ...] = (
         "verify", "console.commands.replay_verify:verify", "Compare projections with the events; check the log."
     ),
     LazyCommand("what-if", "console.commands.what_if:suppose", "Judge what was recorded by another policy."),
+    LazyCommand("diff", "console.commands.replay_diff:diff", "Show what changed about one between two moments."),
+    LazyCommand("timeline", "console.commands.replay_timeline:timeline", "Tell the story of one installation."),
 )
 
 

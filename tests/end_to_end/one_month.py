@@ -1,6 +1,7 @@
 """One month of an installation's life, played against a real receiver on an injected clock.
 
-`python -m tests.end_to_end.one_month` prints its timeline.
+`python -m tests.end_to_end.one_month` prints its days; `python -m tests.end_to_end.one_month FOLDER` keeps its home,
+to look at with the commands.
 """
 
 import logging
@@ -8,8 +9,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ import structlog
 
 from actors.postbox import MemoryPostbox
 from actors.system import ActorSystem, sender_for
+from eventstore.applying import apply_document
 from eventstore.clock import ManualClock
 from eventstore.configuration import load_configuration
 from eventstore.database import open_database
@@ -26,6 +28,7 @@ from eventstore.home import Home
 from eventstore.log import StoredEvent, read_events
 from eventstore.producer import Producer
 from eventstore.recovery import start_recovery
+from eventstore.registry_document import read_registry_document
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery
 from tests.end_to_end.stage import Stage, installation_id, serving
@@ -64,8 +67,10 @@ def play(folder: Path) -> Month:
         stage.configure(
             "[retry]\nschedule = [900, 3600]\n[breaker]\nstreak_min = 5\n[delivery]\nper_installation = 1\n"
         )
-        stage.apply({APP: "/told"}, owners=("owner@acme.example",))
         clock, postbox = ManualClock(FIRST_DAY), MemoryPostbox()
+        document = read_registry_document(stage.write_registry({APP: "/told"}, owners=("owner@acme.example",)))
+        with Store(stage.home / "events.db", clock) as store, store.transaction() as transaction:
+            apply_document(transaction, document)
         month = Month([], postbox, [])
         with _running(Home(stage.home), clock, postbox) as system:
             for day in range(1, LAST_DAY + 1):
@@ -158,7 +163,16 @@ def _settle(system: ActorSystem) -> None:
         system.look_around()
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> None:
+    """Play the month and print it, in a folder that is kept when one is given."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with tempfile.TemporaryDirectory() as _folder:
-        sys.stdout.write("\n".join(timeline(play(Path(_folder)))) + "\n")
+    with ExitStack() as stack:
+        folder = Path(arguments[0] if arguments else stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(exist_ok=True)
+        sys.stdout.write("\n".join(timeline(play(folder))) + "\n")
+        if arguments:
+            sys.stdout.write(f"\nhookfuse --home {folder / 'home'} replay timeline {installation_id(APP)}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -70,6 +70,10 @@ class Stage:
 
     def apply(self, paths: dict[int, str], owners: Sequence[str] = ("owner@acme.example",), **fields: str) -> None:
         """Register app ids with what the receiver answers them, one installation each, secret `secret-ID`."""
+        self.run("apply", str(self.write_registry(paths, owners, **fields)))
+
+    def write_registry(self, paths: dict[int, str], owners: Sequence[str], **fields: str) -> Path:
+        """Write the registry file that `apply` applies."""
         lines = [
             '[[organizations]]\nid = 17\nslug = "acme"\nname = "Acme"\nurl = "https://acme.example"\n',
             f"owners = {json.dumps(list(owners))}\n",
@@ -83,7 +87,7 @@ class Stage:
         ]
         registry = self.home.parent / "registry.toml"
         registry.write_text("\n".join(lines))
-        self.run("apply", str(registry))
+        return registry
 
     def command(self, *arguments: str) -> list[str]:
         """Give the command line for a hookfuse command on this home."""
