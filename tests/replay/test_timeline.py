@@ -165,7 +165,9 @@ def test_all_that_happened_is_told_once(history: list[str]) -> None:
         counted: Counter[str] = Counter()
         for entry in only(Attempts, entries):
             counted += Counter({"": entry.succeeded, **entry.failed})
-        others = Counter({entry.type_name: entry.count for entry in only(Other, entries)})
+        others: Counter[str] = Counter()
+        for other in only(Other, entries):
+            others[other.type_name] += other.count
         assert counted == outcomes
         assert (
             sum(one.exhausted for one in only(Attempts, entries)) + others["delivery.exhausted"]
