@@ -132,6 +132,7 @@ def test_a_dry_run_makes_no_home_and_changes_none(hookfuse: Hookfuse, export: Pa
         (b"\x1f\x8bnothing", "not a whole gzip file"),
         (gzip.compress(b"{}\n")[:-8] + bytes(8), "not a whole gzip file"),
     ],
+    ids=["not there", "cut short", "no gzip", "a wrong checksum"],  # the bytes are others in each process
 )
 def test_a_file_that_cannot_be_read_is_one_line(
     hookfuse: Hookfuse, tmp_path: Path, other: Path, content: bytes | None, text: str
