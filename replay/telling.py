@@ -11,6 +11,7 @@ from replay.attempt_tally import ATTEMPT_TYPES, read_attempt
 from replay.entries import DECISIONS, Creation, Entry, Freeze
 from replay.history import History
 from replay.moment import Moment
+from replay.outcome_days import OutcomeDays
 from replay.timeline import Timeline
 
 __all__ = ["is_over", "tell"]
@@ -24,11 +25,12 @@ def tell(
     until: Moment,
     *,
     since: Moment | None = None,
+    days: OutcomeDays | None = None,
     note: Callable[[int], None] = lambda _count: None,
 ) -> tuple[Entry, ...]:
     """Tell what happened to an installation up to a moment, telling `note` now and then how many more events are read.
 
-    With `since` only what was not over by then, and the decision that was in force.
+    With `since` only what was not over by then, and the decision that was in force. `days` follows the same events.
     Raises NotFoundError when it was not there yet, UnknownEventError at an event that cannot be read.
     """
     history = History(connection, installation_id)
@@ -36,13 +38,17 @@ def tell(
     for position, stream, version, type_name, schema, recorded_at, data in history.rows(
         history.versions(until), since=since, note=note
     ):
-        if type_name == DeliverySucceeded.type_name:
-            timeline.follow_attempt(recorded_at, position, None)
-        elif type_name in _OF_DELIVERIES:
-            timeline.follow_attempt(recorded_at, position, read_attempt(type_name, schema, data).error_class)
+        if type_name in _OF_DELIVERIES:
+            is_success = type_name == DeliverySucceeded.type_name
+            error_class = "" if is_success else read_attempt(type_name, schema, data).error_class
+            timeline.follow_attempt(recorded_at, position, None if is_success else error_class)
+            if days is not None:
+                days.follow_attempt(recorded_at, type_name, error_class)
         else:
-            event = decode_event(type_name, schema, data)
-            timeline.follow(StoredEvent(position, stream, version, recorded_at, event))
+            stored = StoredEvent(position, stream, version, recorded_at, decode_event(type_name, schema, data))
+            timeline.follow(stored)
+            if days is not None:
+                days.follow(stored)
     entries = timeline.finish(time_text(until.at), until.position)
     created = next(number for number, entry in enumerate(entries) if isinstance(entry, Creation))
     return _not_over(entries[created:], since) if since else entries[created:]

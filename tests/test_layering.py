@@ -22,7 +22,7 @@ _PACKAGES = {
     "eventstore": {"sqlite_utils", "redis", "msgspec", "pydantic", "pydantic_settings", "structlog", "cryptography"},
     "webhook": {"requests", "urllib3", "msgspec", "structlog", "certifi", "cryptography"},
     "replay": {"msgspec", "structlog"},
-    "console": {"click", "rich", "msgspec", "structlog", "ddsketch"},
+    "console": {"click", "rich", "msgspec", "structlog", "ddsketch", "matplotlib"},
     "actors": {"pykka", "jinja2", "structlog", "prometheus_client"},
     "runner": {"click", "structlog"},
 }

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -9,18 +10,24 @@ from console.as_of import moment_row, read_moment
 from console.lookup import resolve_installation
 from console.options import json_option
 from console.output import print_facts, print_json, print_line
+from console.plot import Picture, draw, require_matplotlib
+from console.private_file import new_private_file
 from console.progress import SlowProgress
 from console.session import Session
 from console.timeline_table import print_story
 from console.times import short_time
+from eventstore.clock import parse_time
 from eventstore.errors import RejectedError
 from eventstore.registry import find_app, find_installation
 from replay.entries import Attempts, Entry, Missed
 from replay.history import History
 from replay.moment import Moment, latest_moment, moment_text
+from replay.outcome_days import OutcomeDays
 from replay.telling import tell
 
 __all__ = ["timeline"]
+
+_FORMATS = ("svg", "png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +46,24 @@ class _Story:
 @click.argument("installation")
 @click.option("--since", metavar="TIME|POSITION", help="Only what was not over by then (2h, 3d: so long ago).")
 @click.option("--until", metavar="TIME|POSITION", help="Only what was recorded by then.")
+@click.option(
+    "--plot",
+    "picture_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw it too, into FILE.svg or FILE.png: days across, outcomes stacked, decisions as marks.",
+)
 @json_option
 @click.pass_obj
-def timeline(session: Session, installation: str, since: str | None, until: str | None, is_json: bool) -> None:
+def timeline(
+    session: Session,
+    installation: str,
+    *,
+    since: str | None,
+    until: str | None,
+    picture_path: Path | None,
+    is_json: bool,
+) -> None:
     """Tell the story of INSTALLATION (its UUID, or the first 6 or more characters) in about a page.
 
     Attempts that went alike are one line; decisions have their evidence and what became of the mails; then
@@ -51,15 +73,36 @@ def timeline(session: Session, installation: str, since: str | None, until: str 
     Example:
       hookfuse replay timeline 7c1f0a52
       hookfuse replay timeline 7c1f0a52 --since 30d --json
+      hookfuse replay timeline 7c1f0a52 --plot story.svg
     """  # noqa: D301 - \b is click's
-    story = _read(session, installation, since, until)
+    if picture_path is None:
+        story = _read(session, installation, since, until)
+    else:
+        story = _draw(session, installation, since, until, picture_path)
     if is_json:
         print_json(_document(story))
     else:
         _print(story)
 
 
-def _read(session: Session, installation: str, since: str | None, until: str | None) -> _Story:
+def _draw(session: Session, installation: str, since: str | None, until: str | None, path: Path) -> _Story:
+    file_format = path.suffix.lower().removeprefix(".")
+    if file_format not in _FORMATS:
+        raise click.UsageError(f"--plot draws .svg and .png, and {path.name!r} ends with neither")
+    require_matplotlib()
+    days = OutcomeDays()
+    with new_private_file(path, is_forced=True) as file:  # what stands in its way is said before the story is read
+        story = _read(session, installation, since, until, days)
+        first = story.since.at if story.since else parse_time(min([story.entries[0].first_at, *days.days]))
+        days_told = f"{first:%Y-%m-%d} to {story.until.at:%Y-%m-%d}"
+        title = f"{story.app}, installation {story.installation_id[:8]}, {days_told} (UTC)"
+        draw(Picture(title, first, story.until.at, story.entries, days), file, file_format)
+    return story
+
+
+def _read(
+    session: Session, installation: str, since: str | None, until: str | None, days: OutcomeDays | None = None
+) -> _Story:
     now = session.now()
     with session.reading() as connection:
         installation_id = resolve_installation(connection, installation)
@@ -71,7 +114,7 @@ def _read(session: Session, installation: str, since: str | None, until: str | N
         app = find_app(connection, found.app_id)
         count = History(connection, installation_id).count_events(last)
         with SlowProgress("reading its events", count) as progress:
-            entries = tell(connection, installation_id, last, since=first, note=progress.advance)
+            entries = tell(connection, installation_id, last, since=first, days=days, note=progress.advance)
     state = f"{found.state} since {short_time(found.changed_at)}"
     return _Story(installation_id, f"{app.app_id} {app.slug} ({app.name})", state, first, last, entries)
 

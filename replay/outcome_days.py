@@ -1,0 +1,87 @@
+"""What a picture of an installation's story is drawn from: outcomes by day, and when its breaker was open. Pure."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from eventstore.buffer import IMPORTED_CLASSES, counted_answer
+from eventstore.clock import day_of, parse_time
+from eventstore.events import (
+    BreakerClosed,
+    BreakerOpened,
+    CountsImported,
+    DeliveryFailed,
+    DeliveryMissed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+    InstallationCreated,
+    InstallationDisabled,
+    InstallationEnabled,
+    InstallationRemoved,
+)
+from eventstore.log import StoredEvent
+
+__all__ = ["MISSED", "OTHER", "OpenSpan", "OutcomeDays"]
+
+# Beside the classes of the buffer: an attempt that says nothing about the endpoint, and what was not attempted.
+OTHER = "other"
+MISSED = "missed"
+
+# Openings that are nearer to each other are one: in a picture they would be so anyway.
+_NEAR = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class OpenSpan:
+    """From when to when the breaker was open, trials included; `last_at` None = it still is."""
+
+    first_at: str
+    last_at: str | None = None
+
+
+@dataclass(slots=True)
+class OutcomeDays:
+    """Counts the outcomes of each UTC day by class; its memory grows with the days."""
+
+    days: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    open_spans: list[OpenSpan] = field(default_factory=list)
+
+    def follow_attempt(self, recorded_at: str, type_name: str, error_class: str) -> None:
+        """Count an attempt at a delivery."""
+        self.days[recorded_at[:10]][_class_of(type_name, error_class)] += 1
+
+    def follow(self, stored: StoredEvent) -> None:
+        """Take in one more event that is no attempt at a delivery."""
+        match stored.event:
+            case DeliveryMissed():
+                self.days[day_of(stored.recorded_at)][MISSED] += 1
+            case CountsImported() as event:
+                counts = {name: getattr(event, name) for name in IMPORTED_CLASSES}
+                self.days[event.day].update({name: count for name, count in counts.items() if count})
+            case BreakerOpened(is_dry_run=False):
+                self._open(stored.recorded_at)
+            case BreakerClosed() | InstallationCreated() | InstallationDisabled() | InstallationEnabled():
+                self._close(stored.recorded_at)
+            case InstallationRemoved():
+                self._close(stored.recorded_at)
+            case _:
+                pass
+
+    def _open(self, recorded_at: str) -> None:
+        last = self.open_spans[-1] if self.open_spans else None
+        if last is None or (last.last_at and parse_time(recorded_at) - parse_time(last.last_at) > _NEAR):
+            self.open_spans.append(OpenSpan(recorded_at))
+        else:
+            last.last_at = None
+
+    def _close(self, recorded_at: str) -> None:
+        if self.open_spans and self.open_spans[-1].last_at is None:
+            self.open_spans[-1].last_at = recorded_at
+
+
+def _class_of(type_name: str, error_class: str) -> str:
+    if type_name == DeliverySucceeded.type_name:
+        return "success"
+    if type_name == DeliveryTimedOut.type_name:
+        return "timeout"
+    return (counted_answer(error_class) if type_name == DeliveryFailed.type_name else None) or OTHER
