@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from actors.machinery import Machinery
 from actors.restart_budget import RestartBudget
 from actors.worker_line import Answer, Order
 
@@ -18,6 +19,8 @@ log = structlog.get_logger("hookfuse.daemon")
 # What one says of itself may be outdated by what another does afterwards (a mail that the lead is to send): only
 # what holds in two rounds, one wholly after the other, holds for all at once.
 _ROUNDS_TO_BE_DRAINED = 2
+# It is asked every second; an interpreter on a machine that is busy takes a while to start.
+_SILENT_S = 30.0
 
 
 class Worker(Protocol):
@@ -25,6 +28,7 @@ class Worker(Protocol):
 
     number: int
     pid: int
+    machinery: Machinery
 
     @property
     def descriptor(self) -> int: ...  # noqa: D102
@@ -51,6 +55,7 @@ class Crew:
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failure = ""
+        self.restarts = 0
         self._start = start
         self._count = count
         self._budget = budget
@@ -58,6 +63,10 @@ class Crew:
         self._clock_s = clock_s
         self._workers: dict[int, Worker] = {}
         self._is_stopping = False
+        # When each has been heard, or else was started; who has been heard; crashes of those that have ended.
+        self._heard_s: dict[int, float] = {}
+        self._at_work: frozenset[int] = frozenset()
+        self._past_crashes = 0
         self._asked: set[int] = set()
         self._is_round_unanimous = False
         self._unanimous_rounds = 0
@@ -77,6 +86,29 @@ class Crew:
         """Have all look for work."""
         for worker in self._workers.values():
             worker.tell(Order.LOOK_AROUND)  # one that has so many orders waiting will look anyway
+
+    def ask_how_they_fare(self) -> None:
+        """Have all say it; what they answer is taken in by `attend`."""
+        for worker in self._workers.values():
+            worker.tell(Order.SAY_HOW_IT_FARES)
+
+    def machinery(self) -> Machinery:
+        """Give what all have said last, together, with the crashes of those that have ended; on any thread."""
+        return sum((one.machinery for one in list(self._workers.values())), Machinery(crashes=self._past_crashes))
+
+    def liveness(self) -> dict[str, str]:
+        """Say whether all are heard, and none was given up; on any thread."""
+        silent = [
+            f"worker {number} has not been heard for {silent_s:.0f} s"
+            for number, heard_s in sorted(dict(self._heard_s).items())
+            if (silent_s := self._clock_s() - heard_s) > _SILENT_S
+        ]
+        return {"workers": self.failure or ("" if self._is_stopping else ", ".join(silent)) or "ok"}
+
+    def readiness(self) -> dict[str, str]:
+        """Say whether each share has a worker that is at work; on any thread."""
+        at_work = len(self._at_work)
+        return {"shares": "ok" if at_work == self._count else f"{at_work} of {self._count} are looked after"}
 
     def attend(self) -> None:
         """Take in what the workers have answered, and deal with those that have ended."""
@@ -120,12 +152,18 @@ class Crew:
         for answer in answers:
             if answer is Answer.BUSY:
                 self._is_round_unanimous = False
-            if answer is not Answer.FAILED:
+            if answer in (Answer.BUSY, Answer.DRAINED):
                 self._asked.discard(number)
+            elif answer is Answer.FARES:
+                self._heard_s[number] = self._clock_s()
+                self._at_work |= {number}
 
     def _ended(self, worker: Worker) -> None:
         del self._workers[worker.number]
         code, reason = worker.reap()
+        self._past_crashes += worker.machinery.crashes
+        self._at_work -= {worker.number}
+        self._heard_s.pop(worker.number, None)
         self._asked.discard(worker.number)
         self._is_round_unanimous = False
         if self._is_stopping:
@@ -135,6 +173,7 @@ class Crew:
             self._fail(worker, reason, "the restart budget is used up")
         elif not self.failure:
             log.error("worker_ended", worker=worker.number, pid=worker.pid, reason=reason, done="started again")
+            self.restarts += 1
             self._start_one(worker.number)
             self._tell_changed()
 
@@ -150,6 +189,7 @@ class Crew:
             log.exception("worker_not_started", worker=number, done="given up")
             return
         self._workers[number] = worker
+        self._heard_s[number] = self._clock_s()
 
     def _tell_changed(self) -> None:
         self._changed([worker.pid for _, worker in sorted(self._workers.items())])

@@ -4,8 +4,10 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,12 +23,16 @@ from eventstore.home import Home
 from eventstore.policy import Policy
 from eventstore.shard import WHOLE, Shard
 
+if TYPE_CHECKING:
+    from actors.lookout import Lookout
+
 __all__ = ["Daemon", "Worker"]
 
 log = structlog.get_logger("hookfuse.daemon")
 
 _HOUSEKEEPING_S = 60.0
 _DRAIN_POLL_S = 0.02
+_FARES_S = 1.0
 # What a worker may take beyond [daemon] stop_s: to leave its interpreter, and to compress a log file.
 _LEAVE_S = 5.0
 
@@ -55,27 +61,31 @@ class Daemon(_Process):
         # requests and its kin are imported only by who sends.
         from actors.system import start_system  # noqa: PLC0415
 
-        system = start_system(
-            self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
-        )
         is_time, manager = _every(_HOUSEKEEPING_S), ServiceManager()
-        manager.ready()
-        loss = ""
-        while not self.stop_asked.is_set() and not system.failure:
-            manager.alive()
-            if self.home.database_inode() != self.inode:
-                loss = self._loss()
-                break
-            system.look_around()
-            if self.is_drain and system.is_drained():
-                break
-            if is_time():
-                system.keep_house()
-                self.keep_log()
-            self._wait()
-        manager.stopping()
-        system.stop()
-        return loss or system.failure
+        with closing(self._open_lookout()) as lookout:
+            system = start_system(
+                self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
+            )
+            lookout.show(system)
+            manager.ready()
+            loss = ""
+            while not (self.stop_asked.is_set() or system.failure or lookout.failure):
+                manager.alive()
+                lookout.look_around()
+                if self.home.database_inode() != self.inode:
+                    loss = self._loss()
+                    break
+                system.look_around()
+                if self.is_drain and system.is_drained():
+                    break
+                if is_time():
+                    system.keep_house()
+                    self.keep_log()
+                self._wait()
+            manager.stopping()
+            lookout.note_stopping()
+            system.stop()
+        return loss or system.failure or lookout.failure
 
     def lead_crew(self, count: int, workers_lock: int) -> str:
         """Have `count` worker processes do the work until a stop is asked for; say what went wrong.
@@ -89,25 +99,36 @@ class Daemon(_Process):
             budget=RestartBudget(daemon.restarts, daemon.restart_period_s),
             changed=self._name_workers,
         )
-        crew.start()
-        is_time, manager = _every(_HOUSEKEEPING_S), ServiceManager()
-        manager.ready()
-        loss = ""
-        while not self.stop_asked.is_set() and not crew.failure:
-            manager.alive()
-            if self.home.database_inode() != self.inode:
-                loss = self._loss()
-                break
-            if self.is_drain and crew.is_drained():
-                break
-            if is_time():
-                self.keep_log()
-            if self._wait(*crew.descriptors):
-                crew.look_around()
-            crew.attend()
-        manager.stopping()
-        crew.stop(daemon.stop_s + _LEAVE_S)
-        return loss or crew.failure
+        is_time, is_time_to_ask, manager = _every(_HOUSEKEEPING_S), _every(_FARES_S), ServiceManager()
+        with closing(self._open_lookout()) as lookout:
+            crew.start()
+            lookout.show(crew)
+            loss = ""
+            while not (self.stop_asked.is_set() or crew.failure or lookout.failure):
+                _tell_manager(manager, crew)
+                lookout.look_around()
+                if self.home.database_inode() != self.inode:
+                    loss = self._loss()
+                    break
+                if self.is_drain and crew.is_drained():
+                    break
+                if is_time_to_ask():
+                    crew.ask_how_they_fare()
+                if is_time():
+                    self.keep_log()
+                if self._wait(*crew.descriptors):
+                    crew.look_around()
+                crew.attend()
+            manager.stopping()
+            lookout.note_stopping()
+            crew.stop(daemon.stop_s + _LEAVE_S)
+        return loss or crew.failure or lookout.failure
+
+    def _open_lookout(self) -> "Lookout":
+        """Open it before anything is delivered, as it may find that it can't listen where it is told to."""
+        from actors.lookout import Lookout  # noqa: PLC0415 - only by who runs
+
+        return Lookout(self.home, self.configuration, on_failure=self.home.ring_doorbell)
 
     def _wait(self, *others: int) -> bool:
         """Wait for a ring, for something to read from the others, or for a while; say whether it rang."""
@@ -161,8 +182,23 @@ class Worker(_Process):
                 break
             if Order.SAY_WHETHER_DRAINED in orders:
                 self.line.answer(Answer.DRAINED if system.is_drained() else Answer.BUSY)
+            if Order.SAY_HOW_IT_FARES in orders:
+                machinery = system.machinery()
+                self.line.answer(Answer.FARES, machinery.to_text() if machinery is not None else "")
         system.stop()
         return system.failure
+
+
+def _tell_manager(manager: ServiceManager, crew: Crew) -> None:
+    """Say that all has started when each share is looked after, and that all lives while no worker is silent."""
+    if _is_good(crew.readiness()):
+        manager.ready()
+    if _is_good(crew.liveness()):
+        manager.alive()
+
+
+def _is_good(checks: Mapping[str, str]) -> bool:
+    return all(text == "ok" for text in checks.values())
 
 
 def _every(period_s: float) -> Callable[[], bool]:

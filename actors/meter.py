@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import takewhile
 
 from actors.messages import CountEvents, tell_if_alive
 from actors.meters import Meters
@@ -9,6 +11,7 @@ from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.statsd import Statsd
 from actors.supervised import SupervisedActor
+from eventstore.clock import Clock, time_text
 from eventstore.errors import NotFoundError
 from eventstore.events import AttemptEvent, DeliverySucceeded, MailRequested, MailSent
 from eventstore.log import StoredEvent, last_position, read_events
@@ -18,6 +21,8 @@ from eventstore.registry import find_app
 __all__ = ["MeterActor", "MeterParts"]
 
 _BATCH_EVENTS = 2000
+# What was recorded longer ago than this, and is new here, has come with an import: it is no news of this daemon.
+_HISTORY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class MeterParts:
     """What is counted into; None = nobody wants it."""
 
     readers: Readers
+    clock: Clock
     meters: Meters | None
     statsd: Statsd | None
 
@@ -32,7 +38,7 @@ class MeterParts:
 class MeterActor(SupervisedActor[CountEvents]):
     """Owns how far the events are counted; it begins with those that are recorded after its start.
 
-    Receives CountEvents. Tells itself to go on.
+    Receives CountEvents. Tells itself to go on. What a crash interrupts is not counted again.
     """
 
     def __init__(
@@ -46,15 +52,16 @@ class MeterActor(SupervisedActor[CountEvents]):
 
     def receive(self, _message: CountEvents) -> bool:
         """Count the next batch; the reply says whether there was one."""
-        with self._parts.readers.borrow() as connection:
-            events = tuple(read_events(connection, after_position=self._position, limit=_BATCH_EVENTS))
+        events = self._read_batch()
         if not events:
             return False
         self._position = events[-1].position
+        since = time_text(self._parts.clock.now() - _HISTORY)
+        news = [stored for stored in events if stored.recorded_at >= since]
         if self._parts.meters is not None:
-            self._parts.meters.count(events)
+            self._parts.meters.count(news)
         if self._parts.statsd is not None:
-            for stored in events:
+            for stored in news:
                 self._send(self._parts.statsd, stored)
             self._parts.statsd.flush()
         if not self.has_asker:
@@ -65,6 +72,16 @@ class MeterActor(SupervisedActor[CountEvents]):
         """Send what has gathered."""
         if self._parts.statsd is not None:
             self._parts.statsd.close()
+
+    def _read_batch(self) -> tuple[StoredEvent, ...]:
+        with self._parts.readers.borrow() as connection:
+            events = tuple(read_events(connection, after_position=self._position, limit=_BATCH_EVENTS))
+        if len(events) < _BATCH_EVENTS:
+            return events
+        # The last commit may go on in the next batch: it is left for that, unless it is all there is.
+        last = events[-1].recorded_at
+        of_last = sum(1 for _ in takewhile(lambda stored: stored.recorded_at == last, reversed(events)))
+        return events[:-of_last] or events
 
     def _send(self, statsd: Statsd, stored: StoredEvent) -> None:
         """Give the original's metrics (FLOW sections 1 and 6)."""

@@ -1,7 +1,6 @@
 """What is measured: counters that follow the events, and gauges that are read when they are asked for."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -15,25 +14,17 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actors.machinery import Machinery
 from eventstore.events import EVENT_CLASSES, AttemptEvent
 from eventstore.log import StoredEvent
 from eventstore.vital_signs import VitalSigns
+from webhook import ErrorClass, kind_of
 
-__all__ = ["Machinery", "Meters"]
+__all__ = ["Meters"]
 
 # From a local endpoint's answer to [timeouts] total_s and beyond.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _EVENTS_A_COMMIT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Machinery:
-    """What only this process knows: its actors, the messages that wait for them, and how often one has crashed."""
-
-    actors: int
-    mailbox_messages: int
-    deliveries_in_flight: int
-    crashes: int
 
 
 # When a counter began is no metric worth a line each.
@@ -47,8 +38,6 @@ class Meters:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._events = Counter("hookfuse_events", "Events recorded, by type.", ["type"], registry=self.registry)
-        for name in EVENT_CLASSES:  # a rate needs the zero before the first one
-            self._events.labels(name)
         self._attempts = Counter(
             "hookfuse_attempts",
             "Attempts at deliveries, by outcome and class of error (empty = success).",
@@ -64,6 +53,7 @@ class Meters:
         self._commits = Histogram(
             "hookfuse_commit_events", "Events in one commit.", buckets=_EVENTS_A_COMMIT, registry=self.registry
         )
+        self._begin_at_zero()
 
     def count(self, events: Sequence[StoredEvent]) -> None:
         """Count events that were recorded, in order."""
@@ -80,23 +70,35 @@ class Meters:
             self._commits.observe(size)
 
     def expose(
-        self,
-        read_signs: Callable[[], VitalSigns],
-        read_machinery: Callable[[], Machinery | None],
-        redis_lag: int | None,
+        self, signs: VitalSigns, machinery: Machinery | None, *, restarts: int = 0, redis_lag: int | None = None
     ) -> bytes:
-        """Give everything in Prometheus' text format."""
+        """Give everything in Prometheus' text format; None = it is not known, or there is none.
+
+        `restarts`: of worker processes.
+        """
         gauges = CollectorRegistry(auto_describe=False)
-        gauges.register(_Gauges(read_signs(), read_machinery(), redis_lag))
+        gauges.register(_Gauges(signs, machinery, restarts, redis_lag))
         return generate_latest(self.registry) + generate_latest(gauges)
+
+    def _begin_at_zero(self) -> None:
+        """Have each series there from the start: a rate needs the zero before the first one."""
+        for name in EVENT_CLASSES:
+            self._events.labels(name)
+        for outcome in ("succeeded", "probe"):
+            self._attempts.labels(outcome, "")
+            self._seconds.labels(outcome)
+        for error_class in ErrorClass:
+            self._attempts.labels(kind_of(error_class).value, error_class.value)
+            self._seconds.labels(kind_of(error_class).value)
 
 
 class _Gauges(Collector):
     """What is so at the moment of asking."""
 
-    def __init__(self, signs: VitalSigns, machinery: Machinery | None, redis_lag: int | None) -> None:
+    def __init__(self, signs: VitalSigns, machinery: Machinery | None, restarts: int, redis_lag: int | None) -> None:
         self._signs = signs
         self._machinery = machinery
+        self._restarts = restarts
         self._redis_lag = redis_lag
 
     def collect(self) -> Iterable[Metric]:
@@ -104,6 +106,9 @@ class _Gauges(Collector):
         signs, machinery = self._signs, self._machinery
         yield _by("queue_deliveries", "Deliveries in the queue, by state.", "state", signs.deliveries)
         yield _one("queue_oldest_waiting_seconds", "Age of what waits longest.", signs.oldest_waiting_s)
+        yield _one(
+            "queue_overdue_seconds", "For how long something has been due that nothing holds back.", signs.overdue_s
+        )
         yield _by("installations", "Installations, by state.", "state", signs.installations)
         yield _by("breakers", "Breakers that are not closed, by state.", "state", signs.breakers)
         yield _one("paused_installations", "Installations whose endpoint asked for a pause.", signs.paused)
@@ -117,6 +122,9 @@ class _Gauges(Collector):
         info = GaugeMetricFamily("hookfuse_build_info", "The version.", labels=["version"])
         info.add_metric([version("hookfuse")], 1)
         yield info
+        yield CounterMetricFamily(
+            "hookfuse_worker_restarts", "Worker processes that ended and were started again.", value=self._restarts
+        )
         if machinery is None:
             return
         yield _one("actors", "Actors alive.", machinery.actors)

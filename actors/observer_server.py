@@ -2,14 +2,18 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer, ThreadingMixIn
+from typing import ClassVar
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from eventstore.errors import ConfigurationError, EventStoreError
 
@@ -17,7 +21,11 @@ __all__ = ["Health", "Observations", "ObserverServer"]
 
 log = structlog.get_logger("hookfuse.observer")
 
-_REQUEST_TIMEOUT_S = 5.0
+# Of each socket operation, and of a whole connection: who says nothing, or a byte now and then, holds a thread so long.
+_SILENCE_S = 5.0
+_DEADLINE_S = 10.0
+# Scrapers come one or two at a time; a hundred at once are none.
+_CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +50,25 @@ class Observations:
 
 
 class ObserverServer:
-    """Serves on `host`:`port` until it is closed; port 0 = one that is free. Raises ConfigurationError."""
+    """Serves on `host`:`port` until it is closed; port 0 = one that is free. Raises ConfigurationError.
 
-    def __init__(self, host: str, port: int, observations: Observations) -> None:
-        handler = type("Handler", (_Handler,), {"observations": observations})
-        server_class = _Server6 if ":" in host else _Server
+    `deadline_s`: how long a connection may last. More than `connections` at once are turned away.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        observations: Observations,
+        *,
+        deadline_s: float = _DEADLINE_S,
+        connections: int = _CONNECTIONS,
+    ) -> None:
+        attributes = {"observations": observations, "deadline_s": deadline_s}
+        handler: type[BaseHTTPRequestHandler] = type("Handler", (_Handler,), attributes)
         try:
-            self._server = server_class((host, port), handler)
+            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            self._server = _Server(family, address, handler, connections)
         except OSError as error:
             raise ConfigurationError(f"[metrics] listen {host}:{port}: {error.strerror or error}") from error
         self.port = int(self._server.server_address[1])
@@ -56,37 +76,87 @@ class ObserverServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; a request that is under way is left to its thread, and ends with the process."""
+        with suppress(OSError):  # wakes the loop at once, which else looks up twice a second
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingMixIn, TCPServer):
+    """Not HTTPServer, whose start looks the name of its own address up, and so waits for a resolver that is away."""
+
+    allow_reuse_address = True
     daemon_threads = True
 
+    def __init__(
+        self,
+        family: socket.AddressFamily,
+        address: object,
+        handler: type[BaseHTTPRequestHandler],
+        connections: int,
+    ) -> None:
+        self.address_family = family
+        self._room = threading.BoundedSemaphore(connections)
+        super().__init__(address, handler)  # type: ignore[arg-type]  # of IPv6 it has four parts
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._room.release()
+            raise
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
     def handle_error(self, _request: object, _client_address: object) -> None:
-        """Log what a client has provoked; it harms nobody else."""
-        log.debug("observer_request_failed", done="its connection is closed")
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
+        """Log what went wrong with a connection; it harms nobody else."""
+        error = sys.exception()
+        if isinstance(error, OSError):  # the client has gone, or was too slow
+            log.debug("observer_connection_lost", error=repr(error), done="closed")
+        else:
+            log.error("observer_crashed", exc_info=error, done="the connection is closed, the others go on")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    observations: Observations
-    timeout = _REQUEST_TIMEOUT_S  # of each socket operation: who opens a connection and says nothing holds one thread
+    observations: ClassVar[Observations]
+    deadline_s: ClassVar[float]
+    timeout = _SILENCE_S
     protocol_version = "HTTP/1.1"
-    server_version = "hookfuse"
-    sys_version = ""
+
+    def version_string(self) -> str:
+        return "hookfuse"
+
+    def setup(self) -> None:
+        super().setup()
+        self._deadline = threading.Timer(self.deadline_s, self._cut_off)
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def finish(self) -> None:
+        self._deadline.cancel()
+        super().finish()
+
+    def _cut_off(self) -> None:
+        with suppress(OSError):  # it is gone already
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
         """Answer one of three paths."""
         path = self.path.partition("?")[0]
         try:
             if path == "/metrics":
-                self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, self.observations.metrics())
+                self._answer(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, self.observations.metrics())
             elif path == "/healthz":
                 self._tell(self.observations.liveness())
             elif path == "/readyz":
@@ -97,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             log.warning("observer_failed", path=path, error=str(error), done="answered 503")
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{error}\n".encode())
 
-    do_HEAD = do_GET  # noqa: N815 - as above
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def _tell(self, health: Health) -> None:
         status = HTTPStatus.OK if health.is_good else HTTPStatus.SERVICE_UNAVAILABLE
@@ -108,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
+        # One request a connection: a scraper comes every few seconds, and one that is kept would hold a thread.
+        self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

@@ -11,6 +11,9 @@ __all__ = ["ServiceManager"]
 
 log = structlog.get_logger("hookfuse.daemon")
 
+# One that does not read is not waited for.
+_PATIENCE_S = 1.0
+
 
 class ServiceManager:
     """Says READY, STOPPING and, twice as often as it has to, WATCHDOG; without NOTIFY_SOCKET it says nothing."""
@@ -24,11 +27,16 @@ class ServiceManager:
     ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._clock_s = clock_s
-        self._interval_s = _interval_s(environment, pid or os.getpid())
+        self._interval_s = _interval_s(environment, os.getpid() if pid is None else pid)
         self._due_s = 0.0
+        self._is_ready = False
+        self._has_complained = False
 
     def ready(self) -> None:
-        """Say that it has started: what is queued is delivered from now on."""
+        """Say that it has started: what is queued is delivered from now on; once, however often this is called."""
+        if self._is_ready:
+            return
+        self._is_ready = True
         self._say(f"READY=1\nMAINPID={os.getpid()}")
 
     def alive(self) -> None:
@@ -48,10 +56,12 @@ class ServiceManager:
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+                notify.settimeout(_PATIENCE_S)
                 notify.sendto(text.encode(), address)
         except OSError as error:
-            log.warning("service_manager_unreachable", error=str(error), done="not told; deliveries go on")
-            self._address = ""
+            if not self._has_complained:
+                self._has_complained = True
+                log.warning("service_manager_unreachable", error=str(error), done="deliveries go on; said once")
 
 
 def _interval_s(environment: Mapping[str, str], pid: int) -> float:

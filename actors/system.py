@@ -13,6 +13,7 @@ import structlog
 from actors.dispatcher import DispatcherActor, DispatcherParts
 from actors.installation import InstallationActor, InstallationParts
 from actors.journal import JournalActor
+from actors.machinery import Machinery
 from actors.mailbox import mailbox_depth
 from actors.maildir_postbox import MaildirPostbox
 from actors.mailer import MailerActor, MailerParts
@@ -29,7 +30,6 @@ from actors.messages import (
     ReportLoad,
     tell_if_alive,
 )
-from actors.meters import Machinery
 from actors.pool import TurnPool
 from actors.postbox import Postbox
 from actors.restart_budget import RestartBudget
@@ -68,7 +68,7 @@ class ActorSystem:
     `shard`: the installations that it looks after. Only the lead's has a mailer and surroundings, probes, and
     keeps house; `wake_lead` is how the others let it know of a mail.
 
-    Start: journal, mailer, dispatcher, supervisor, so that whoever is told something is there.
+    Start: journal, mailer, what stands around, dispatcher, supervisor, so that whoever is told something is there.
     Stop, each with what is left of `[daemon] stop_s`: 1. nothing more is taken from a stream, and the dispatcher hands
     nothing more out; 2. what is in flight ends, and is committed; 3. dispatcher and supervisor, which decides what it
     has been told; 4. mailer, and what stands around; 5. journal, which commits the rest; 6. threads and connections.
@@ -102,12 +102,11 @@ class ActorSystem:
         store = Store(home.database, self._clock)
         self._readers = Readers(home.database)
         self._pools: list[TurnPool] = []
-        # First, as it may find that it can't listen where it is told to; until it is woken it does nothing.
-        self._surroundings = self._open_surroundings(home) if shard.is_lead else None
         self._journal: Ref = JournalActor.start(
             pool=self._pool("journal"), budget=self._budget, escalate=self._escalate, store=store
         )
         self._mailer = self._start_mailer(postbox) if shard.is_lead else None
+        self._surroundings = self._open_surroundings(home) if shard.is_lead else None
         self._dispatcher = self._start_dispatcher()
         self._supervisor = self._start_supervisor()
         # Last, as it names the others; the dispatcher needs it only once it is told to look around.
@@ -150,6 +149,35 @@ class ActorSystem:
         except Exception as error:  # noqa: BLE001 - whoever crashed is restarted, or has escalated
             log.warning("drain_unknown", error=repr(error), done="asked again")
             return False
+
+    @property
+    def restarts(self) -> int:
+        """How many worker processes were started again; there are none."""
+        return 0
+
+    def machinery(self) -> Machinery | None:
+        """Give the numbers of this process's actors, None = the dispatcher does not say; on any thread."""
+        try:
+            load = self._load(time.monotonic() + _SCRAPE_S)
+        except Exception:  # noqa: BLE001 - too busy, ended or just restarted: no number is better than an old one
+            return None
+        refs = [ref for ref in (self._journal, self._dispatcher, self._supervisor, self._mailer) if ref is not None]
+        if self._surroundings is not None:
+            refs += self._surroundings.refs
+        return Machinery(
+            actors=len(refs) + load.live_installations,
+            mailbox_messages=sum(map(mailbox_depth, refs)),
+            deliveries_in_flight=load.held_deliveries,
+            crashes=self._budget.crash_count,
+        )
+
+    def liveness(self) -> dict[str, str]:
+        """Say whether no actor was given up."""
+        return {"actors": self.failure or "ok"}
+
+    def readiness(self) -> dict[str, str]:
+        """Say what is not there yet: nothing, as an actor that has been started takes what it is told."""
+        return {}
 
     def stop(self) -> None:
         """Stop in the order that the class describes."""
@@ -232,21 +260,6 @@ class ActorSystem:
             clock=self._clock,
             readers=self._readers,
             spawn=spawn,
-            read_machinery=self._machinery,
-            failure=lambda: self.failure,
-        )
-
-    def _machinery(self) -> Machinery | None:
-        try:
-            load = self._load(time.monotonic() + _SCRAPE_S)
-        except (pykka.Timeout, pykka.ActorDeadError):  # too busy, or about to stop: no number is better than an old one
-            return None
-        refs = [ref for ref in (self._journal, self._dispatcher, self._supervisor, self._mailer) if ref is not None]
-        return Machinery(
-            actors=len(refs) + load.live_installations,
-            mailbox_messages=sum(map(mailbox_depth, refs)),
-            deliveries_in_flight=load.held_deliveries,
-            crashes=self._budget.crash_count,
         )
 
     def _start_dispatcher(self) -> Ref:

@@ -1,83 +1,106 @@
-"""What a running system shows to those who watch it: metrics, health, readiness."""
+"""What a running daemon shows to those who watch: metrics, health, readiness."""
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from actors.meters import Machinery, Meters
-from actors.observer_server import Health, Observations, ObserverServer
+from actors.machinery import Machinery
+from actors.meters import Meters
+from actors.observer_server import Health
 from eventstore.clock import Clock
 from eventstore.database import explained
 from eventstore.errors import EventStoreError
+from eventstore.log import last_position
 from eventstore.readers import Readers
 from eventstore.vital_signs import VitalSigns, read_vital_signs
 
 if TYPE_CHECKING:
     from eventstore.redis_projection import RedisProjection
 
-__all__ = ["Watch"]
+__all__ = ["Subject", "Watch"]
 
 # The loop looks around every [daemon] poll_s, a second at most.
 _SILENT_S = 15.0
 
 
+class Subject(Protocol):
+    """Who does the daemon's work: the actors of this process, or a crew. Any thread may ask it."""
+
+    @property
+    def restarts(self) -> int: ...  # noqa: D102
+    def machinery(self) -> Machinery | None: ...  # noqa: D102
+    def liveness(self) -> dict[str, str]: ...  # noqa: D102
+    def readiness(self) -> dict[str, str]: ...  # noqa: D102
+
+
 class Watch:
-    """Knows how the system fares, and tells it on the endpoint's threads; it changes nothing."""
+    """Knows how a daemon fares, and tells it on the endpoint's threads; it changes nothing.
+
+    `own`: the numbers of what counts for those who watch, which is no part of the work.
+    """
 
     def __init__(
         self,
         *,
         readers: Readers,
         clock: Clock,
-        read_machinery: Callable[[], Machinery | None],
-        failure: Callable[[], str],
+        own: Callable[[], Machinery] = Machinery,
         redis: "RedisProjection | None" = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.meters = Meters()
         self._readers = readers
         self._clock = clock
-        self._clock_s = clock_s
-        self._read_machinery = read_machinery
-        self._failure = failure
+        self._own = own
         self._redis = redis
+        self._clock_s = clock_s
         self._seen_s = clock_s()
+        self._subject: Subject | None = None
         self._is_stopping = False
-        self._server: ObserverServer | None = None
 
-    def serve(self, host: str, port: int) -> int:
-        """Listen, and give the port. Raises ConfigurationError."""
-        self._server = ObserverServer(host, port, Observations(self.metrics, self.liveness, self.readiness))
-        return self._server.port
+    def show(self, subject: Subject) -> None:
+        """From now on this one does the work."""
+        self._subject = subject
 
     def note_alive(self) -> None:
         """Take down that the process's loop has come round."""
         self._seen_s = self._clock_s()
 
     def note_stopping(self) -> None:
-        """From now on it is not ready: a load balancer is to look elsewhere."""
+        """From now on it is not ready: whoever sends work here is to look elsewhere."""
         self._is_stopping = True
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._server is not None:
-            self._server.close()
 
     def metrics(self) -> bytes:
         """Give the metrics in Prometheus' text format. Raises DatabaseError."""
-        return self.meters.expose(self._signs, self._read_machinery, self._redis_lag())
+        subject = self._subject
+        machinery = subject.machinery() if subject is not None else None
+        return self.meters.expose(
+            self._signs(),
+            machinery + self._own() if machinery is not None else None,
+            restarts=subject.restarts if subject is not None else 0,
+            redis_lag=self._redis_lag(),
+        )
 
     def liveness(self) -> Health:
-        """Say whether the process is worth keeping: its loop comes round, and no actor was given up."""
+        """Say whether the process is worth keeping: its loop comes round, and nothing that does the work was given up.
+
+        A loop that stops what does the work does nothing else.
+        """
         silent_s = self._clock_s() - self._seen_s
-        loop = "ok" if silent_s < _SILENT_S else f"has not come round for {silent_s:.0f} s"
-        return Health({"loop": loop, "actors": self._failure() or "ok"})
+        is_round = self._is_stopping or silent_s < _SILENT_S
+        loop = "ok" if is_round else f"has not come round for {silent_s:.0f} s"
+        return Health({"loop": loop} | (self._subject.liveness() if self._subject is not None else {}))
 
     def readiness(self) -> Health:
-        """Say whether it does its work: alive, not about to stop, and the database can be read."""
-        checks = {**self.liveness().checks, "stopping": "yes" if self._is_stopping else "ok"}
+        """Say whether it does its work: alive, started, not about to stop, and the database can be read."""
+        checks = self.liveness().checks
+        checks["start"] = "ok" if self._subject is not None else "not over yet"
+        if self._subject is not None:
+            checks |= self._subject.readiness()
+        checks["stop"] = "under way" if self._is_stopping else "ok"
         try:
-            self._signs()
+            with self._readers.borrow() as connection, explained():
+                last_position(connection)
             checks["database"] = "ok"
         except EventStoreError as error:
             checks["database"] = str(error)
@@ -91,7 +114,7 @@ class Watch:
         if self._redis is None:
             return None
         try:
-            with self._readers.borrow() as connection:
+            with self._readers.borrow() as connection, explained():
                 return self._redis.lag(connection)
         except EventStoreError:  # away: the projector has said so, and the gauge is not there
             return None

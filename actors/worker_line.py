@@ -15,14 +15,16 @@ class Order(StrEnum):
 
     LOOK_AROUND = "!"
     SAY_WHETHER_DRAINED = "?"
+    SAY_HOW_IT_FARES = "="
     STOP = "."
 
 
 class Answer(StrEnum):
-    """What a worker says, one line each; after FAILED comes the reason."""
+    """What a worker says, one line each; after FARES come its numbers, after FAILED the reason."""
 
     DRAINED = "drained"
     BUSY = "busy"
+    FARES = "fares"
     FAILED = "failed"
 
 
@@ -66,7 +68,7 @@ class WorkerLine:
         letters = set(os.read(self._orders, _CHUNK_BYTES).decode("ascii"))
         return frozenset(order for order in Order if order.value in letters)
 
-    def answer(self, answer: Answer, reason: str = "") -> None:
+    def answer(self, answer: Answer, text: str = "") -> None:
         """Answer the daemon."""
-        line = " ".join(f"{answer} {reason}".split())
+        line = " ".join(f"{answer} {text}".split())
         os.write(self._answers, f"{line}\n".encode(errors="backslashreplace"))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from actors.machinery import Machinery
 from actors.worker_line import Answer, Order
 from eventstore.home import Home
 
@@ -21,13 +22,15 @@ _REAP_S = 10.0
 class WorkerProcess:
     """A process that was started for a share of the installations. `greeting`: a line that it reads first.
 
-    `inherited`: a descriptor that it has too. A Ctrl-C at the terminal does not reach it: the daemon does, and says.
+    `inherited`: a descriptor that it has too; `machinery`: the numbers that it has said last. A Ctrl-C at the terminal
+    does not reach it: the daemon does, and says.
     """
 
     def __init__(
         self, number: int, command: Sequence[str], environment: Mapping[str, str], *, greeting: bytes, inherited: int
     ) -> None:
         self.number = number
+        self.machinery = Machinery()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the process inherits
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
@@ -79,6 +82,8 @@ class WorkerProcess:
         word, _, rest = line.partition(" ")
         if word == Answer.FAILED:
             self._reason = rest
+        elif word == Answer.FARES:  # without numbers: its dispatcher was too busy to say
+            self.machinery = Machinery.from_text(rest) or self.machinery
         return [answer for answer in Answer if answer == word]  # what a library prints is no answer
 
     def kill(self) -> None:

@@ -22,6 +22,7 @@ def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
     settings = home.configuration if home.configuration.exists() else f"{home.configuration} (none: the defaults)"
     smtp = configuration.smtp
     mail = f"{smtp.host}:{smtp.port}" if smtp.host else f"{home.outbox}/ (a Maildir, as no mail server is configured)"
+    listen = configuration.metrics.listen
     return "\n".join(
         (
             f"hookfuse runs on {home.path}/{shared} (Ctrl-C stops it)",
@@ -29,6 +30,7 @@ def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
             f"  settings  {settings}",
             f"  log       {home.log}",
             f"  mails     {mail}",
+            *((f"  metrics   http://{listen}/metrics",) if listen else ()),
             "To send a first alert, type in another terminal:",
             f"  {_first_alert(home)}",
         )

@@ -42,7 +42,14 @@ def _address(text: str) -> str:
     return text
 
 
+def _receiver_address(text: str) -> str:
+    if text.endswith(":0"):
+        raise ValueError("port 0 is nobody's")
+    return text
+
+
 Address = Annotated[str, AfterValidator(_address)]
+ReceiverAddress = Annotated[Address, AfterValidator(_receiver_address)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Network = Annotated[str, AfterValidator(_network)]
 
@@ -247,13 +254,13 @@ class Log(Section):
 class Metrics(Section):
     """An HTTP endpoint for Prometheus, with /healthz and /readyz; it is off until it is told where to listen."""
 
-    listen: Address = Field("", description='where, such as "127.0.0.1:9464"; empty = nowhere')
+    listen: Address = Field("", description='where, such as "127.0.0.1:9464"; empty = nowhere; port 0 = a free one')
 
 
 class Statsd(Section):
     """The original's metrics by their names, as statsd lines with tags over UDP."""
 
-    address: Address = Field("", description='where to, such as "127.0.0.1:8125"; empty = nowhere')
+    address: ReceiverAddress = Field("", description='where to, such as "127.0.0.1:8125"; empty = nowhere')
 
 
 class Daemon(Section):

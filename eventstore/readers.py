@@ -3,10 +3,11 @@
 import queue
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from eventstore.database import open_database
+from eventstore.errors import DatabaseError
 
 __all__ = ["Readers"]
 
@@ -17,6 +18,7 @@ class Readers:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._is_closed = False
 
     @contextmanager
     def borrow(self) -> Iterator[sqlite3.Connection]:
@@ -24,13 +26,22 @@ class Readers:
         try:
             connection = self._idle.get_nowait()
         except queue.Empty:
+            if not self._path.exists():  # opening it would make an empty one in its place
+                raise DatabaseError(f"{self._path}: it was removed, or never was") from None
             connection = open_database(self._path, is_writer=False)
         try:
             yield connection
         finally:
             self._idle.put(connection)
+            if self._is_closed:
+                self._close_idle()
 
     def close(self) -> None:
-        """Close what is not lent out."""
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
+        """Close what is not lent out, and each of the others when it comes back."""
+        self._is_closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        with suppress(queue.Empty):  # two threads may see to it
+            while True:
+                self._idle.get_nowait().close()

@@ -8,18 +8,30 @@ from eventstore.clock import parse_time, time_text
 from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
-from eventstore.work_queue import count_deliveries
+from eventstore.work_queue import count_deliveries, longest_due, oldest_waiting
 
 __all__ = ["VitalSigns", "read_vital_signs"]
+
+_GATES = (
+    "SELECT count(*) FILTER (WHERE breaker_open_until > :now),"
+    " count(*) FILTER (WHERE breaker_open_until <= :now),"
+    " count(*) FILTER (WHERE breaker_open_until IS NULL AND breaker_strict_until > :now),"
+    " count(*) FILTER (WHERE hold_until > :now) FROM installations WHERE state = 'active'"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class VitalSigns:
-    """Counts as of one moment; `oldest_waiting_s` is 0 when nothing waits, the keys of `warned` are percents."""
+    """Counts as of one moment; the keys of `warned` are percents.
+
+    `oldest_waiting_s`: how long ago the first of what waits was queued, `overdue_s`: for how long something has been
+    due that nothing holds back; 0 = there is none.
+    """
 
     last_position: int
     deliveries: dict[str, int]
     oldest_waiting_s: float
+    overdue_s: float
     installations: dict[str, int]
     breakers: dict[str, int]
     paused: int
@@ -29,20 +41,19 @@ class VitalSigns:
 
 
 def read_vital_signs(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
-    """Read them; some milliseconds with 100,000 deliveries that wait."""
+    """Read them in a transaction of their own."""
+    connection.execute("BEGIN")
+    try:
+        return _read(connection, now)
+    finally:
+        connection.rollback()
+
+
+def _read(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
     moment = time_text(now)
-    (oldest,) = connection.execute(
-        "SELECT enqueued_at FROM queue WHERE state = 'waiting' AND NOT is_probe ORDER BY sequence LIMIT 1"
-    ).fetchone() or (None,)
     states: dict[str, int] = {"active": 0, "disabled": 0, "removed": 0}
     states.update(connection.execute("SELECT state, count(*) FROM installations GROUP BY state").fetchall())
-    is_open, is_half_open, is_recovering, paused = connection.execute(
-        "SELECT count(*) FILTER (WHERE breaker_open_until > :now),"
-        " count(*) FILTER (WHERE breaker_open_until <= :now),"
-        " count(*) FILTER (WHERE breaker_open_until IS NULL AND breaker_strict_until > :now),"
-        " count(*) FILTER (WHERE hold_until > :now) FROM installations WHERE state = 'active'",
-        {"now": moment},
-    ).fetchone()
+    is_open, is_half_open, is_recovering, paused = connection.execute(_GATES, {"now": moment}).fetchone()
     warned = {50: 0, 90: 0}
     warned.update(
         connection.execute(
@@ -52,7 +63,8 @@ def read_vital_signs(connection: sqlite3.Connection, now: datetime) -> VitalSign
     return VitalSigns(
         last_position=last_position(connection),
         deliveries=count_deliveries(connection),
-        oldest_waiting_s=max(0.0, (now - parse_time(oldest)).total_seconds()) if oldest else 0.0,
+        oldest_waiting_s=_age_s(oldest_waiting(connection), now),
+        overdue_s=_age_s(longest_due(connection, now=moment), now),
         installations=states,
         breakers={"open": is_open, "half_open": is_half_open, "recovering": is_recovering},
         paused=paused,
@@ -60,3 +72,7 @@ def read_vital_signs(connection: sqlite3.Connection, now: datetime) -> VitalSign
         mails=count_mails(connection),
         is_frozen=read_fleet(connection).is_frozen,
     )
+
+
+def _age_s(moment: str | None, now: datetime) -> float:
+    return max(0.0, (now - parse_time(moment)).total_seconds()) if moment else 0.0

@@ -28,10 +28,12 @@ __all__ = [
     "has_waiting_probe",
     "installations_with_waiting",
     "is_recovering",
+    "longest_due",
     "mark_dead",
     "mark_missed",
     "mark_retry",
     "newest_sequence",
+    "oldest_waiting",
     "put_back",
     "read_deliveries",
     "read_expiring",
@@ -454,11 +456,40 @@ def read_deliveries(
 
 def count_deliveries(connection: sqlite3.Connection, installation_id: str | None = None) -> dict[str, int]:
     """Count deliveries by state: waiting, missed, dead."""
-    counts = {"waiting": 0, "missed": 0, "dead": 0}
-    counts.update(
-        connection.execute(
-            "SELECT state, count(*) FROM queue WHERE (:id IS NULL OR installation_id = :id) GROUP BY state",
-            {"id": installation_id},
-        ).fetchall()
-    )
-    return counts
+    # Not GROUP BY, which sorts all of them first.
+    waiting, missed, dead = connection.execute(
+        "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'missed'),"
+        " count(*) FILTER (WHERE state = 'dead') FROM queue WHERE (:id IS NULL OR installation_id = :id)",
+        {"id": installation_id},
+    ).fetchone()
+    return {"waiting": waiting, "missed": missed, "dead": dead}
+
+
+def oldest_waiting(connection: sqlite3.Connection) -> str | None:
+    """Say when the delivery was queued that waits longest, a test delivery aside; None = none waits."""
+    # By an index that holds no payloads, however many are kept that do not wait.
+    row = connection.execute(
+        "SELECT enqueued_at FROM queue WHERE sequence = (SELECT min(sequence) FROM queue"
+        " INDEXED BY queue_by_installation WHERE state = 'waiting' AND due_at != ?)",
+        (PROBE_DUE_AT,),
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+_LONGEST_DUE = (
+    "SELECT min((SELECT mine.due_at FROM queue AS mine WHERE mine.installation_id = installations.installation_id"  # noqa: S608 - as above
+    " AND mine.state = 'waiting' AND mine.due_at <= :now AND NOT mine.is_probe"
+    f" AND (NOT mine.is_recovery OR mine.attempts > 0) AND {_is_first_of_its_key('mine')}"
+    " ORDER BY mine.due_at LIMIT 1)) FROM installations WHERE state = 'active' AND breaker_open_until IS NULL"
+    " AND (hold_until IS NULL OR hold_until <= :now)"
+)
+
+
+def longest_due(connection: sqlite3.Connection, *, now: str) -> str | None:
+    """Say since when something is due that could be sent at once, None = nothing is.
+
+    That is: its installation is active, its breaker is closed, no pause was asked for, nothing is before it in its
+    ordering key, and it is no test delivery and no part of a recovery, which is paced.
+    """
+    (moment,) = connection.execute(_LONGEST_DUE, {"now": now}).fetchone()
+    return None if moment is None else str(moment)

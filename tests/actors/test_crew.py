@@ -9,6 +9,7 @@ import pytest
 from structlog.typing import EventDict
 
 from actors.crew import Crew
+from actors.machinery import Machinery
 from actors.restart_budget import RestartBudget
 from actors.worker_line import Answer, Order
 from tests.actors.stage import lines_of
@@ -20,6 +21,7 @@ class FakeWorker:
     def __init__(self, number: int, pid: int) -> None:
         self.number = number
         self.pid = pid
+        self.machinery = Machinery()
         self.orders: list[Order] = []
         self.answers: list[Answer] = []
         self.end: tuple[int, str] | None = None
