@@ -24,6 +24,8 @@ __all__ = ["Meters"]
 
 # From a local endpoint's answer to [timeouts] total_s and beyond.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# What has come from elsewhere may have others, and a label is to have few values.
+_CLASSES = {"", *ErrorClass}
 _EVENTS_A_COMMIT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -62,7 +64,8 @@ class Meters:
             self._events.labels(stored.type).inc()
             if isinstance(event, AttemptEvent):
                 outcome = stored.type.partition(".")[2] if stored.type.startswith("delivery") else "probe"
-                self._attempts.labels(outcome, event.error_class).inc()
+                error_class = event.error_class if event.error_class in _CLASSES else "other"
+                self._attempts.labels(outcome, error_class).inc()
                 self._seconds.labels(outcome).observe(event.duration_ms / 1000)
                 if event.attempt > 1:
                     self._retries.inc()

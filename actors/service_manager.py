@@ -27,7 +27,8 @@ class ServiceManager:
     ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._clock_s = clock_s
-        self._interval_s = _interval_s(environment, os.getpid() if pid is None else pid)
+        self._pid = os.getpid() if pid is None else pid
+        self._interval_s = _interval_s(environment, self._pid)
         self._due_s = 0.0
         self._is_ready = False
         self._has_complained = False
@@ -37,7 +38,7 @@ class ServiceManager:
         if self._is_ready:
             return
         self._is_ready = True
-        self._say(f"READY=1\nMAINPID={os.getpid()}")
+        self._say(f"READY=1\nMAINPID={self._pid}")
 
     def alive(self) -> None:
         """Say that the loop has come round; as often as it is asked for, however often this is called."""

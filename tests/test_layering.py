@@ -26,8 +26,8 @@ _PACKAGES = {
     "actors": {"pykka", "jinja2", "structlog", "prometheus_client"},
     "runner": {"click", "structlog"},
 }
-_MEET_EVERYBODY = {"messages", "system"}  # what actors share, and what wires them
-_ACTORS = {"dispatcher", "installation", "journal", "supervisor", "mailer"}
+_MEET_EVERYBODY = {"messages", "system", "surroundings", "lookout"}  # what actors share, and what wires them
+_ACTORS = {"dispatcher", "installation", "journal", "supervisor", "mailer", "projector", "intake", "meter"}
 
 
 def _files() -> Iterator[tuple[str, Path]]:

@@ -23,7 +23,7 @@ from eventstore.policy import Policy
 from eventstore.recovery import Ledger, missed_totals
 from eventstore.registry import Installation, apps_without_secret, find_app, read_installations
 from eventstore.request_log import count_error_classes
-from eventstore.work_queue import count_deliveries, read_deliveries
+from eventstore.work_queue import count_deliveries, oldest_waiting
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration
@@ -117,8 +117,8 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy, conf
 
 
 def _oldest_waiting_s(connection: sqlite3.Connection, now: datetime) -> float | None:
-    oldest = read_deliveries(connection, state="waiting", limit=1)
-    return max(0.0, (now - parse_time(oldest[0].enqueued_at)).total_seconds()) if oldest else None
+    oldest = oldest_waiting(connection)
+    return max(0.0, (now - parse_time(oldest)).total_seconds()) if oldest else None
 
 
 def _nearest(

@@ -251,3 +251,92 @@ def test_whoever_ends_by_the_same_signal_as_the_daemon_has_stopped(troop: Troop,
     troop.crew.stop(5.0)
 
     assert troop.crew.failure == ""
+
+
+def fares(troop: Troop, *workers: FakeWorker) -> None:
+    for worker in workers:
+        worker.answers.append(Answer.FARES)
+    troop.crew.attend()
+
+
+def test_all_are_asked_how_they_fare(troop: Troop) -> None:
+    troop.crew.ask_how_they_fare()
+
+    assert [worker.orders for worker in troop.started] == [[Order.SAY_HOW_IT_FARES]] * 2
+
+
+def test_the_numbers_are_those_of_all_together(troop: Troop) -> None:
+    troop.started[0].machinery = Machinery(1, 2, 3, 4)
+    troop.started[1].machinery = Machinery(10, 20, 30, 40)
+
+    assert troop.crew.machinery() == Machinery(11, 22, 33, 44)
+
+
+def test_the_crashes_of_one_that_has_ended_stay_counted_and_its_actors_do_not(
+    troop: Troop, lines: list[EventDict]
+) -> None:
+    troop.started[0].machinery = Machinery(actors=5, crashes=4)
+    troop.end(troop.started[0])
+    troop.started[2].machinery = Machinery(actors=6, crashes=1)
+
+    assert troop.crew.machinery() == Machinery(actors=6, crashes=5)
+    assert troop.crew.restarts == 1
+
+
+def test_it_is_ready_when_each_share_has_a_worker_that_has_been_heard(troop: Troop, lines: list[EventDict]) -> None:
+    found = [troop.crew.readiness()["shares"]]
+    fares(troop, troop.started[0])
+    found.append(troop.crew.readiness()["shares"])
+    fares(troop, troop.started[1])
+    found.append(troop.crew.readiness()["shares"])
+    troop.end(troop.started[0])
+    found.append(troop.crew.readiness()["shares"])
+    fares(troop, troop.started[2])
+    found.append(troop.crew.readiness()["shares"])
+
+    half = "1 of 2 are looked after"
+    assert found == ["0 of 2 are looked after", half, "ok", half, "ok"]
+
+
+def test_one_that_is_silent_for_long_is_no_sign_of_life(troop: Troop) -> None:
+    assert troop.crew.liveness() == {"workers": "ok"}
+    troop.now_s += 25
+    fares(troop, troop.started[0])
+    troop.now_s += 15
+
+    assert troop.crew.liveness()["workers"].startswith("worker 2 has not been heard for 4")
+    fares(troop, troop.started[1])
+    assert troop.crew.liveness() == {"workers": "ok"}
+
+
+def test_one_that_was_started_again_is_given_the_time_to_start(troop: Troop, lines: list[EventDict]) -> None:
+    troop.now_s += 25
+    troop.end(troop.started[0])
+    fares(troop, troop.started[1])
+    troop.now_s += 15
+
+    assert troop.crew.liveness() == {"workers": "ok"}
+
+
+def test_while_it_stops_nobody_is_expected_to_be_heard(troop: Troop, lines: list[EventDict]) -> None:
+    for worker in troop.started:
+        worker.end = (0, "exit code 0")
+    troop.crew.stop(10.0)
+    troop.now_s += 100
+
+    assert troop.crew.liveness() == {"workers": "ok"}
+
+
+def test_a_failure_is_no_sign_of_life(troop: Troop, lines: list[EventDict]) -> None:
+    for _ in range(4):
+        troop.end(troop.started[-1])
+
+    assert troop.crew.liveness() == {"workers": troop.crew.failure}
+
+
+def test_saying_how_it_fares_is_no_answer_to_whether_it_is_drained(troop: Troop) -> None:
+    troop.crew.is_drained()
+    troop.answer(Answer.FARES, Answer.FARES)
+
+    assert not troop.crew.is_drained()
+    assert asked(troop) == [1, 1]

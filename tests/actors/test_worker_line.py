@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.machinery import Machinery
 from actors.worker_line import Answer, Order, WorkerLine
 from actors.worker_process import WorkerProcess
 
@@ -157,6 +158,16 @@ def test_what_is_no_answer_is_passed_over() -> None:
     worker = WorkerProcess(1, [sys.executable, "-c", program], os.environ, greeting=b"\n", inherited=2)
 
     assert hear(worker, 1) == [Answer.DRAINED]
+    assert end(worker) == (0, "exit code 0")
+
+
+def test_the_numbers_that_a_worker_has_said_last_are_kept() -> None:
+    program = "print('fares 1 2 3 4'); print('fares 5 6 7 8'); print('fares'); print('fares what?')"
+    worker = WorkerProcess(1, [sys.executable, "-c", program], os.environ, greeting=b"\n", inherited=2)
+
+    assert worker.machinery == Machinery()
+    assert hear(worker, 4) == [Answer.FARES] * 4
+    assert worker.machinery == Machinery(5, 6, 7, 8)
     assert end(worker) == (0, "exit code 0")
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 from eventstore.events import (
@@ -13,6 +14,7 @@ from eventstore.events import (
 )
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
+from eventstore.vital_signs import read_vital_signs
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World, attempt
 
 
@@ -32,6 +34,19 @@ def test_status_json_holds_how_things_stand(hookfuse: Hookfuse, world: World) ->
     (disabled,) = found["disabled"]
     assert (disabled["installation_id"], disabled["cause"], disabled["by"]) == (CHAT, "policy", "system")
     assert disabled["since"] == "2025-02-08T12:00:00.000000Z"
+
+
+def test_status_says_what_the_metrics_say(hookfuse: Hookfuse, world: World) -> None:
+    world.clock.advance(seconds=90)
+    with world.store() as store:
+        signs = read_vital_signs(store.connection, world.clock.now())
+
+    found = hookfuse("status", "--json").json
+    for name in ("last_position", "deliveries", "oldest_waiting_s", "breakers", "paused", "mails"):
+        assert found[name] == getattr(signs, name), name
+    assert {"removed": 0} | found["installations"] == signs.installations
+    assert found["fleet"]["is_frozen"] == signs.is_frozen
+    assert Counter(row["level"] for row in found["warned"]) == Counter(signs.warned)
 
 
 def test_status_names_the_daemon_that_runs(hookfuse: Hookfuse, world: World) -> None:
