@@ -83,22 +83,21 @@ class History:
 
         With `after` only what comes after those versions; with `since` nothing frequent from before that moment.
         """
-        count = 0
-        for count, row in enumerate(self._merged(until, after or {}, since), start=1):
-            yield row
-            if count % _NOTE_EVERY == 0:
-                note(_NOTE_EVERY)
-        note(count % _NOTE_EVERY)
-
-    def _merged(self, until: Versions, after: Versions, since: Moment | None) -> Iterator[EventRow]:
+        after = after or {}
         others = sorted(
             (row for one in until if one != self.stream for row in self._read(one, until, after)), reverse=True
         )
+        count = len(others)
         for row in self._read(self.stream, until, after, since):
             while others and others[-1][0] < row[0]:
                 yield others.pop()
             yield row
+            count += 1
+            if count >= _NOTE_EVERY:
+                note(count)
+                count = 0
         yield from reversed(others)
+        note(count)
 
     def _version(self, stream: str, moment: Moment) -> int:
         return moment.last_version(self._connection, stream, self._database)

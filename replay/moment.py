@@ -1,8 +1,11 @@
 """A point of the past: by a position of the log, or by time."""
 
 import sqlite3
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from eventstore.clock import parse_time, time_text
 from eventstore.errors import RejectedError
@@ -24,14 +27,21 @@ class Moment:
     is_by_time: bool = False
 
     def last_version(self, connection: sqlite3.Connection, stream: str, database: str = "main") -> int:
-        """Give the version that a stream had reached, 0 = it was not there yet; `database` as SQL names it."""
+        """Give the version that a stream had reached, 0 = it was not there yet; `database` as SQL names it.
+
+        Found by halving, as both position and time grow with the version (where a clock was set back, and the
+        moment lies within that, either side of it is as good).
+        """
         column, last = ("recorded_at", time_text(self.at)) if self.is_by_time else ("position", self.position)
-        row = connection.execute(
-            f"SELECT version FROM {database}.events WHERE stream = ? AND {column} <= ?"  # noqa: S608 - names
-            " ORDER BY version DESC LIMIT 1",
-            (stream, last),
+        (count,) = connection.execute(
+            f"SELECT coalesce(max(version), 0) FROM {database}.events WHERE stream = ?",  # noqa: S608 - names
+            (stream,),
         ).fetchone()
-        return int(row[0]) if row else 0
+        value_at = (
+            f"SELECT {column} FROM {database}.events WHERE stream = ? AND version <= ?"  # noqa: S608 - names
+            " ORDER BY version DESC LIMIT 1"
+        )
+        return _count_up_to(count, last, lambda version: connection.execute(value_at, (stream, version)).fetchone())
 
     def is_after(self, other: "Moment") -> bool:
         """Say whether this is the later one; two positions are told apart by the log's order, whatever the clocks."""
@@ -72,10 +82,21 @@ def moment_at(connection: sqlite3.Connection, at: datetime, now: datetime) -> Mo
     """
     if at > now:
         raise RejectedError(f"{time_text(at)[:19]}Z lies ahead: nothing is known of it yet")
-    row = connection.execute(
-        "SELECT position FROM events WHERE recorded_at <= ? ORDER BY position DESC LIMIT 1", (time_text(at),)
-    ).fetchone()
-    return Moment(row[0] if row else 0, at, is_by_time=True)
+    time_at = "SELECT recorded_at FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1"
+    position = _count_up_to(
+        last_position(connection), time_text(at), lambda one: connection.execute(time_at, (one,)).fetchone()
+    )
+    return Moment(position, at, is_by_time=True)
+
+
+def _count_up_to(count: int, last: object, row_at: Callable[[int], Sequence[Any] | None]) -> int:
+    """Say how many of the numbers from 1 have a value that is not after the last one; no row is before all."""
+
+    def is_after(number: int) -> bool:
+        row = row_at(number)
+        return row is not None and row[0] > last
+
+    return bisect_left(range(1, count + 1), True, key=is_after)
 
 
 def latest_moment(connection: sqlite3.Connection, now: datetime) -> Moment:

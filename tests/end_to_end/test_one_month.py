@@ -1,19 +1,46 @@
 """One month of an installation's life: healthy, flaky, broken, disabled, enabled again, recovered."""
 
+import subprocess
+import sys
 from collections import Counter
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from eventstore.database import open_database
 from eventstore.events import InstallationDisabled, InstallationWarned, RecoveryStarted
 from eventstore.home import Home
 from eventstore.policy import BALANCED, SENTRY_2024
+from eventstore.registry import find_installation
 from eventstore.store import Store
+from replay.as_of import open_past
+from replay.moment import moment_at
 from replay.what_if import Supposition, what_if
-from tests.end_to_end.one_month import ALERTS_A_DAY, CHAPTERS, LAST_DAY, MENDED_DAY, play, timeline
+from tests.end_to_end.one_month import (
+    ALERTS_A_DAY,
+    APP,
+    CHAPTERS,
+    FIRST_DAY,
+    LAST_DAY,
+    MENDED_DAY,
+    Month,
+    play,
+    timeline,
+)
+from tests.end_to_end.stage import installation_id
 from tests.eventstore.histories import exported, imported, tables
 
 
-def test_a_month_from_healthy_to_broken_to_recovered(tmp_path: Path) -> None:
-    month = play(tmp_path)
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Month, Path]:
+    folder = tmp_path_factory.mktemp("month")
+    return play(folder), folder / "home"
+
+
+def test_a_month_from_healthy_to_broken_to_recovered(played: tuple[Month, Path]) -> None:
+    month, home = played
     story = "\n".join(timeline(month))
     print(story)
 
@@ -39,8 +66,8 @@ def test_a_month_from_healthy_to_broken_to_recovered(tmp_path: Path) -> None:
     assert counts["breaker.opened"] > counts["breaker.closed"]
     assert CHAPTERS[12] == 500
     assert "recovery.completed" in story
-    _ask_what_if(tmp_path)
-    _insist_that_it_moves(tmp_path)
+    _ask_what_if(home.parent)
+    _insist_that_it_moves(home.parent)
 
 
 def _ask_what_if(folder: Path) -> None:
@@ -66,3 +93,38 @@ def _insist_that_it_moves(folder: Path) -> None:
 
         assert (summary.fault_count, again.fault_count, again.imported_count) == (0, 0, 0)
         assert tables(new.connection) == tables(old.connection)
+
+
+def test_the_story_of_the_month_is_a_page(played: tuple[Month, Path]) -> None:
+    command = [sys.executable, "-m", "runner", "--home", str(played[1]), "replay", "timeline", installation_id(APP)]
+    shown = subprocess.run([*command, "--until", "2026-04-01"], capture_output=True, text=True, check=True).stdout
+    told = shown.split("\n\n")[1].splitlines()
+
+    column = told[0].index("what")
+    whats = [line[column:].split()[0] for line in told[1:] if not line[column].isspace()]
+    assert whats == [
+        "created",
+        "delivered",
+        "flaky",
+        "failing",
+        "warned",
+        "warned",
+        "disabled",
+        "missed",
+        "enabled",
+        "recovery",
+        "delivered",
+    ]
+    assert len(told) <= 40
+    assert sum("mail to owner@acme.example: sent" in line for line in told) == 3
+
+
+def test_the_month_as_of_its_days_is_as_it_was_lived(played: tuple[Month, Path]) -> None:
+    month, home = played
+    connection = open_database(home / "events.db", is_writer=False)
+    with closing(connection), open_past(home / "events.db", installation_id(APP)) as past:
+        for day in range(1, LAST_DAY + 1):
+            evening = FIRST_DAY + timedelta(days=day, microseconds=-1)
+            past.move_to(moment_at(connection, evening, now=evening))
+
+            assert find_installation(past.connection, installation_id(APP)).state == month.state_a_day[day]
