@@ -1,6 +1,7 @@
 """What is measured: counters that follow the events, and gauges that are read when they are asked for."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -20,7 +21,7 @@ from eventstore.log import StoredEvent
 from eventstore.vital_signs import VitalSigns
 from webhook import ErrorClass, kind_of
 
-__all__ = ["Meters"]
+__all__ = ["Meters", "Readings"]
 
 # From a local endpoint's answer to [timeouts] total_s and beyond.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -31,6 +32,20 @@ _EVENTS_A_COMMIT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 # When a counter began is no metric worth a line each.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """What is read when it is asked for. `machinery`: None = it is not known; `restarts`: of worker processes.
+
+    `redis_lag`: -1 = it is away, None = there is none.
+    """
+
+    is_ready: bool
+    signs: VitalSigns
+    machinery: Machinery | None
+    restarts: int = 0
+    redis_lag: int | None = None
 
 
 class Meters:
@@ -72,15 +87,10 @@ class Meters:
         for size in _commit_sizes(events):
             self._commits.observe(size)
 
-    def expose(
-        self, signs: VitalSigns, machinery: Machinery | None, *, restarts: int = 0, redis_lag: int | None = None
-    ) -> bytes:
-        """Give everything in Prometheus' text format; None = it is not known, or there is none.
-
-        `restarts`: of worker processes.
-        """
+    def expose(self, readings: Readings) -> bytes:
+        """Give everything in Prometheus' text format."""
         gauges = CollectorRegistry(auto_describe=False)
-        gauges.register(_Gauges(signs, machinery, restarts, redis_lag))
+        gauges.register(_Gauges(readings))
         return generate_latest(self.registry) + generate_latest(gauges)
 
     def _begin_at_zero(self) -> None:
@@ -98,15 +108,18 @@ class Meters:
 class _Gauges(Collector):
     """What is so at the moment of asking."""
 
-    def __init__(self, signs: VitalSigns, machinery: Machinery | None, restarts: int, redis_lag: int | None) -> None:
-        self._signs = signs
-        self._machinery = machinery
-        self._restarts = restarts
-        self._redis_lag = redis_lag
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
 
     def collect(self) -> Iterable[Metric]:
         """Give one family after the other."""
-        signs, machinery = self._signs, self._machinery
+        yield _one("ready", "Whether it does its work, as /readyz says.", int(self._readings.is_ready))
+        yield from self._of_database()
+        yield from self._of_redis()
+        yield from self._of_processes()
+
+    def _of_database(self) -> Iterable[Metric]:
+        signs = self._readings.signs
         yield _by("queue_deliveries", "Deliveries in the queue, by state.", "state", signs.deliveries)
         yield _one("queue_oldest_waiting_seconds", "Age of what waits longest.", signs.oldest_waiting_s)
         yield _one(
@@ -120,14 +133,25 @@ class _Gauges(Collector):
         yield _by("mails", "Mails, by state.", "state", signs.mails)
         yield _one("disabling_frozen", "Whether automatic disabling is frozen.", int(signs.is_frozen))
         yield _one("last_position", "Position of the newest event.", signs.last_position)
-        if self._redis_lag is not None:
-            yield _one("redis_lag_events", "Events that are not in Redis yet.", self._redis_lag)
+
+    def _of_redis(self) -> Iterable[Metric]:
+        lag = self._readings.redis_lag
+        if lag is None:
+            return
+        yield _one("redis_up", "Whether the Redis answers that the events are projected to.", int(lag >= 0))
+        if lag >= 0:
+            yield _one("redis_lag_events", "Events that are not in Redis yet.", lag)
+
+    def _of_processes(self) -> Iterable[Metric]:
         info = GaugeMetricFamily("hookfuse_build_info", "The version.", labels=["version"])
         info.add_metric([version("hookfuse")], 1)
         yield info
         yield CounterMetricFamily(
-            "hookfuse_worker_restarts", "Worker processes that ended and were started again.", value=self._restarts
+            "hookfuse_worker_restarts",
+            "Worker processes that ended and were started again.",
+            value=self._readings.restarts,
         )
+        machinery = self._readings.machinery
         if machinery is None:
             return
         yield _one("actors", "Actors alive.", machinery.actors)

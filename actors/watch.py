@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from actors.machinery import Machinery
-from actors.meters import Meters
+from actors.meters import Meters, Readings
 from actors.observer_server import Health
 from eventstore.clock import Clock
 from eventstore.database import explained
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, RedisAwayError
 from eventstore.log import last_position
 from eventstore.readers import Readers
 from eventstore.vital_signs import VitalSigns, read_vital_signs
@@ -75,10 +75,13 @@ class Watch:
         subject = self._subject
         machinery = subject.machinery() if subject is not None else None
         return self.meters.expose(
-            self._signs(),
-            machinery + self._own() if machinery is not None else None,
-            restarts=subject.restarts if subject is not None else 0,
-            redis_lag=self._redis_lag(),
+            Readings(
+                is_ready=self.readiness().is_good,
+                signs=self._signs(),
+                machinery=machinery + self._own() if machinery is not None else None,
+                restarts=subject.restarts if subject is not None else 0,
+                redis_lag=self._redis_lag(),
+            )
         )
 
     def liveness(self) -> Health:
@@ -116,5 +119,5 @@ class Watch:
         try:
             with self._readers.borrow() as connection, explained():
                 return self._redis.lag(connection)
-        except EventStoreError:  # away: the projector has said so, and the gauge is not there
-            return None
+        except RedisAwayError:  # the projector has said so already
+            return -1

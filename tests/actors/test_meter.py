@@ -12,7 +12,7 @@ from actors import meter as meter_module
 from actors.machinery import Machinery
 from actors.messages import CountEvents
 from actors.meter import MeterActor, MeterParts
-from actors.meters import Meters
+from actors.meters import Meters, Readings
 from actors.statsd import Statsd
 from eventstore.clock import time_text
 from eventstore.codec import encode_event
@@ -54,7 +54,7 @@ class Watched:
 
     def shown(self) -> Exposition:
         signs = read_vital_signs(self.stage.store.connection, self.stage.clock.now())
-        return Exposition(self.meters.expose(signs, Machinery()))
+        return Exposition(self.meters.expose(Readings(is_ready=True, signs=signs, machinery=Machinery())))
 
     def counted(self) -> dict[str, float]:
         return self.shown().by("hookfuse_events_total", "type")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from actors.machinery import Machinery
-from actors.meters import Meters
+from actors.meters import Meters, Readings
 from eventstore.events import (
     EVENT_CLASSES,
     AttemptEvent,
@@ -50,7 +50,7 @@ def stored(*events: Event, moment: str = "2025-02-03T12:00:00.000000Z") -> list[
 
 
 def shown(meters: Meters, **machinery: int) -> Exposition:
-    return Exposition(meters.expose(SIGNS, Machinery(**machinery)))
+    return Exposition(meters.expose(Readings(is_ready=True, signs=SIGNS, machinery=Machinery(**machinery))))
 
 
 def test_events_are_counted_by_type() -> None:
@@ -147,7 +147,11 @@ def test_gauges_say_what_the_database_says() -> None:
 
 def test_gauges_say_what_the_processes_say() -> None:
     meters = Meters()
-    exposition = Exposition(meters.expose(SIGNS, Machinery(11, 12, 13, 14), restarts=15, redis_lag=16))
+    exposition = Exposition(
+        meters.expose(
+            Readings(is_ready=True, signs=SIGNS, machinery=Machinery(11, 12, 13, 14), restarts=15, redis_lag=16)
+        )
+    )
 
     assert exposition("hookfuse_actors") == 11
     assert exposition("hookfuse_mailbox_messages") == 12
@@ -155,13 +159,16 @@ def test_gauges_say_what_the_processes_say() -> None:
     assert exposition("hookfuse_actor_crashes_total") == 14
     assert exposition("hookfuse_worker_restarts_total") == 15
     assert exposition("hookfuse_redis_lag_events") == 16
+    assert exposition("hookfuse_redis_up") == exposition("hookfuse_ready") == 1
 
 
 def test_what_is_not_known_is_not_said() -> None:
-    exposition = Exposition(Meters().expose(SIGNS, None))
+    exposition = Exposition(Meters().expose(Readings(is_ready=False, signs=SIGNS, machinery=None)))
 
     unknown = {"hookfuse_actors", "hookfuse_mailbox_messages", "hookfuse_deliveries_in_flight"}
-    assert not exposition.sample_names & (unknown | {"hookfuse_actor_crashes_total", "hookfuse_redis_lag_events"})
+    unknown |= {"hookfuse_actor_crashes_total", "hookfuse_redis_up", "hookfuse_redis_lag_events"}
+    assert not exposition.sample_names & unknown
+    assert exposition("hookfuse_ready") == 0
 
 
 def test_labels_are_few_and_name_no_installation_app_or_host() -> None:

@@ -135,6 +135,14 @@ def test_metrics_have_the_numbers_of_who_works_and_of_what_counts(watched: Watch
     assert exposition("hookfuse_worker_restarts_total") == 3
 
 
+def test_whether_it_is_ready_is_a_metric_too(watched: Watched) -> None:
+    ready = Exposition(watched.watch.metrics())("hookfuse_ready")
+    watched.watch.note_stopping()
+    stopping = Exposition(watched.watch.metrics())("hookfuse_ready")
+
+    assert (ready, stopping) == (1, 0)
+
+
 def test_numbers_that_are_not_known_are_left_out_and_the_others_said(stage: Stage, watched: Watched) -> None:
     stage.register(ONE)
     watched.subject.numbers = None
@@ -166,5 +174,6 @@ def test_a_redis_that_is_away_has_no_lag_and_the_rest_is_said(stage: Stage) -> N
         exposition = Exposition(watch.metrics())
         redis.close()
 
+    assert exposition("hookfuse_redis_up") == 0
     assert "hookfuse_redis_lag_events" not in exposition.sample_names
     assert exposition("hookfuse_last_position") == 0
