@@ -7,10 +7,11 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from eventstore.database import explained, open_database
-from eventstore.errors import DatabaseError, RejectedError
+from eventstore.errors import DatabaseError, NewerSchemaError, NotADatabaseError, RejectedError
 from eventstore.home import Home
 from eventstore.identifiers import new_id
 from eventstore.log import last_position
+from eventstore.schema import found_schema
 
 __all__ = ["back_up", "new_copy", "restore"]
 
@@ -65,7 +66,10 @@ def restore(home: Home, backup: Path) -> tuple[int, Path | None]:
     if not backup.is_file():
         raise RejectedError(f"{backup}: there is no such file")
     try:
+        _refuse_a_looking_copy(backup)
         _check(backup)
+    except NewerSchemaError as error:
+        raise RejectedError(f"{backup}: {error}") from error
     except DatabaseError as error:
         raise RejectedError(f"{backup}: this is no copy that `hookfuse backup` made, or it is damaged") from error
     home.prepare()
@@ -74,7 +78,6 @@ def restore(home: Home, backup: Path) -> tuple[int, Path | None]:
         try:
             _copy(backup, draft)
             position = _check(draft)
-            _require_secrets(draft, backup)
             kept = _set_aside(home)
             draft.rename(home.database)
             _sync(home.path)
@@ -102,13 +105,16 @@ def _check(path: Path) -> int:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise DatabaseError(f"{path}: the copy is damaged: {found}")
+        if not found_schema(connection):
+            raise NotADatabaseError(f"{path}: this is no database of hookfuse")
         return last_position(connection)
 
 
-def _require_secrets(path: Path, backup: Path) -> None:
+def _refuse_a_looking_copy(path: Path) -> None:
     with explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'secrets'").fetchone():
-            raise RejectedError(f"{backup} was made without secrets: it is for looking into, and cannot be restored")
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if "events" in tables and "secrets" not in tables:
+        raise RejectedError(f"{path} was made without secrets: it is for looking into, and cannot be restored")
 
 
 def _copy(source: Path, target: Path) -> None:

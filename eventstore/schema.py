@@ -16,7 +16,7 @@ from eventstore.errors import NewerSchemaError, NotADatabaseError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-__all__ = ["SCHEMA_VERSION", "migrate"]
+__all__ = ["SCHEMA_VERSION", "found_schema", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
 SCHEMA_VERSION = 5
@@ -243,18 +243,22 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises NewerSchemaError when a newer hookfuse has written the file, NotADatabaseError when another program has.
     """
+    if found_schema(connection) < SCHEMA_VERSION:
+        _apply_migrations(connection)
+
+
+def found_schema(connection: sqlite3.Connection) -> int:
+    """Give the schema that a database has, 0 when it is new. Raises what `migrate` raises."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > SCHEMA_VERSION:
         raise NewerSchemaError(
             f"the database has schema {found} and this hookfuse knows up to {SCHEMA_VERSION}: install a newer one"
         )
-    if found == SCHEMA_VERSION:
-        return
     if found == 0 and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         if application_id != _APPLICATION_ID:
             raise NotADatabaseError("this is the database of another program: move it away, or name another home")
-    _apply_migrations(connection)
+    return int(found)
 
 
 def _apply_migrations(connection: sqlite3.Connection) -> None:

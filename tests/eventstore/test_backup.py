@@ -11,6 +11,7 @@ from eventstore.backup import back_up, restore
 from eventstore.clock import ManualClock
 from eventstore.errors import DaemonRunningError, DatabaseError, RejectedError
 from eventstore.home import Home
+from eventstore.schema import SCHEMA_VERSION
 from eventstore.store import Store
 from tests.eventstore.facts import record, register, rows_of, succeeded
 
@@ -95,6 +96,29 @@ def test_rubbish_is_not_restored_and_the_database_stays(
         restore(home, tmp_path / "copy.db")
     assert len(rows_of(home.database, _ALL)) == 3
     assert sorted(path.name for path in home.path.iterdir() if "restore" in path.name) == []
+
+
+def test_a_copy_of_a_newer_hookfuse_is_not_restored_and_the_database_stays(
+    home: Home, store: Store, tmp_path: Path
+) -> None:
+    register(store)
+    back_up(home, tmp_path / "copy.db", _quietly)
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    store.close()
+
+    with pytest.raises(RejectedError, match=r"copy\.db: the database has schema .*install a newer"):
+        restore(home, tmp_path / "copy.db")
+    assert len(rows_of(home.database, _ALL)) == 3
+
+
+def test_the_database_of_another_program_is_no_copy(home: Home, store: Store, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        connection.execute("CREATE TABLE events (position INTEGER)")
+    store.close()
+
+    with pytest.raises(RejectedError, match="this is no copy"):
+        restore(home, tmp_path / "copy.db")
 
 
 def test_a_home_that_was_lost_is_made_again(home: Home, store: Store, tmp_path: Path) -> None:
