@@ -22,9 +22,10 @@ from eventstore.identifiers import MAIL_STREAM
 from eventstore.log import StoredEvent
 from eventstore.projections import project
 from replay.attempt_tally import ATTEMPT_TYPES, AttemptTally, read_attempt
-from replay.history import EventRow, History, Versions
+from replay.history import EventRow, History, Versions, with_position
 from replay.ledger import HANDLERS as LEDGER_HANDLERS
 from replay.ledger import has_waiting, make_ledger
+from replay.log_range import LogRange, naming_damage
 from replay.moment import Moment, moment_text
 from replay.scratch import Scratch, open_scratch
 
@@ -60,22 +61,20 @@ class Past:
         _hide_what_is_later(self.connection)
 
     def count_events(self, moment: Moment) -> int:
-        """Say how many events of the installation there are up to a moment."""
-        return self._history.count_events(moment)
+        """Say how many events of the installation are to be followed up to a moment."""
+        return self._history.count_events(moment) - self._followed.get(self._history.stream, 0)
 
     def move_to(self, moment: Moment, note: Callable[[int], None] = lambda _count: None) -> None:
         """Bring all to a moment, telling `note` now and then how many more events have been followed.
 
         Raises NotFoundError when the installation was not there yet; RejectedError when the moment is before the
-        last one; UnknownEventError at an event that cannot be read.
+        last one; DamagedLogError, which names it, at an event that cannot be read.
         """
         versions = self._versions(moment)
         self.connection.executemany("INSERT OR REPLACE INTO temp.bound VALUES (?, ?)", versions.items())
-        for row in self._history.rows(versions, after=self._followed, note=note):
-            if row[3] in ATTEMPT_TYPES:
-                self._follow_attempt(row)
-            else:
-                self._follow(row)
+        with naming_damage(self.connection, LogRange(0, moment.position)):
+            for row in self._history.rows(versions, after=self._followed, note=note):
+                with_position(self._follow_attempt if row[3] in ATTEMPT_TYPES else self._follow, row)
         self._followed = versions
         self._tally.write(self.connection, self._installation_id)
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 
 from eventstore.codec import decode_event
-from eventstore.errors import NotFoundError
+from eventstore.errors import NotFoundError, UnknownEventError
 from eventstore.events import (
     BreakerClosed,
     BreakerOpened,
@@ -19,7 +19,7 @@ from eventstore.identifiers import FLEET_STREAM, MAIL_STREAM, app_stream, instal
 from replay.attempt_tally import ATTEMPT_TYPES
 from replay.moment import Moment, moment_text
 
-__all__ = ["EventRow", "History", "Versions"]
+__all__ = ["EventRow", "History", "Versions", "with_position"]
 
 # position, stream, version, type, schema, recorded_at, data
 EventRow = tuple[int, str, int, str, int, str, str]
@@ -46,6 +46,14 @@ _NOTE_EVERY = 5_000
 
 # stream -> the version that it had reached
 Versions = Mapping[str, int]
+
+
+def with_position(follow: Callable[[EventRow], None], row: EventRow) -> None:
+    """Follow an event; where it cannot be read the UnknownEventError names its position."""
+    try:
+        follow(row)
+    except UnknownEventError as error:
+        raise UnknownEventError(f"event {row[0]}: {error}") from error
 
 
 class History:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from eventstore.clock import time_text
 from eventstore.codec import decode_event
@@ -9,7 +10,8 @@ from eventstore.events import DeliverySucceeded, ProbeFailed, ProbeSucceeded
 from eventstore.log import StoredEvent
 from replay.attempt_tally import ATTEMPT_TYPES, read_attempt
 from replay.entries import DECISIONS, Creation, Entry, Freeze
-from replay.history import History
+from replay.history import EventRow, History, with_position
+from replay.log_range import LogRange, naming_damage
 from replay.moment import Moment
 from replay.outcome_days import OutcomeDays
 from replay.timeline import Timeline
@@ -31,27 +33,32 @@ def tell(
     """Tell what happened to an installation up to a moment, telling `note` now and then how many more events are read.
 
     With `since` only what was not over by then, and the decision that was in force. `days` follows the same events.
-    Raises NotFoundError when it was not there yet, UnknownEventError at an event that cannot be read.
+    Raises NotFoundError when it was not there yet, DamagedLogError, which names it, at an event that cannot be read.
     """
     history = History(connection, installation_id)
     timeline = Timeline(time_text(since.at) if since else "")
-    for position, stream, version, type_name, schema, recorded_at, data in history.rows(
-        history.versions(until), since=since, note=note
-    ):
-        if type_name in _OF_DELIVERIES:
-            is_success = type_name == DeliverySucceeded.type_name
-            error_class = "" if is_success else read_attempt(type_name, schema, data).error_class
-            timeline.follow_attempt(recorded_at, position, None if is_success else error_class)
-            if days is not None:
-                days.follow_attempt(recorded_at, type_name, error_class)
-        else:
-            stored = StoredEvent(position, stream, version, recorded_at, decode_event(type_name, schema, data))
-            timeline.follow(stored)
-            if days is not None:
-                days.follow(stored)
+    follow = partial(_follow, timeline, days)
+    with naming_damage(connection, LogRange(0, until.position)):
+        for row in history.rows(history.versions(until), since=since, note=note):
+            with_position(follow, row)
     entries = timeline.finish(time_text(until.at), until.position)
     created = next(number for number, entry in enumerate(entries) if isinstance(entry, Creation))
     return _not_over(entries[created:], since) if since else entries[created:]
+
+
+def _follow(timeline: Timeline, days: OutcomeDays | None, row: EventRow) -> None:
+    position, stream, version, type_name, schema, recorded_at, data = row
+    if type_name in _OF_DELIVERIES:
+        is_success = type_name == DeliverySucceeded.type_name
+        error_class = "" if is_success else read_attempt(type_name, schema, data).error_class
+        timeline.follow_attempt(recorded_at, position, None if is_success else error_class)
+        if days is not None:
+            days.follow_attempt(recorded_at, type_name, error_class)
+    else:
+        stored = StoredEvent(position, stream, version, recorded_at, decode_event(type_name, schema, data))
+        timeline.follow(stored)
+        if days is not None:
+            days.follow(stored)
 
 
 def _not_over(entries: Sequence[Entry], since: Moment) -> tuple[Entry, ...]:

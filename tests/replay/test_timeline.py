@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from console.timeline_text import entry_lines
 from eventstore.clock import ManualClock, time_text
-from eventstore.errors import NotFoundError, UnknownEventError
+from eventstore.errors import DamagedLogError, NotFoundError
 from eventstore.events import (
     AppChanged,
     AttemptEvent,
@@ -537,12 +537,13 @@ def test_until_a_moment_nothing_later_is_told(store: Store) -> None:
         tell(store.connection, INSTALLATION_ID, moment_of(store.connection, 2))
 
 
-def test_an_event_that_cannot_be_read_is_not_passed_over(store: Store) -> None:
+@pytest.mark.parametrize("damage", ["data = 'x'", "data = CAST(x'ff80' AS TEXT)", "type = 'installation.eaten'"])
+def test_an_event_that_cannot_be_read_is_named(store: Store, damage: str) -> None:
     append(store, enabled())
     store.connection.execute("DROP TRIGGER events_refuse_update")
-    store.connection.execute("UPDATE events SET data = 'x' WHERE position = 4")
+    store.connection.execute(f"UPDATE events SET {damage} WHERE position = 4")
 
-    with pytest.raises(UnknownEventError):
+    with pytest.raises(DamagedLogError, match="event 4"):
         told(store)
 
 
