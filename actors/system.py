@@ -55,7 +55,7 @@ log = structlog.get_logger("hookfuse.daemon")
 
 _ASK_TIMEOUT_S = 60.0
 # Threads for the installations' turns: they never wait, so that more than the cores would only fight.
-_TURN_THREADS = 2
+_TURN_THREADS = 1
 # Who scrapes the metrics does not wait longer for a dispatcher that is busy.
 _SCRAPE_S = 2.0
 # What is told again and again anyway is not told to an actor that is this far behind.

@@ -6,6 +6,7 @@ rows in it is one step, fifty statements are fifty.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import chain
 
 import msgspec
@@ -24,10 +25,15 @@ def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Sequen
     while start < len(rows):
         # Powers of two: a few statements that the connection keeps prepared do for every number of rows.
         count = min(_MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
-        row = f"({', '.join('?' * len(rows[start]))})"
-        statement = f"{into} VALUES {', '.join([row] * count)} {then}"
+        statement = _statement(into, len(rows[start]), count, then)
         connection.execute(statement, tuple(chain.from_iterable(rows[start : start + count])))
         start += count
+
+
+@cache
+def _statement(into: str, columns: int, rows: int, then: str) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"{into} VALUES {', '.join([row] * rows)} {then}"
 
 
 def json_list(values: Iterable[str | int]) -> str:

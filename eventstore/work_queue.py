@@ -62,8 +62,7 @@ class NewDelivery:
     delivery_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedDelivery:
+class QueuedDelivery(msgspec.Struct, frozen=True):
     """A row of the queue. `attempts` are those already made; `actor` None = the platform itself.
 
     `is_probe`: a test delivery, which is sent whatever the installation's state; `is_recovery`: it was missed, and

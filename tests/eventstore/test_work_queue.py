@@ -1,9 +1,9 @@
 import itertools
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore.clock import ManualClock, time_text
 from eventstore.home import Home
