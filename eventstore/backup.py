@@ -113,7 +113,7 @@ def _check(path: Path) -> int:
 def _refuse_a_looking_copy(path: Path) -> None:
     with explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if "events" in tables and "secrets" not in tables:
+    if {"events", "installations"} <= tables and "secrets" not in tables:
         raise RejectedError(f"{path} was made without secrets: it is for looking into, and cannot be restored")
 
 
