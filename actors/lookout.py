@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -19,6 +20,7 @@ from eventstore.configuration import Configuration
 from eventstore.home import Home
 from eventstore.readers import Readers
 from eventstore.redis_projection import RedisProjection
+from eventstore.stream_depth import read_stream_depth
 
 __all__ = ["Lookout"]
 
@@ -100,7 +102,13 @@ class Lookout:
             return None
         if redis.url.get_secret_value():
             self._redis = RedisProjection(redis.url.get_secret_value(), timeout_s=min(redis.timeout_s, _REDIS_S))
-        watch = Watch(readers=self._readers, clock=self._clock, own=self._own_machinery, redis=self._redis)
+        watch = Watch(
+            readers=self._readers,
+            clock=self._clock,
+            own=self._own_machinery,
+            redis=self._redis,
+            read_stream=partial(read_stream_depth, configuration.queue, timeout_s=min(redis.timeout_s, _REDIS_S)),
+        )
         host, port = _host_and_port(listen)
         self._server = ObserverServer(host, port, Observations(watch.metrics, watch.liveness, watch.readiness))
         self.port = self._server.port

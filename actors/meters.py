@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from actors.machinery import Machinery
 from eventstore.events import EVENT_CLASSES, AttemptEvent
 from eventstore.log import StoredEvent
+from eventstore.stream_depth import StreamDepth
 from eventstore.vital_signs import VitalSigns
 from webhook import ErrorClass, kind_of
 
@@ -38,7 +39,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 class Readings:
     """What is read when it is asked for. `machinery`: None = it is not known; `restarts`: of worker processes.
 
-    `redis_lag`: -1 = it is away, None = there is none.
+    `redis_lag`: -1 = it is away, None = there is none. `stream`: None = the queue is fed from none.
     """
 
     is_ready: bool
@@ -46,6 +47,7 @@ class Readings:
     machinery: Machinery | None
     restarts: int = 0
     redis_lag: int | None = None
+    stream: StreamDepth | None = None
 
 
 class Meters:
@@ -116,6 +118,7 @@ class _Gauges(Collector):
         yield _one("ready", "Whether it does its work, as /readyz says.", int(self._readings.is_ready))
         yield from self._of_database()
         yield from self._of_redis()
+        yield from self._of_stream()
         yield from self._of_processes()
 
     def _of_database(self) -> Iterable[Metric]:
@@ -141,6 +144,15 @@ class _Gauges(Collector):
         yield _one("redis_up", "Whether the Redis answers that the events are projected to.", int(lag >= 0))
         if lag >= 0:
             yield _one("redis_lag_events", "Events that are not in Redis yet.", lag)
+
+    def _of_stream(self) -> Iterable[Metric]:
+        stream = self._readings.stream
+        if stream is None:
+            return
+        yield _one("stream_up", "Whether the Redis answers that the queue is fed from.", int(not stream.error))
+        if not stream.error:
+            counts = {"unread": stream.unread, "held": stream.held, "dead": stream.dead}
+            yield _by("stream_entries", "Entries of the stream that the queue is fed from, by state.", "state", counts)
 
     def _of_processes(self) -> Iterable[Metric]:
         info = GaugeMetricFamily("hookfuse_build_info", "The version.", labels=["version"])

@@ -12,6 +12,7 @@ from eventstore.database import explained
 from eventstore.errors import EventStoreError, RedisAwayError
 from eventstore.log import last_position
 from eventstore.readers import Readers
+from eventstore.stream_depth import StreamDepth
 from eventstore.vital_signs import VitalSigns, read_vital_signs
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Subject(Protocol):
 class Watch:
     """Knows how a daemon fares, and tells it on the endpoint's threads; it changes nothing.
 
-    `own`: the numbers of what counts for those who watch, which is no part of the work.
+    `own`: the numbers of what counts for those who watch, which is no part of the work. `read_stream`: asks the stream
+    that the queue is fed from.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Watch:
         clock: Clock,
         own: Callable[[], Machinery] = Machinery,
         redis: "RedisProjection | None" = None,
+        read_stream: Callable[[], StreamDepth | None] = lambda: None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.meters = Meters()
@@ -53,6 +56,7 @@ class Watch:
         self._clock = clock
         self._own = own
         self._redis = redis
+        self._read_stream = read_stream
         self._clock_s = clock_s
         self._seen_s = clock_s()
         self._subject: Subject | None = None
@@ -81,6 +85,7 @@ class Watch:
                 machinery=machinery + self._own() if machinery is not None else None,
                 restarts=subject.restarts if subject is not None else 0,
                 redis_lag=self._redis_lag(),
+                stream=self._read_stream(),
             )
         )
 

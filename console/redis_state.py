@@ -1,4 +1,4 @@
-"""How far the Redis that is configured has come."""
+"""How far the Redis that is configured has come, and what waits in the stream that the queue is fed from."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from eventstore.errors import EventStoreError
 from eventstore.redis_connection import shown_url
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Redis
+    from eventstore.configuration import Configuration, Redis
+    from eventstore.stream_depth import StreamDepth
 
-__all__ = ["RedisState", "redis_state"]
+__all__ = ["RedisState", "redis_state", "stream_depth"]
 
 # A person who asks for the status does not wait for a Redis that hangs.
 _TIMEOUT_S = 1.0
@@ -48,3 +49,10 @@ def redis_state(connection: sqlite3.Connection, settings: "Redis") -> RedisState
             projection.close()
     except EventStoreError as error:
         return RedisState(shown_url(url), None, str(error))
+
+
+def stream_depth(configuration: "Configuration") -> "StreamDepth | None":
+    """Ask the stream that is configured, None = there is none."""
+    from eventstore.stream_depth import read_stream_depth  # noqa: PLC0415 - as above
+
+    return read_stream_depth(configuration.queue, timeout_s=min(configuration.redis.timeout_s, _TIMEOUT_S))

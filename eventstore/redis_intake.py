@@ -10,6 +10,7 @@ from eventstore.producer import Producer
 from eventstore.redis_connection import open_redis, redis_explained, shown_url
 from eventstore.registry import find_installation
 from eventstore.store import Transaction
+from eventstore.stream_depth import dead_stream_of
 from eventstore.stream_entry import delivery_of
 from eventstore.work_queue import NewDelivery, enqueue, find_delivery
 
@@ -59,7 +60,7 @@ class StreamIntake:
     @property
     def dead_stream(self) -> str:
         """The stream that poison entries are put into, with the reason."""
-        return f"{self._rule.stream}:dead"
+        return dead_stream_of(self._rule.stream)
 
     def close(self) -> None:
         """Give both connections back."""

@@ -15,6 +15,7 @@ from actors.machinery import Machinery
 from actors.meters import Meters, Readings
 from console.exit_codes import ExitCode
 from eventstore.configuration import Configuration
+from eventstore.stream_depth import StreamDepth
 from eventstore.vital_signs import VitalSigns
 from tests.exposition import Exposition
 
@@ -39,7 +40,9 @@ def exposition() -> Exposition:
         mails={"requested": 0, "sent": 0, "failed": 0},
         is_frozen=False,
     )
-    readings = Readings(is_ready=True, signs=signs, machinery=Machinery(), redis_lag=0)
+    readings = Readings(
+        is_ready=True, signs=signs, machinery=Machinery(), redis_lag=0, stream=StreamDepth("redis://localhost")
+    )
     return Exposition(Meters().expose(readings))
 
 

@@ -12,7 +12,7 @@ import click
 from console.installation_view import breaker_of, disabling_of, fleet_row, hold_of, ledger_text, verdict_of
 from console.options import json_option
 from console.output import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
-from console.redis_state import RedisState, redis_state
+from console.redis_state import RedisState, redis_state, stream_depth
 from console.session import Session
 from console.times import age_text, short_time
 from eventstore.clock import parse_time
@@ -27,6 +27,7 @@ from eventstore.work_queue import count_deliveries, oldest_waiting
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration
+    from eventstore.stream_depth import StreamDepth
 
 __all__ = ["status"]
 
@@ -61,6 +62,7 @@ class _Status:
     missed: Ledger
     failures: dict[str, int]
     redis: RedisState | None
+    stream: "StreamDepth | None"
     apps_without_secret: list[int]
 
 
@@ -112,6 +114,7 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy, conf
         missed=missed_totals(connection),
         failures=count_error_classes(connection, since=now - timedelta(days=1)),
         redis=redis_state(connection, configuration.redis),
+        stream=stream_depth(configuration),
         apps_without_secret=[app.app_id for app in apps_without_secret(connection)],
     )
 
@@ -195,6 +198,7 @@ def _facts(found: _Status) -> Row:
         "no secret": _without_secret(found.apps_without_secret),
         "last event": found.last_position,
         "redis": found.redis.text if found.redis else "",
+        "stream": found.stream.text if found.stream else "",
     }
 
 

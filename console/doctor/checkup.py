@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from console.doctor.database_checks import check_chain, check_clock, check_integrity, check_work
 from console.doctor.home_checks import check_disk, check_permissions, check_sync
-from console.doctor.redis_checks import check_redis
+from console.doctor.redis_checks import check_redis, check_stream
 from console.exit_codes import ExitCode
 from console.output import Column, print_json, print_line, print_table
 from console.session import Session
@@ -81,6 +81,7 @@ def _check_database(
         yield from check_work(connection, is_running=pid is not None, now=session.now())
         if configuration is not None:
             yield from check_redis(configuration, connection)
+            yield from check_stream(configuration)
             yield from check_outside(configuration, connection)
 
 

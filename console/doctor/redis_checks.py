@@ -1,16 +1,17 @@
-"""Checks of Redis, where one is configured."""
+"""Checks of Redis, where one is configured, as a projection or as the queue."""
 
 import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from console.redis_state import redis_state
+from console.redis_state import redis_state, stream_depth
 from eventstore.finding import Finding
+from eventstore.stream_depth import dead_stream_of
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration
 
-__all__ = ["check_redis"]
+__all__ = ["check_redis", "check_stream"]
 
 # A daemon that keeps up is never so far behind; one that does not run may be.
 _BEHIND_EVENTS = 10_000
@@ -31,3 +32,21 @@ def check_redis(configuration: "Configuration", connection: sqlite3.Connection) 
         )
     else:
         yield Finding.good("redis", state.text)
+
+
+def check_stream(configuration: "Configuration") -> Iterator[Finding]:
+    """See that the stream's server answers, and that nothing there is poison."""
+    depth = stream_depth(configuration)
+    if depth is None:
+        return
+    if depth.error:
+        yield Finding.fault(
+            "stream", depth.error, "see [queue] of hookfuse.toml and HOOKFUSE_QUEUE__URL; what is queued here goes on"
+        )
+    elif depth.dead:
+        dead = dead_stream_of(configuration.queue.stream)
+        yield Finding.warning(
+            "stream", depth.text, f"redis-cli xrange {dead} - + count 10 says why; xdel lets go of them"
+        )
+    else:
+        yield Finding.good("stream", depth.text)

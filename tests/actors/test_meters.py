@@ -19,6 +19,7 @@ from eventstore.events import (
     ProbeSucceeded,
 )
 from eventstore.log import StoredEvent
+from eventstore.stream_depth import StreamDepth
 from eventstore.vital_signs import VitalSigns
 from tests.actors.stage import EVENT_NAME, ONE, URL
 from tests.exposition import Exposition
@@ -149,7 +150,14 @@ def test_gauges_say_what_the_processes_say() -> None:
     meters = Meters()
     exposition = Exposition(
         meters.expose(
-            Readings(is_ready=True, signs=SIGNS, machinery=Machinery(11, 12, 13, 14), restarts=15, redis_lag=16)
+            Readings(
+                is_ready=True,
+                signs=SIGNS,
+                machinery=Machinery(11, 12, 13, 14),
+                restarts=15,
+                redis_lag=16,
+                stream=StreamDepth("", 17, 18, 19),
+            )
         )
     )
 
@@ -159,7 +167,16 @@ def test_gauges_say_what_the_processes_say() -> None:
     assert exposition("hookfuse_actor_crashes_total") == 14
     assert exposition("hookfuse_worker_restarts_total") == 15
     assert exposition("hookfuse_redis_lag_events") == 16
-    assert exposition("hookfuse_redis_up") == exposition("hookfuse_ready") == 1
+    assert exposition("hookfuse_redis_up") == exposition("hookfuse_ready") == exposition("hookfuse_stream_up") == 1
+    assert exposition.by("hookfuse_stream_entries", "state") == {"unread": 17, "held": 18, "dead": 19}
+
+
+def test_a_stream_that_is_away_is_down_and_has_no_entries() -> None:
+    away = StreamDepth("redis://localhost", error="ConnectionError")
+    exposition = Exposition(Meters().expose(Readings(is_ready=True, signs=SIGNS, machinery=None, stream=away)))
+
+    assert exposition("hookfuse_stream_up") == 0
+    assert "hookfuse_stream_entries" not in exposition.sample_names
 
 
 def test_what_is_not_known_is_not_said() -> None:
@@ -167,6 +184,7 @@ def test_what_is_not_known_is_not_said() -> None:
 
     unknown = {"hookfuse_actors", "hookfuse_mailbox_messages", "hookfuse_deliveries_in_flight"}
     unknown |= {"hookfuse_actor_crashes_total", "hookfuse_redis_up", "hookfuse_redis_lag_events"}
+    unknown |= {"hookfuse_stream_up", "hookfuse_stream_entries"}
     assert not exposition.sample_names & unknown
     assert exposition("hookfuse_ready") == 0
 

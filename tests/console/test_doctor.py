@@ -11,7 +11,9 @@ from console.doctor.home_checks import check_disk
 from console.exit_codes import ExitCode
 from console.session import Session
 from eventstore.finding import Finding
+from eventstore.redis_projection import RedisProjection
 from tests.console.conftest import World
+from tests.redis_server import RedisServer, serving_redis
 
 
 def look(world: World) -> dict[str, list[Finding]]:
@@ -23,6 +25,12 @@ def look(world: World) -> dict[str, list[Finding]]:
         if one.level != "good":
             subjects[one.subject].append(one)
     return subjects
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with serving_redis() as server:
+        yield server
 
 
 @pytest.fixture
@@ -198,3 +206,39 @@ def test_a_fault_gives_the_exit_code_and_all_is_told(capsys: pytest.CaptureFixtu
 def test_a_warning_is_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
     assert show_findings([Finding.warning("disk", "slow", "buy one")], is_json=False) == ExitCode.OK
     assert capsys.readouterr().out.endswith("1 warning\n")
+
+
+def test_a_redis_that_answers_and_has_it_all_is_good(healthy: World, server: RedisServer) -> None:
+    healthy.home.configuration.write_text(f'[redis]\nurl = "{server.url}"\n[queue]\nurl = "{server.url}"\n')
+    projection = RedisProjection(server.url)
+    with healthy.store() as store:
+        projection.catch_up(store.connection, healthy.clock.now())
+    projection.close()
+    subjects = look(healthy)
+
+    assert (subjects["redis"], subjects["stream"]) == ([], [])
+
+
+def test_a_redis_that_does_not_answer_is_a_fault_that_names_the_setting(healthy: World) -> None:
+    url = "redis://ann:hidden@127.0.0.1:1/0"
+    healthy.home.configuration.write_text(f'[redis]\nurl = "{url}"\n[queue]\nurl = "{url}"\n')
+    healthy.home.configuration.chmod(0o600)
+    subjects = look(healthy)
+    ((redis,), (stream,)) = subjects["redis"], subjects["stream"]
+
+    assert (redis.level, stream.level) == ("fault", "fault")
+    assert "Redis at redis://127.0.0.1:1/0" in redis.text
+    assert "HOOKFUSE_REDIS__URL" in redis.mend
+    assert "HOOKFUSE_QUEUE__URL" in stream.mend
+    assert "hidden" not in f"{redis}{stream}"
+
+
+def test_poison_in_the_stream_is_a_warning_that_says_where_to_look(healthy: World, server: RedisServer) -> None:
+    healthy.home.configuration.write_text(f'[queue]\nurl = "{server.url}"\n')
+    client = server.client()
+    client.xadd("hookfuse:deliveries:dead", {"dead_reason": "no JSON"})
+    client.close()
+    (found,) = look(healthy)["stream"]
+
+    assert (found.level, "1 dead" in found.text) == ("warning", True)
+    assert "redis-cli xrange hookfuse:deliveries:dead - + count 10" in found.mend

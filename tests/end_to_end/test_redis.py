@@ -85,10 +85,13 @@ def test_what_any_program_puts_into_the_stream_is_delivered_and_then_let_go_of(
     stage.apply({1: "/ok"})
     client = server.client()
     add(client, 3)
+    before = stage.json("status")["stream"]
     stage.run("run", "--drain")
+    after = stage.json("status")["stream"]
 
     assert len(stage.receiver.seen()) == 3
     assert client.xlen("hookfuse:deliveries") == 0
+    assert (before["unread"], after["unread"], after["held"]) == (3, 0, 0)
     client.close()
 
 

@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 
 from eventstore.clock import ManualClock
+from eventstore.configuration import Queue
 from eventstore.disabling import DisableRequest, disable
 from eventstore.errors import DocumentError, NotFoundError, RejectedError
 from eventstore.events import DeliverySucceeded
@@ -20,6 +22,7 @@ from eventstore.producer import Producer
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.redis_intake import IntakeRule, StreamIntake
 from eventstore.store import Store
+from eventstore.stream_depth import StreamDepth, read_stream_depth
 from eventstore.work_queue import NewDelivery, QueuedDelivery, claim, read_deliveries
 from tests.eventstore.facts import INSTALLATION_ID, register, succeeded
 from tests.redis_server import RedisServer
@@ -333,3 +336,40 @@ def test_what_a_dead_daemon_held_is_taken_over_and_what_a_live_one_holds_is_not(
     assert all(one["time_since_delivered"] < 60_000 for one in found)
     assert len(queued(store)) == 2
     assert held in {one["message_id"] for one in found}
+
+
+def depth(url: str, **settings: Any) -> StreamDepth:
+    found = read_stream_depth(Queue(url=SecretStr(url), stream=STREAM, **settings), timeout_s=1.0)
+    assert found is not None
+    return found
+
+
+def test_what_is_in_the_stream_is_unread_or_held_until_it_was_attempted(
+    intake: StreamIntake, redis: Redis, store: Store, server: RedisServer
+) -> None:
+    add(redis)
+    before_any_reader = depth(server.url)
+    take_all(intake)
+    add(redis)
+    add(redis, data="not json")
+    add(redis)
+    redis.xreadgroup("hookfuse", "home-dead", {STREAM: ">"}, count=1)
+    held = depth(server.url)
+    take_all(intake)
+    deliver(store)
+    intake.acknowledge()
+
+    assert (before_any_reader.unread, before_any_reader.held, before_any_reader.dead) == (1, 0, 0)
+    assert (held.unread, held.held, held.dead) == (2, 2, 0)
+    assert (depth(server.url).unread, depth(server.url).dead) == (0, 1)
+
+
+def test_a_stream_s_server_that_is_away_is_said_and_shows_no_password() -> None:
+    found = depth("redis://ann:hidden@127.0.0.1:1/0")
+
+    assert "away: Redis at redis://127.0.0.1:1/0: ConnectionError" in found.text
+    assert "hidden" not in f"{found}"
+
+
+def test_without_a_stream_there_is_no_depth() -> None:
+    assert read_stream_depth(Queue(), timeout_s=1.0) is None
