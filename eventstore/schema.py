@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "found_schema", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -229,12 +229,20 @@ _FIFTH = (
     " WHEN OLD.ordering_key != '' AND OLD.state = 'waiting' AND NEW.state != 'waiting'" + _NEXT_OF_ITS_KEY,
 )
 
+_SIXTH = (
+    # Keys of one time are alike: by the key first, a batch to many installations changes few pages, not one for each.
+    "DROP INDEX queue_by_ordering_key",
+    """CREATE INDEX queue_by_ordering_key ON queue (ordering_key, installation_id, sequence)
+        WHERE ordering_key != '' AND state = 'waiting'""",
+)
+
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
     ("0003_digests", _THIRD),
     ("0004_stream_entries", _FOURTH),
     ("0005_behind", _FIFTH),
+    ("0006_keys_first", _SIXTH),
 )
 
 
