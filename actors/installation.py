@@ -69,6 +69,7 @@ log = structlog.get_logger("hookfuse.delivery")
 Message = Deliver | LearnRecorded | Refresh
 
 _POSTPONED_S = 60
+_GONE_REASON = "the endpoint answered 410 Gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,11 @@ class InstallationActor(SupervisedActor[Message]):
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
         recent = self._load()
-        if recent is not None and recent.has_failed_last and self._is_reviewable():
+        if recent is None or not recent.has_failed_last or not self._is_reviewable():
+            return
+        if recent.is_gone_last and self._parts.policy.gone_disables:
+            self._ask_for_disabling("receiver", _GONE_REASON)
+        else:
             self._review()
 
     def on_stop(self) -> None:
@@ -329,7 +334,7 @@ class InstallationActor(SupervisedActor[Message]):
         if not self._is_reviewable():
             return
         if self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE:
-            self._ask_for_disabling("receiver", "the endpoint answered 410 Gone")
+            self._ask_for_disabling("receiver", _GONE_REASON)
         elif not isinstance(event, DeliverySucceeded) or self._is_warned_of():
             self._review()
 

@@ -6,6 +6,7 @@ A setting `read_s` of `[timeouts]` is HOOKFUSE_TIMEOUTS__READ_S in the environme
 import ipaddress
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -334,9 +335,7 @@ def load_configuration(path: Path) -> Configuration:
 
     if (path.is_symlink() or path.exists()) and not path.is_file():
         raise ConfigurationError(f"{path}: this is no file that can be read")
-    unknown = sorted(name for name in os.environ if _is_unknown_section(name))
-    if unknown:
-        raise ConfigurationError(f"the environment: there is no section for {', '.join(unknown)}")
+    _check_variables(os.environ)
     try:
         return FileConfiguration()
     except tomllib.TOMLDecodeError as error:
@@ -351,6 +350,27 @@ def load_configuration(path: Path) -> Configuration:
         raise ConfigurationError(f"the environment: {error} (lists and tables are written as JSON there)") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+
+
+def _check_variables(variables: Iterable[str]) -> None:
+    unknown = sorted(name for name in variables if _is_unknown_section(name))
+    if unknown:
+        raise ConfigurationError(f"the environment: there is no section for {', '.join(unknown)}")
+    for name in sorted(variables):
+        meant = _meant_variable(name)
+        if meant:
+            raise ConfigurationError(f"the environment: {name} is no setting; two underscores are needed: {meant}")
+
+
+def _meant_variable(variable: str) -> str:
+    """Give the variable that one with a single underscore between section and setting was to be, else nothing."""
+    # pydantic passes over this one too, and a password would be missing without a word.
+    section, _, setting = variable.removeprefix("HOOKFUSE_").partition("_")
+    model = Configuration.model_fields.get(section.lower())
+    is_meant = (
+        variable.startswith("HOOKFUSE_") and model is not None and setting.lower() in type(model.default).model_fields
+    )
+    return f"HOOKFUSE_{section}__{setting}" if is_meant else ""
 
 
 def _is_unknown_section(variable: str) -> bool:

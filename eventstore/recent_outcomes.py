@@ -28,6 +28,7 @@ OUTCOMES = (DeliverySucceeded.type_name, DeliveryFailed.type_name, DeliveryTimed
 _STARTS_ANEW = tuple(
     event.type_name for event in (BreakerOpened, BreakerClosed, InstallationCreated, InstallationEnabled)
 )
+_GONE_IN_JSON = '"error_class":"gone"'
 _NOTHING_IN_JSON = tuple(f'"error_class":"{name}"' for name in SAYS_NOTHING)
 
 # Version, type, recorded_at and data of an event, as they are stored.
@@ -44,31 +45,36 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
 
     `outcomes` are (version, moment, whether it succeeded), oldest first, of those that say something about the
     endpoint, since its breaker started anew. `last_attempt` is the version of the latest outcome of any kind, 0 =
-    there is none; what is further back than LATEST_EVENTS is forgotten.
+    there is none; what is further back than LATEST_EVENTS is forgotten. `is_gone_last`: it was answered with 410, and
+    nobody has enabled the installation since.
     """
 
     version: int = 0
     last_attempt: int = 0
     has_failed_last: bool = False
     outcomes: tuple[tuple[int, datetime, bool], ...] = ()
+    is_gone_last: bool = False
 
     def followed_by(self, rows: Iterable[StreamRow]) -> "RecentOutcomes":
         """Take in what comes next in the stream, oldest first: in pieces or at once, the result is the same."""
         version, last_attempt, has_failed_last = self.version, self.last_attempt, self.has_failed_last
+        is_gone_last = self.is_gone_last
         outcomes = list(self.outcomes)
         for version, type_name, recorded_at, data in rows:
             if type_name in OUTCOMES:
                 is_success = type_name == DeliverySucceeded.type_name
                 last_attempt, has_failed_last = version, not is_success
+                is_gone_last = not is_success and _GONE_IN_JSON in data
                 if not says_nothing(type_name, data):
                     outcomes.append((version, parse_time(recorded_at), is_success))
             elif type_name in _STARTS_ANEW:
                 outcomes.clear()
+                is_gone_last = is_gone_last and type_name != InstallationEnabled.type_name
         oldest = version - LATEST_EVENTS
         if last_attempt <= oldest:
-            last_attempt, has_failed_last = 0, False
+            last_attempt, has_failed_last, is_gone_last = 0, False, False
         kept = tuple(outcome for outcome in outcomes[-_KEPT_OUTCOMES:] if outcome[0] > oldest)
-        return RecentOutcomes(version, last_attempt, has_failed_last, kept)
+        return RecentOutcomes(version, last_attempt, has_failed_last, kept, is_gone_last)
 
     def moments(self) -> list[tuple[datetime, bool]]:
         """Give when each outcome was recorded and whether it was a success, oldest first."""

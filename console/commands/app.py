@@ -48,6 +48,8 @@ def secret(session: Session, app_id: int, path: Path, force: bool) -> None:
     Example:
       hookfuse app secret 5 --to pager.secret
     """  # noqa: D301 - \b is click's
+    if str(path) == "-":
+        raise click.BadParameter("a secret is never printed: name a file", param_hint="--to")
     with session.reading() as connection:
         slug = find_app(connection, app_id).slug
         found = read_secrets(connection, app_id)

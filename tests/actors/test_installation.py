@@ -378,6 +378,32 @@ def test_a_review_that_a_crash_came_before_is_made_up_for_when_the_actor_starts(
     assert post.sender.requests == [], "nothing is sent before the supervisor's word"
 
 
+def gone_before(stage: Stage) -> None:
+    event = DeliveryFailed("d-0", EVENT_NAME, 1111, 1111, 1, URL, 410, error_class="gone")
+    stage.append(installation_stream(ONE), event)
+
+
+def test_a_410_whose_disabling_a_crash_came_before_is_made_up_for_when_the_actor_starts(stage: Stage) -> None:
+    stage.register(ONE)
+    gone_before(stage)
+    post = Post(stage, outcome(), policy=BALANCED)
+    post.deliver(*stage.enqueue(ONE))
+
+    assert [(asked.installation_id, asked.cause) for asked in post.asked] == [(ONE, "receiver")]
+    assert post.sender.requests == []
+
+
+def test_a_410_of_before_an_enabling_asks_for_nothing(stage: Stage) -> None:
+    stage.register(ONE)
+    gone_before(stage)
+    stage.append(installation_stream(ONE), InstallationEnabled(ONE, "person:ann", "mended"))
+    post = Post(stage, outcome(), policy=BALANCED)
+    post.deliver(*stage.enqueue(ONE))
+
+    assert post.asked == []
+    assert len(post.sender.requests) == 1
+
+
 def test_a_published_app_never_asks_where_only_internal_ones_are_disabled(stage: Stage) -> None:
     stage.register(ONE, status="published")
     stage.wear_out()

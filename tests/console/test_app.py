@@ -132,6 +132,17 @@ def test_the_new_secret_is_fetched_as_the_old_one_was(hookfuse: Hookfuse, world:
     assert (tmp_path / "pager.secret").read_text() == kept(world).client_secret != SECRET
 
 
+def test_a_secret_is_not_printed_by_a_dash_either(
+    hookfuse: Hookfuse, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = hookfuse("app", "secret", 5, "--to", "-")
+
+    assert ended.code == ExitCode.USAGE
+    assert "a secret is never printed: name a file" in ended.err
+    assert list(tmp_path.glob("-")) == []
+
+
 @pytest.mark.parametrize("words", [("rotate-secret", 9), ("signing-key", 9)])
 def test_an_unknown_app_is_not_found(hookfuse: Hookfuse, world: World, words: tuple[object, ...]) -> None:
     ended = hookfuse("app", *words)

@@ -157,6 +157,23 @@ def test_a_misspelt_section_in_the_environment_is_named(tmp_path: Path, monkeypa
         load_configuration(tmp_path / "hookfuse.toml")
 
 
+def test_a_setting_of_the_environment_with_one_underscore_too_few_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOKFUSE_SMTP_PASSWORD", PASSWORD)
+
+    with pytest.raises(ConfigurationError, match="two underscores are needed: HOOKFUSE_SMTP__PASSWORD") as raised:
+        load_configuration(tmp_path / "hookfuse.toml")
+    assert PASSWORD not in str(raised.value)
+
+
+def test_a_variable_of_another_s_is_none_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOKFUSE_LOG_SHIPPER", "on")
+    monkeypatch.setenv("HOOKFUSE_TEST_REDIS_URL", "redis://localhost")
+
+    assert load_configuration(tmp_path / "hookfuse.toml").log == Configuration().log
+
+
 def test_infinity_is_no_duration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOKFUSE_MAIL__GIVE_UP_AFTER_S", "inf")
 

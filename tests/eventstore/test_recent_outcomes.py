@@ -13,10 +13,13 @@ from eventstore.recent_outcomes import RecentOutcomes, StreamRow
 START = datetime(2025, 2, 3, 12, tzinfo=UTC)
 FAILED = ("delivery.failed", '{"error_class":"server_error"}')
 LIMITED = ("delivery.failed", '{"error_class":"rate_limited"}')
+GONE = ("delivery.failed", '{"status_code":410,"error_class":"gone"}')
+ENABLED = ("installation.enabled", "{}")
 SUCCEEDED = ("delivery.succeeded", "{}")
 TIMED_OUT = ("delivery.timed_out", '{"error_class":"dns"}')
 MISSED = ("delivery.missed", "{}")
 OPENED = ("breaker.opened", "{}")
+ALL = (FAILED, LIMITED, GONE, SUCCEEDED, TIMED_OUT, MISSED, OPENED, ENABLED)
 
 
 def rows(*events: tuple[str, str], after: int = 0) -> list[StreamRow]:
@@ -31,7 +34,7 @@ def shown(recent: RecentOutcomes) -> str:
 
 
 @given(
-    history=st.lists(st.sampled_from([FAILED, LIMITED, SUCCEEDED, TIMED_OUT, MISSED, OPENED]), max_size=60),
+    history=st.lists(st.sampled_from(ALL), max_size=60),
     cuts=st.lists(st.integers(0, 60), max_size=6),
 )
 def test_in_pieces_it_is_what_it_is_at_once(history: list[tuple[str, str]], cuts: list[int]) -> None:
@@ -62,3 +65,20 @@ def test_what_is_further_back_than_is_looked_is_forgotten() -> None:
     recent = RecentOutcomes().followed_by(rows(FAILED, *[MISSED] * recent_outcomes.LATEST_EVENTS))
 
     assert (shown(recent), recent.last_attempt, recent.has_failed_last) == ("", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("history", "is_gone"),
+    [
+        ((FAILED, GONE), True),
+        ((GONE, MISSED, OPENED), True),
+        ((GONE, SUCCEEDED), False),
+        ((GONE, FAILED), False),
+        ((GONE, ENABLED), False),
+        ((GONE, *[MISSED] * recent_outcomes.LATEST_EVENTS), False),
+    ],
+)
+def test_a_410_counts_as_the_latest_word_until_another_attempt_or_an_enabling(
+    history: tuple[tuple[str, str], ...], is_gone: bool
+) -> None:
+    assert RecentOutcomes().followed_by(rows(*history)).is_gone_last is is_gone
