@@ -99,7 +99,7 @@ class ActorSystem:
         self._failure_lock = threading.Lock()
         self._budget = RestartBudget(configuration.daemon.restarts, configuration.daemon.restart_period_s)
         self._policy = policy or configured_policy(home, configuration.policy)
-        store = Store(home.database, self._clock)
+        store = Store(home.database, self._clock, is_patient=True)
         self._readers = Readers(home.database)
         self._pools: list[TurnPool] = []
         self._journal: Ref = JournalActor.start(

@@ -44,10 +44,11 @@ class Transaction:
 class Store:
     """A writing connection to events.db; one thread uses it at a time."""
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, *, is_patient: bool = False) -> None:
+        """`is_patient`: it waits for others' transactions for as long as it takes, where others give up."""
         self.clock = clock or SystemClock()
         self.connection = open_database(path, is_writer=True)
-        self._turn = WriteTurn(path)
+        self._turn = WriteTurn(path, is_patient=is_patient)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,10 @@ __all__ = ["WriteTurn"]
 _PATIENCE_S = 30.0
 
 
+# Most have it for a millisecond or two: some looks cost less than a thread that waits.
+_PAUSES_S = (0.0003, 0.0005, 0.001, 0.002, 0.003)
+
+
 class WriteTurn:
     """A lock on a file beside the database, for one thread at a time.
 
@@ -25,14 +30,16 @@ class WriteTurn:
     and takes it from a process that has ended.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, *, is_patient: bool = False) -> None:
+        """`is_patient`: waits for as long as it takes, and without a thread between the turn and who has it."""
         self._path = database.with_name(f"{database.name}-turn")
+        self._is_patient = is_patient
         self._descriptor = self._open()
         _opened.add(self)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Have the turn within the block. Raises DatabaseError when it does not come for long."""
+        """Have the turn within the block. Raises DatabaseError when it does not come for long, unless it is patient."""
         self._take()
         try:
             yield
@@ -54,9 +61,15 @@ class WriteTurn:
     def _take(self) -> None:
         if self._descriptor < 0:
             self._descriptor = self._open()
-        with suppress(BlockingIOError):
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if self._is_patient:
+            # With a thread in between all would wait for two threads of a process whose interpreter is busy.
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             return
+        for pause_s in _PAUSES_S:
+            with suppress(BlockingIOError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(pause_s)
         # The kernel's wait has no limit, so it is a thread's that can be left behind.
         is_taken, has_come = False, threading.Event()
         threading.Thread(target=_wait, args=(self._descriptor, has_come), name="write-turn", daemon=True).start()

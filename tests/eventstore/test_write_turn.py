@@ -101,6 +101,26 @@ def test_who_has_waited_in_vain_can_have_it_later_and_keeps_it_from_nobody(turn:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_who_is_patient_waits_for_longer_than_others_do(turn: WriteTurn, database: Path) -> None:
+    order: list[str] = []
+    patient = WriteTurn(database, is_patient=True)
+
+    def wait() -> None:
+        with patient.taken():
+            order.append("patient")
+
+    waiting = threading.Thread(target=wait)
+    with turn.taken():
+        waiting.start()
+        assert not is_free(database), "another has given up meanwhile"
+        order.append("first")
+    waiting.join(30)
+    patient.close()
+
+    assert order == ["first", "patient"]
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_process_that_is_killed_has_it_no_more(database: Path) -> None:
     process = holder(database)
     before = is_free(database)
