@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _MOST_PROCESSES = 64
+# Seconds for which a thread may keep the interpreter while others wait: at Python's own 0.005 the one that commits is
+# kept waiting between two statements, and with it whoever wants to write to the database.
+_SWITCH_INTERVAL_S = 0.001
 
 
 @cli.command("run")
@@ -99,6 +102,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from eventstore.database import open_database
     from eventstore.policy_document import configured_policy
 
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with ExitStack() as stack:
         home.prepare()
         workers_lock = stack.enter_context(home.held_by_daemon())
@@ -176,6 +180,7 @@ def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard) -> str:
     from console.log_output import configure_daemon_logging
     from eventstore.handover import unpack_settings
 
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     configuration, policy = unpack_settings(settings)
     with ExitStack() as stack:
         log_file = configure_daemon_logging(

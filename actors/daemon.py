@@ -14,6 +14,7 @@ import structlog
 from actors.crew import Crew
 from actors.restart_budget import RestartBudget
 from actors.service_manager import ServiceManager
+from actors.unwatched import Unwatched
 from actors.worker_line import Answer, Order, WorkerLine
 from actors.worker_process import worker_starter
 from eventstore.configuration import Configuration
@@ -124,8 +125,10 @@ class Daemon(_Process):
             crew.stop(daemon.stop_s + _LEAVE_S)
         return loss or crew.failure or lookout.failure
 
-    def _open_lookout(self) -> "Lookout":
+    def _open_lookout(self) -> "Lookout | Unwatched":
         """Open it before anything is delivered, as it may find that it can't listen where it is told to."""
+        if not (self.configuration.metrics.listen or self.configuration.statsd.address):
+            return Unwatched()
         from actors.lookout import Lookout  # noqa: PLC0415 - only by who runs
 
         return Lookout(self.home, self.configuration, on_failure=self.home.ring_doorbell)
