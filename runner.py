@@ -108,8 +108,9 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         workers_lock = stack.enter_context(home.held_by_daemon())
         configuration = load_configuration(home.configuration)
         policy = configured_policy(home, configuration.policy)
-        # Made, and brought to the newest schema, before anybody else needs it; whatever takes its place is noticed.
-        open_database(home.database, is_writer=True).close()
+        # Made, and brought to the newest schema, before anybody else needs it; whatever takes its place is noticed, as
+        # no other file can have the inode of one that is open.
+        stack.callback(open_database(home.database, is_writer=True).close)
         inode = home.database_inode()
         count = processes or configuration.daemon.processes
         log_file = configure_daemon_logging(home, configuration.log, is_terminal=sys.stderr.isatty())
