@@ -17,6 +17,9 @@ __all__ = ["WriteTurn"]
 _PATIENCE_S = 30.0
 
 
+# A commit of single deliveries or outcomes is over by then; a batch of hundreds is not. An import may take minutes.
+_LONG_S = 0.005
+_LONGEST_REST_S = 0.1
 # Most have it for a millisecond or two: some looks cost less than a thread that waits.
 _PAUSES_S = (0.0003, 0.0005, 0.001, 0.002, 0.003)
 
@@ -27,24 +30,33 @@ class WriteTurn:
     It only decides who is next: what keeps the database whole is SQLite's own lock, which is taken inside the turn.
     SQLite alone has a waiting writer sleep up to 100 ms between two tries, and under steady load one that sleeps finds
     it taken for seconds, while the one that writes goes on and on. The kernel wakes whoever waits for this one at once,
-    and takes it from a process that has ended.
+    and takes it from a process that has ended. Who has had to wait for it, and then had it for long, lets the others
+    come for as long: a producer of large batches leaves as much time to those of single deliveries.
     """
 
     def __init__(self, database: Path, *, is_patient: bool = False) -> None:
         """`is_patient`: waits for as long as it takes, and without a thread between the turn and who has it."""
         self._path = database.with_name(f"{database.name}-turn")
         self._is_patient = is_patient
+        self._rests_until_s = 0.0
         self._descriptor = self._open()
         _opened.add(self)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Have the turn within the block. Raises DatabaseError when it does not come for long, unless it is patient."""
-        self._take()
+        self._rest()
+        is_wanted = not self._take_if_free()
+        if is_wanted:
+            self._wait()
+        taken_s = time.monotonic()
         try:
             yield
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            had_s = time.monotonic() - taken_s
+            if is_wanted and had_s > _LONG_S:
+                self._rests_until_s = taken_s + had_s + min(had_s, _LONGEST_REST_S)
 
     def close(self) -> None:
         """Give the file back."""
@@ -58,18 +70,30 @@ class WriteTurn:
         except OSError as error:
             raise DatabaseError(f"{self._path}: cannot be opened ({error.strerror})") from error
 
-    def _take(self) -> None:
+    def _rest(self) -> None:
+        left_s = self._rests_until_s - time.monotonic()
+        if left_s > 0:
+            time.sleep(left_s)
+
+    def _take_if_free(self) -> bool:
+        """Take it if nobody has it."""
         if self._descriptor < 0:
             self._descriptor = self._open()
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait(self) -> None:
         if self._is_patient:
             # With a thread in between all would wait for two threads of a process whose interpreter is busy.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             return
         for pause_s in _PAUSES_S:
-            with suppress(BlockingIOError):
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
             time.sleep(pause_s)
+            if self._take_if_free():
+                return
         # The kernel's wait has no limit, so it is a thread's that can be left behind.
         is_taken, has_come = False, threading.Event()
         threading.Thread(target=_wait, args=(self._descriptor, has_come), name="write-turn", daemon=True).start()

@@ -155,6 +155,44 @@ def test_a_child_that_is_forked_in_the_middle_does_not_hold_it_on(turn: WriteTur
     assert free
 
 
+class FakeTime:
+    """A clock that moves when somebody sleeps, or has the turn."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.slept_s: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s.append(round(seconds, 6))
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("is_wanted", "had_s", "rests_s"),
+    [(True, 0.05, [0.05]), (True, 60.0, [0.1]), (True, 0.004, []), (False, 0.05, [])],
+    ids=["long", "very long", "short", "nobody waits"],
+)
+def test_who_had_to_wait_and_then_had_it_for_long_lets_the_others_come_for_as_long(
+    database: Path, monkeypatch: pytest.MonkeyPatch, *, is_wanted: bool, had_s: float, rests_s: list[float]
+) -> None:
+    clock = FakeTime()
+    monkeypatch.setattr("eventstore.write_turn.time", clock)
+    one = WriteTurn(database, is_patient=True)
+    with monkeypatch.context() as patch:
+        if is_wanted:
+            patch.setattr(one, "_take_if_free", lambda: False)
+        with one.taken():
+            clock.now_s += had_s
+    with one.taken():
+        pass
+    one.close()
+
+    assert clock.slept_s == rests_s
+
+
 def test_its_file_is_private(turn: WriteTurn, database: Path) -> None:
     assert (database.parent / "events.db-turn").stat().st_mode & 0o777 == 0o600
 
