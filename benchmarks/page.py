@@ -14,7 +14,8 @@ _ROOT = Path(__file__).parent.parent
 _HEAD = """# Benchmarks
 
 Ratios count here, and not how fast this machine is. Both sides of a ratio are taken in one run, one after the other; a
-ratio is the median of the ratios of at least three runs. hookfuse runs as a user starts it, with its defaults: each
+ratio is the median of the ratios of three runs, or of as many as [each run](#each-run) shows: one alone is an
+indication. hookfuse runs as a user starts it, with its defaults: each
 outcome is fsynced before it counts, logs are written, signatures, address guard, breaker and policy are on. Made by:
 
 ```sh
