@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from eventstore.errors import EventStoreError
 from eventstore.redis_connection import shown_url
+from eventstore.stream_depth import StreamDepth, read_stream_depth
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration, Redis
-    from eventstore.stream_depth import StreamDepth
 
 __all__ = ["RedisState", "redis_state", "stream_depth"]
 
@@ -51,8 +51,6 @@ def redis_state(connection: sqlite3.Connection, settings: "Redis") -> RedisState
         return RedisState(shown_url(url), None, str(error))
 
 
-def stream_depth(configuration: "Configuration") -> "StreamDepth | None":
+def stream_depth(configuration: "Configuration") -> StreamDepth | None:
     """Ask the stream that is configured, None = there is none."""
-    from eventstore.stream_depth import read_stream_depth  # noqa: PLC0415 - as above
-
     return read_stream_depth(configuration.queue, timeout_s=min(configuration.redis.timeout_s, _TIMEOUT_S))

@@ -15,8 +15,6 @@ __all__ = ["WriteTurn"]
 
 # As long as SQLite itself waits for another's commit; the turn comes before that.
 _PATIENCE_S = 30.0
-
-
 # A commit of single deliveries or outcomes is over by then; a batch of hundreds is not. An import may take minutes.
 _LONG_S = 0.005
 _LONGEST_REST_S = 0.1

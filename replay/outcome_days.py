@@ -27,6 +27,9 @@ __all__ = ["MISSED", "OTHER", "OpenSpan", "OutcomeDays"]
 OTHER = "other"
 MISSED = "missed"
 
+# After these no breaker is open.
+_CLOSING = (BreakerClosed, InstallationCreated, InstallationDisabled, InstallationEnabled, InstallationRemoved)
+
 # Openings that are nearer to each other are one: in a picture they would be so anyway.
 _NEAR = timedelta(hours=1)
 
@@ -60,9 +63,7 @@ class OutcomeDays:
                 self.days[event.day].update({name: count for name, count in counts.items() if count})
             case BreakerOpened(is_dry_run=False):
                 self._open(stored.recorded_at)
-            case BreakerClosed() | InstallationCreated() | InstallationDisabled() | InstallationEnabled():
-                self._close(stored.recorded_at)
-            case InstallationRemoved():
+            case event if isinstance(event, _CLOSING):
                 self._close(stored.recorded_at)
             case _:
                 pass
