@@ -1,6 +1,8 @@
 """The actor that owns the writing connection."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pykka
 import structlog
@@ -36,11 +38,28 @@ from eventstore.review import ReviewRequest, review
 from eventstore.store import Store, Transaction
 from eventstore.work_queue import forget_idempotency_keys
 
-__all__ = ["JournalActor"]
+__all__ = ["Company", "JournalActor"]
 
 log = structlog.get_logger("hookfuse.journal")
 
 Message = RecordDelivery | RecordEvent | RecordHealth | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePayloads
+
+
+# Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
+_LOOK_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """How long an outcome waits for others to share its commit: until `longest_s` after the commit before, at most.
+
+    A commit costs a millisecond of a core however little is in it, and has all other writers wait. With `enough`
+    outcomes together none waits any longer: it is what one installation may hold, and would be held up by.
+    PostgreSQL's `commit_delay` is the same thought.
+    """
+
+    enough: int = 1
+    longest_s: float = 0.010
 
 
 class JournalActor(SupervisedActor[Message]):
@@ -54,23 +73,30 @@ class JournalActor(SupervisedActor[Message]):
     mailbox_bound = 100_000  # the dispatcher's limit on deliveries in flight keeps it far from full
     turn_messages = 512  # records of one commit at most: an fsync costs as much as recording ten of them
 
-    def __init__(self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], store: Store) -> None:
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        budget: RestartBudget,
+        escalate: Callable[[str], None],
+        store: Store,
+        company: Company = Company(),
+        clock_s: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._store = store
+        self._company = company
+        self._clock_s = clock_s
+        self._sleep = sleep
+        self._committed_s = -company.longest_s
         self._gathered: list[RecordDelivery] = []
         self._gathered_events: list[NewEvent] = []
         self._gathered_health: list[RecordHealth] = []
 
     def receive(self, message: Message) -> object:
         """Gather a record, or carry the rest out in a transaction of its own, behind what was gathered."""
-        if isinstance(message, RecordDelivery):
-            self._gathered.append(message)
-            return None
-        if isinstance(message, RecordEvent):
-            self._gathered_events.append(NewEvent(message.stream, message.event))
-            return None
-        if isinstance(message, RecordHealth):
-            self._gathered_health.append(message)
+        if self._gathers(message):
             return None
         self._commit()
         match message:
@@ -122,6 +148,26 @@ class JournalActor(SupervisedActor[Message]):
                 log.exception("record_failed", done="not recorded; the delivery stays in the queue")
                 _reply(record, None)
 
+    def _gathers(self, message: Message) -> bool:
+        match message:
+            case RecordDelivery():
+                if not self._gathered:
+                    self._wait_for_company()
+                self._gathered.append(message)
+            case RecordEvent(stream, event):
+                self._gathered_events.append(NewEvent(stream, event))
+            case RecordHealth():
+                self._gathered_health.append(message)
+            case _:
+                return False
+        return True
+
+    def _wait_for_company(self) -> None:
+        # With the turn's first outcome: those that come meanwhile are of the same turn.
+        until_s = self._committed_s + self._company.longest_s
+        while self.actor_inbox.depth + 1 < self._company.enough and (left_s := until_s - self._clock_s()) > 0:
+            self._sleep(min(left_s, _LOOK_S))
+
     def _decide(self, message: Decide) -> Decision:
         try:
             with self._store.transaction() as transaction:
@@ -136,6 +182,7 @@ class JournalActor(SupervisedActor[Message]):
             self._gathered = []
             self._gathered_events = []
             self._gathered_health = []
+            self._committed_s = self._clock_s()
 
     def _commit_group(self, group: list[RecordDelivery], events: list[NewEvent], health: list[RecordHealth]) -> None:
         with self._store.transaction() as transaction:

@@ -12,7 +12,7 @@ import structlog
 
 from actors.dispatcher import DispatcherActor, DispatcherParts
 from actors.installation import InstallationActor, InstallationParts
-from actors.journal import JournalActor
+from actors.journal import Company, JournalActor
 from actors.machinery import Machinery
 from actors.mailbox import mailbox_depth
 from actors.maildir_postbox import MaildirPostbox
@@ -103,7 +103,11 @@ class ActorSystem:
         self._readers = Readers(home.database)
         self._pools: list[TurnPool] = []
         self._journal: Ref = JournalActor.start(
-            pool=self._pool("journal"), budget=self._budget, escalate=self._escalate, store=store
+            pool=self._pool("journal"),
+            budget=self._budget,
+            escalate=self._escalate,
+            store=store,
+            company=Company(enough=configuration.delivery.per_installation),
         )
         self._mailer = self._start_mailer(postbox) if shard.is_lead else None
         self._surroundings = self._open_surroundings(home) if shard.is_lead else None

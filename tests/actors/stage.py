@@ -256,13 +256,14 @@ class Stage:
         self._stores.append(store)
         return store
 
-    def journal(self, store: Store | None = None) -> Ref:
+    def journal(self, store: Store | None = None, **company: Any) -> Ref:
         return self.keep(
             JournalActor.start(
                 pool=self.journal_pool,
                 budget=self.budget,
                 escalate=self.escalations.append,
                 store=store or self.open_store(),
+                **company,
             )
         )
 

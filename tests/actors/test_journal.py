@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
+from actors.journal import Company
 from actors.messages import (
     Decide,
     ExpirePayloads,
@@ -58,12 +59,12 @@ def succeeded(delivery: QueuedDelivery) -> DeliveryRecord:
 class Room:
     """A journal, and somebody who is told what is recorded."""
 
-    def __init__(self, stage: Stage, store: Store | None = None) -> None:
+    def __init__(self, stage: Stage, store: Store | None = None, **company: Any) -> None:
         self.stage = stage
         self.heard = stage.hear()
         self.store = store or stage.open_store()
         self.statements: list[str] = []
-        self.ref = stage.journal(self.store)
+        self.ref = stage.journal(self.store, **company)
         self.store.connection.set_trace_callback(self.statements.append)
 
     def record(self, *records: DeliveryRecord) -> None:
@@ -106,6 +107,55 @@ def test_records_of_two_turns_have_two_commits(stage: Stage) -> None:
     room.record(succeeded(second))
 
     assert room.commits == 2
+
+
+class Waiting:
+    """A clock that passes only while the journal waits; meanwhile others come, by the one at each look."""
+
+    def __init__(self, stage: Stage, *, enough: int, comers: int = 0) -> None:
+        self.now_s = 0.0
+        self.slept_s: list[float] = []
+        self.room = Room(stage, company=Company(enough, 0.010), clock_s=lambda: self.now_s, sleep=self._sleep)
+        self.deliveries = stage.enqueue(ONE, 2 + comers)
+        self.record_one()  # so that there is a commit before
+
+    def record_one(self) -> None:
+        self.room.record(succeeded(self.deliveries.pop()))
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.now_s += seconds
+        if self.deliveries:
+            self.room.ref.tell(RecordDelivery(succeeded(self.deliveries.pop()), self.room.heard.ref))
+
+
+def test_an_outcome_right_behind_a_commit_waits_for_others_and_shares_theirs(stage: Stage) -> None:
+    waiting = Waiting(stage, enough=8, comers=2)
+    waiting.record_one()
+
+    assert sum(waiting.slept_s) == pytest.approx(0.010)
+    assert waiting.room.commits == 2
+    assert waiting.room.positions == [1, 2, 3, 4]
+
+
+def test_an_outcome_waits_no_longer_once_there_are_as_many_as_one_installation_may_hold(stage: Stage) -> None:
+    waiting = Waiting(stage, enough=2, comers=1)
+    waiting.record_one()
+
+    assert waiting.slept_s == [0.005]
+    assert waiting.room.commits == 2
+
+
+@pytest.mark.parametrize(("enough", "passed_s"), [(1, 0.0), (8, 0.010)])
+def test_an_outcome_that_comes_late_enough_or_need_not_share_is_committed_at_once(
+    stage: Stage, enough: int, passed_s: float
+) -> None:
+    waiting = Waiting(stage, enough=enough)
+    waiting.now_s += passed_s
+    waiting.record_one()
+
+    assert not waiting.slept_s
+    assert waiting.room.commits == 2
 
 
 def test_each_record_is_told_its_own_position(stage: Stage) -> None:
