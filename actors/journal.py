@@ -46,7 +46,7 @@ Message = RecordDelivery | RecordEvent | RecordHealth | Decide | RecordMail | Be
 
 
 # Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
-_LOOK_S = 0.005
+_LOOK_S = 0.0025
 
 
 @dataclass(frozen=True, slots=True)

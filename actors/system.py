@@ -58,6 +58,7 @@ _ASK_TIMEOUT_S = 60.0
 _TURN_THREADS = 1
 # Who scrapes the metrics does not wait longer for a dispatcher that is busy.
 _SCRAPE_S = 2.0
+_OTHERS_REST_S = 0.1
 # What is told again and again anyway is not told to an actor that is this far behind.
 _BEHIND_MESSAGES = 100
 
@@ -97,6 +98,7 @@ class ActorSystem:
         self._shard = shard
         self._wake_lead = wake_lead
         self._failure_lock = threading.Lock()
+        self._others_look_s = 0.0
         self._budget = RestartBudget(configuration.daemon.restarts, configuration.daemon.restart_period_s)
         self._policy = policy or configured_policy(home, configuration.policy)
         store = Store(home.database, self._clock, is_patient=True)
@@ -117,8 +119,18 @@ class ActorSystem:
         self._installation_parts = self._parts_of_installations()
 
     def look_around(self) -> None:
-        """Have dispatcher and mailer look for work; what they find they do by themselves."""
+        """Have all look for work; what they find they do by themselves.
+
+        Each ring of a producer has the dispatcher look. The others look every 0.1 s at most: what they look for is
+        seldom there, and where it begins in this daemon they are told.
+        """
         self._tell(self._dispatcher, LookAround())
+        now_s = time.monotonic()
+        if now_s >= self._others_look_s:
+            self._others_look_s = now_s + _OTHERS_REST_S
+            self._have_others_look()
+
+    def _have_others_look(self) -> None:
         if self._mailer is None:
             return
         if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
@@ -140,6 +152,7 @@ class ActorSystem:
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
         try:
+            self._have_others_look()
             if self._surroundings is not None and self._surroundings.take_in():
                 return False
             if self._load().held_deliveries:

@@ -142,7 +142,7 @@ def test_an_outcome_waits_no_longer_once_there_are_as_many_as_one_installation_m
     waiting = Waiting(stage, enough=2, comers=1)
     waiting.record_one()
 
-    assert waiting.slept_s == [0.005]
+    assert 0 < sum(waiting.slept_s) < 0.010
     assert waiting.room.commits == 2
 
 
