@@ -15,6 +15,8 @@ __all__ = ["BUSY_MS", "explained", "open_database", "writing"]
 # Pages of 4 KB after which a commit copies the WAL into the database. Pages of the queue and its indexes change again
 # and again: at four times SQLite's own figure a producer's batches take a tenth less time.
 _WAL_PAGES = 4000
+# With a long history a commit touches a page for each installation in each index; SQLite's own 2 MB do not hold those.
+_WRITER_CACHE_KIB = 4000
 
 # How long a writer waits for another process's commit, in milliseconds.
 BUSY_MS = 30_000
@@ -66,6 +68,8 @@ def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
             # FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit (sqlite.org/pragma.html).
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            if is_writer:
+                connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
             migrate(connection)
             if not is_writer:
                 connection.execute("PRAGMA query_only = ON")

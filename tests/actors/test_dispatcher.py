@@ -477,6 +477,25 @@ def test_an_idle_actor_is_put_away(stage: Stage) -> None:
     assert desk.load() == Load(0, 0)
 
 
+def test_memory_is_given_back_once_the_last_idle_actor_is_put_away(stage: Stage) -> None:
+    given_back: list[str] = []
+    desk = Desk(stage, idle_s=60.0, give_memory_back=lambda: given_back.append("all of it"))
+    for installation in (ONE, TWO):
+        stage.clock_s += 31.0
+        (delivery,) = stage.enqueue(installation)
+        desk.look_around()
+        desk.settle(delivery)
+    stage.clock_s += 31.0
+    desk.look_around()
+    assert desk.load().live_installations == 1
+    assert not given_back, "the second is not idle yet"
+
+    stage.clock_s += 31.0
+    desk.look_around()
+
+    assert given_back == ["all of it"]
+
+
 def test_an_actor_is_not_put_away_before_its_time(stage: Stage) -> None:
     (delivery,) = stage.enqueue(ONE)
     desk = Desk(stage, idle_s=60.0)
