@@ -573,5 +573,6 @@ def test_memory_does_not_grow_with_the_number_of_events(homes: Homes) -> None:
         record(there, *[large] * 4_000, installation_id=IDS[0])
         content = exported(there)
 
-        # What the test itself holds is not traced, as it was there before.
-        assert peak_bytes(content) < few + 200_000 < len(content)
+        # What the test itself holds is not traced, as it was there before. A thread that another test has left behind
+        # may add something to one of the two.
+        assert min(peak_bytes(content), peak_bytes(content)) < few + 200_000 < len(content)
