@@ -47,6 +47,7 @@ Message = RecordDelivery | RecordEvent | RecordHealth | Decide | RecordMail | Be
 
 # Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
 _LOOK_S = 0.0025
+_COMPANY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ class Company:
     """How long an outcome waits for others to share its commit: until `longest_s` after the commit before, at most.
 
     A commit costs a millisecond of a core however little is in it, and has all other writers wait. With `enough`
-    outcomes together none waits any longer: it is what one installation may hold, and would be held up by.
-    PostgreSQL's `commit_delay` is the same thought.
+    outcomes together none waits any longer: it is what one installation may hold, and would be held up by. Nor does
+    one wait behind a commit of one alone: deliveries that go one by one, as those of an ordering key do, have none to
+    wait for. PostgreSQL's `commit_delay` and `commit_siblings` are the same thought.
     """
 
     enough: int = 1
@@ -90,6 +92,7 @@ class JournalActor(SupervisedActor[Message]):
         self._clock_s = clock_s
         self._sleep = sleep
         self._committed_s = -company.longest_s
+        self._committed_count = 0
         self._gathered: list[RecordDelivery] = []
         self._gathered_events: list[NewEvent] = []
         self._gathered_health: list[RecordHealth] = []
@@ -164,6 +167,8 @@ class JournalActor(SupervisedActor[Message]):
 
     def _wait_for_company(self) -> None:
         # With the turn's first outcome: those that come meanwhile are of the same turn.
+        if self._committed_count < _COMPANY:
+            return
         until_s = self._committed_s + self._company.longest_s
         while self.actor_inbox.depth + 1 < self._company.enough and (left_s := until_s - self._clock_s()) > 0:
             self._sleep(min(left_s, _LOOK_S))
@@ -178,11 +183,12 @@ class JournalActor(SupervisedActor[Message]):
 
     def _commit(self) -> None:
         if self._gathered or self._gathered_events or self._gathered_health:
+            count = len(self._gathered)
             self._commit_group(self._gathered, self._gathered_events, self._gathered_health)
             self._gathered = []
             self._gathered_events = []
             self._gathered_health = []
-            self._committed_s = self._clock_s()
+            self._committed_s, self._committed_count = self._clock_s(), count
 
     def _commit_group(self, group: list[RecordDelivery], events: list[NewEvent], health: list[RecordHealth]) -> None:
         with self._store.transaction() as transaction:

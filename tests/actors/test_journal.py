@@ -112,15 +112,15 @@ def test_records_of_two_turns_have_two_commits(stage: Stage) -> None:
 class Waiting:
     """A clock that passes only while the journal waits; meanwhile others come, by the one at each look."""
 
-    def __init__(self, stage: Stage, *, enough: int, comers: int = 0) -> None:
+    def __init__(self, stage: Stage, *, enough: int = 8, comers: int = 0, before: int = 2) -> None:
         self.now_s = 0.0
         self.slept_s: list[float] = []
         self.room = Room(stage, company=Company(enough, 0.010), clock_s=lambda: self.now_s, sleep=self._sleep)
-        self.deliveries = stage.enqueue(ONE, 2 + comers)
-        self.record_one()  # so that there is a commit before
+        self.deliveries = stage.enqueue(ONE, before + 1 + comers)
+        self.record(before)  # the commit before
 
-    def record_one(self) -> None:
-        self.room.record(succeeded(self.deliveries.pop()))
+    def record(self, count: int = 1) -> None:
+        self.room.record(*(succeeded(self.deliveries.pop()) for _ in range(count)))
 
     def _sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
@@ -130,19 +130,27 @@ class Waiting:
 
 
 def test_an_outcome_right_behind_a_commit_waits_for_others_and_shares_theirs(stage: Stage) -> None:
-    waiting = Waiting(stage, enough=8, comers=2)
-    waiting.record_one()
+    waiting = Waiting(stage, comers=2)
+    waiting.record()
 
     assert sum(waiting.slept_s) == pytest.approx(0.010)
     assert waiting.room.commits == 2
-    assert waiting.room.positions == [1, 2, 3, 4]
+    assert waiting.room.positions == [1, 2, 3, 4, 5]
 
 
 def test_an_outcome_waits_no_longer_once_there_are_as_many_as_one_installation_may_hold(stage: Stage) -> None:
     waiting = Waiting(stage, enough=2, comers=1)
-    waiting.record_one()
+    waiting.record()
 
     assert 0 < sum(waiting.slept_s) < 0.010
+    assert waiting.room.commits == 2
+
+
+def test_an_outcome_behind_one_that_was_alone_is_committed_at_once(stage: Stage) -> None:
+    waiting = Waiting(stage, before=1)
+    waiting.record()
+
+    assert not waiting.slept_s
     assert waiting.room.commits == 2
 
 
@@ -152,7 +160,7 @@ def test_an_outcome_that_comes_late_enough_or_need_not_share_is_committed_at_onc
 ) -> None:
     waiting = Waiting(stage, enough=enough)
     waiting.now_s += passed_s
-    waiting.record_one()
+    waiting.record()
 
     assert not waiting.slept_s
     assert waiting.room.commits == 2
