@@ -47,6 +47,7 @@ Message = RecordDelivery | RecordEvent | RecordHealth | Decide | RecordMail | Be
 
 # Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
 _LOOK_S = 0.0025
+# Outcomes of a commit from which on others are likely to come while one waits.
 _COMPANY = 2
 
 
