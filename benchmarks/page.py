@@ -15,8 +15,8 @@ _HEAD = """# Benchmarks
 
 Ratios count here, and not how fast this machine is. Both sides of a ratio are taken in one run, one after the other; a
 ratio is the median of the ratios of three runs, or of as many as [each run](#each-run) shows: one alone is an
-indication. hookfuse runs as a user starts it, with its defaults: each
-outcome is fsynced before it counts, logs are written, signatures, address guard, breaker and policy are on. Made by:
+indication. hookfuse runs as a user starts it, with its defaults: each outcome is fsynced before it counts, logs are
+written, signatures, address guard, breaker and policy are on. Made by:
 
 ```sh
 make bench                          # all of it, about an hour; its results are this page
@@ -144,7 +144,7 @@ def _soak(soak: SoakResult) -> Iterator[str]:
     yield from _table(("", ""), list(soak.facts.items()))
     yield (
         "\n"
-        + ("\n".join(f"* **{fault}**" for fault in soak.faults) if soak.faults else "It found nothing wrong.")
+        + ("\n".join(f"* **{fault}**" for fault in soak.faults) or "No fault: nothing was lost, and nothing grows.")
         + "\n"
     )
 

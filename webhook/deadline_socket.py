@@ -180,8 +180,8 @@ class DeadlineTcpSocket(DeadlineSocket):
             self._limit(socket.SO_RCVTIMEO, until_s)
             try:
                 count = socket.socket.recv_into(self, buffer, nbytes, flags)
-            except BlockingIOError as error:
-                self._check(until_s, exchange, error)
+            except BlockingIOError:
+                self._check(until_s, exchange)
             else:
                 exchange.received_bytes += count
                 return count
@@ -199,8 +199,8 @@ class DeadlineTcpSocket(DeadlineSocket):
             self._limit(socket.SO_SNDTIMEO, until_s)
             try:
                 return socket.socket.send(self, data, flags)
-            except BlockingIOError as error:
-                self._check(until_s, exchange, error)
+            except BlockingIOError:
+                self._check(until_s, exchange)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
         """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
@@ -214,9 +214,10 @@ class DeadlineTcpSocket(DeadlineSocket):
         self.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*divmod(left_us, 1_000_000)))
 
     @staticmethod
-    def _check(until_s: float, exchange: Exchange, error: BlockingIOError) -> None:
+    def _check(until_s: float, exchange: Exchange) -> None:
         if time.monotonic() >= until_s - _CLOCK_GRAIN_S:  # the kernel counts in ticks, and may be early by one
-            raise _meaning_of(TimeoutError("timed out"), exchange) from error
+            # Not from the system's own error: "resource temporarily unavailable" would be what its owner reads.
+            raise _meaning_of(TimeoutError("nothing came within the read time"), exchange) from None
 
 
 class DeadlineTlsSocket(DeadlineSocket, ssl.SSLSocket):  # type: ignore[misc] # parameters differ by name only

@@ -100,6 +100,7 @@ def test_no_server_holds_a_request_past_its_deadline(
         outcome = send(sender, make_request(server.url, timeouts=SHORT))
 
     assert (outcome.kind, outcome.error_class) == (OutcomeKind.TIMED_OUT, ErrorClass.DEADLINE)
+    assert outcome.detail.startswith("the request took longer than its total time")
     assert outcome.status_code == 0
 
 
@@ -119,6 +120,7 @@ def test_silence_longer_than_the_read_time_is_a_read_timeout(sender: Sender, mak
         outcome = send(sender, make_request(server.url, timeouts=timeouts))
 
     assert (outcome.kind, outcome.error_class) == (OutcomeKind.TIMED_OUT, ErrorClass.READ_TIMEOUT)
+    assert outcome.detail == "nothing came within the read time"
 
 
 def test_a_slow_handshake_ends_at_the_deadline(sender: Sender, make_request: MakeRequest) -> None:
