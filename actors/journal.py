@@ -92,7 +92,7 @@ class JournalActor(SupervisedActor[Message]):
         self._company = company
         self._clock_s = clock_s
         self._sleep = sleep
-        self._committed_s = -company.longest_s
+        self._committed_s = 0.0
         self._committed_count = 0
         self._gathered: list[RecordDelivery] = []
         self._gathered_events: list[NewEvent] = []
@@ -184,12 +184,11 @@ class JournalActor(SupervisedActor[Message]):
 
     def _commit(self) -> None:
         if self._gathered or self._gathered_events or self._gathered_health:
-            count = len(self._gathered)
             self._commit_group(self._gathered, self._gathered_events, self._gathered_health)
+            self._committed_s, self._committed_count = self._clock_s(), len(self._gathered)
             self._gathered = []
             self._gathered_events = []
             self._gathered_health = []
-            self._committed_s, self._committed_count = self._clock_s(), count
 
     def _commit_group(self, group: list[RecordDelivery], events: list[NewEvent], health: list[RecordHealth]) -> None:
         with self._store.transaction() as transaction:
