@@ -126,13 +126,9 @@ class ActorSystem:
         """
         self._tell(self._dispatcher, LookAround())
         now_s = time.monotonic()
-        if now_s >= self._others_look_s:
-            self._others_look_s = now_s + _OTHERS_REST_S
-            self._have_others_look()
-
-    def _have_others_look(self) -> None:
-        if self._mailer is None:
+        if self._mailer is None or now_s < self._others_look_s:
             return
+        self._others_look_s = now_s + _OTHERS_REST_S
         if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
             self._tell(self._mailer, CheckOutbox())
         if self._surroundings is not None:
@@ -152,7 +148,8 @@ class ActorSystem:
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
         try:
-            self._have_others_look()
+            if self._shard.is_lead:
+                self._tell(self._supervisor, LookAfterFleet())  # the others are asked below
             if self._surroundings is not None and self._surroundings.take_in():
                 return False
             if self._load().held_deliveries:
