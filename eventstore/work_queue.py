@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from eventstore.identifiers import new_id
-from eventstore.many_rows import json_list
+from eventstore.many_rows import insert_rows, json_list
 
 __all__ = [
     "PROBE_DUE_AT",
@@ -100,13 +100,14 @@ _COLUMNS = (
 )
 
 
+# Before the rows, and behind them. SQLite would rather read all that waits for the installation.
 _ENQUEUE = (
     "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
-    " actor, data, is_behind) VALUES (?1, ?2, ?3, ?4, 'waiting', ?5, ?5, ?6, ?7,"
-    # SQLite would rather read all that waits for the installation.
-    " EXISTS (SELECT 1 FROM queue INDEXED BY queue_by_ordering_key"
-    "  WHERE installation_id = ?2 AND ordering_key = ?4 AND ordering_key != '' AND state = 'waiting'))"
+    " actor, data, is_behind) SELECT column1, column2, column3, column4, 'waiting', column5, column5, column6, column7,"
+    " column8 OR EXISTS (SELECT 1 FROM queue INDEXED BY queue_by_ordering_key"
+    "  WHERE installation_id = column2 AND ordering_key = column4 AND ordering_key != '' AND state = 'waiting') FROM ("
 )
+_ENQUEUED = ")"
 
 
 def enqueue(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *, enqueued_at: str) -> list[str]:
@@ -117,23 +118,30 @@ def enqueue(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *
     """
     delivery_ids = []
     rows = []
+    keys: set[tuple[str, str]] = set()
     for delivery in deliveries:
         delivery_id = delivery.delivery_id or new_id()
         known_id = _known_id(connection, delivery, delivery_id, enqueued_at)
         delivery_ids.append(known_id or delivery_id)
-        if known_id is None:
-            rows.append(
-                (
-                    delivery_id,
-                    delivery.installation_id,
-                    delivery.event_name,
-                    delivery.ordering_key,
-                    enqueued_at,
-                    delivery.actor,
-                    delivery.data,
-                )
+        if known_id is not None:
+            continue
+        key = (delivery.installation_id, delivery.ordering_key)
+        rows.append(
+            (
+                delivery_id,
+                delivery.installation_id,
+                delivery.event_name,
+                delivery.ordering_key,
+                enqueued_at,
+                delivery.actor,
+                delivery.data,
+                # Rows of one statement do not see each other.
+                key in keys,
             )
-    connection.executemany(_ENQUEUE, rows)
+        )
+        if delivery.ordering_key:
+            keys.add(key)
+    insert_rows(connection, _ENQUEUE, rows, _ENQUEUED)
     return delivery_ids
 
 

@@ -1,12 +1,17 @@
 import itertools
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from eventstore.clock import ManualClock, time_text
 from eventstore.home import Home
+from eventstore.schema import migrate
 from eventstore.store import Store
 from eventstore.work_queue import (
     NewDelivery,
@@ -326,3 +331,25 @@ def test_a_delivery_waits_behind_the_first_of_its_ordering_key_that_waits(store:
     assert [waits_behind(store.connection, one) for one in queued] == [None, ids[0], ids[0], None]
     mark_dead(store.connection, queued[0], last_error="gone")
     assert waits_behind(store.connection, queued[2]) == ids[1]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ij"), st.sampled_from(["", "k", "l"])), max_size=9),
+    st.lists(st.tuples(st.sampled_from("ij"), st.sampled_from(["", "k", "l"])), max_size=140),
+)
+def test_a_batch_is_queued_as_its_deliveries_one_by_one(
+    before: list[tuple[str, str]], batch: list[tuple[str, str]]
+) -> None:
+    together, apart = _queued([before, batch]), _queued([[one] for one in before + batch])
+
+    assert together == apart
+
+
+def _queued(batches: list[list[tuple[str, str]]]) -> list[tuple[object, ...]]:
+    columns = "sequence, installation_id, ordering_key, is_behind, state, attempts, enqueued_at, due_at, actor, data"
+    with closing(sqlite3.connect(":memory:")) as connection:
+        migrate(connection)
+        for batch in batches:
+            deliveries = [NewDelivery(one, "a", "{}", ordering_key=key) for one, key in batch]
+            enqueue(connection, deliveries, enqueued_at=NOW)
+        return connection.execute(f"SELECT {columns} FROM queue ORDER BY sequence").fetchall()
