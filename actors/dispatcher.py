@@ -37,6 +37,10 @@ log = structlog.get_logger("hookfuse.dispatcher")
 # After so many actors have been put away it pays to see to the memory that they leave: a few milliseconds each time.
 _MANY = 1000
 
+# Those that do not answer are tried one by one, so long apart: what begins in one moment is given up in one moment, over
+# and over. Fifty threads wake at once then, and everybody else's deliveries wait for the interpreter.
+_SILENT_APART_S = 0.05
+
 Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold
 
 
@@ -110,6 +114,7 @@ class DispatcherActor(SupervisedActor[Message]):
         self._new = _Line(max(1, int(parts.in_flight * parts.new_share)))
         self._silent = _Line(max(1, int(parts.in_flight * parts.silent_share)))
         self._answering = _Line(parts.in_flight)
+        self._silent_again_s = 0.0  # from when on the next one that does not answer may be tried
         self._timers: list[tuple[str, str]] = []
         self._timer_of: dict[str, str] = {}  # the earliest of each installation, so that the heap stays small
         # What is in the heap: a far timer that nearer ones come before, again and again, stands in it once.
@@ -158,6 +163,8 @@ class DispatcherActor(SupervisedActor[Message]):
         share.held.discard(message.sequence)
         self._held_count -= 1
         share.line.room += 1
+        if message.is_answered and share.line is self._silent:
+            self._silent_again_s = 0.0  # perhaps they all do again
         if not message.is_postponed:
             self._change_line(share, self._answering if message.is_answered else self._silent)
         share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
@@ -258,6 +265,8 @@ class DispatcherActor(SupervisedActor[Message]):
         free = self._parts.in_flight - self._held_count
         for line in (self._silent, self._new, self._answering):
             line_free = min(free, line.room)
+            if line is self._silent:
+                line_free = min(line_free, int(self._parts.clock_s() >= self._silent_again_s))
             while line.waiting and line_free > 0:
                 room = self._room(line.waiting.popleft(), line_free, due_at, picked)
                 line_free -= room
@@ -279,6 +288,8 @@ class DispatcherActor(SupervisedActor[Message]):
         if not share.is_ready and claimed.next_due_at is not None:
             self._set_timer(share.installation_id, claimed.next_due_at)
         share.used_s = self._parts.clock_s()
+        if share.line is self._silent and claimed.deliveries:
+            self._silent_again_s = share.used_s + _SILENT_APART_S
         for delivery in claimed.deliveries:
             if share.ref is None:
                 share.ref = self._parts.spawn(share.installation_id)

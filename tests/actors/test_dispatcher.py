@@ -241,6 +241,33 @@ def test_new_ones_that_may_never_answer_leave_half_of_the_room(stage: Stage) -> 
     assert of_installations(following) == [ONE, THREE]
 
 
+def three_silent(stage: Stage) -> Desk:
+    """Give a dispatcher of whose three installations none has answered, one of which is tried again."""
+    for installation_id in (ONE, TWO, THREE):
+        stage.enqueue(installation_id, 9)
+    desk = Desk(stage, in_flight=8, per_installation=4, first_window=1, new_share=1.0, silent_share=0.5)
+    for delivery in desk.look_around():
+        desk.settle(delivery, is_answered=False)
+    return desk
+
+
+def test_those_that_do_not_answer_are_tried_apart_and_not_all_in_one_moment(stage: Stage) -> None:
+    desk = three_silent(stage)
+    tried = [of_installations(desk.handed_out[3:])]
+    for after_s in (0.0, 0.049, 0.002, 0.049, 0.002):
+        stage.clock_s += after_s
+        tried.append(of_installations(desk.look_around()))
+
+    assert tried == [[ONE], [], [], [TWO], [], [THREE]]
+
+
+def test_once_one_of_them_answers_the_next_is_tried_at_once(stage: Stage) -> None:
+    desk = three_silent(stage)
+    following = desk.settle(desk.handed_out[-1])
+
+    assert sorted(of_installations(following)) == [ONE, ONE, TWO]
+
+
 @given(
     steps=st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), max_size=40),
     in_flight=st.integers(1, 6),
