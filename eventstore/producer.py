@@ -28,6 +28,7 @@ INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
 _EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _EVENT_NAME_CHARACTERS = 100
 _KEY_CHARACTERS = 256
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 # All but lone surrogates, which no database and no wire takes.
 _KEY = re.compile(f"[^\ud800-\udfff]{{1,{_KEY_CHARACTERS}}}")
 
@@ -147,11 +148,16 @@ def compact_json_object(text: str) -> str:
 
 def _json_fault(text: str, error: Exception) -> str:
     try:
-        json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as fault:  # this one knows lines
         return f"not JSON: line {fault.lineno}, column {fault.colno}: {fault.msg}"
     except (ValueError, RecursionError):
-        pass
+        return f"not JSON: {error}"
+    # JSON by its grammar, and yet there are parsers that choke on it.
+    if isinstance(error, msgspec.ValidationError):
+        return "a number in the data is beyond those that 64 bits hold: write it as a string"
+    if _HALF_A_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
+        return "a string in the data has half of a character: \\ud800 to \\udfff stand in pairs"
     return f"not JSON: {error}"
 
 

@@ -72,6 +72,7 @@ def events(
         if is_json:
             print_json_rows(event_document(stored) for stored in found)
             return
+        shown = list(found)
         rows = [
             (
                 stored.position,
@@ -81,9 +82,12 @@ def events(
                 stored.type,
                 event_summary(stored.event),
             )
-            for stored in found
+            for stored in shown
         ]
     print_table(_COLUMNS, rows, empty="no such event")
+    if len(shown) == limit:
+        further = "a larger --limit" if newest else f"--after {shown[-1].position}, a larger --limit or --newest"
+        click.echo(f"hookfuse: that is as many as are shown at once: see {further}", err=True)
 
 
 def _refuse_own_options(context: click.Context) -> None:

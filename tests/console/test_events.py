@@ -64,6 +64,27 @@ def test_a_person_sees_a_summary(hookfuse: Hookfuse, world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--limit", 2),
+            "hookfuse: that is as many as are shown at once: see --after 2, a larger --limit or --newest\n",
+        ),
+        (("--newest", "--limit", 2), "hookfuse: that is as many as are shown at once: see a larger --limit\n"),
+        (("--limit", 30), ""),
+        (("--stream", "organization-99"), ""),
+        (("--limit", 2, "--json"), ""),
+    ],
+)
+def test_a_person_is_told_where_the_rest_is(
+    hookfuse: Hookfuse, world: World, words: tuple[object, ...], said: str
+) -> None:
+    told = hookfuse("events", *words).err
+
+    assert told == (f"hookfuse: that is as many as are shown at once: see {said}" if said else "")
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ("--type", "delivery.lost"),

@@ -53,3 +53,21 @@ def test_json_that_is_nested_too_deeply_is_refused(text: str) -> None:
 def test_what_other_parsers_choke_on_is_refused(text: str) -> None:
     with pytest.raises(DocumentError):
         compact_json_object(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":"\ud800"}', '{"a":"\\ud800"}', '{"\\udfff x":1}', '{"a":["\\ud83d","\\ude00"]}']
+)
+def test_half_a_character_is_named_as_such(text: str) -> None:
+    with pytest.raises(DocumentError, match=r"has half of a character: \\ud800 to \\udfff stand in pairs"):
+        compact_json_object(text)
+
+
+@pytest.mark.parametrize("text", ['{"a":1e999}', '{"a":[-1e400]}'])
+def test_a_number_that_is_too_large_is_named_as_such(text: str) -> None:
+    with pytest.raises(DocumentError, match="a number in the data is beyond those that 64 bits hold"):
+        compact_json_object(text)
+
+
+def test_two_halves_of_one_character_are_one() -> None:
+    assert compact_json_object('{"a":"\\ud83d\\ude00"}') == '{"a":"\\ud83d\\ude00"}'
