@@ -37,8 +37,8 @@ log = structlog.get_logger("hookfuse.dispatcher")
 # After so many actors have been put away it pays to see to the memory that they leave: a few milliseconds each time.
 _MANY = 1000
 
-# Those that do not answer are tried one by one, so long apart: what begins in one moment is given up in one moment, over
-# and over. Fifty threads wake at once then, and everybody else's deliveries wait for the interpreter.
+# Those that do not answer are tried one by one, so long apart: what begins in one moment is given up in one
+# moment, again and again. Fifty threads wake at once then, and everybody else's deliveries wait for the interpreter.
 _SILENT_APART_S = 0.05
 
 Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold

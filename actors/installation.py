@@ -20,6 +20,7 @@ from actors.attempt import (
 )
 from actors.delivery_log import log_breaker, log_record
 from actors.gate import Gate, GateRule
+from actors.lane import Lane
 from actors.messages import (
     ConsiderDisabling,
     ConsiderEnabling,
@@ -121,6 +122,7 @@ class InstallationActor(SupervisedActor[Message]):
         # What was recorded while the supervisor's word was awaited: it may be what a decision hangs on.
         self._unconsidered: AttemptEvent | None = None
         self._held_back: deque[QueuedDelivery] = deque()
+        self._lane = Lane(parts.send_pool, lambda attempt: self._attempt(*attempt))
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
@@ -143,6 +145,7 @@ class InstallationActor(SupervisedActor[Message]):
                 self._deliver(delivery)
             case LearnRecorded(record, position):
                 self._learn(record, position)
+                self._take_back()
             case Refresh():
                 self._refresh()
 
@@ -157,6 +160,7 @@ class InstallationActor(SupervisedActor[Message]):
         elif isinstance(message, LearnRecorded):
             self._leave(message.record.delivery.sequence)
             self._settle(message.record)
+            self._take_back()
 
     def _load(self) -> RecentOutcomes | None:
         """Read the registry, and give the latest outcomes where the gate had to be made anew from them."""
@@ -191,6 +195,7 @@ class InstallationActor(SupervisedActor[Message]):
         while self._held_back:
             self._deliver(self._held_back[0])
             self._held_back.popleft()  # only now: what a crash leaves is gone on with after it
+        self._take_back()
 
     def _deliver(self, delivery: QueuedDelivery) -> None:
         endpoint, gate = self._endpoint, self._gate
@@ -209,7 +214,18 @@ class InstallationActor(SupervisedActor[Message]):
             self._start_attempt(endpoint, delivery)
 
     def _start_attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
-        self._parts.send_pool.submit(lambda: self._attempt(endpoint, delivery))
+        self._lane.add((endpoint, delivery))
+
+    def _take_back(self) -> None:
+        """Let go of what has not begun, once it may not be sent, or would wait for a silence; the queue keeps it."""
+        if not self._lane.has_waiting:
+            return
+        until = self._closed_until()
+        if until is None and self._is_active() and not self._is_considered and not self._lane.is_held_up:
+            return
+        for _, delivery in self._lane.take_back():
+            self._leave(delivery.sequence)
+            self._put_back(delivery, until or time_text(self._parts.clock.now()))
 
     def _put_back(self, delivery: QueuedDelivery, until: str) -> None:
         """Let go of a delivery that may not be attempted yet; the queue keeps it, and no attempt is used up."""
@@ -230,7 +246,7 @@ class InstallationActor(SupervisedActor[Message]):
         settle = Settle(self._installation_id, delivery.sequence, again, is_answered=False, is_postponed=True)
         tell_if_alive(self._parts.dispatcher, settle)
 
-    def _attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
+    def _attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> Outcome:
         # On a thread of the send pool, beside this actor's turns: it touches nothing that changes.
         body = b""
         try:
@@ -250,6 +266,7 @@ class InstallationActor(SupervisedActor[Message]):
                 delivery_id=delivery.delivery_id,
                 done="the daemon has stopped meanwhile; it is sent again under the same delivery id by the next one",
             )
+        return outcome
 
     def _record(
         self, delivery: QueuedDelivery, outcome: Outcome, *, body: bytes, endpoint: Endpoint | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ _CLOCK_GRAIN_S: Final = 0.002
 
 _TIMEVAL: Final = struct.Struct("ll")
 
+# Of struct tcp_info (linux/tcp.h): tcpi_last_data_sent and tcpi_last_data_recv, milliseconds ago.
+_LAST_DATA: Final = struct.Struct("=44xI4xI")
+_JIFFY_MS: Final = 10  # the longest that Linux counts them in
+
 
 class DeadlineExceeded(TimeoutError):  # noqa: N818 - says what happened, as TimeoutError's siblings do
     """The whole request has taken as long as it may."""
@@ -36,7 +41,8 @@ class Exchange:
     """One request on its way: how long it may take, and what has happened to it so far.
 
     `ends_at_s` is on time.monotonic's scale; `connect_s` bounds name, TCP and TLS together, `read_s` the
-    silence between two pieces of the answer. `must_dial` forbids pooled connections.
+    silence between two pieces of the answer. `must_dial` forbids pooled connections. `answered_after_ms` is how long
+    the peer took to begin its answer, None = it has not.
     """
 
     ends_at_s: float
@@ -46,6 +52,8 @@ class Exchange:
     must_dial: bool = False
     has_dialed: bool = False
     received_bytes: int = 0
+    sent_at_s: float = 0.0
+    answered_after_ms: float | None = None
 
     @property
     def is_over(self) -> bool:
@@ -62,6 +70,16 @@ class Exchange:
     def read_budget_s(self) -> float:
         """Return the seconds that the next read may take."""
         return min(self.read_s, self.remaining_s())
+
+    def note_sent(self) -> None:
+        """Note that a piece of the request is on its way."""
+        self.sent_at_s = time.monotonic()
+
+    def note_received(self, carrier: socket.socket, count: int) -> None:
+        """Note so many bytes of the answer."""
+        if not self.received_bytes:
+            self.answered_after_ms = _answered_after_ms(carrier, self.sent_at_s)
+        self.received_bytes += count
 
     def start_dialing(self) -> None:
         """Note that a new connection is made, for which connect_s counts from now on."""
@@ -119,7 +137,7 @@ class DeadlineSocket(socket.socket):
             count = super().recv_into(buffer, nbytes, flags)
         except TimeoutError as error:
             raise _meaning_of(error, exchange) from error
-        exchange.received_bytes += count
+        exchange.note_received(self, count)
         return count
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
@@ -128,7 +146,7 @@ class DeadlineSocket(socket.socket):
         self.settimeout(exchange.read_budget_s())
         with _translating(exchange):
             data = super().recv(bufsize, flags)
-        exchange.received_bytes += len(data)
+        exchange.note_received(self, len(data))
         return data
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
@@ -136,7 +154,9 @@ class DeadlineSocket(socket.socket):
         exchange = current_exchange()
         self.settimeout(exchange.remaining_s())
         with _translating(exchange):
-            return super().send(data, flags)
+            count = super().send(data, flags)
+        exchange.note_sent()
+        return count
 
     def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
         """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
@@ -146,6 +166,7 @@ class DeadlineSocket(socket.socket):
             super().sendall(data, flags)
         except TimeoutError as error:
             raise _meaning_of(error, exchange) from error
+        exchange.note_sent()
 
 
 class DeadlineTcpSocket(DeadlineSocket):
@@ -183,7 +204,7 @@ class DeadlineTcpSocket(DeadlineSocket):
             except BlockingIOError:
                 self._check(until_s, exchange)
             else:
-                exchange.received_bytes += count
+                exchange.note_received(self, count)
                 return count
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
@@ -198,9 +219,12 @@ class DeadlineTcpSocket(DeadlineSocket):
         while True:
             self._limit(socket.SO_SNDTIMEO, until_s)
             try:
-                return socket.socket.send(self, data, flags)
+                count = socket.socket.send(self, data, flags)
             except BlockingIOError:
                 self._check(until_s, exchange)
+            else:
+                exchange.note_sent()
+                return count
 
     def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
         """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
@@ -229,6 +253,20 @@ class DeadlineTlsSocket(DeadlineSocket, ssl.SSLSocket):  # type: ignore[misc] # 
         self.settimeout(exchange.dial_budget_s())
         with _translating(exchange):
             super().do_handshake(block)
+
+
+def _answered_after_ms(carrier: socket.socket, sent_at_s: float) -> float:
+    """Say how long a peer took, by the kernel's clock: a thread of a busy interpreter learns of an answer late."""
+    since_sent_ms = (time.monotonic() - sent_at_s) * 1000
+    if sys.platform != "linux":
+        return since_sent_ms
+    try:
+        information = carrier.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA.size)
+        sent_ms, received_ms = _LAST_DATA.unpack(information)
+    except (OSError, struct.error):  # no TCP: ours will do
+        return since_sent_ms
+    # A kernel that does not count them gives zeros.
+    return float(max(0, sent_ms - received_ms)) if sent_ms > since_sent_ms - _JIFFY_MS else since_sent_ms
 
 
 @contextmanager

@@ -64,7 +64,8 @@ class Outcome:
 
     `status_code` is 0 where no complete answer came in time, `duration_ms` is wall-clock time from the
     call to the outcome, `detail` one line for a person, `request_headers` those that were sent with custom
-    values hidden, `retry_after_s` what the endpoint asked for.
+    values hidden, `retry_after_s` what the endpoint asked for. `answered_after_ms` is how long the endpoint alone
+    took to begin its answer, in the kernel's ticks of some milliseconds; None where there was none.
     """
 
     kind: OutcomeKind
@@ -78,6 +79,7 @@ class Outcome:
     error_id: str | None = None
     project_id: str | None = None
     retry_after_s: float | None = None
+    answered_after_ms: float | None = None
 
 
 def classify_status(status_code: int) -> tuple[OutcomeKind, ErrorClass | None]:

@@ -169,6 +169,7 @@ class _Attempt:
             request_id=self.request_id,
             request_headers=self.request_headers,
             response_body=_excerpt(answer.body) if answer is not None else "",
+            answered_after_ms=answer.after_ms if answer is not None else None,
         )
 
     def outcome(self, answer: Answer, now: datetime) -> Outcome:
@@ -190,6 +191,7 @@ class _Attempt:
             error_id=error_id,
             project_id=project_id,
             retry_after_s=parse_retry_after(retry_after, now) if retry_after is not None else None,
+            answered_after_ms=answer.after_ms,
         )
 
     def _duration_ms(self) -> float:

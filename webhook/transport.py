@@ -47,11 +47,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A final answer: its body up to the cap, and in `broken_by` what kept us from reading on."""
+    """A final answer: its body up to the cap, and in `broken_by` what kept us from reading on.
+
+    `after_ms`: how long the endpoint took to begin it.
+    """
 
     status_code: int
     headers: Mapping[str, str]
     body: bytes
+    after_ms: float | None = None
     broken_by: Exception | None = field(default=None)
 
 
@@ -165,14 +169,14 @@ class Transport:
                     raise
                 exchange.must_dial = True
                 response = self._adapter.send(request, stream=True, timeout=limits_s)
-            return _read(response, body_cap_bytes)
+            return _read(response, body_cap_bytes, exchange)
 
     def close(self) -> None:
         """Close the kept connections."""
         self._adapter.close()
 
 
-def _read(response: Response, cap_bytes: int) -> Answer:
+def _read(response: Response, cap_bytes: int, exchange: Exchange) -> Answer:
     raw = response.raw
     pieces: list[bytes] = []
     left_bytes = cap_bytes
@@ -188,7 +192,7 @@ def _read(response: Response, cap_bytes: int) -> Answer:
         # Closed before it is released: urllib3 would read the rest otherwise, or hand it to the next request.
         raw.close()
     raw.release_conn()
-    return Answer(response.status_code, response.headers, b"".join(pieces), broken_by)
+    return Answer(response.status_code, response.headers, b"".join(pieces), exchange.answered_after_ms, broken_by)
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -321,9 +321,75 @@ def test_the_last_attempt_exhausts_the_delivery(stage: Stage) -> None:
 def test_only_a_time_out_settles_as_not_answered(stage: Stage) -> None:
     stage.register(ONE)
     post = Post(stage, READ_TIMEOUT, SERVER_ERROR, outcome())
-    post.deliver(*stage.enqueue(ONE, 3))
+    for delivery in stage.enqueue(ONE, 3):
+        post.deliver(delivery)
 
     assert [settle.is_answered for settle in post.settled] == [False, True, True]
+
+
+def test_what_waits_behind_a_time_out_is_let_go_and_no_attempt_is_used_up(stage: Stage) -> None:
+    stage.register(ONE)
+    post = Post(stage, READ_TIMEOUT)
+    first, *others = stage.enqueue(ONE, 3)
+    post.deliver(first, *others)
+
+    assert [request.delivery_id for request in post.sender.requests] == [first.delivery_id]
+    assert [(settle.sequence, settle.is_postponed) for settle in post.settled] == [(1, False), (2, True), (3, True)]
+    assert stage.rows("SELECT state, attempts FROM queue ORDER BY sequence") == [
+        ("waiting", 1),
+        ("waiting", 0),
+        ("waiting", 0),
+    ]
+
+
+class _LearningSender(FakeSender):
+    """Has the actor learn what came of the attempts before, while it makes the next."""
+
+    def __init__(self, stage: Stage, outcomes: Iterable[Outcome]) -> None:
+        super().__init__(outcomes)
+        self._stage = stage
+
+    def send(self, request: WebhookRequest) -> Outcome:
+        self._stage.journal_pool.run_all()
+        self._stage.pool.run_all()
+        return super().send(request)
+
+
+def test_what_has_not_begun_when_a_disabling_is_considered_is_not_sent(stage: Stage) -> None:
+    stage.register(ONE)
+    sender = _LearningSender(stage, [GONE])
+    post = Post(stage, sender=sender)
+    post.deliver(*stage.enqueue(ONE, 4))
+
+    assert len(post.asked) == 1
+    assert len(sender.requests) == 2  # the second was on its way when it was asked for
+    assert sorted(settle.sequence for settle in post.settled if settle.is_postponed) == [3, 4]
+
+
+def test_what_has_not_begun_when_it_is_disabled_is_not_sent(stage: Stage) -> None:
+    stage.register(ONE)
+    post = Post(stage)
+    for delivery in stage.enqueue(ONE, 3):
+        post.ref.tell(Deliver(delivery))
+    stage.pool.run_all()
+    stage.decide(ONE)
+    post.tell(Refresh())
+
+    assert post.sender.requests == []
+    assert [(settle.sequence, settle.is_postponed) for settle in post.settled] == [(1, True), (2, True), (3, True)]
+
+
+def test_what_has_not_begun_when_the_breaker_opens_waits_for_it(stage: Stage, lines: list[EventDict]) -> None:
+    stage.register(ONE)
+    sender = _LearningSender(stage, [SERVER_ERROR] * 4)
+    post = Post(stage, sender=sender, gate=GATE)
+    post.deliver(*stage.enqueue(ONE, 6))
+
+    assert len(sender.requests) == 4
+    assert [(settle.sequence, settle.hold_until) for settle in post.settled if settle.is_postponed] == [
+        (5, "2025-02-03T12:05:00.000000Z"),
+        (6, "2025-02-03T12:05:00.000000Z"),
+    ]
 
 
 def test_a_410_asks_for_a_disabling_in_the_receiver_s_name(stage: Stage) -> None:

@@ -1,0 +1,223 @@
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from actors.lane import Attempt, Lane
+from actors.manual_pool import ManualPool
+from actors.pool import TurnPool
+from tests.actors.stage import READ_TIMEOUT, outcome
+from webhook import Outcome
+
+
+def answered(after_ms: float) -> Outcome:
+    return outcome(answered_after_ms=after_ms)
+
+
+AT_ONCE, SLOWLY = answered(0.0), answered(20.0)
+
+
+class Road:
+    """A lane on a pool that is cranked by hand; `made` are the numbers of the attempts that were made."""
+
+    def __init__(self, *outcomes: Outcome, pool: Any = None) -> None:
+        self.pool = pool or ManualPool()
+        self.made: list[int] = []
+        self.meanwhile: dict[int, Callable[[], object]] = {}
+        self._outcomes = list(outcomes)
+        self.lane = Lane(self.pool, self._attempt)
+
+    def add(self, *numbers: int) -> None:
+        for number in numbers:
+            self.lane.add(_attempt(number))
+
+    def take_back(self) -> list[int]:
+        return [cast("int", number) for _, number in self.lane.take_back()]
+
+    def _attempt(self, attempt: Attempt) -> Outcome:
+        number = cast("int", attempt[1])
+        self.made.append(number)
+        self.meanwhile.get(number, lambda: None)()
+        return self._outcomes.pop(0) if self._outcomes else AT_ONCE
+
+
+def _attempt(number: int) -> Attempt:
+    return cast("Attempt", (None, number))
+
+
+def test_an_endpoint_that_answers_at_once_is_asked_by_one_thread_in_order() -> None:
+    road = Road()
+    road.add(1, 2, 3, 4)
+
+    assert road.pool.queued_tasks == 1
+    assert road.pool.run_one()
+    assert road.made == [1, 2, 3, 4]
+    assert road.pool.queued_tasks == 0
+
+
+def test_the_thread_goes_home_and_the_next_attempt_gets_one_again() -> None:
+    road = Road()
+    road.add(1)
+    road.pool.run_all()
+    road.add(2)
+    road.pool.run_all()
+
+    assert road.made == [1, 2]
+
+
+def test_an_endpoint_that_takes_longer_is_asked_by_as_many_threads_as_have_something_to_ask() -> None:
+    road = Road(SLOWLY)
+    road.meanwhile[1] = lambda: road.add(2, 3, 4)
+    waiting: list[int] = []
+    road.meanwhile[2] = lambda: waiting.append(road.pool.queued_tasks)
+    road.add(1)
+    road.pool.run_one()
+
+    assert waiting == [2]  # the first thread goes on with the second attempt
+
+
+def test_the_less_an_endpoint_takes_the_fewer_threads_ask_it() -> None:
+    road = Road(answered(3.0))
+    road.meanwhile[1] = lambda: road.add(*range(2, 20))
+    waiting: list[int] = []
+    road.meanwhile[2] = lambda: waiting.append(road.pool.queued_tasks)
+    road.add(1)
+    road.pool.run_one()
+
+    assert waiting == [3]
+
+
+def test_what_comes_to_a_slow_endpoint_begins_at_once() -> None:
+    road = Road(SLOWLY)
+    road.add(1)
+    road.pool.run_all()
+    road.add(2, 3, 4)
+
+    assert road.pool.queued_tasks == 3
+
+
+def test_once_it_has_been_quick_for_a_while_one_thread_is_enough() -> None:
+    road = Road(SLOWLY)
+    road.add(*range(30))
+    road.pool.run_all()
+    road.add(30, 31)
+
+    assert road.pool.queued_tasks == 1
+
+
+def test_of_threads_that_are_too_many_some_go_home() -> None:
+    road = Road(answered(3.0))
+    road.add(1)
+    road.pool.run_all()
+    road.add(2, 3, 4, 5)  # a thread for each
+    road.pool.run_one()
+
+    assert road.made == [1, 2]  # this one has seen it be quick, and leaves the rest to those that have not begun
+    road.pool.run_all()
+    assert road.made == [1, 2, 3, 4, 5]
+
+
+def test_an_answer_of_which_nothing_is_known_changes_nothing() -> None:
+    road = Road(SLOWLY, outcome())
+    road.add(1)
+    road.pool.run_all()
+    road.add(2)
+    road.pool.run_all()
+    road.add(3, 4)
+
+    assert road.pool.queued_tasks == 2
+
+
+def test_behind_a_time_out_nothing_begins_until_what_waits_was_taken_back() -> None:
+    road = Road(READ_TIMEOUT)
+    road.add(1, 2, 3)
+    road.pool.run_all()
+    road.add(4)
+
+    assert (road.made, road.pool.queued_tasks, road.lane.is_held_up) == ([1], 0, True)
+    assert road.take_back() == [2, 3, 4]
+    road.add(5)
+    road.pool.run_all()
+    assert (road.made, road.lane.is_held_up) == ([1, 5], False)
+
+
+def test_a_time_out_with_nothing_behind_it_holds_nothing_up() -> None:
+    road = Road(READ_TIMEOUT)
+    road.add(1)
+    road.pool.run_all()
+    road.add(2)
+    road.pool.run_all()
+
+    assert road.made == [1, 2]
+
+
+def test_what_is_taken_back_is_not_made() -> None:
+    road = Road()
+    road.meanwhile[1] = lambda: taken.extend(road.take_back())
+    taken: list[int] = []
+    road.add(1, 2, 3)
+    road.pool.run_all()
+
+    assert (road.made, taken, road.lane.has_waiting) == ([1], [2, 3], False)
+
+
+class _FullPool(ManualPool):
+    """A pool that can have no thread more after some."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.threads = threads
+
+    def submit(self, task: Callable[[], None]) -> None:
+        if not self.threads:
+            raise RuntimeError("can't start new thread")
+        self.threads -= 1
+        super().submit(task)
+
+
+def test_an_attempt_that_no_thread_can_be_had_for_is_refused_and_not_kept() -> None:
+    pool = _FullPool(0)
+    road = Road(pool=pool)
+    with pytest.raises(RuntimeError):
+        road.add(1)
+    pool.threads = 1
+    road.add(2)
+    road.pool.run_all()
+
+    assert road.made == [2]
+
+
+def test_with_no_thread_more_a_slow_endpoint_is_asked_by_those_that_there_are() -> None:
+    road = Road(SLOWLY, SLOWLY, SLOWLY, pool=_FullPool(1))
+    road.add(1, 2, 3)
+    with capture_logs() as lines:
+        road.pool.run_all()
+
+    assert road.made == [1, 2, 3]
+    assert {line["event"] for line in lines} == {"lane_not_widened"}
+
+
+def test_each_of_many_attempts_on_many_threads_is_made_or_taken_back_exactly_once() -> None:
+    chance = random.Random(7)
+    outcomes = [AT_ONCE, AT_ONCE, SLOWLY, answered(2.0), READ_TIMEOUT]
+    made: list[int] = []
+    count = 20_000
+
+    def attempt(one: Attempt) -> Outcome:
+        made.append(cast("int", one[1]))
+        return outcomes[cast("int", one[1]) * 7919 % 5]
+
+    pool = TurnPool("test-lane", 16)
+    lane = Lane(pool, attempt)
+    taken: list[int] = []
+    for number in range(count):
+        lane.add(_attempt(number))
+        if chance.random() < 0.2:
+            taken += [cast("int", each) for _, each in lane.take_back()]
+
+    assert pool.stop(60.0)
+    taken += [cast("int", each) for _, each in lane.take_back()]
+    assert Counter(made + taken) == Counter(range(count))
