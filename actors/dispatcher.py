@@ -37,8 +37,10 @@ log = structlog.get_logger("hookfuse.dispatcher")
 # After so many actors have been put away it pays to see to the memory that they leave: a few milliseconds each time.
 _MANY = 1000
 
-# Those that do not answer are tried one by one, so long apart: what begins in one moment is given up in one
-# moment, again and again. Fifty threads wake at once then, and everybody else's deliveries wait for the interpreter.
+# Of those that do not answer so many are tried at once, and more of them one by one, so long apart: what begins in one
+# moment is given up in one moment, again and again. Fifty threads wake at once then, and everybody else's deliveries
+# wait for the interpreter.
+_SILENT_AT_ONCE = 8
 _SILENT_APART_S = 0.05
 
 Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold
@@ -114,7 +116,9 @@ class DispatcherActor(SupervisedActor[Message]):
         self._new = _Line(max(1, int(parts.in_flight * parts.new_share)))
         self._silent = _Line(max(1, int(parts.in_flight * parts.silent_share)))
         self._answering = _Line(parts.in_flight)
-        self._silent_again_s = 0.0  # from when on the next one that does not answer may be tried
+        # Under way to those that do not answer there are `_silent_room` less the room in their line.
+        self._silent_room = self._silent.room
+        self._silent_again_s = 0.0
         self._timers: list[tuple[str, str]] = []
         self._timer_of: dict[str, str] = {}  # the earliest of each installation, so that the heap stays small
         # What is in the heap: a far timer that nearer ones come before, again and again, stands in it once.
@@ -163,8 +167,6 @@ class DispatcherActor(SupervisedActor[Message]):
         share.held.discard(message.sequence)
         self._held_count -= 1
         share.line.room += 1
-        if message.is_answered and share.line is self._silent:
-            self._silent_again_s = 0.0  # perhaps they all do again
         if not message.is_postponed:
             self._change_line(share, self._answering if message.is_answered else self._silent)
         share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
@@ -266,12 +268,17 @@ class DispatcherActor(SupervisedActor[Message]):
         for line in (self._silent, self._new, self._answering):
             line_free = min(free, line.room)
             if line is self._silent:
-                line_free = min(line_free, int(self._parts.clock_s() >= self._silent_again_s))
+                line_free = min(line_free, self._silent_allowance())
             while line.waiting and line_free > 0:
                 room = self._room(line.waiting.popleft(), line_free, due_at, picked)
                 line_free -= room
                 free -= room
         return picked
+
+    def _silent_allowance(self) -> int:
+        """Say how many that do not answer may be tried now."""
+        under_way = self._silent_room - self._silent.room
+        return max(_SILENT_AT_ONCE - under_way, int(self._parts.clock_s() >= self._silent_again_s))
 
     def _room(self, share: _Share, free: int, due_at: str, picked: list[tuple[_Share, int]]) -> int:
         share.is_in_line = False

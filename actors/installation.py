@@ -266,6 +266,13 @@ class InstallationActor(SupervisedActor[Message]):
                 delivery_id=delivery.delivery_id,
                 done="the daemon has stopped meanwhile; it is sent again under the same delivery id by the next one",
             )
+        except Exception:
+            log.exception(
+                "outcome_lost",
+                installation_id=self._installation_id,
+                delivery_id=delivery.delivery_id,
+                done="not recorded; it is sent again under the same delivery id by the next daemon",
+            )
         return outcome
 
     def _record(

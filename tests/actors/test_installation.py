@@ -6,6 +6,7 @@ import structlog
 from structlog.typing import EventDict
 
 from actors import installation as installation_module
+from actors.attempt import attempt_event
 from actors.gate import GateRule
 from actors.manual_pool import ManualPool
 from actors.messages import (
@@ -730,6 +731,27 @@ def test_an_outcome_that_comes_after_the_journal_s_end_is_said_and_not_raised(st
 
     assert [line["event"] for line in lines] == ["outcome_unheard"]
     assert stage.rows("SELECT state, attempts FROM queue") == [("waiting", 0)]
+
+
+def test_an_outcome_that_cannot_be_recorded_keeps_nothing_else_from_being_sent(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    faults: list[Exception] = [OSError("on purpose")]
+    real = attempt_event
+
+    def event(*arguments: Any, **named: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(installation_module, "attempt_event", event)
+    post = Post(stage)
+    post.deliver(*stage.enqueue(ONE, 3))
+
+    assert len(post.sender.requests) == 3
+    assert [settle.sequence for settle in post.settled] == [2, 3]
+    assert len(lines_of(lines, "outcome_lost")) == 1
 
 
 BREAKER = BreakerRule(failures_min=1000, streak_min=3, open_s=300, open_max_s=3600, recovery_s=1200)
