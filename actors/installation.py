@@ -122,7 +122,7 @@ class InstallationActor(SupervisedActor[Message]):
         # What was recorded while the supervisor's word was awaited: it may be what a decision hangs on.
         self._unconsidered: AttemptEvent | None = None
         self._held_back: deque[QueuedDelivery] = deque()
-        self._lane = Lane(parts.send_pool, lambda attempt: self._attempt(*attempt))
+        self._lane = Lane(parts.send_pool)
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
@@ -214,7 +214,7 @@ class InstallationActor(SupervisedActor[Message]):
             self._start_attempt(endpoint, delivery)
 
     def _start_attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
-        self._lane.add((endpoint, delivery))
+        self._lane.add(delivery, lambda: self._attempt(endpoint, delivery))
 
     def _take_back(self) -> None:
         """Let go of what has not begun, once it may not be sent, or would wait for a silence; the queue keeps it."""
@@ -223,7 +223,7 @@ class InstallationActor(SupervisedActor[Message]):
         until = self._closed_until()
         if until is None and self._is_active() and not self._is_considered and not self._lane.is_held_up:
             return
-        for _, delivery in self._lane.take_back():
+        for delivery in self._lane.take_back():
             self._leave(delivery.sequence)
             self._put_back(delivery, until or time_text(self._parts.clock.now()))
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 import structlog
 
 from actors.pool import Pool, PoolStopped
-from eventstore.registry import Endpoint
 from eventstore.work_queue import QueuedDelivery
 from webhook.outcome import Outcome, OutcomeKind
 
-__all__ = ["Attempt", "Lane"]
+__all__ = ["Lane"]
 
 log = structlog.get_logger("hookfuse.installation")
 
@@ -20,8 +19,8 @@ _STEP_MS = 0.25
 # The weight of the latest answer: the kernel's ticks are longer than some answers take.
 _LATEST = 0.25
 
-# What is to be sent, and to what as it was known then.
-Attempt = tuple[Endpoint, QueuedDelivery]
+# Makes one attempt, on a thread of the pool, and does not raise.
+Make = Callable[[], Outcome]
 
 
 class Lane:
@@ -33,24 +32,24 @@ class Lane:
     until what waits was taken back: it would only wait for the same silence.
     """
 
-    def __init__(self, pool: Pool, attempt: Callable[[Attempt], Outcome]) -> None:
-        """`attempt` makes one, on a thread of the pool; it does not raise."""
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._attempt = attempt
         self._lock = threading.Lock()
-        self._waiting: list[Attempt] = []  # a few at most, by the thousand lanes: a deque takes 600 bytes
+        self._waiting: list[
+            tuple[QueuedDelivery, Make]
+        ] = []  # a few at most, by the thousand lanes: a deque takes 600 bytes
         self._running = 0
         self._at_once = 1
         self._answer_ms = 0.0
         self._is_held_up = False
 
-    def add(self, attempt: Attempt) -> None:
-        """Take an attempt that is to be made. Raises what the pool raises, and has not taken it then."""
+    def add(self, delivery: QueuedDelivery, make: Make) -> None:
+        """Take an attempt at a delivery that is to be made. Raises what the pool raises, and has not taken it then."""
         with self._lock:
             if self._running < self._at_once and not self._is_held_up:
                 self._pool.submit(self._run)
                 self._running += 1
-            self._waiting.append(attempt)
+            self._waiting.append((delivery, make))
 
     @property
     def has_waiting(self) -> bool:
@@ -62,21 +61,22 @@ class Lane:
         """Whether nothing is begun until what waits is taken back."""
         return self._is_held_up
 
-    def take_back(self) -> list[Attempt]:
-        """Give what has not begun, which is not made then, and go on with what comes."""
+    def take_back(self) -> list[QueuedDelivery]:
+        """Give the deliveries whose attempts have not begun, and are not made then, and go on with what comes."""
         with self._lock:
             self._is_held_up = False
             taken, self._waiting = self._waiting, []
-            return taken
+        return [delivery for delivery, _ in taken]
 
     def _run(self) -> None:
-        while (attempt := self._next()) is not None:
-            self._made(self._attempt(attempt))
+        while (make := self._next()) is not None:
+            self._made(make())
 
-    def _next(self) -> Attempt | None:
+    def _next(self) -> Make | None:
         with self._lock:
             if self._waiting and self._running <= self._at_once and not self._is_held_up:
-                return self._waiting.pop(0)
+                _, make = self._waiting.pop(0)
+                return make
             self._running -= 1
             return None
 

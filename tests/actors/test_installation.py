@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -731,6 +732,21 @@ def test_an_outcome_that_comes_after_the_journal_s_end_is_said_and_not_raised(st
 
     assert [line["event"] for line in lines] == ["outcome_unheard"]
     assert stage.rows("SELECT state, attempts FROM queue") == [("waiting", 0)]
+
+
+def test_an_actor_that_has_stopped_is_gone_without_a_garbage_collector(stage: Stage) -> None:
+    stage.register(ONE)
+    post = Post(stage)
+    post.deliver(*stage.enqueue(ONE, 3))
+    actor = post.ref._actor_weakref
+    gc.disable()
+    try:
+        post.ref.stop(block=False)
+        stage.run()
+
+        assert actor() is None
+    finally:
+        gc.enable()
 
 
 def test_an_outcome_that_cannot_be_recorded_keeps_nothing_else_from_being_sent(

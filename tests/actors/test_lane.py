@@ -1,14 +1,16 @@
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from actors.lane import Attempt, Lane
+from actors.lane import Lane
 from actors.manual_pool import ManualPool
 from actors.pool import TurnPool
+from eventstore.work_queue import QueuedDelivery
 from tests.actors.stage import READ_TIMEOUT, outcome
 from webhook import Outcome
 
@@ -28,24 +30,23 @@ class Road:
         self.made: list[int] = []
         self.meanwhile: dict[int, Callable[[], object]] = {}
         self._outcomes = list(outcomes)
-        self.lane = Lane(self.pool, self._attempt)
+        self.lane = Lane(self.pool)
 
     def add(self, *numbers: int) -> None:
         for number in numbers:
-            self.lane.add(_attempt(number))
+            self.lane.add(_delivery(number), partial(self._make, number))
 
     def take_back(self) -> list[int]:
-        return [cast("int", number) for _, number in self.lane.take_back()]
+        return [delivery.sequence for delivery in self.lane.take_back()]
 
-    def _attempt(self, attempt: Attempt) -> Outcome:
-        number = cast("int", attempt[1])
+    def _make(self, number: int) -> Outcome:
         self.made.append(number)
         self.meanwhile.get(number, lambda: None)()
         return self._outcomes.pop(0) if self._outcomes else AT_ONCE
 
 
-def _attempt(number: int) -> Attempt:
-    return cast("Attempt", (None, number))
+def _delivery(number: int) -> QueuedDelivery:
+    return QueuedDelivery(number, f"{number}", "i", "a.b", "", "waiting", 0, "", "", "", None, "{}")
 
 
 def test_an_endpoint_that_answers_at_once_is_asked_by_one_thread_in_order() -> None:
@@ -206,18 +207,18 @@ def test_each_of_many_attempts_on_many_threads_is_made_or_taken_back_exactly_onc
     made: list[int] = []
     count = 20_000
 
-    def attempt(one: Attempt) -> Outcome:
-        made.append(cast("int", one[1]))
-        return outcomes[cast("int", one[1]) * 7919 % 5]
+    def make(number: int) -> Outcome:
+        made.append(number)
+        return outcomes[number * 7919 % 5]
 
     pool = TurnPool("test-lane", 16)
-    lane = Lane(pool, attempt)
-    taken: list[int] = []
+    lane = Lane(pool)
+    taken: list[QueuedDelivery] = []
     for number in range(count):
-        lane.add(_attempt(number))
+        lane.add(_delivery(number), partial(make, number))
         if chance.random() < 0.2:
-            taken += [cast("int", each) for _, each in lane.take_back()]
+            taken += lane.take_back()
 
     assert pool.stop(60.0)
-    taken += [cast("int", each) for _, each in lane.take_back()]
-    assert Counter(made + taken) == Counter(range(count))
+    taken += lane.take_back()
+    assert Counter(made + [delivery.sequence for delivery in taken]) == Counter(range(count))
