@@ -16,7 +16,7 @@ __all__ = ["BUSY_MS", "explained", "open_database", "writing"]
 # and again: at four times SQLite's own figure a producer's batches take a tenth less time.
 _WAL_PAGES = 4000
 # With a long history a commit touches a page for each installation in each index; SQLite's own 2 MB do not hold those.
-_WRITER_CACHE_KIB = 4000
+_WRITER_CACHE_KIB = 8000
 
 # How long a writer waits for another process's commit, in milliseconds.
 BUSY_MS = 30_000
