@@ -20,7 +20,7 @@ from actors.attempt import (
 )
 from actors.delivery_log import log_breaker, log_record
 from actors.gate import Gate, GateRule
-from actors.lane import Lane
+from actors.lane import Lane, LaneWatch
 from actors.messages import (
     ConsiderDisabling,
     ConsiderEnabling,
@@ -92,6 +92,7 @@ class InstallationParts:
     retry: RetrySchedule
     timeouts: Timeouts
     gate: GateRule = field(default_factory=GateRule)
+    lane_watch: LaneWatch = field(default_factory=LaneWatch)
     slow_down_s: float = 5.0
     is_warned: bool = True
     is_probed: bool = False
@@ -122,7 +123,7 @@ class InstallationActor(SupervisedActor[Message]):
         # What was recorded while the supervisor's word was awaited: it may be what a decision hangs on.
         self._unconsidered: AttemptEvent | None = None
         self._held_back: deque[QueuedDelivery] = deque()
-        self._lane = Lane(parts.send_pool)
+        self._lane = Lane(parts.send_pool, parts.lane_watch)
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""

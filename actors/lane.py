@@ -1,6 +1,7 @@
 """The attempts of one installation that wait for a thread, and how many are made at once."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -9,7 +10,7 @@ from actors.pool import Pool, PoolStopped
 from eventstore.work_queue import QueuedDelivery
 from webhook.outcome import Outcome, OutcomeKind
 
-__all__ = ["Lane"]
+__all__ = ["Lane", "LaneWatch"]
 
 log = structlog.get_logger("hookfuse.installation")
 
@@ -19,8 +20,25 @@ _STEP_MS = 0.25
 # The weight of the latest answer: the kernel's ticks are longer than some answers take.
 _LATEST = 0.25
 
+# An endpoint that has been quick and lets an attempt wait for so long may be slow for that one only, or from now on.
+_STUCK_S = 0.1
+
 # Makes one attempt, on a thread of the pool, and does not raise.
 Make = Callable[[], Outcome]
+
+
+class LaneWatch:
+    """Sees to the lanes in which something waits: it need not wait for long because the one before it does."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self.clock_s = clock_s
+        self.lanes: set[Lane] = set()
+
+    def look_around(self) -> None:
+        """Have those begin what waits in which nothing has begun for a while; on any thread."""
+        before_s = self.clock_s() - _STUCK_S
+        for lane in tuple(self.lanes):
+            lane.begin_all_if_stuck(before_s)
 
 
 class Lane:
@@ -28,17 +46,19 @@ class Lane:
 
     One that answers in less time than we take to ask is asked by one thread, again and again: eight that wake for one
     request each would only keep each other, and everybody else's deliveries, from the interpreter. One that takes some
-    milliseconds is asked for all that it may have at once. After an attempt that was not answered nothing is begun
-    until what waits was taken back: it would only wait for the same silence.
+    milliseconds is asked for all that it may have at once. Where one that was quick lets an attempt wait, the rest
+    begins once the watch looks around. After an attempt that was not answered nothing is begun until what waits was
+    taken back: it would only wait for the same silence.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, watch: LaneWatch) -> None:
         self._pool = pool
+        self._watch = watch
         self._lock = threading.Lock()
-        self._waiting: list[
-            tuple[QueuedDelivery, Make]
-        ] = []  # a few at most, by the thousand lanes: a deque takes 600 bytes
+        # A few at most, and there are thousands of lanes: a deque takes 600 bytes.
+        self._waiting: list[tuple[QueuedDelivery, Make]] = []
         self._running = 0
+        self._begun_s = 0.0
         self._at_once = 1
         self._answer_ms = 0.0
         self._is_held_up = False
@@ -49,6 +69,9 @@ class Lane:
             if self._running < self._at_once and not self._is_held_up:
                 self._pool.submit(self._run)
                 self._running += 1
+                self._begun_s = self._watch.clock_s()
+            else:
+                self._watch.lanes.add(self)
             self._waiting.append((delivery, make))
 
     @property
@@ -66,7 +89,15 @@ class Lane:
         with self._lock:
             self._is_held_up = False
             taken, self._waiting = self._waiting, []
+            self._watch.lanes.discard(self)
         return [delivery for delivery, _ in taken]
+
+    def begin_all_if_stuck(self, before_s: float) -> None:
+        """Begin all that waits if nothing has begun since a moment."""
+        with self._lock:
+            if self._waiting and self._running and self._begun_s < before_s and not self._is_held_up:
+                self._at_once = self._running + len(self._waiting)
+                self._widen(len(self._waiting))
 
     def _run(self) -> None:
         while (make := self._next()) is not None:
@@ -76,6 +107,9 @@ class Lane:
         with self._lock:
             if self._waiting and self._running <= self._at_once and not self._is_held_up:
                 _, make = self._waiting.pop(0)
+                self._begun_s = self._watch.clock_s()
+                if not self._waiting:
+                    self._watch.lanes.discard(self)
                 return make
             self._running -= 1
             return None
@@ -88,13 +122,13 @@ class Lane:
                 self._answer_ms += _LATEST * (outcome.answered_after_ms - self._answer_ms)
                 self._at_once = 1 + int(self._answer_ms / _STEP_MS)
             # This thread takes one of those that wait.
-            for _ in range(min(self._at_once - self._running, len(self._waiting) - 1)):
-                self._widen()
+            self._widen(min(self._at_once - self._running, len(self._waiting) - 1))
 
-    def _widen(self) -> None:
-        try:
-            self._pool.submit(self._run)
-        except (PoolStopped, RuntimeError) as error:
-            log.warning("lane_not_widened", error=repr(error), done="goes on with the threads that it has")
-        else:
+    def _widen(self, count: int) -> None:
+        for _ in range(count):
+            try:
+                self._pool.submit(self._run)
+            except (PoolStopped, RuntimeError) as error:
+                log.warning("lane_not_widened", error=repr(error), done="goes on with the threads that it has")
+                return
             self._running += 1

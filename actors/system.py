@@ -125,6 +125,7 @@ class ActorSystem:
         seldom there, and where it begins in this daemon they are told.
         """
         self._tell(self._dispatcher, LookAround())
+        self._installation_parts.lane_watch.look_around()
         now_s = time.monotonic()
         if self._mailer is None or now_s < self._others_look_s:
             return

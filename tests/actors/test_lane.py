@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from actors.lane import Lane
+from actors.lane import Lane, LaneWatch
 from actors.manual_pool import ManualPool
 from actors.pool import TurnPool
 from eventstore.work_queue import QueuedDelivery
@@ -30,7 +30,9 @@ class Road:
         self.made: list[int] = []
         self.meanwhile: dict[int, Callable[[], object]] = {}
         self._outcomes = list(outcomes)
-        self.lane = Lane(self.pool)
+        self.clock_s = 1000.0
+        self.watch = LaneWatch(lambda: self.clock_s)
+        self.lane = Lane(self.pool, self.watch)
 
     def add(self, *numbers: int) -> None:
         for number in numbers:
@@ -165,6 +167,67 @@ def test_what_is_taken_back_is_not_made() -> None:
     assert (road.made, taken, road.lane.has_waiting) == ([1], [2, 3], False)
 
 
+def stuck(road: Road, *, for_s: float) -> int:
+    """Have the first of three attempts take so long, and give how many threads more are called for meanwhile."""
+    called: list[int] = []
+
+    def look() -> None:
+        road.clock_s += for_s
+        road.watch.look_around()
+        called.append(road.pool.queued_tasks)
+
+    road.meanwhile[1] = look
+    road.add(1, 2, 3)
+    road.pool.run_one()
+    return called[0]
+
+
+def test_behind_an_attempt_that_takes_long_all_that_waits_begins() -> None:
+    road = Road()
+
+    assert stuck(road, for_s=0.11) == 2
+    road.pool.run_all()
+    assert road.made == [1, 2, 3]
+
+
+def test_behind_an_attempt_that_takes_no_longer_than_others_the_rest_waits() -> None:
+    assert stuck(Road(), for_s=0.09) == 0
+
+
+def test_when_the_endpoint_is_quick_again_one_thread_is_enough_again() -> None:
+    road = Road(AT_ONCE)
+    stuck(road, for_s=0.11)
+    road.pool.run_all()
+    road.add(4, 5, 6)
+
+    assert road.pool.queued_tasks == 1
+
+
+def test_what_is_held_up_behind_a_time_out_does_not_begin_however_long_it_waits() -> None:
+    road = Road(READ_TIMEOUT)
+    road.add(1, 2, 3)
+    road.pool.run_all()
+    road.clock_s += 1000.0
+    road.watch.look_around()
+
+    assert road.pool.queued_tasks == 0
+    assert road.take_back() == [2, 3]
+
+
+def test_only_lanes_in_which_something_waits_are_watched() -> None:
+    road = Road()
+    road.meanwhile[2] = lambda: watched.append(len(road.watch.lanes))
+    road.meanwhile[3] = lambda: watched.append(len(road.watch.lanes))
+    watched: list[int] = []
+    road.add(1)
+    watched.append(len(road.watch.lanes))
+    road.add(2, 3)
+    watched.append(len(road.watch.lanes))
+    road.pool.run_all()
+
+    assert watched == [0, 1, 1, 0]
+
+
 class _FullPool(ManualPool):
     """A pool that can have no thread more after some."""
 
@@ -212,12 +275,14 @@ def test_each_of_many_attempts_on_many_threads_is_made_or_taken_back_exactly_onc
         return outcomes[number * 7919 % 5]
 
     pool = TurnPool("test-lane", 16)
-    lane = Lane(pool)
+    watch = LaneWatch()
+    lane = Lane(pool, watch)
     taken: list[QueuedDelivery] = []
     for number in range(count):
         lane.add(_delivery(number), partial(make, number))
         if chance.random() < 0.2:
             taken += lane.take_back()
+        lane.begin_all_if_stuck(watch.clock_s())
 
     assert pool.stop(60.0)
     taken += lane.take_back()

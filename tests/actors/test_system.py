@@ -53,6 +53,28 @@ class GatedSender(FakeSender):
         return super().send(request)
 
 
+class StuckSender(FakeSender):
+    """Answers at once, but for one request: that waits until all others have come."""
+
+    def __init__(self, stuck: int, others: int) -> None:
+        super().__init__()
+        self._stuck = stuck
+        self._left = others
+        self._lock = threading.Lock()
+        self.have_come = threading.Event()
+
+    def send(self, request: WebhookRequest) -> Outcome:
+        with self._lock:
+            number = len(self.requests)
+            outcome = super().send(request)
+            self._left -= number != self._stuck
+            if not self._left:
+                self.have_come.set()
+        if number == self._stuck:
+            assert self.have_come.wait(WAIT_S), "what waits behind it does not come"
+        return outcome
+
+
 class Plant:
     """An actor system on a real home, and the stage to look at it."""
 
@@ -218,6 +240,20 @@ def test_only_the_lead_keeps_house(plant: Plant, monkeypatch: pytest.MonkeyPatch
         system.stop()
 
     assert len(kept) == 1
+
+
+def test_a_request_that_takes_long_does_not_hold_up_the_others_to_its_endpoint(plant: Plant) -> None:
+    plant.stage.register(ONE)
+    plant.stage.enqueue(ONE, 20)
+    sender = StuckSender(stuck=10, others=19)
+    system = plant.start(sender, "[delivery]\nper_installation = 16\n")
+    deadline_s = time.monotonic() + WAIT_S
+    while not sender.have_come.wait(0.01):  # as the daemon's loop does
+        system.look_around()
+        assert time.monotonic() < deadline_s, f"only {len(sender.requests)} have come"
+    plant.drain(system)
+
+    assert len(plant.delivered()) == 20
 
 
 def test_stop_waits_for_what_is_in_flight_and_loses_nothing(plant: Plant) -> None:
