@@ -225,6 +225,9 @@ class InstallationActor(SupervisedActor[Message]):
         if until is None and self._is_active() and not self._is_considered and not self._lane.is_held_up:
             return
         for delivery in self._lane.take_back():
+            if delivery.is_probe:
+                self._deliver(delivery)  # it goes through whatever holds up the others
+                continue
             self._leave(delivery.sequence)
             self._put_back(delivery, until or time_text(self._parts.clock.now()))
 

@@ -734,6 +734,22 @@ def test_an_outcome_that_comes_after_the_journal_s_end_is_said_and_not_raised(st
     assert stage.rows("SELECT state, attempts FROM queue") == [("waiting", 0)]
 
 
+def test_a_test_delivery_that_has_not_begun_when_the_breaker_opens_is_sent(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    deliveries = stage.enqueue(ONE, 6)
+    with stage.store.transaction() as transaction:
+        enqueue_probe(transaction, ONE, by="person:ada")
+    (probe,) = [one for one in read_deliveries(stage.store.connection) if one.is_probe]
+    sender = _LearningSender(stage, [SERVER_ERROR] * 4)
+    post = Post(stage, sender=sender, gate=GATE)
+    post.deliver(*deliveries, probe)
+
+    assert [request.delivery_id for request in sender.requests[4:]] == [probe.delivery_id]
+    assert sorted(settle.sequence for settle in post.settled if settle.is_postponed) == [5, 6]
+
+
 def test_an_actor_that_has_stopped_is_gone_without_a_garbage_collector(stage: Stage) -> None:
     stage.register(ONE)
     post = Post(stage)
