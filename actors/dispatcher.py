@@ -1,9 +1,8 @@
 """The actor that hands deliveries out."""
 
-import heapq
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -14,6 +13,8 @@ from actors.messages import (
     Hold,
     Load,
     LookAround,
+    OpenParcels,
+    ParcelsOpened,
     PauseClaiming,
     Ref,
     Refresh,
@@ -23,8 +24,12 @@ from actors.messages import (
 )
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
+from actors.shelf import Shelf
 from actors.supervised import SupervisedActor
+from actors.timers import Timers
 from eventstore.clock import Clock, time_text
+from eventstore.database import reading
+from eventstore.parcels import is_unopened, unopened_parcels
 from eventstore.readers import Readers
 from eventstore.registry import attention_version
 from eventstore.shard import WHOLE, Shard
@@ -43,7 +48,11 @@ _MANY = 1000
 _SILENT_AT_ONCE = 8
 _SILENT_APART_S = 0.05
 
-Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold
+# Parcels are opened ahead of the need, as that takes a commit, and for so many full windows at once: an installation
+# that gets its deliveries one by one has a claim made for each.
+_STOCK_WINDOWS = 4
+
+Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold | ParcelsOpened
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class DispatcherParts:
     """
 
     readers: Readers
+    journal: Ref
     clock: Clock
     spawn: Callable[[str], Ref]
     in_flight: int
@@ -84,7 +94,8 @@ class _Share:
 
     `held`: sequence numbers handed out and not settled. `is_ready`: more may be due. `window`: how many it may
     hold; one that does not answer gets one at a time, so that it takes no room from those that do. `not_before`:
-    until when nothing is handed out to it, as its gate is closed.
+    until when nothing is handed out to it, as its gate is closed. `stock`: how many deliveries that were in parcels are
+    in the queue now and not handed out, as far as is known.
     """
 
     installation_id: str
@@ -96,13 +107,14 @@ class _Share:
     is_in_line: bool = False
     not_before: str = ""
     used_s: float = 0.0
+    stock: int = 0
 
 
 class DispatcherActor(SupervisedActor[Message]):
     """Owns which deliveries are handed out, and the refs of the installations' actors.
 
-    Receives LookAround, Settle, Hold, RefreshInstallation, PauseClaiming and ReportLoad.
-    Tells the installations to deliver and to refresh.
+    Receives LookAround, Settle, Hold, ParcelsOpened, RefreshInstallation, PauseClaiming and ReportLoad.
+    Tells the installations to deliver and to refresh, and the journal to open parcels.
     """
 
     mailbox_bound = 100_000  # each message but LookAround answers something that was handed out
@@ -119,12 +131,10 @@ class DispatcherActor(SupervisedActor[Message]):
         # Under way to those that do not answer there are `_silent_room` less the room in their line.
         self._silent_room = self._silent.room
         self._silent_again_s = 0.0
-        self._timers: list[tuple[str, str]] = []
-        self._timer_of: dict[str, str] = {}  # the earliest of each installation, so that the heap stays small
-        # What is in the heap: a far timer that nearer ones come before, again and again, stands in it once.
-        self._known_timers: set[tuple[str, str]] = set()
+        self._timers = Timers()
         self._held_count = 0
         self._last_sequence = 0
+        self._shelf = Shelf()
         self._attention = -1
         self._is_claiming = True
         self._left_behind = 0
@@ -138,6 +148,8 @@ class DispatcherActor(SupervisedActor[Message]):
                 self._hold(installation_id, until)
             case LookAround():
                 self._look_around()
+            case ParcelsOpened(parcels):
+                self._opened(parcels)
             case RefreshInstallation(installation_id):
                 self._refresh(installation_id)
             case PauseClaiming():
@@ -145,7 +157,9 @@ class DispatcherActor(SupervisedActor[Message]):
             case ReportLoad():
                 self._look_around()
                 self._hand_out()
-                return Load(self._held_count, sum(1 for share in self._shares.values() if share.ref))
+                return Load(
+                    self._held_count, sum(1 for share in self._shares.values() if share.ref), self._shelf.asked_count
+                )
         return None
 
     def turn_ended(self) -> None:
@@ -171,10 +185,10 @@ class DispatcherActor(SupervisedActor[Message]):
             self._change_line(share, self._answering if message.is_answered else self._silent)
         share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
         if message.retry_at is not None:
-            self._set_timer(message.installation_id, message.retry_at)
+            self._timers.set(message.installation_id, message.retry_at)
         if message.hold_until is not None:
             share.not_before = message.hold_until
-            self._set_timer(message.installation_id, message.hold_until)
+            self._timers.set(message.installation_id, message.hold_until)
         if message.is_postponed:
             share.is_ready = False  # the queue calls it due still: it would be handed out again at once, for ever
         elif message.has_key:
@@ -191,46 +205,40 @@ class DispatcherActor(SupervisedActor[Message]):
             self._line_up(share)  # a gate that is still closed gets its timer there
 
     def _look_around(self) -> None:
-        with self._parts.readers.borrow() as connection:
+        # Of one moment: else what another worker makes of a parcel in between would be seen as neither.
+        with self._parts.readers.borrow() as connection, reading(connection):
             attention = attention_version(connection)
             is_new = attention != self._attention
             found, self._last_sequence = installations_with_waiting(
                 connection, after_sequence=0 if is_new else self._last_sequence
             )
+            parcels = unopened_parcels(connection, after_sequence=self._shelf.newest)
         if is_new:
             self._attention = attention
             for share in self._shares.values():
                 share.not_before = ""  # a test delivery, or a person's decision, goes through a closed gate
                 self._tell_refresh(share)
-        for installation_id in self._parts.shard.of(found):
-            self._make_ready(installation_id)
-        self._fire_timers()
+            self._make_all_ready(self._shelf.installations())
+        self._make_all_ready(self._parts.shard.of(found))
+        for parcel, counts in parcels:
+            mine = self._parts.shard.of(counts)
+            self._shelf.put(parcel, {installation_id: counts[installation_id] for installation_id in mine})
+            self._make_all_ready(mine)
+        self._make_all_ready(self._timers.take_due(time_text(self._parts.clock.now())))
         self._put_idle_away()
 
-    def _set_timer(self, installation_id: str, due_at: str) -> None:
-        known = self._timer_of.get(installation_id)
-        if known is None or due_at < known:
-            self._timer_of[installation_id] = due_at
-            if (due_at, installation_id) not in self._known_timers:
-                self._known_timers.add((due_at, installation_id))
-                heapq.heappush(self._timers, (due_at, installation_id))
+    def _make_all_ready(self, installation_ids: Iterable[str]) -> None:
+        for installation_id in installation_ids:
+            self._make_ready(installation_id)
 
-    def _fire_timers(self) -> None:
-        now = time_text(self._parts.clock.now())
-        while self._timers and self._timers[0][0] <= now:
-            due_at, installation_id = timer = heapq.heappop(self._timers)
-            self._known_timers.discard(timer)
-            if self._timer_of.get(installation_id) == due_at:
-                del self._timer_of[installation_id]
-                self._make_ready(installation_id)
-
-    def _make_ready(self, installation_id: str) -> None:
+    def _make_ready(self, installation_id: str) -> _Share:
         share = self._shares.get(installation_id)
         if share is None:
             window = min(self._parts.first_window, self._parts.per_installation)
             share = self._shares[installation_id] = _Share(installation_id, window, self._new)
         share.is_ready = True
         self._line_up(share)
+        return share
 
     def _line_up(self, share: _Share) -> None:
         if not share.is_in_line:
@@ -252,14 +260,44 @@ class DispatcherActor(SupervisedActor[Message]):
         if not self._is_claiming:
             return
         due_at = time_text(self._parts.clock.now())
-        # Each round takes installations out of the lines or fills some room: it ends.
-        while picked := self._pick(due_at):
-            with self._parts.readers.borrow() as connection:
-                limits = {share.installation_id: room for share, room in picked}
-                held = [sequence for share, _ in picked for sequence in share.held]
-                claims = claim(connection, limits, due_at=due_at, held_sequences=held)
-            for share, room in picked:
-                self._take(share, room, claims[share.installation_id])
+        # Each round takes installations out of the lines, fills some room or takes a parcel off the shelf: it ends.
+        is_more = True
+        while is_more:
+            while picked := self._pick(due_at):
+                self._claim_for(picked, due_at)
+            is_more = self._open_parcels()
+
+    def _claim_for(self, picked: list[tuple[_Share, int]], due_at: str) -> None:
+        limits = {share.installation_id: room for share, room in picked}
+        with self._parts.readers.borrow() as connection:
+            claims = claim(
+                connection,
+                limits,
+                due_at=due_at,
+                held_sequences=[sequence for share, _ in picked for sequence in share.held],
+                before={one: parcel for one in limits if (parcel := self._shelf.first_of(one)) is not None},
+                known_parcel=self._shelf.newest,
+            )
+        for share, room in picked:
+            self._take(share, room, claims[share.installation_id])
+
+    def _open_parcels(self) -> bool:
+        """Have parcels opened whose turn it is; say whether another worker has opened some of them meanwhile."""
+        wanted = self._shelf.next_to_open(self._parts.clock_s())
+        if not wanted:
+            return False
+        with self._parts.readers.borrow() as connection:
+            unopened = tuple(parcel for parcel in wanted if is_unopened(connection, parcel))
+        if unopened:
+            self._parts.journal.tell(OpenParcels(unopened, self.actor_ref))
+        self._opened(parcel for parcel in wanted if parcel not in unopened)
+        return len(unopened) < len(wanted)
+
+    def _opened(self, parcels: Iterable[int]) -> None:
+        for parcel in parcels:
+            for installation_id, count in self._shelf.opened(parcel).items():
+                share = self._make_ready(installation_id)
+                share.stock += count
 
     def _pick(self, due_at: str) -> list[tuple[_Share, int]]:
         """Take installations out of the lines, in turn, as long as there is room for what they may get."""
@@ -284,7 +322,7 @@ class DispatcherActor(SupervisedActor[Message]):
         share.is_in_line = False
         room = min(share.window - len(share.held), free)
         if share.not_before > due_at:
-            self._set_timer(share.installation_id, share.not_before)
+            self._timers.set(share.installation_id, share.not_before)
         elif room > 0 and share.is_ready:
             picked.append((share, room))
             return room
@@ -292,8 +330,11 @@ class DispatcherActor(SupervisedActor[Message]):
 
     def _take(self, share: _Share, room: int, claimed: Claim) -> None:
         share.is_ready = len(claimed.deliveries) == room
+        share.stock = max(0, share.stock - len(claimed.deliveries)) if share.is_ready else 0
+        if share.stock < self._parts.per_installation:
+            self._shelf.want(share.installation_id, _STOCK_WINDOWS * self._parts.per_installation - share.stock)
         if not share.is_ready and claimed.next_due_at is not None:
-            self._set_timer(share.installation_id, claimed.next_due_at)
+            self._timers.set(share.installation_id, claimed.next_due_at)
         share.used_s = self._parts.clock_s()
         if share.line is self._silent and claimed.deliveries:
             self._silent_again_s = share.used_s + _SILENT_APART_S

@@ -15,6 +15,8 @@ from actors.messages import (
     ExpirePayloads,
     ForgetKeys,
     LearnRecorded,
+    OpenParcels,
+    ParcelsOpened,
     RecordDelivery,
     RecordEvent,
     RecordHealth,
@@ -36,13 +38,14 @@ from eventstore.recording import record_deliveries
 from eventstore.retention import expire_payloads
 from eventstore.review import ReviewRequest, review
 from eventstore.store import Store, Transaction
-from eventstore.work_queue import forget_idempotency_keys
+from eventstore.work_queue import forget_idempotency_keys, open_parcel
 
 __all__ = ["Company", "JournalActor"]
 
 log = structlog.get_logger("hookfuse.journal")
 
-Message = RecordDelivery | RecordEvent | RecordHealth | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePayloads
+Gathered = RecordDelivery | RecordEvent | RecordHealth | OpenParcels
+Message = Gathered | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePayloads
 
 
 # Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
@@ -68,9 +71,9 @@ class Company:
 class JournalActor(SupervisedActor[Message]):
     """Owns the one writing connection of the daemon, and the records that wait for the next commit.
 
-    Receives RecordDelivery, RecordEvent and RecordHealth, of which a turn's worth shares one commit, and Decide,
-    RecordMail, BeginWatch, ForgetKeys and ExpirePayloads.
-    Tells the installations what is recorded, after it is on disk.
+    Receives RecordDelivery, RecordEvent, RecordHealth and OpenParcels, of which a turn's worth shares one commit, and
+    Decide, RecordMail, BeginWatch, ForgetKeys and ExpirePayloads.
+    Tells the installations what is recorded, and the dispatcher which parcels are opened, after it is on disk.
     """
 
     mailbox_bound = 100_000  # the dispatcher's limit on deliveries in flight keeps it far from full
@@ -97,6 +100,7 @@ class JournalActor(SupervisedActor[Message]):
         self._gathered: list[RecordDelivery] = []
         self._gathered_events: list[NewEvent] = []
         self._gathered_health: list[RecordHealth] = []
+        self._gathered_parcels: list[OpenParcels] = []
 
     def receive(self, message: Message) -> object:
         """Gather a record, or carry the rest out in a transaction of its own, behind what was gathered."""
@@ -141,11 +145,19 @@ class JournalActor(SupervisedActor[Message]):
         gathered, self._gathered = self._gathered, []
         events, self._gathered_events = self._gathered_events, []
         health, self._gathered_health = self._gathered_health, []
+        parcels, self._gathered_parcels = self._gathered_parcels, []
         if events or health:
-            self._commit_group([], events, health)
+            self._commit_group([], events, health, [])
+        for asked in parcels:
+            try:
+                self._commit_group([], [], [], [asked])
+            except DatabaseError:
+                raise
+            except Exception:
+                log.exception("parcels_not_opened", parcels=asked.parcels, done="the dispatcher asks again")
         for record in gathered:
             try:
-                self._commit_group([record], [], [])
+                self._commit_group([record], [], [], [])
             except DatabaseError:
                 raise
             except Exception:
@@ -162,6 +174,8 @@ class JournalActor(SupervisedActor[Message]):
                 self._gathered_events.append(NewEvent(stream, event))
             case RecordHealth():
                 self._gathered_health.append(message)
+            case OpenParcels():
+                self._gathered_parcels.append(message)
             case _:
                 return False
         return True
@@ -183,22 +197,34 @@ class JournalActor(SupervisedActor[Message]):
             return Decision(is_changed=False, why=str(error))
 
     def _commit(self) -> None:
-        if self._gathered or self._gathered_events or self._gathered_health:
-            self._commit_group(self._gathered, self._gathered_events, self._gathered_health)
+        if self._gathered or self._gathered_events or self._gathered_health or self._gathered_parcels:
+            self._commit_group(self._gathered, self._gathered_events, self._gathered_health, self._gathered_parcels)
             self._committed_s, self._committed_count = self._clock_s(), len(self._gathered)
             self._gathered = []
             self._gathered_events = []
             self._gathered_health = []
+            self._gathered_parcels = []
 
-    def _commit_group(self, group: list[RecordDelivery], events: list[NewEvent], health: list[RecordHealth]) -> None:
+    def _commit_group(
+        self,
+        group: list[RecordDelivery],
+        events: list[NewEvent],
+        health: list[RecordHealth],
+        parcels: list[OpenParcels],
+    ) -> None:
         with self._store.transaction() as transaction:
             positions = record_deliveries(transaction, [message.record for message in group])
             if events:
                 transaction.append(*events)
             if health:
                 note_health(transaction, [message.change for message in health], health[-1].rule)
+            for asked in parcels:
+                for parcel in asked.parcels:
+                    open_parcel(transaction.connection, parcel)
         for message, position in zip(group, positions, strict=True):
             _reply(message, position)
+        for asked in parcels:
+            tell_if_alive(asked.reply_to, ParcelsOpened(asked.parcels))
 
 
 def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:

@@ -37,6 +37,8 @@ __all__ = [
     "LookAfterFleet",
     "LookAround",
     "NoteHealth",
+    "OpenParcels",
+    "ParcelsOpened",
     "PauseClaiming",
     "RecordDelivery",
     "RecordEvent",
@@ -82,10 +84,19 @@ class ReportLoad:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The dispatcher's reply: deliveries that are handed out and not settled, and actors that live."""
+    """The dispatcher's reply: deliveries that are handed out and not settled, and actors that live.
+
+    `opening_parcels`: those whose deliveries come next.
+    """
 
     held_deliveries: int
     live_installations: int
+    opening_parcels: int = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is handed out, or about to be."""
+        return bool(self.held_deliveries or self.opening_parcels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,24 @@ class RecordDelivery:
 
     record: DeliveryRecord
     reply_to: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class OpenParcels:
+    """To the journal: make rows of these parcels' deliveries with the next commit, and let `reply_to` know.
+
+    A parcel is named by the sequence number of its first delivery.
+    """
+
+    parcels: tuple[int, ...]
+    reply_to: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelsOpened:
+    """To the dispatcher: the deliveries of these parcels are in the queue."""
+
+    parcels: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,14 +153,14 @@ class ActorSystem:
                 self._tell(self._supervisor, LookAfterFleet())  # the others are asked below
             if self._surroundings is not None and self._surroundings.take_in():
                 return False
-            if self._load().held_deliveries:
+            if self._load().is_busy:
                 return False
             self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
             while self._mailer is not None and self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
                 pass
             if self._surroundings is not None:
                 self._surroundings.catch_up()
-            return not self._load().held_deliveries
+            return not self._load().is_busy
         except Exception as error:  # noqa: BLE001 - whoever crashed is restarted, or has escalated
             log.warning("drain_unknown", error=repr(error), done="asked again")
             return False
@@ -281,6 +281,7 @@ class ActorSystem:
         delivery = self._configuration.delivery
         parts = DispatcherParts(
             readers=self._readers,
+            journal=self._journal,
             clock=self._clock,
             spawn=lambda installation_id: InstallationActor.start(installation_id, self._installation_parts),
             in_flight=self._shard.part_of(delivery.in_flight),

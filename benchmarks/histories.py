@@ -8,7 +8,7 @@ from benchmarks.home_builder import write_settings
 from eventstore.database import open_database
 from eventstore.errors import DatabaseError
 from eventstore.home import Home
-from eventstore.work_queue import count_deliveries
+from eventstore.queue_view import count_deliveries
 
 __all__ = ["home_with_history"]
 

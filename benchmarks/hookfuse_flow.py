@@ -16,7 +16,7 @@ from eventstore.database import open_database
 from eventstore.home import Home
 from eventstore.log import last_position
 from eventstore.producer import Producer
-from eventstore.work_queue import count_deliveries
+from eventstore.queue_view import count_deliveries
 
 __all__ = ["COMMAND", "HookfuseFlow", "has_processes"]
 

@@ -27,10 +27,11 @@ from eventstore.events import DeliveryFailed, DisableEvidence, InstallationDisab
 from eventstore.home import Home
 from eventstore.log import read_events
 from eventstore.outbox import count_mails
+from eventstore.queue_view import count_deliveries, find_delivery, read_deliveries
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.registry import App, Installation, find_app, find_installation_of_app
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, count_deliveries, enqueue, find_delivery, read_deliveries
+from eventstore.work_queue import NewDelivery, enqueue
 
 __all__ = ["DemoError", "Promise", "Scene", "Sighting", "promises", "record_bad_days"]
 

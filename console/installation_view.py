@@ -16,11 +16,11 @@ from eventstore.health import Fleet, read_fleet
 from eventstore.identifiers import installation_stream
 from eventstore.log import StoredEvent, read_events
 from eventstore.policy import Policy
+from eventstore.queue_view import count_deliveries
 from eventstore.recovery import Ledger, missed_ledger
 from eventstore.registry import App, Installation, Organization, find_app, find_installation, find_organization
 from eventstore.request_log import LoggedRequest, RequestFilter, read_requests
 from eventstore.verdict import Verdict, error_count, judge
-from eventstore.work_queue import count_deliveries
 from replay.moment import Moment
 
 __all__ = [

@@ -22,6 +22,7 @@ COPIED_TABLES = (
     "audit",
     "outbox",
     "queue",
+    "parcels",
     "events",
 )
 

@@ -12,7 +12,7 @@ from eventstore.registry import find_installation
 from eventstore.store import Transaction
 from eventstore.stream_depth import dead_stream_of
 from eventstore.stream_entry import delivery_of
-from eventstore.work_queue import NewDelivery, enqueue, find_delivery
+from eventstore.work_queue import NewDelivery, enqueue, find_row
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -191,7 +191,7 @@ class StreamIntake:
         connection = self._producer.store.connection
         if find_installation(connection, delivery.installation_id).state == "removed":
             raise NotFoundError(f"installation {delivery.installation_id} is removed")
-        held = find_delivery(connection, delivery.delivery_id) if delivery.delivery_id else None
+        held = find_row(connection, delivery.delivery_id) if delivery.delivery_id else None
         if held is not None and held.installation_id != delivery.installation_id:
             raise RejectedError(f"delivery {delivery.delivery_id} is one to installation {held.installation_id}")
 

@@ -148,16 +148,17 @@ def find_installation(connection: sqlite3.Connection, installation_id: str) -> I
 
 def require_installations(connection: sqlite3.Connection, installation_ids: Collection[str]) -> None:
     """Raise NotFoundError when one of them is not known, or is removed."""
-    rows = connection.execute(
-        "SELECT installation_id, state FROM installations WHERE installation_id IN (SELECT value FROM json_each(?))",
+    row = connection.execute(
+        "SELECT value, (SELECT state FROM installations WHERE installation_id = value) FROM json_each(?)"
+        " WHERE NOT EXISTS (SELECT 1 FROM installations WHERE installation_id = value AND state != 'removed') LIMIT 1",
         (json_list(installation_ids),),
-    )
-    states = dict(rows.fetchall())
-    for installation_id in installation_ids:
-        if installation_id not in states:
-            raise NotFoundError(f"installation {installation_id} is not known: see `hookfuse installations`")
-        if states[installation_id] == "removed":
-            raise NotFoundError(f"installation {installation_id} is removed")
+    ).fetchone()
+    if row is None:
+        return
+    installation_id, state = row
+    if state is None:
+        raise NotFoundError(f"installation {installation_id} is not known: see `hookfuse installations`")
+    raise NotFoundError(f"installation {installation_id} is removed")
 
 
 def find_installation_of_app(connection: sqlite3.Connection, app_id: int, organization_id: int) -> Installation | None:

@@ -1,8 +1,8 @@
 """The tables of events.db, as migrations.
 
-Only `events`, `queue`, `idempotency_keys`, `stream_entries` and `secrets` hold what nothing else does; `at_work` begins
-empty with each daemon, `snapshots` spare reading, and every other table is a projection of `events` that can be made
-anew.
+Only `events`, `queue`, `parcels`, `idempotency_keys`, `stream_entries` and `secrets` hold what nothing else does;
+`at_work` begins empty with each daemon, `snapshots` spare reading, and every other table is a projection of `events`
+that can be made anew.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "found_schema", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -236,6 +236,20 @@ _SIXTH = (
         WHERE ordering_key != '' AND state = 'waiting'""",
 )
 
+_SEVENTH = (
+    # Deliveries of large batches, which have no rows in the queue yet. `first_sequence` is that of the first of them;
+    # `installations` says how many there are to each.
+    """CREATE TABLE parcels (
+        first_sequence INTEGER PRIMARY KEY,
+        delivery_count INTEGER NOT NULL,
+        enqueued_at TEXT NOT NULL,
+        installations TEXT NOT NULL,
+        deliveries TEXT NOT NULL
+    )""",
+    # Holds all that is asked of them again and again: how many deliveries there are, and since when.
+    "CREATE INDEX parcels_by_age ON parcels (enqueued_at, delivery_count)",
+)
+
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -243,6 +257,7 @@ _MIGRATIONS = (
     ("0004_stream_entries", _FOURTH),
     ("0005_behind", _FIFTH),
     ("0006_keys_first", _SIXTH),
+    ("0007_parcels", _SEVENTH),
 )
 
 

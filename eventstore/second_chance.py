@@ -7,10 +7,11 @@ from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import DeliveryDropped, DeliveryRequeued
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
+from eventstore.queue_view import find_delivery
 from eventstore.recovery import completing_recoveries
 from eventstore.registry import find_installation
 from eventstore.store import Transaction
-from eventstore.work_queue import QueuedDelivery, drop, find_delivery, put_back
+from eventstore.work_queue import QueuedDelivery, drop, put_back
 
 __all__ = ["count_expired", "drop_kept", "kept_deliveries", "resend_kept"]
 

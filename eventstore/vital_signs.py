@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from eventstore.clock import parse_time, time_text
+from eventstore.database import reading
 from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
-from eventstore.work_queue import count_deliveries, longest_due, oldest_waiting
+from eventstore.queue_view import count_deliveries, longest_due, oldest_waiting
 
 __all__ = ["VitalSigns", "read_vital_signs"]
 
@@ -42,11 +43,8 @@ class VitalSigns:
 
 def read_vital_signs(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
     """Read them in a transaction of their own."""
-    connection.execute("BEGIN")
-    try:
+    with reading(connection):
         return _read(connection, now)
-    finally:
-        connection.rollback()
 
 
 def _read(connection: sqlite3.Connection, now: datetime) -> VitalSigns:

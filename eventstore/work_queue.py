@@ -3,19 +3,21 @@
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 
-from eventstore.identifiers import new_id
+from eventstore.identifiers import new_id, new_ids
 from eventstore.many_rows import insert_rows, json_list
+from eventstore.parcels import Packed, pack, take_parcel
 
 __all__ = [
     "PROBE_DUE_AT",
+    "QUEUE_COLUMNS",
     "Claim",
     "NewDelivery",
     "QueuedDelivery",
     "claim",
-    "count_deliveries",
     "draw_attention",
     "drop",
     "drop_probe",
@@ -23,23 +25,21 @@ __all__ = [
     "enqueue_probe",
     "error_text",
     "expire",
-    "find_delivery",
+    "find_row",
     "forget_idempotency_keys",
     "has_waiting_probe",
     "installations_with_waiting",
+    "is_first_of_its_key",
     "is_recovering",
-    "longest_due",
     "mark_dead",
     "mark_missed",
     "mark_retry",
     "newest_sequence",
-    "oldest_waiting",
+    "open_parcel",
     "put_back",
-    "read_deliveries",
     "read_expiring",
     "recover_missed",
     "remove_delivered",
-    "waits_behind",
 ]
 
 # When test deliveries are due: before every moment at which anything else can be.
@@ -94,55 +94,96 @@ class Claim:
     next_due_at: str | None
 
 
-_COLUMNS = (
+QUEUE_COLUMNS = (
     "sequence, delivery_id, installation_id, event_name, ordering_key, state, attempts,"
     " enqueued_at, due_at, last_error, actor, data, is_probe, is_recovery, is_expired"
 )
 
 
-# Before the rows, and behind them. SQLite would rather read all that waits for the installation.
+# Deliveries of one call that are kept in parcels rather than as rows.
+_MANY = 64
+
+# Between INSERT and the rows, and behind them. SQLite would rather read all that waits for the installation.
 _ENQUEUE = (
-    "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
-    " actor, data, is_behind) SELECT column1, column2, column3, column4, 'waiting', column5, column5, column6, column7,"
-    " column8 OR EXISTS (SELECT 1 FROM queue INDEXED BY queue_by_ordering_key"
-    "  WHERE installation_id = column2 AND ordering_key = column4 AND ordering_key != '' AND state = 'waiting') FROM ("
+    " INTO queue (sequence, delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
+    " actor, data, is_behind) SELECT column1, column2, column3, column4, column5, 'waiting', column6, column6, column7,"
+    " column8, column9 OR EXISTS (SELECT 1 FROM queue INDEXED BY queue_by_ordering_key"
+    "  WHERE installation_id = column3 AND ordering_key = column5 AND ordering_key != '' AND state = 'waiting'"
+    "  AND (column1 IS NULL OR sequence < column1)) FROM ("
 )
 _ENQUEUED = ")"
 
 
-def enqueue(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *, enqueued_at: str) -> list[str]:
+def enqueue(
+    connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *, enqueued_at: str, in_parcels: bool = False
+) -> list[str]:
     """Queue deliveries within the caller's transaction and give their ids.
 
     A delivery whose idempotency key was used for its installation before is not queued again: its id is
-    that of the first.
+    that of the first. `in_parcels`: where they are many, rows are made of them when they are wanted.
     """
     delivery_ids = []
-    rows = []
-    keys: set[tuple[str, str]] = set()
-    for delivery in deliveries:
-        delivery_id = delivery.delivery_id or new_id()
+    fresh: list[Packed] = []
+    for delivery, made_id in zip(deliveries, new_ids(len(deliveries)), strict=True):
+        delivery_id = delivery.delivery_id or made_id
         known_id = _known_id(connection, delivery, delivery_id, enqueued_at)
         delivery_ids.append(known_id or delivery_id)
-        if known_id is not None:
-            continue
-        key = (delivery.installation_id, delivery.ordering_key)
+        if known_id is None:
+            fresh.append(
+                Packed(
+                    delivery_id,
+                    delivery.installation_id,
+                    delivery.event_name,
+                    delivery.ordering_key,
+                    delivery.actor,
+                    msgspec.Raw(delivery.data.encode()),
+                )
+            )
+    # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.
+    if in_parcels and len(fresh) >= _MANY and not any(delivery.delivery_id for delivery in deliveries):
+        pack(connection, fresh, enqueued_at=enqueued_at)
+    else:
+        _insert(connection, fresh, enqueued_at)
+    return delivery_ids
+
+
+def open_parcel(connection: sqlite3.Connection, first_sequence: int) -> None:
+    """Make rows of a parcel's deliveries, unless another process has; one whose id has a row already is that one."""
+    parcel = take_parcel(connection, first_sequence)
+    if parcel is not None:
+        _insert(connection, parcel.deliveries, parcel.enqueued_at, insert="INSERT OR IGNORE", first=first_sequence)
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    deliveries: Sequence[Packed],
+    enqueued_at: str,
+    *,
+    insert: str = "INSERT",
+    first: int | None = None,
+) -> None:
+    """Write rows; `first`: the sequence number of the first of them, None = the next ones."""
+    rows = []
+    keys: set[tuple[str, str]] = set()
+    for number, one in enumerate(deliveries):
+        key = (one.installation_id, one.ordering_key)
         rows.append(
             (
-                delivery_id,
-                delivery.installation_id,
-                delivery.event_name,
-                delivery.ordering_key,
+                None if first is None else first + number,
+                one.delivery_id,
+                one.installation_id,
+                one.event_name,
+                one.ordering_key,
                 enqueued_at,
-                delivery.actor,
-                delivery.data,
+                one.actor,
+                bytes(one.data).decode(),
                 # Rows of one statement do not see each other.
                 key in keys,
             )
         )
-        if delivery.ordering_key:
+        if one.ordering_key:
             keys.add(key)
-    insert_rows(connection, _ENQUEUE, rows, _ENQUEUED)
-    return delivery_ids
+    insert_rows(connection, insert + _ENQUEUE, rows, _ENQUEUED)
 
 
 def enqueue_probe(
@@ -227,7 +268,7 @@ def newest_sequence(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _is_first_of_its_key(alias: str) -> str:
+def is_first_of_its_key(alias: str) -> str:
     """Give the condition that no earlier delivery of the same ordering key waits."""
     return (
         f"({alias}.ordering_key = '' OR NOT EXISTS (SELECT 1 FROM queue AS earlier"  # noqa: S608 - a name of a table
@@ -239,15 +280,18 @@ def _is_first_of_its_key(alias: str) -> str:
 # The one that a recovery is at: it waits for its first attempt, or that is under way.
 _NEXT_OF_RECOVERY = (
     "(SELECT recovering.sequence FROM queue AS recovering INDEXED BY queue_of_recoveries"  # noqa: S608 - as above
-    " WHERE recovering.installation_id = wanted.value AND recovering.is_recovery AND recovering.state = 'waiting'"
-    f" AND recovering.attempts = 0 AND {_is_first_of_its_key('recovering')} ORDER BY recovering.sequence LIMIT 1)"
+    " WHERE recovering.installation_id = wanted.key AND recovering.is_recovery AND recovering.state = 'waiting'"
+    f" AND recovering.attempts = 0 AND {is_first_of_its_key('recovering')} ORDER BY recovering.sequence LIMIT 1)"
 )
 _CLAIM = (
-    f"SELECT {_COLUMNS} FROM json_each(:installations) AS wanted CROSS JOIN queue ON sequence IN ("  # noqa: S608 - as above
-    " SELECT mine.sequence FROM queue AS mine WHERE mine.installation_id = wanted.value AND mine.state = 'waiting'"
+    f"SELECT {QUEUE_COLUMNS} FROM json_each(:before) AS wanted CROSS JOIN queue ON sequence IN ("  # noqa: S608 - as above
+    " SELECT mine.sequence FROM queue AS mine WHERE mine.installation_id = wanted.key AND mine.state = 'waiting'"
     "  AND mine.is_behind = 0 AND mine.due_at <= :due_at AND mine.sequence NOT IN (SELECT value FROM json_each(:held))"
+    "  AND (mine.sequence < wanted.value AND mine.sequence <"
+    "    (SELECT coalesce(min(first_sequence), :no_limit) FROM parcels WHERE first_sequence > :known)"
+    "   OR mine.is_probe)"
     f"  AND (NOT mine.is_recovery OR mine.attempts > 0 OR mine.sequence = {_NEXT_OF_RECOVERY})"
-    f"  AND {_is_first_of_its_key('mine')} ORDER BY mine.due_at, mine.sequence LIMIT :limit)"
+    f"  AND {is_first_of_its_key('mine')} ORDER BY mine.due_at, mine.sequence LIMIT :limit)"
     " ORDER BY due_at, sequence"
 )
 _NEXT_DUE = (
@@ -256,24 +300,40 @@ _NEXT_DUE = (
 )
 
 
+def find_row(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
+    """Read one delivery by its id, None when it has no row: it lies in a parcel, has left the queue, or never was."""
+    row = connection.execute(f"SELECT {QUEUE_COLUMNS} FROM queue WHERE delivery_id = ?", (delivery_id,)).fetchone()  # noqa: S608 - as above
+    return QueuedDelivery(*row) if row else None
+
+
+_NO_LIMIT = 2**62  # beyond every sequence number
+_encode = msgspec.json.Encoder().encode
+
+
 def claim(
     connection: sqlite3.Connection,
     limits: Mapping[str, int],
     *,
     due_at: str,
     held_sequences: Collection[int] = (),
+    before: Mapping[str, int] = MappingProxyType({}),
+    known_parcel: int = 0,
 ) -> dict[str, Claim]:
     """Read up to so many deliveries of each installation that are due and not held already, longest due first.
 
     Of those that share an ordering key only the first one queued is read, and the next once that has left the queue
     or is dead: none overtakes another, not even a late retry, and no key holds up the others. What is being
     recovered is read one by one, in the order of queueing, each when the first attempt at the one before is over.
+    `before`: the installations' first parcels, `known_parcel`: the newest of which the caller knows. What was queued
+    behind a parcel waits for it.
     Nothing is written: what is claimed and then forgotten by a crash is still waiting.
     """
     rows = connection.execute(
         _CLAIM,
         {
-            "installations": json_list(limits),
+            "before": _encode({one: before.get(one, _NO_LIMIT) for one in limits}),
+            "no_limit": _NO_LIMIT,
+            "known": known_parcel,
             "due_at": due_at,
             "held": json_list(held_sequences),
             "limit": max(limits.values(), default=0),
@@ -372,7 +432,7 @@ def drop(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
 def read_expiring(connection: sqlite3.Connection, *, older_than: str, limit: int) -> tuple[QueuedDelivery, ...]:
     """Read dead and missed deliveries with a payload that were queued before a moment, in the order of queueing."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM queue WHERE state != 'waiting' AND NOT is_expired AND enqueued_at < ?"  # noqa: S608
+        f"SELECT {QUEUE_COLUMNS} FROM queue WHERE state != 'waiting' AND NOT is_expired AND enqueued_at < ?"  # noqa: S608
         " ORDER BY enqueued_at, sequence LIMIT ?",
         (older_than, limit),
     )
@@ -410,93 +470,3 @@ def is_recovering(connection: sqlite3.Connection, installation_id: str | None = 
         () if installation_id is None else (installation_id,),
     ).fetchone()
     return row is not None
-
-
-def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
-    """Read one delivery by its id, None when the queue does not hold it (any more)."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM queue WHERE delivery_id = ?", (delivery_id,)).fetchone()  # noqa: S608
-    return QueuedDelivery(*row) if row else None
-
-
-def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> str | None:
-    """Give the id of the delivery that has to leave the queue, or die, before this one is claimed."""
-    row = connection.execute(
-        "SELECT delivery_id FROM queue WHERE installation_id = ? AND ordering_key = ? AND ordering_key != ''"
-        " AND state = 'waiting' AND sequence < ? ORDER BY sequence LIMIT 1",
-        (delivery.installation_id, delivery.ordering_key, delivery.sequence),
-    ).fetchone()
-    return str(row[0]) if row else None
-
-
-def read_deliveries(
-    connection: sqlite3.Connection,
-    *,
-    state: str | None = None,
-    installation_id: str | None = None,
-    event_name: str | None = None,
-    error_class: str | None = None,
-    since: str | None = None,
-    limit: int = 100,
-) -> tuple[QueuedDelivery, ...]:
-    """Read what the queue holds, in the order of queueing; a negative limit = all.
-
-    `error_class` is that of the last failure, `since` the earliest moment of queueing.
-    """
-    # The class is what comes last in an error's text.
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM queue WHERE (:state IS NULL OR state = :state)"  # noqa: S608
-        " AND (:installation IS NULL OR installation_id = :installation)"
-        " AND (:event IS NULL OR event_name = :event)"
-        " AND (:error IS NULL OR substr(last_error, instr(last_error, ' ') + 1) = :error)"
-        " AND (:since IS NULL OR enqueued_at >= :since) ORDER BY sequence LIMIT :limit",
-        {
-            "state": state,
-            "installation": installation_id,
-            "event": event_name,
-            "error": error_class,
-            "since": since,
-            "limit": limit,
-        },
-    )
-    return tuple(QueuedDelivery(*row) for row in rows)
-
-
-def count_deliveries(connection: sqlite3.Connection, installation_id: str | None = None) -> dict[str, int]:
-    """Count deliveries by state: waiting, missed, dead."""
-    # Not GROUP BY, which sorts all of them first.
-    waiting, missed, dead = connection.execute(
-        "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'missed'),"
-        " count(*) FILTER (WHERE state = 'dead') FROM queue WHERE (:id IS NULL OR installation_id = :id)",
-        {"id": installation_id},
-    ).fetchone()
-    return {"waiting": waiting, "missed": missed, "dead": dead}
-
-
-def oldest_waiting(connection: sqlite3.Connection) -> str | None:
-    """Say when the delivery was queued that waits longest, a test delivery aside; None = none waits."""
-    # By an index that holds no payloads, however many are kept that do not wait.
-    row = connection.execute(
-        "SELECT enqueued_at FROM queue WHERE sequence = (SELECT min(sequence) FROM queue"
-        " INDEXED BY queue_by_installation WHERE state = 'waiting' AND due_at != ?)",
-        (PROBE_DUE_AT,),
-    ).fetchone()
-    return str(row[0]) if row else None
-
-
-_LONGEST_DUE = (
-    "SELECT min((SELECT mine.due_at FROM queue AS mine WHERE mine.installation_id = installations.installation_id"  # noqa: S608 - as above
-    " AND mine.state = 'waiting' AND mine.due_at <= :now AND NOT mine.is_probe"
-    f" AND (NOT mine.is_recovery OR mine.attempts > 0) AND {_is_first_of_its_key('mine')}"
-    " ORDER BY mine.due_at LIMIT 1)) FROM installations WHERE state = 'active' AND breaker_open_until IS NULL"
-    " AND (hold_until IS NULL OR hold_until <= :now)"
-)
-
-
-def longest_due(connection: sqlite3.Connection, *, now: str) -> str | None:
-    """Say since when something is due that could be sent at once, None = nothing is.
-
-    That is: its installation is active, its breaker is closed, no pause was asked for, nothing is before it in its
-    ordering key, and it is no test delivery and no part of a recovery, which is paced.
-    """
-    (moment,) = connection.execute(_LONGEST_DUE, {"now": now}).fetchone()
-    return None if moment is None else str(moment)

@@ -11,7 +11,7 @@ from eventstore.codec import decode_event
 from eventstore.events import AttemptEvent, Event
 from eventstore.identifiers import installation_stream, made_at
 from eventstore.log import StoredEvent
-from eventstore.work_queue import find_delivery
+from eventstore.queue_view import find_delivery
 
 __all__ = ["Trail", "find_stream", "read_trail"]
 

@@ -29,10 +29,10 @@ from eventstore.events import EVENT_CLASSES, DayRecord, DisableEvidence, Event, 
 from eventstore.policy import POLICIES, DayRule, Policy, SilenceRule, StreakRule
 from eventstore.policy_check import check_policy
 from eventstore.policy_document import read_policy_document
+from eventstore.queue_view import read_deliveries
 from eventstore.registry import read_installations
 from eventstore.secret_rotation import public_key_text
 from eventstore.verdict import judge
-from eventstore.work_queue import read_deliveries
 from webhook import ErrorClass, sentry_signature, standard_signature
 from webhook.headers import platform_headers
 

@@ -12,9 +12,10 @@ from console.output import Column, print_json_rows, print_line, print_table, sho
 from console.session import Session
 from console.times import moment, short_time
 from eventstore.clock import time_text
+from eventstore.queue_view import read_deliveries
 from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, resend_kept
 from eventstore.store import Store, Transaction
-from eventstore.work_queue import QueuedDelivery, read_deliveries
+from eventstore.work_queue import QueuedDelivery
 
 __all__ = ["deliveries"]
 

@@ -19,8 +19,9 @@ from console.printable import printable
 from console.session import Session
 from console.times import short_time
 from eventstore.identifiers import parse_uuid
+from eventstore.queue_view import waits_behind
 from eventstore.registry import find_installation
-from eventstore.work_queue import QueuedDelivery, waits_behind
+from eventstore.work_queue import QueuedDelivery
 
 __all__ = ["delivery"]
 

@@ -98,6 +98,6 @@ def _queue(transaction: Transaction, deliveries: list[NewDelivery], progress: Sl
     before = newest_sequence(connection)
     for start in range(0, len(deliveries), _CHUNK):
         chunk = deliveries[start : start + _CHUNK]
-        enqueue(connection, chunk, enqueued_at=transaction.recorded_at)
+        enqueue(connection, chunk, enqueued_at=transaction.recorded_at, in_parcels=True)
         progress.advance(len(chunk))
     return newest_sequence(connection) - before

@@ -20,10 +20,10 @@ from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
 from eventstore.policy import Policy
+from eventstore.queue_view import count_deliveries, oldest_waiting
 from eventstore.recovery import Ledger, missed_totals
 from eventstore.registry import Installation, apps_without_secret, find_app, read_installations
 from eventstore.request_log import count_error_classes
-from eventstore.work_queue import count_deliveries, oldest_waiting
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration

@@ -9,8 +9,8 @@ from eventstore.clock import parse_time
 from eventstore.finding import Finding
 from eventstore.log import NO_HASH, chain_hash, last_position
 from eventstore.outbox import count_mails
+from eventstore.queue_view import count_deliveries, read_deliveries
 from eventstore.registry import apps_without_secret
-from eventstore.work_queue import count_deliveries, read_deliveries
 
 __all__ = ["check_chain", "check_clock", "check_integrity", "check_work"]
 

@@ -16,7 +16,7 @@ from eventstore.clock import parse_time
 from eventstore.errors import NotFoundError
 from eventstore.identifiers import installation_stream, made_at
 from eventstore.log import last_position
-from eventstore.work_queue import find_delivery
+from eventstore.queue_view import find_delivery
 from replay.delivery_trail import Trail, find_stream, read_trail
 
 __all__ = ["gather_sources"]

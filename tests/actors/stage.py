@@ -34,9 +34,10 @@ from eventstore.fleet import FleetRule
 from eventstore.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.log import NewEvent, read_events
 from eventstore.policy import BALANCED, Policy
+from eventstore.queue_view import find_delivery
 from eventstore.readers import Readers
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, find_delivery
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
 from webhook import (
     ErrorClass,
     FakeSender,
@@ -193,6 +194,13 @@ class Stage:
         found = [find_delivery(self.store.connection, delivery_id) for delivery_id in ids]
         return [delivery for delivery in found if delivery is not None]
 
+    def pack(self, *installation_ids: str, ordering_key: str = "") -> list[str]:
+        """Queue a batch that is kept in parcels, to each of the installations in turn; give the deliveries' ids."""
+        new = [NewDelivery(one, EVENT_NAME, DATA, ordering_key=ordering_key) for one in installation_ids]
+        assert len(new) >= 64, "fewer are written as rows"
+        with self.store.transaction() as transaction:
+            return enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at, in_parcels=True)
+
     def acknowledge(self, *deliveries: QueuedDelivery) -> None:
         """Take delivered deliveries out of the queue, as the journal would."""
         self.store.connection.executemany(
@@ -267,9 +275,10 @@ class Stage:
             )
         )
 
-    def dispatcher(self, spawn: Any, **limits: Any) -> Ref:
+    def dispatcher(self, spawn: Any, *, journal: Ref | None = None, **limits: Any) -> Ref:
         parts = DispatcherParts(
             readers=self.readers,
+            journal=journal or self.journal(),
             clock=self.clock,
             spawn=spawn,
             clock_s=lambda: self.clock_s,

@@ -12,6 +12,8 @@ from actors.messages import (
     Deliver,
     Load,
     LookAround,
+    OpenParcels,
+    ParcelsOpened,
     PauseClaiming,
     Ref,
     Refresh,
@@ -26,7 +28,7 @@ from eventstore.probing import enqueue_probe
 from eventstore.registry_document import AppEntry, RegistryDocument
 from eventstore.second_chance import resend_kept
 from eventstore.shard import Shard
-from eventstore.work_queue import QueuedDelivery, mark_missed
+from eventstore.work_queue import QueuedDelivery, draw_attention, mark_missed
 from tests.actors.stage import ONE, THREE, TWO, Heard, Stage
 
 
@@ -768,3 +770,139 @@ def test_a_stuck_key_holds_up_no_other_delivery(stage: Stage) -> None:
     stage.put_off(stuck, 36_000)
 
     assert sequences(Desk(stage, per_installation=3).look_around()) == [other.sequence, free.sequence]
+
+
+# Parcels
+
+
+def test_what_lies_in_a_parcel_is_handed_out_behind_what_was_queued_before_it(stage: Stage) -> None:
+    (before,) = stage.enqueue(ONE)
+    packed = stage.pack(*[ONE] * 70)
+    (behind,) = stage.enqueue(ONE)
+    desk = Desk(stage, per_installation=100)
+
+    assert delivery_ids(desk.look_around()) == [before.delivery_id, *packed, behind.delivery_id]
+
+
+def test_parcels_are_opened_a_little_ahead_of_the_need(stage: Stage) -> None:
+    stage.pack(*[ONE] * 640)
+    desk = Desk(stage, per_installation=8)
+    first = desk.look_around()
+
+    assert len(first) == 8
+    assert left_in_parcels(stage) == 640 - 64
+    for delivery in first:
+        first = desk.settle(delivery)
+    assert left_in_parcels(stage) == 640 - 64
+
+
+def test_all_of_a_backlog_is_handed_out_once_and_in_order(stage: Stage) -> None:
+    packed = stage.pack(*[ONE, TWO] * 320, ordering_key="incident")
+    desk = Desk(stage)
+    waiting = desk.look_around()
+    arrived = []
+    while waiting:
+        delivery = waiting.pop(0)
+        arrived.append(delivery)
+        waiting += desk.settle(delivery)
+
+    for installation_id, mine in ((ONE, packed[::2]), (TWO, packed[1::2])):
+        assert delivery_ids([one for one in arrived if one.installation_id == installation_id]) == mine
+
+
+def test_a_parcel_that_another_worker_has_opened_is_found_without_a_word_from_it(stage: Stage) -> None:
+    stage.register(ONE, TWO)
+    packed = stage.pack(*[ONE, TWO] * 32)
+    (last,) = stage.enqueue(TWO)  # queued later, and so seen before
+    first, second = Desk(stage, shard=Shard(1, 2)), Desk(stage, shard=Shard(2, 2))
+    waiting = [first.look_around(), second.look_around()]
+    drained = [drain(first, waiting[0]), drain(second, waiting[1])]
+
+    assert drained == [packed[::2], [*packed[1::2], last.delivery_id]]
+
+
+def test_for_whom_the_gate_is_closed_no_parcel_is_opened(stage: Stage) -> None:
+    (first,) = stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(first, hold_until=IN_A_MINUTE)
+    stage.pack(*[ONE] * 64)
+
+    assert desk.look_around() == []
+    assert left_in_parcels(stage) == 64
+    stage.clock.advance(seconds=60)
+    assert len(desk.look_around()) == 8
+
+
+def test_a_person_s_decision_has_parcels_looked_at_too(stage: Stage) -> None:
+    (first,) = stage.enqueue(ONE)
+    desk = Desk(stage)
+    desk.look_around()
+    desk.settle(first, hold_until=IN_A_MINUTE)
+    stage.pack(*[ONE] * 64)
+    desk.look_around()
+    draw_attention(stage.store.connection)
+
+    assert len(desk.look_around()) == 8
+
+
+def test_paused_it_has_no_parcel_opened(stage: Stage) -> None:
+    stage.pack(*[ONE] * 64)
+    desk = Desk(stage)
+    desk.tell(PauseClaiming(), LookAround())
+
+    assert left_in_parcels(stage) == 64
+
+
+def test_while_parcels_are_opened_the_load_says_so(stage: Stage) -> None:
+    journal = stage.hear()
+    stage.pack(*[ONE] * 64)
+    desk = Desk(stage, journal=journal.ref)
+    desk.look_around()
+
+    assert desk.load() == Load(0, 0, opening_parcels=1)
+    assert desk.load().is_busy
+    assert [asked.parcels for asked in journal.of(OpenParcels)] == [(1,)]
+    desk.tell(ParcelsOpened((1,)))
+    assert desk.load().opening_parcels == 0
+
+
+def test_a_journal_that_has_lost_what_it_was_asked_is_asked_again(stage: Stage) -> None:
+    journal = stage.hear()
+    stage.pack(*[ONE] * 64)
+    desk = Desk(stage, journal=journal.ref)
+    desk.look_around()
+    stage.clock_s += 60
+    desk.look_around()
+
+    assert [asked.parcels for asked in journal.of(OpenParcels)] == [(1,), (1,)]
+
+
+def test_a_crash_forgets_no_parcel(stage: Stage) -> None:
+    (first,) = stage.enqueue(TWO)
+    packed = stage.pack(*[ONE] * 64)
+    desk = Desk(stage, in_flight=1)
+    desk.look_around()
+    desk.tell("rubbish")
+    desk.look_around()
+
+    assert drain(desk, [first])[1:] == packed
+
+
+def drain(desk: Desk, waiting: list[QueuedDelivery]) -> list[str]:
+    """Settle whatever is handed out until nothing more is, and give the ids of all of it."""
+    arrived, waiting = [], list(waiting)
+    while waiting:
+        delivery = waiting.pop(0)
+        arrived.append(delivery.delivery_id)
+        waiting += desk.settle(delivery) + desk.look_around()
+    return arrived
+
+
+def delivery_ids(deliveries: list[QueuedDelivery]) -> list[str]:
+    return [delivery.delivery_id for delivery in deliveries]
+
+
+def left_in_parcels(stage: Stage) -> int:
+    ((count,),) = stage.rows("SELECT coalesce(sum(delivery_count), 0) FROM parcels")
+    return int(count)

@@ -33,9 +33,10 @@ from eventstore.events import (
 from eventstore.identifiers import installation_stream
 from eventstore.policy import BALANCED, SENTRY_2024
 from eventstore.probing import enqueue_probe
+from eventstore.queue_view import count_deliveries, find_delivery, read_deliveries
 from eventstore.recording import DeliveryRecord
 from eventstore.registry import find_installation, read_endpoint
-from eventstore.work_queue import QueuedDelivery, count_deliveries, find_delivery, read_deliveries
+from eventstore.work_queue import QueuedDelivery
 from tests.actors.stage import (
     EVENT_NAME,
     GONE,

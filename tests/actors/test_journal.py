@@ -12,6 +12,8 @@ from actors.messages import (
     ExpirePayloads,
     ForgetKeys,
     LearnRecorded,
+    OpenParcels,
+    ParcelsOpened,
     RecordDelivery,
     RecordEvent,
     RecordMail,
@@ -522,3 +524,44 @@ def test_payloads_that_were_kept_for_long_enough_are_dropped(stage: Stage) -> No
         found.append(len(stage.events("delivery.expired")))
 
     assert found == [0, 1]
+
+
+def test_parcels_are_opened_in_the_commit_of_the_records_of_their_turn(stage: Stage) -> None:
+    room = Room(stage)
+    (delivery,) = stage.enqueue(ONE)
+    stage.pack(*[ONE] * 70)
+    room.ref.tell(OpenParcels((2, 66), room.heard.ref))
+    room.record(succeeded(delivery))
+
+    assert room.commits == 1
+    assert stage.rows("SELECT count(*), min(sequence), max(sequence) FROM queue") == [(70, 2, 71)]
+    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((2, 66))]
+
+
+def test_who_asks_for_a_parcel_that_is_opened_already_hears_so(stage: Stage) -> None:
+    room = Room(stage)
+    stage.pack(*[ONE] * 64)
+    for _ in range(2):
+        room.ref.tell(OpenParcels((1,), room.heard.ref))
+        stage.run()
+
+    assert stage.rows("SELECT count(*) FROM queue") == [(64,)]
+    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((1,))] * 2
+
+
+def test_a_parcel_that_cannot_be_opened_takes_no_record_and_no_other_parcel_with_it(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    room = Room(stage)
+    (delivery,) = stage.enqueue(ONE)
+    stage.pack(*[ONE] * 70)
+    stage.store.connection.execute("UPDATE parcels SET deliveries = 'rubbish' WHERE first_sequence = 2")
+    room.ref.tell(OpenParcels((2,), room.heard.ref))
+    room.ref.tell(OpenParcels((66,), room.heard.ref))
+    room.record(succeeded(delivery))
+
+    assert room.positions == [1]
+    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((66,))]
+    assert len(lines_of(lines, "parcels_not_opened")) == 1
+    assert stage.rows("SELECT first_sequence FROM parcels") == [(2,)]
+    assert stage.escalations == []

@@ -30,8 +30,8 @@ from eventstore.errors import DiskFullError
 from eventstore.fleet import FleetRule
 from eventstore.home import Home
 from eventstore.probing import ProbingRule
+from eventstore.queue_view import count_deliveries
 from eventstore.shard import Shard
-from eventstore.work_queue import count_deliveries
 from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Receiver, Stage, lines_of
 from webhook import FakeSender, Outcome, Sender, WebhookRequest
 

@@ -31,8 +31,9 @@ from eventstore.home import Home
 from eventstore.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.log import NewEvent
 from eventstore.policy import BALANCED
+from eventstore.queue_view import find_delivery
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, enqueue, find_delivery, mark_dead, mark_missed
+from eventstore.work_queue import NewDelivery, enqueue, mark_dead, mark_missed
 
 PAGER = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"  # healthy
 CHAT = "7c1f0a99-0000-4000-8000-000000000002"  # broken and disabled

@@ -7,8 +7,9 @@ from console.commands import deliveries as deliveries_command
 from console.exit_codes import ExitCode
 from eventstore.events import DeliveryDropped, DeliveryRequeued
 from eventstore.log import read_events
+from eventstore.queue_view import read_deliveries
 from eventstore.retention import expire_payloads
-from eventstore.work_queue import QueuedDelivery, read_deliveries
+from eventstore.work_queue import QueuedDelivery
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
 

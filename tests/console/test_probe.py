@@ -6,8 +6,9 @@ from console.commands import probe_test
 from console.exit_codes import ExitCode
 from eventstore.events import AttemptEvent, InstallationEnabled, ProbeFailed, ProbeSucceeded
 from eventstore.log import read_events
+from eventstore.queue_view import read_deliveries
 from eventstore.recording import DeliveryRecord, record_deliveries
-from eventstore.work_queue import QueuedDelivery, read_deliveries
+from eventstore.work_queue import QueuedDelivery
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World, attempt
 
 Answer = Callable[[QueuedDelivery], AttemptEvent]

@@ -15,6 +15,7 @@ import pytest
 
 from eventstore.database import open_database
 from eventstore.home import Home
+from eventstore.queue_view import read_deliveries
 from eventstore.shard import Shard
 from replay import check_log
 from tests.end_to_end.history import fail_for_days
@@ -71,7 +72,7 @@ def _queue_two_thousand(stage: Stage, dice: random.Random) -> None:
 
 
 def _queued(connection: sqlite3.Connection) -> set[str]:
-    return {row[0] for row in connection.execute("SELECT delivery_id FROM queue")}
+    return {delivery.delivery_id for delivery in read_deliveries(connection, limit=-1)}
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -111,6 +112,7 @@ def test_two_thousand_deliveries_survive_workers_that_are_killed_at_random_momen
     stage.configure("[retry]\nschedule = [0, 0, 0]\n[daemon]\nrestarts = 1000\n")
     with _database(stage) as connection:
         queued = _queued(connection)
+        assert len(queued) == 2_000
         killed: set[int] = set()
         with _crew(stage, "--drain") as daemon:
             # By what is left, not by the clock: a fast machine is killed as often, and never as it stops.

@@ -15,6 +15,7 @@ from benchmarks.history import Shape, write_history
 from eventstore.database import open_database
 from eventstore.home import Home
 from eventstore.producer import Producer
+from eventstore.queue_view import count_deliveries
 from eventstore.work_queue import NewDelivery
 from replay import rebuild, verify
 from tests.end_to_end.proof import insist_on_all
@@ -56,8 +57,7 @@ def _database(stage: Stage) -> Iterator[sqlite3.Connection]:
 
 
 def _waiting(connection: sqlite3.Connection) -> int:
-    (count,) = connection.execute("SELECT count(*) FROM queue WHERE state = 'waiting'").fetchone()
-    return int(count)
+    return count_deliveries(connection)["waiting"]
 
 
 def test_while_a_daemon_delivers_rebuilds_lose_nothing_and_all_is_in_step(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from eventstore.database import open_database
+from eventstore.queue_view import count_deliveries, read_deliveries
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.proof import insist_on_all, insist_on_one_disabling
 from tests.end_to_end.stage import Stage
@@ -26,10 +27,11 @@ def test_two_thousand_deliveries_survive_being_killed_at_random_moments(stage: S
     dice.shuffle(apps)
     stage.send([(app, "issue.created") for app in apps])
     connection = open_database(stage.home / "events.db", is_writer=False)
-    queued = {row[0] for row in connection.execute("SELECT delivery_id FROM queue")}
+    queued = {delivery.delivery_id for delivery in read_deliveries(connection, limit=-1)}
+    assert len(queued) == 2_000
 
     kills = 0
-    while kills < 12 and connection.execute("SELECT count(*) FROM queue WHERE state = 'waiting'").fetchone()[0]:
+    while kills < 12 and count_deliveries(connection)["waiting"]:
         kills += _run_and_kill(stage, after_s=dice.uniform(0.3, 1.4))
     stage.run("run", "--drain")
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from eventstore.clock import ManualClock, time_text
+from eventstore.queue_view import read_deliveries
 from eventstore.store import Store
 from eventstore.work_queue import (
     NewDelivery,
@@ -21,7 +22,6 @@ from eventstore.work_queue import (
     mark_dead,
     mark_missed,
     mark_retry,
-    read_deliveries,
     remove_delivered,
 )
 

@@ -25,6 +25,7 @@ from eventstore.probing import (
     next_probe_at,
     probe_event,
 )
+from eventstore.queue_view import find_delivery
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.registry import attention_version, find_installation
 from eventstore.store import Store
@@ -34,7 +35,6 @@ from eventstore.work_queue import (
     claim,
     drop_probe,
     enqueue,
-    find_delivery,
     installations_with_waiting,
     newest_sequence,
 )

@@ -19,11 +19,12 @@ from eventstore.home import Home
 from eventstore.identifiers import new_id
 from eventstore.policy import BALANCED
 from eventstore.producer import Producer
+from eventstore.queue_view import read_deliveries
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.redis_intake import IntakeRule, StreamIntake
 from eventstore.store import Store
 from eventstore.stream_depth import StreamDepth, read_stream_depth
-from eventstore.work_queue import NewDelivery, QueuedDelivery, claim, read_deliveries
+from eventstore.work_queue import NewDelivery, QueuedDelivery, claim
 from tests.eventstore.facts import INSTALLATION_ID, register, succeeded
 from tests.redis_server import RedisServer
 

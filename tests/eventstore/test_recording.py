@@ -15,11 +15,12 @@ from eventstore.events import (
 )
 from eventstore.log import read_events
 from eventstore.probing import enqueue_probe
+from eventstore.queue_view import find_delivery, read_deliveries
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.registry import find_installation
 from eventstore.request_log import RequestFilter, read_requests
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, find_delivery, read_deliveries
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
 from tests.eventstore.facts import INSTALLATION_ID, attempt, failed, register, succeeded, timed_out
 
 

@@ -16,13 +16,14 @@ from eventstore.home import Home
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, read_events
 from eventstore.policy import BALANCED
+from eventstore.queue_view import read_deliveries
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.recovery import Ledger, due_moments, missed_ledger, missed_totals, start_recovery
 from eventstore.registry import attention_version
 from eventstore.retention import expire_payloads
 from eventstore.second_chance import drop_kept, resend_kept
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, claim, enqueue, read_deliveries
+from eventstore.work_queue import NewDelivery, QueuedDelivery, claim, enqueue
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, register, succeeded
 from tests.eventstore.processes import at_once
 

@@ -4,18 +4,11 @@ from eventstore.clock import ManualClock, time_text
 from eventstore.errors import RejectedError
 from eventstore.events import DeliveryDropped, DeliveryExpired, Event
 from eventstore.log import read_events
+from eventstore.queue_view import read_deliveries
 from eventstore.retention import expire_payloads
 from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, resend_kept
 from eventstore.store import Store
-from eventstore.work_queue import (
-    NewDelivery,
-    QueuedDelivery,
-    enqueue,
-    mark_dead,
-    mark_missed,
-    put_back,
-    read_deliveries,
-)
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_dead, mark_missed, put_back
 from tests.eventstore.facts import INSTALLATION_ID, register
 
 AT = "2025-02-03T12:00:00.000000Z"

@@ -6,9 +6,10 @@ from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import DeliveryDropped, DeliveryRequeued, InstallationRemoved
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, read_events
+from eventstore.queue_view import read_deliveries
 from eventstore.second_chance import drop_kept, resend_kept
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_dead, mark_missed, read_deliveries
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_dead, mark_missed
 from tests.eventstore.facts import INSTALLATION_ID, register
 
 

@@ -21,6 +21,7 @@ from eventstore.events import (
 from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import NewEvent
 from eventstore.policy import BALANCED
+from eventstore.queue_view import find_delivery
 from eventstore.store import Store
 from eventstore.vital_signs import VitalSigns, read_vital_signs
 from eventstore.work_queue import (
@@ -29,7 +30,6 @@ from eventstore.work_queue import (
     claim,
     enqueue,
     enqueue_probe,
-    find_delivery,
     mark_dead,
     mark_missed,
     mark_retry,

@@ -11,25 +11,22 @@ from msgspec.structs import replace
 
 from eventstore.clock import ManualClock, time_text
 from eventstore.home import Home
+from eventstore.queue_view import count_deliveries, find_delivery, read_deliveries, waits_behind
 from eventstore.schema import migrate
 from eventstore.store import Store
 from eventstore.work_queue import (
     NewDelivery,
     QueuedDelivery,
     claim,
-    count_deliveries,
     drop,
     enqueue,
-    find_delivery,
     forget_idempotency_keys,
     installations_with_waiting,
     mark_dead,
     mark_missed,
     mark_retry,
     put_back,
-    read_deliveries,
     remove_delivered,
-    waits_behind,
 )
 from tests.eventstore.facts import INSTALLATION_ID, register, rows_of
 from tests.eventstore.processes import at_once, queueing

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from eventstore import work_queue
+from eventstore import queue_view, work_queue
 from eventstore.clock import ManualClock, time_text
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery
@@ -63,7 +63,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.rows[delivery_id] = Row(self.last_sequence, installation_id, self.moment())
         if key:
             self.keys[installation_id, key] = delivery_id
-        return work_queue.find_delivery(self.store.connection, delivery_id)
+        return queue_view.find_delivery(self.store.connection, delivery_id)
 
     @rule(target=seen, installation_id=installations, limit=st.integers(1, 4), held=st.sets(st.integers(1, 9)))
     def claim(self, installation_id: str, limit: int, held: set[int]) -> work_queue.QueuedDelivery | None:
@@ -116,7 +116,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5), is_dropped=st.booleans(), seconds=delays)
     def put_back_or_drop(self, number: int, is_dropped: bool, seconds: int) -> None:
-        listed = work_queue.read_deliveries(self.store.connection)
+        listed = queue_view.read_deliveries(self.store.connection)
         if not listed:
             return
         delivery = listed[number % len(listed)]
@@ -144,14 +144,14 @@ class QueueMachine(RuleBasedStateMachine):
     def queue_is_the_model(self) -> None:
         if not hasattr(self, "store"):
             return
-        listed = work_queue.read_deliveries(self.store.connection, limit=-1)
+        listed = queue_view.read_deliveries(self.store.connection, limit=-1)
         found = {
             one.delivery_id: Row(one.sequence, one.installation_id, one.due_at, one.state, one.attempts)
             for one in listed
         }
 
         assert found == self.rows
-        assert work_queue.count_deliveries(self.store.connection) == {
+        assert queue_view.count_deliveries(self.store.connection) == {
             state: sum(row.state == state for row in self.rows.values()) for state in ("waiting", "missed", "dead")
         }
 

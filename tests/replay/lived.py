@@ -15,13 +15,14 @@ from eventstore.events import AttemptEvent, DeliveryMissed, DisablingFrozen, Dis
 from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import NewEvent
 from eventstore.policy import BALANCED
+from eventstore.queue_view import read_deliveries
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.recovery import start_recovery
 from eventstore.registry import find_installation
 from eventstore.retention import expire_payloads
 from eventstore.second_chance import drop_kept, resend_kept
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, read_deliveries
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
 from replay import rebuild
 from tests.eventstore.facts import (
     INSTALLATION_ID,

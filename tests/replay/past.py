@@ -33,6 +33,7 @@ from eventstore.events import (
 from eventstore.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
 from eventstore.log import NewEvent
 from eventstore.policy import BALANCED
+from eventstore.queue_view import read_deliveries
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.recovery import start_recovery
 from eventstore.registry import find_installation
@@ -40,7 +41,7 @@ from eventstore.retention import expire_payloads
 from eventstore.review import ReviewRequest, review
 from eventstore.second_chance import drop_kept, resend_kept
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, read_deliveries
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
 from replay.as_of import Past
 from replay.moment import Moment
 from tests.eventstore.facts import INSTALLATION_ID, URL, attempt, failed, record, succeeded, timed_out

@@ -51,6 +51,7 @@ def test_every_table_but_those_that_hold_what_nothing_else_does_is_a_projection(
     assert tables - set(_TABLES) == {
         "events",
         "queue",
+        "parcels",
         "idempotency_keys",
         "secrets",
         "attention",

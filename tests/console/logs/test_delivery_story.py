@@ -37,7 +37,8 @@ from eventstore.events import (
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, StoredEvent
 from eventstore.policy import BALANCED
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, find_delivery
+from eventstore.queue_view import find_delivery
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
 from replay.delivery_trail import Trail
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World, attempt
 from tests.console.logs.lines import line
