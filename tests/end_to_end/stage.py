@@ -24,7 +24,7 @@ class Server:
 
     def seen(self) -> list[dict[str, Any]]:
         """Read what it has written down so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return _whole_lines(self.log)
 
     def tell(self, code: int) -> None:
         """Have the receiver answer this status code at /told from now on."""
@@ -129,9 +129,15 @@ class Stage:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Read the daemon's log."""
-        return [json.loads(line) for line in (self.home / "logs" / "hookfuse.jsonl").read_text().splitlines()]
+        return _whole_lines(self.home / "logs" / "hookfuse.jsonl")
 
 
 def installation_id(app: int) -> str:
     """Give the fixed id of an app's installation on the stage."""
     return f"00000000-0000-4000-8000-{app:012d}"
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    """Read the JSON lines of a file that another process is writing; one that is not written to its end is left out."""
+    *lines, _unfinished = path.read_text().split("\n")
+    return [json.loads(line) for line in lines]
