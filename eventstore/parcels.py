@@ -1,8 +1,9 @@
 """Parcels: what the deliveries of a large batch are kept as until they are wanted.
 
 A row of the queue stands in indexes that are made for sending, and takes several times as long to write as the text of
-its delivery. Who queues many at once pays for the text alone, and has the turn to write for as much less; the daemon
-makes rows of them, a parcel at a time, shortly before it sends them.
+its delivery; and the texts of a batch are much alike, so that compressed they are a fraction. Who queues many at once
+wraps them before its turn to write, and has the turn for a moment only; the daemon makes rows of them, a parcel at a
+time, shortly before it sends them.
 
 A parcel is a promise about order too: its deliveries have their sequence numbers from the start, and what was queued
 for one of its installations later waits until it is opened (`work_queue.claim`).
@@ -14,15 +15,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
+import zstandard
 
 __all__ = [
     "Packed",
     "Parcel",
+    "Wrapped",
     "is_unopened",
-    "pack",
+    "put_away",
     "read_parcels",
     "take_parcel",
     "unopened_parcels",
+    "wrap",
 ]
 
 # They are made rows at once, in about 2 ms of the turn to write.
@@ -49,21 +53,43 @@ class Parcel:
     deliveries: Sequence[Packed]
 
 
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A parcel that is not in the queue yet: its columns."""
+
+    delivery_count: int
+    installations: str
+    deliveries: bytes
+
+
+# At its quickest, and still a fifth of JSON whose texts are all different: 2 us a delivery, 1 us to open it.
+_COMPRESSION_LEVEL = 1
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Packed]).decode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
 
 
-def pack(connection: sqlite3.Connection, deliveries: Sequence[Packed], *, enqueued_at: str) -> None:
-    """Write deliveries as parcels, behind all that is in the queue."""
-    first_sequence = _reserve(connection, len(deliveries))
+def wrap(deliveries: Sequence[Packed]) -> list[Wrapped]:
+    """Make parcels of deliveries that follow each other."""
+    compress = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL).compress
+    wrapped = []
     for start in range(0, len(deliveries), _MOST_DELIVERIES):
         some = deliveries[start : start + _MOST_DELIVERIES]
         counts = Counter(one.installation_id for one in some)
+        wrapped.append(Wrapped(len(some), _encode(counts).decode(), compress(_encode(some))))
+    return wrapped
+
+
+def put_away(connection: sqlite3.Connection, parcels: Sequence[Wrapped], *, enqueued_at: str) -> None:
+    """Write parcels, behind all that is in the queue."""
+    first_sequence = _reserve(connection, sum(parcel.delivery_count for parcel in parcels))
+    for parcel in parcels:
         connection.execute(
             "INSERT INTO parcels VALUES (?, ?, ?, ?, ?)",
-            (first_sequence + start, len(some), enqueued_at, _encode(counts).decode(), _encode(some).decode()),
+            (first_sequence, parcel.delivery_count, enqueued_at, parcel.installations, parcel.deliveries),
         )
+        first_sequence += parcel.delivery_count
 
 
 def _reserve(connection: sqlite3.Connection, count: int) -> int:
@@ -98,7 +124,10 @@ def take_parcel(connection: sqlite3.Connection, first_sequence: int) -> Parcel |
         "DELETE FROM parcels WHERE first_sequence = ? RETURNING first_sequence, enqueued_at, deliveries",
         (first_sequence,),
     ).fetchone()
-    return _parcel(*row) if row else None
+    if row is None:
+        return None
+    first_sequence, enqueued_at, deliveries = row
+    return Parcel(first_sequence, enqueued_at, _decode(_decompress(deliveries)))
 
 
 def read_parcels(
@@ -107,12 +136,14 @@ def read_parcels(
     """Read parcels, in the order of queueing; only those with deliveries to an installation, or with a text in them."""
     rows = connection.execute(
         "SELECT first_sequence, enqueued_at, deliveries FROM parcels"
-        " WHERE (:id IS NULL OR instr(installations, :id)) AND (:text = '' OR instr(deliveries, :text))"
-        " ORDER BY first_sequence",
-        {"id": installation_id, "text": holding},
+        " WHERE (:id IS NULL OR instr(installations, :id)) ORDER BY first_sequence",
+        {"id": installation_id},
     )
-    return (_parcel(*row) for row in rows)
+    for first_sequence, enqueued_at, deliveries in rows:
+        text = _decompress(deliveries)
+        if holding.encode() in text:
+            yield Parcel(first_sequence, enqueued_at, _decode(text))
 
 
-def _parcel(first_sequence: int, enqueued_at: str, deliveries: str) -> Parcel:
-    return Parcel(first_sequence, enqueued_at, _decode(deliveries))
+def _decompress(deliveries: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(deliveries)

@@ -18,7 +18,7 @@ from eventstore.errors import DocumentError, NotFoundError, RejectedError
 from eventstore.home import Home
 from eventstore.registry import Installation, find_app, find_installation_of_app, require_installations
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, enqueue
+from eventstore.work_queue import NewDelivery, enqueue_batch, prepare
 
 __all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "send_incident_alert_notification"]
 
@@ -94,11 +94,10 @@ class Producer:
         """
         self._reopen_in_child()
         checked = [self.check(delivery) for delivery in deliveries]
+        batch = prepare(checked)
         with self.store.transaction() as transaction:
             require_installations(transaction.connection, {delivery.installation_id for delivery in checked})
-            delivery_ids = enqueue(
-                transaction.connection, checked, enqueued_at=transaction.recorded_at, in_parcels=True
-            )
+            delivery_ids = enqueue_batch(transaction.connection, batch, enqueued_at=transaction.recorded_at)
         self.home.ring_doorbell()
         return delivery_ids
 

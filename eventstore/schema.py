@@ -238,13 +238,13 @@ _SIXTH = (
 
 _SEVENTH = (
     # Deliveries of large batches, which have no rows in the queue yet. `first_sequence` is that of the first of them;
-    # `installations` says how many there are to each.
+    # `installations` says how many there are to each; `deliveries` is JSON, compressed by Zstandard.
     """CREATE TABLE parcels (
         first_sequence INTEGER PRIMARY KEY,
         delivery_count INTEGER NOT NULL,
         enqueued_at TEXT NOT NULL,
         installations TEXT NOT NULL,
-        deliveries TEXT NOT NULL
+        deliveries BLOB NOT NULL
     )""",
     # Holds all that is asked of them again and again: how many deliveries there are, and since when.
     "CREATE INDEX parcels_by_age ON parcels (enqueued_at, delivery_count)",

@@ -9,11 +9,12 @@ import msgspec
 
 from eventstore.identifiers import new_id, new_ids
 from eventstore.many_rows import insert_rows, json_list
-from eventstore.parcels import Packed, pack, take_parcel
+from eventstore.parcels import Packed, Wrapped, put_away, take_parcel, wrap
 
 __all__ = [
     "PROBE_DUE_AT",
     "QUEUE_COLUMNS",
+    "Batch",
     "Claim",
     "NewDelivery",
     "QueuedDelivery",
@@ -22,6 +23,7 @@ __all__ = [
     "drop",
     "drop_probe",
     "enqueue",
+    "enqueue_batch",
     "enqueue_probe",
     "error_text",
     "expire",
@@ -36,6 +38,7 @@ __all__ = [
     "mark_retry",
     "newest_sequence",
     "open_parcel",
+    "prepare",
     "put_back",
     "read_expiring",
     "recover_missed",
@@ -114,37 +117,60 @@ _ENQUEUE = (
 _ENQUEUED = ")"
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Deliveries that are about to be queued together, with their ids; `parcels` where they are to be kept in those."""
+
+    deliveries: Sequence[NewDelivery]
+    packed: Sequence[Packed]
+    parcels: Sequence[Wrapped]
+
+
 def enqueue(
     connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *, enqueued_at: str, in_parcels: bool = False
 ) -> list[str]:
+    """Queue deliveries as `prepare` and `enqueue_batch` do, for those who need not hurry, and give their ids."""
+    return enqueue_batch(connection, prepare(deliveries, in_parcels=in_parcels), enqueued_at=enqueued_at)
+
+
+def prepare(deliveries: Sequence[NewDelivery], *, in_parcels: bool = True) -> Batch:
+    """Do what can be done before the turn to write. `in_parcels`: where they are many, parcels are made of them."""
+    packed = [_packed(*one) for one in zip(deliveries, new_ids(len(deliveries)), strict=True)]
+    # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.
+    in_parcels = in_parcels and len(packed) >= _MANY and not any(delivery.delivery_id for delivery in deliveries)
+    return Batch(deliveries, packed, wrap(packed) if in_parcels else ())
+
+
+def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: str) -> list[str]:
     """Queue deliveries within the caller's transaction and give their ids.
 
     A delivery whose idempotency key was used for its installation before is not queued again: its id is
-    that of the first. `in_parcels`: where they are many, rows are made of them when they are wanted.
+    that of the first.
     """
     delivery_ids = []
     fresh: list[Packed] = []
-    for delivery, made_id in zip(deliveries, new_ids(len(deliveries)), strict=True):
-        delivery_id = delivery.delivery_id or made_id
-        known_id = _known_id(connection, delivery, delivery_id, enqueued_at)
-        delivery_ids.append(known_id or delivery_id)
+    for delivery, one in zip(batch.deliveries, batch.packed, strict=True):
+        known_id = _known_id(connection, delivery, one.delivery_id, enqueued_at)
+        delivery_ids.append(known_id or one.delivery_id)
         if known_id is None:
-            fresh.append(
-                Packed(
-                    delivery_id,
-                    delivery.installation_id,
-                    delivery.event_name,
-                    delivery.ordering_key,
-                    delivery.actor,
-                    msgspec.Raw(delivery.data.encode()),
-                )
-            )
-    # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.
-    if in_parcels and len(fresh) >= _MANY and not any(delivery.delivery_id for delivery in deliveries):
-        pack(connection, fresh, enqueued_at=enqueued_at)
-    else:
+            fresh.append(one)
+    if not batch.parcels:
         _insert(connection, fresh, enqueued_at)
+    elif fresh:
+        parcels = batch.parcels if len(fresh) == len(batch.packed) else wrap(fresh)
+        put_away(connection, parcels, enqueued_at=enqueued_at)
     return delivery_ids
+
+
+def _packed(delivery: NewDelivery, made_id: str) -> Packed:
+    return Packed(
+        delivery.delivery_id or made_id,
+        delivery.installation_id,
+        delivery.event_name,
+        delivery.ordering_key,
+        delivery.actor,
+        msgspec.Raw(delivery.data.encode()),
+    )
 
 
 def open_parcel(connection: sqlite3.Connection, first_sequence: int) -> None:

@@ -1,5 +1,6 @@
 """`hookfuse send`: any event, or a file of many."""
 
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from eventstore.errors import NotFoundError
 from eventstore.producer import Producer
 from eventstore.registry import find_installation
 from eventstore.store import Transaction
-from eventstore.work_queue import NewDelivery, enqueue, newest_sequence
+from eventstore.work_queue import Batch, NewDelivery, enqueue_batch, newest_sequence, prepare
 
 __all__ = ["send"]
 
@@ -82,22 +83,25 @@ def _send_batch(session: Session, path: str) -> None:
     with closing(Producer(session.home, session.clock)) as producer:
         with opened_input(path) as file, SlowProgress(f"checking {file.name}", file.size_bytes) as progress:
             deliveries = read_batch(file.stream, file.name, producer, limit_bytes, progress.advance)
+        installation_ids = {delivery.installation_id for delivery in deliveries}
+        chunks = [prepare(deliveries[start : start + _CHUNK]) for start in range(0, len(deliveries), _CHUNK)]
         with SlowProgress("queueing", len(deliveries)) as progress, producer.store.transaction() as transaction:
-            queued_count = _queue(transaction, deliveries, progress)
+            queued_count = _queue(transaction, installation_ids, chunks, progress)
     session.home.ring_doorbell()
     known_count = len(deliveries) - queued_count
     print_line(f"queued {queued_count}" + (f", {known_count} known already by their key" if known_count else ""))
 
 
-def _queue(transaction: Transaction, deliveries: list[NewDelivery], progress: SlowProgress) -> int:
+def _queue(
+    transaction: Transaction, installation_ids: Iterable[str], chunks: Iterable[Batch], progress: SlowProgress
+) -> int:
     """Queue all within the transaction, and give how many were not known by their key."""
     connection = transaction.connection
-    for installation_id in {delivery.installation_id for delivery in deliveries}:
+    for installation_id in installation_ids:
         if find_installation(connection, installation_id).state == "removed":  # since it was checked
             raise NotFoundError(f"installation {installation_id} is removed")
     before = newest_sequence(connection)
-    for start in range(0, len(deliveries), _CHUNK):
-        chunk = deliveries[start : start + _CHUNK]
-        enqueue(connection, chunk, enqueued_at=transaction.recorded_at, in_parcels=True)
-        progress.advance(len(chunk))
+    for chunk in chunks:
+        enqueue_batch(connection, chunk, enqueued_at=transaction.recorded_at)
+        progress.advance(len(chunk.deliveries))
     return newest_sequence(connection) - before

@@ -555,7 +555,7 @@ def test_a_parcel_that_cannot_be_opened_takes_no_record_and_no_other_parcel_with
     room = Room(stage)
     (delivery,) = stage.enqueue(ONE)
     stage.pack(*[ONE] * 70)
-    stage.store.connection.execute("UPDATE parcels SET deliveries = 'rubbish' WHERE first_sequence = 2")
+    stage.store.connection.execute("UPDATE parcels SET deliveries = CAST('rubbish' AS BLOB) WHERE first_sequence = 2")
     room.ref.tell(OpenParcels((2,), room.heard.ref))
     room.ref.tell(OpenParcels((66,), room.heard.ref))
     room.record(succeeded(delivery))
