@@ -19,7 +19,16 @@ _ARROWS = {
 }
 # structlog is everybody's; the others are met where they are named, and only there.
 _PACKAGES = {
-    "eventstore": {"sqlite_utils", "redis", "msgspec", "pydantic", "pydantic_settings", "structlog", "cryptography", "zstandard"},
+    "eventstore": {
+        "sqlite_utils",
+        "redis",
+        "msgspec",
+        "pydantic",
+        "pydantic_settings",
+        "structlog",
+        "cryptography",
+        "zstandard",
+    },
     "webhook": {"requests", "urllib3", "msgspec", "structlog", "certifi", "cryptography"},
     "replay": {"msgspec", "structlog"},
     "console": {"click", "rich", "msgspec", "structlog", "ddsketch", "matplotlib"},
