@@ -124,6 +124,7 @@ class ActorSystem:
         Each ring of a producer has the dispatcher look. The others look every 0.1 s at most: what they look for is
         seldom there, and where it begins in this daemon they are told.
         """
+        self._installation_parts.lane_watch.rung()
         self._tell(self._dispatcher, LookAround())
         self._installation_parts.lane_watch.look_around()
         now_s = time.monotonic()

@@ -2,6 +2,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -31,7 +32,12 @@ class Road:
         self.meanwhile: dict[int, Callable[[], object]] = {}
         self._outcomes = list(outcomes)
         self.clock_s = 1000.0
-        self.watch = LaneWatch(lambda: self.clock_s)
+        self.cpu_s = 0.0
+        self.slept_s: list[float] = []
+        self.began_s: list[float] = []
+        self.asking_s = 0.0
+        self.while_sleeping: Callable[[], object] = lambda: None
+        self.watch = LaneWatch(lambda: self.clock_s, cpu_s=lambda: self.cpu_s, sleep=self._sleep)
         self.lane = Lane(self.pool, self.watch)
 
     def add(self, *numbers: int) -> None:
@@ -41,8 +47,22 @@ class Road:
     def take_back(self) -> list[int]:
         return [delivery.sequence for delivery in self.lane.take_back()]
 
+    def have_another_at_work(self) -> None:
+        """Have an attempt made to another installation."""
+        pool = ManualPool()
+        Lane(pool, self.watch).add(_delivery(0), lambda: AT_ONCE)
+        pool.run_all()
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.clock_s += seconds
+        self.while_sleeping()
+
     def _make(self, number: int) -> Outcome:
         self.made.append(number)
+        self.began_s.append(self.clock_s)
+        self.cpu_s += self.asking_s
+        self.clock_s += self.asking_s
         self.meanwhile.get(number, lambda: None)()
         return self._outcomes.pop(0) if self._outcomes else AT_ONCE
 
@@ -262,6 +282,92 @@ def test_with_no_thread_more_a_slow_endpoint_is_asked_by_those_that_there_are() 
 
     assert road.made == [1, 2, 3]
     assert {line["event"] for line in lines} == {"lane_not_widened"}
+
+
+# Beside others
+
+
+def test_beside_others_a_backlog_s_attempts_keep_three_times_the_distance_of_what_one_takes_of_a_core() -> None:
+    road = Road()
+    road.asking_s = 0.0005
+    road.add(*range(60))
+    road.have_another_at_work()
+    road.pool.run_all()
+
+    distances = [after - before for before, after in pairwise(road.began_s)]
+    assert distances[0] < 0.001  # how much it takes is not known yet
+    assert distances[-10:] == pytest.approx([0.0015] * 10, rel=0.001)
+
+
+def test_whose_answer_takes_longer_than_the_distance_sleeps_no_more_for_it() -> None:
+    road = Road()
+    road.asking_s = 0.0001
+    road.meanwhile = dict.fromkeys(range(60), lambda: setattr(road, "clock_s", road.clock_s + 0.01))
+    road.add(*range(60))
+    road.have_another_at_work()
+    road.pool.run_all()
+
+    assert road.slept_s == []
+
+
+def test_whoever_has_been_alone_for_a_second_keeps_no_distance() -> None:
+    road = Road()
+    road.asking_s = 0.0005
+    road.add(*range(3000))
+    road.have_another_at_work()
+    road.pool.run_all()
+
+    distances = [after - before for before, after in pairwise(road.began_s)]
+    assert max(distances[:400]) == pytest.approx(0.0015, rel=0.001)
+    assert distances[-2000:] == pytest.approx([0.0005] * 2000)
+
+
+def test_after_a_ring_a_thread_that_goes_on_lets_what_has_come_go_first() -> None:
+    road = Road()
+    road.have_another_at_work()
+    road.meanwhile[1] = road.watch.rung
+    road.add(1, 2, 3)
+    road.pool.run_all()
+
+    assert road.slept_s == pytest.approx([0.002])
+    assert road.made == [1, 2, 3]
+
+
+def test_what_has_just_come_begins_at_once_after_a_ring() -> None:
+    road = Road()
+    road.have_another_at_work()
+    road.watch.rung()
+    road.add(1)
+    road.pool.run_all()
+
+    assert (road.made, road.slept_s) == ([1], [])
+
+
+def test_rings_without_end_hold_a_backlog_up_for_two_milliseconds_each_time_and_no_longer() -> None:
+    road = Road()
+    road.have_another_at_work()
+    road.while_sleeping = road.watch.rung
+    road.meanwhile = dict.fromkeys(range(10), road.watch.rung)
+    road.add(*range(10))
+    road.pool.run_all()
+
+    assert road.made == list(range(10))
+    assert road.slept_s == pytest.approx([0.002] * 9)
+
+
+def test_what_keeps_its_distance_can_be_taken_back_and_is_not_made_then() -> None:
+    road = Road()
+    taken: list[int] = []
+    road.while_sleeping = lambda: taken.extend(road.take_back())
+    road.meanwhile[1] = road.watch.rung
+    road.have_another_at_work()
+    road.add(1, 2, 3)
+    road.pool.run_all()
+
+    assert (road.made, taken) == ([1], [2, 3])
+    road.add(4)
+    road.pool.run_all()
+    assert road.made == [1, 4]
 
 
 def test_each_of_many_attempts_on_many_threads_is_made_or_taken_back_exactly_once() -> None:

@@ -18,6 +18,7 @@ from actors import mailer as mailer_module
 from actors import system as system_module
 from actors.dispatcher import DispatcherActor
 from actors.gate import GateRule
+from actors.lane import LaneWatch
 from actors.maildir_postbox import MaildirPostbox
 from actors.messages import PauseClaiming
 from actors.postbox import MemoryPostbox
@@ -578,3 +579,15 @@ def test_the_defaults_of_the_configuration_are_those_of_the_rules() -> None:
     assert gate_rule(defaults) == GateRule(BreakerRule(), rate_burst=10)
     assert fleet_rule(defaults) == FleetRule()
     assert probing_rule(defaults) is None
+
+
+def test_a_look_around_lets_every_backlog_know_that_something_may_have_come(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(LaneWatch, "rung", lambda _watch: heard.append(1))
+    system = plant.start()
+    system.look_around()
+    system.look_around()
+
+    assert len(heard) == 2
