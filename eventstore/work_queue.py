@@ -122,7 +122,7 @@ class Batch:
     """Deliveries that are about to be queued together, with their ids; `parcels` where they are to be kept in those."""
 
     deliveries: Sequence[NewDelivery]
-    packed: Sequence[Packed]
+    delivery_ids: Sequence[str]
     parcels: Sequence[Wrapped]
 
 
@@ -135,10 +135,12 @@ def enqueue(
 
 def prepare(deliveries: Sequence[NewDelivery], *, in_parcels: bool = True) -> Batch:
     """Do what can be done before the turn to write. `in_parcels`: where they are many, parcels are made of them."""
-    packed = [_packed(*one) for one in zip(deliveries, new_ids(len(deliveries)), strict=True)]
+    made_ids = new_ids(len(deliveries))
     # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.
-    in_parcels = in_parcels and len(packed) >= _MANY and not any(delivery.delivery_id for delivery in deliveries)
-    return Batch(deliveries, packed, wrap(packed) if in_parcels else ())
+    if in_parcels and len(deliveries) >= _MANY and not any(delivery.delivery_id for delivery in deliveries):
+        return Batch(deliveries, made_ids, wrap([_packed(*one) for one in zip(deliveries, made_ids, strict=True)]))
+    ids = [delivery.delivery_id or made_id for delivery, made_id in zip(deliveries, made_ids, strict=True)]
+    return Batch(deliveries, ids, ())
 
 
 def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: str) -> list[str]:
@@ -148,23 +150,24 @@ def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: 
     that of the first.
     """
     delivery_ids = []
-    fresh: list[Packed] = []
-    for delivery, one in zip(batch.deliveries, batch.packed, strict=True):
-        known_id = _known_id(connection, delivery, one.delivery_id, enqueued_at)
-        delivery_ids.append(known_id or one.delivery_id)
+    fresh: list[tuple[NewDelivery, str]] = []
+    for delivery, delivery_id in zip(batch.deliveries, batch.delivery_ids, strict=True):
+        known_id = _known_id(connection, delivery, delivery_id, enqueued_at)
+        delivery_ids.append(known_id or delivery_id)
         if known_id is None:
-            fresh.append(one)
-    if not batch.parcels:
-        _insert(connection, fresh, enqueued_at)
-    elif fresh:
-        parcels = batch.parcels if len(fresh) == len(batch.packed) else wrap(fresh)
-        put_away(connection, parcels, enqueued_at=enqueued_at)
+            fresh.append((delivery, delivery_id))
+    if batch.parcels and len(fresh) == len(batch.deliveries):
+        put_away(connection, batch.parcels, enqueued_at=enqueued_at)
+    elif batch.parcels and fresh:
+        put_away(connection, wrap([_packed(*one) for one in fresh]), enqueued_at=enqueued_at)
+    else:
+        _insert(connection, [_packed(*one) for one in fresh], enqueued_at)
     return delivery_ids
 
 
-def _packed(delivery: NewDelivery, made_id: str) -> Packed:
+def _packed(delivery: NewDelivery, delivery_id: str) -> Packed:
     return Packed(
-        delivery.delivery_id or made_id,
+        delivery_id,
         delivery.installation_id,
         delivery.event_name,
         delivery.ordering_key,

@@ -18,7 +18,17 @@ from eventstore.queue_view import (
     waits_behind,
 )
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, claim, enqueue, open_parcel, remove_delivered
+from eventstore.work_queue import (
+    Batch,
+    NewDelivery,
+    QueuedDelivery,
+    claim,
+    enqueue,
+    enqueue_batch,
+    open_parcel,
+    prepare,
+    remove_delivered,
+)
 from tests.eventstore.facts import register
 
 NOW = "2025-02-03T00:00:00.000000Z"
@@ -126,6 +136,24 @@ def test_opened_it_is_what_it_was_queued_as_byte_by_byte(
 
     assert packed == opened
     assert [(one.data, one.actor, one.ordering_key) for one in opened] == [(text, actor, key)] * 2
+
+
+@pytest.mark.usefixtures("small")
+def test_of_a_batch_that_was_prepared_only_what_no_key_is_known_of_is_queued(store: Store) -> None:
+    def keyed(*keys: str) -> Batch:
+        return prepare([NewDelivery(ONE, "issue.created", f'{{"key":"{key}"}}', idempotency_key=key) for key in keys])
+
+    first, second = keyed("a", "b", "c"), keyed("b", "d", "b", "e", "d")  # both before either has its turn
+    known = enqueue_batch(store.connection, first, enqueued_at=NOW)
+    again = enqueue_batch(store.connection, second, enqueued_at=NOW)
+    third = enqueue_batch(store.connection, keyed("a", "e"), enqueued_at=NOW)
+
+    assert again == [known[1], again[1], known[1], again[3], again[1]]
+    assert third == [known[0], again[3]]
+    assert names(store) == [1, 4]
+    open_all(store)
+    assert [one.data for one in read_deliveries(store.connection)] == [f'{{"key":"{key}"}}' for key in "abcde"]
+    assert ids(read_deliveries(store.connection)) == [*known, again[1], again[3]]
 
 
 @pytest.mark.usefixtures("small")
