@@ -1,11 +1,15 @@
-"""What tests of several rooms need: a Redis."""
+"""What tests of several rooms need: a Redis, and a SIGINT that interrupts."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 from redis import Redis
 
 from tests.redis_server import RedisServer, serving_redis
+
+# A shell has what it runs in the background ignore it, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
