@@ -25,10 +25,10 @@ _STUCK_S = 0.1
 
 # Beside others an installation's attempts begin no sooner after each other than so many times what one takes of a core:
 # each step of another's delivery has to wait for the interpreter, and finds it free then. By measurement
-# (docs/performance.md): at 2 a quiet one's p99 is a tenth higher, at 4 no lower, and the backlog a fourth slower.
-_PACE = 3.0
-# A backlog lets so long go by after a ring: from there to its endpoint a new delivery needs 1.7 ms.
-_RING_S = 0.002
+# (docs/performance.md): at 3, and 2 ms after a ring, a quiet one's p99 is a sixth higher, the backlog a third faster.
+_PACE = 4.0
+# A backlog lets so long go by after a ring: from there to its endpoint a new delivery needs 1.7 ms, and seldom 3.
+_RING_S = 0.003
 # Others are at work if one has begun something since.
 _OTHERS_S = 1.0
 

@@ -162,7 +162,7 @@ def _json_fault(text: str, error: Exception) -> str:
         return f"not JSON: {error}"
     # JSON by its grammar, and yet there are parsers that choke on it.
     if isinstance(error, msgspec.ValidationError):
-        return "a number in the data is beyond those that 64 bits hold: write it as a string"
+        return "a number in the data is beyond those that a 64-bit float holds: write it as a string"
     if _HALF_A_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
         return "a string in the data has half of a character: \\ud800 to \\udfff stand in pairs"
     return f"not JSON: {error}"

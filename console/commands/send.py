@@ -46,7 +46,7 @@ def send(
 
     A line of a batch is {"installation": UUID, "event": NAME, "data": {...}}, and may have "idempotency_key" and
     "ordering_key". The file is checked whole before anything is queued, in one transaction: at most 100,000
-    lines and 256 MiB.
+    lines and 256 MiB. How many it has queued is printed; `hookfuse deliveries` lists them with their ids.
 
     \b
     Example:

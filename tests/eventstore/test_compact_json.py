@@ -65,7 +65,7 @@ def test_half_a_character_is_named_as_such(text: str) -> None:
 
 @pytest.mark.parametrize("text", ['{"a":1e999}', '{"a":[-1e400]}'])
 def test_a_number_that_is_too_large_is_named_as_such(text: str) -> None:
-    with pytest.raises(DocumentError, match="a number in the data is beyond those that 64 bits hold"):
+    with pytest.raises(DocumentError, match="a number in the data is beyond those that a 64-bit float holds"):
         compact_json_object(text)
 
 
