@@ -1,4 +1,5 @@
 import json
+import random
 import resource
 import sqlite3
 import subprocess
@@ -89,11 +90,13 @@ def test_a_database_of_a_newer_schema_is_one_line(hookfuse: Hookfuse, world: Wor
 
 def test_a_full_disk_is_one_line_and_nothing_is_half_done(hookfuse: Hookfuse, world: World) -> None:
     before = hookfuse("events", "--json").out
-    line = json.dumps({"installation": PAGER, "event": "a.b", "data": {"x": "y" * 1000}}) + "\n"
+    chance = random.Random(7)  # what is all alike is compressed, and fits
+    data = [{"x": chance.randbytes(500).hex()} for _ in range(5_000)]
+    lines = "".join(json.dumps({"installation": PAGER, "event": "a.b", "data": one}) + "\n" for one in data)
 
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, "--home", str(world.home.path), "send", "--batch", "-"],
-        input=(line * 5_000).encode(),
+        input=lines.encode(),
         capture_output=True,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)),
