@@ -47,6 +47,11 @@ class Road:
     def take_back(self) -> list[int]:
         return [delivery.sequence for delivery in self.lane.take_back()]
 
+    @property
+    def distances_s(self) -> list[float]:
+        """Seconds from the beginning of each attempt to that of the next."""
+        return [after - before for before, after in pairwise(self.began_s)]
+
     def have_another_at_work(self) -> None:
         """Have an attempt made to another installation."""
         pool = ManualPool()
@@ -294,9 +299,8 @@ def test_beside_others_a_backlog_s_attempts_keep_four_times_the_distance_of_what
     road.have_another_at_work()
     road.pool.run_all()
 
-    distances = [after - before for before, after in pairwise(road.began_s)]
-    assert distances[0] < 0.001  # how much it takes is not known yet
-    assert distances[-10:] == pytest.approx([0.002] * 10, rel=0.001)
+    assert road.distances_s[0] < 0.001  # how much it takes is not known yet
+    assert road.distances_s[-10:] == pytest.approx([0.002] * 10, rel=0.001)
 
 
 def test_whose_answer_takes_longer_than_the_distance_sleeps_no_more_for_it() -> None:
@@ -317,9 +321,8 @@ def test_whoever_has_been_alone_for_a_second_keeps_no_distance() -> None:
     road.have_another_at_work()
     road.pool.run_all()
 
-    distances = [after - before for before, after in pairwise(road.began_s)]
-    assert max(distances[:400]) == pytest.approx(0.002, rel=0.001)
-    assert distances[-2000:] == pytest.approx([0.0005] * 2000)
+    assert max(road.distances_s[:400]) == pytest.approx(0.002, rel=0.001)
+    assert road.distances_s[-2000:] == pytest.approx([0.0005] * 2000)
 
 
 def test_after_a_ring_a_thread_that_goes_on_lets_what_has_come_go_first() -> None:
