@@ -139,9 +139,10 @@ def read_parcels(
         " WHERE (:id IS NULL OR instr(installations, :id)) ORDER BY first_sequence",
         {"id": installation_id},
     )
+    wanted = holding.encode()
     for first_sequence, enqueued_at, deliveries in rows:
         text = _decompress(deliveries)
-        if holding.encode() in text:
+        if wanted in text:
             yield Parcel(first_sequence, enqueued_at, _decode(text))
 
 

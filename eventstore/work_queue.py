@@ -136,11 +136,10 @@ def enqueue(
 def prepare(deliveries: Sequence[NewDelivery], *, in_parcels: bool = True) -> Batch:
     """Do what can be done before the turn to write. `in_parcels`: where they are many, parcels are made of them."""
     made_ids = new_ids(len(deliveries))
-    # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.
-    if in_parcels and len(deliveries) >= _MANY and not any(delivery.delivery_id for delivery in deliveries):
-        return Batch(deliveries, made_ids, wrap([_packed(*one) for one in zip(deliveries, made_ids, strict=True)]))
     ids = [delivery.delivery_id or made_id for delivery, made_id in zip(deliveries, made_ids, strict=True)]
-    return Batch(deliveries, ids, ())
+    # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.
+    in_parcels = in_parcels and len(deliveries) >= _MANY and not any(delivery.delivery_id for delivery in deliveries)
+    return Batch(deliveries, ids, wrap(list(map(_packed, deliveries, ids))) if in_parcels else ())
 
 
 def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: str) -> list[str]:
@@ -156,12 +155,12 @@ def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: 
         delivery_ids.append(known_id or delivery_id)
         if known_id is None:
             fresh.append((delivery, delivery_id))
-    if batch.parcels and len(fresh) == len(batch.deliveries):
-        put_away(connection, batch.parcels, enqueued_at=enqueued_at)
-    elif batch.parcels and fresh:
-        put_away(connection, wrap([_packed(*one) for one in fresh]), enqueued_at=enqueued_at)
-    else:
+    if not batch.parcels:
         _insert(connection, [_packed(*one) for one in fresh], enqueued_at)
+    elif fresh:
+        are_all_fresh = len(fresh) == len(batch.deliveries)
+        parcels = batch.parcels if are_all_fresh else wrap([_packed(*one) for one in fresh])
+        put_away(connection, parcels, enqueued_at=enqueued_at)
     return delivery_ids
 
 
