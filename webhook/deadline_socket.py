@@ -7,6 +7,7 @@ a pooled connection follows the deadline of whichever request it carries at the 
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 # poll() counts in milliseconds, so that a wait can end a hair before the deadline that it waited for.
 _CLOCK_GRAIN_S: Final = 0.002
+
+# What takes longer is waited for with poll(): the kernel keeps a socket's own time-out of seconds in steps of a quarter
+# of one (timers of wheels, linux/kernel/time/timer.c, HZ = 250), so that fifty of them would wake in one moment.
+_SHORT_S: Final = 0.2
 
 _TIMEVAL: Final = struct.Struct("ll")
 
@@ -202,7 +207,7 @@ class DeadlineTcpSocket(DeadlineSocket):
             try:
                 count = socket.socket.recv_into(self, buffer, nbytes, flags)
             except BlockingIOError:
-                self._check(until_s, exchange)
+                self._wait(select.POLLIN, until_s, exchange)
             else:
                 exchange.note_received(self, count)
                 return count
@@ -221,7 +226,7 @@ class DeadlineTcpSocket(DeadlineSocket):
             try:
                 count = socket.socket.send(self, data, flags)
             except BlockingIOError:
-                self._check(until_s, exchange)
+                self._wait(select.POLLOUT, until_s, exchange)
             else:
                 exchange.note_sent()
                 return count
@@ -234,12 +239,15 @@ class DeadlineTcpSocket(DeadlineSocket):
             rest = rest[self.send(rest, flags) :]
 
     def _limit(self, option: int, until_s: float) -> None:
-        left_us = max(1, int((until_s - time.monotonic()) * 1e6))  # zero would be no limit
+        left_us = max(1, int(min(until_s - time.monotonic(), _SHORT_S) * 1e6))  # zero would be no limit
         self.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*divmod(left_us, 1_000_000)))
 
-    @staticmethod
-    def _check(until_s: float, exchange: Exchange) -> None:
-        if time.monotonic() >= until_s - _CLOCK_GRAIN_S:  # the kernel counts in ticks, and may be early by one
+    def _wait(self, event: int, until_s: float, exchange: Exchange) -> None:
+        """Wait until it is ready; raise TimeoutError or DeadlineExceeded if that does not come in time."""
+        watch = select.poll()
+        watch.register(self, event)
+        left_ms = max(0.0, until_s - time.monotonic()) * 1000
+        if not watch.poll(left_ms):
             # Not from the system's own error: "resource temporarily unavailable" would be what its owner reads.
             raise _meaning_of(TimeoutError("nothing came within the read time"), exchange) from None
 
