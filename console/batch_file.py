@@ -1,5 +1,6 @@
 """The file of `hookfuse send --batch`: JSON lines, checked whole before anything is queued."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -64,8 +65,10 @@ def read_batch(
 
 
 def _lines(stream: BinaryIO, most_bytes: int) -> Iterator[bytes]:
-    while line := stream.readline(most_bytes + 1):
+    line = stream.readline(most_bytes + 1).removeprefix(BOM_UTF8)  # some systems' editors put one there
+    while line:
         yield line
+        line = stream.readline(most_bytes + 1)
 
 
 def _checked(line: bytes, producer: Producer, known: set[str]) -> NewDelivery:

@@ -21,7 +21,10 @@ def resolve_installation(connection: sqlite3.Connection, text: str) -> str:
         installation_id = parse_uuid(text)
     except RejectedError:
         return _resolve_prefix(connection, text.lower())
-    return find_installation(connection, installation_id).installation_id
+    try:
+        return find_installation(connection, installation_id).installation_id
+    except NotFoundError as error:
+        raise NotFoundError(f"{error}, or `hookfuse logs delivery` if it is a delivery") from error
 
 
 def _resolve_prefix(connection: sqlite3.Connection, prefix: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import click
 import msgspec
 
 from console.printable import printable, safe_json
@@ -17,6 +18,7 @@ __all__ = [
     "flush_output",
     "is_coloured",
     "is_terminal",
+    "note_limit",
     "print_bytes",
     "print_facts",
     "print_json",
@@ -129,6 +131,12 @@ def print_table(
         _print_rich(columns, cells)
     else:
         _print_plain(columns, cells)
+
+
+def note_limit(shown_count: int, limit: int, further: str = "a larger --limit") -> None:
+    """Say on standard error that there may be more where as many rows as asked for were shown."""
+    if shown_count == limit:
+        click.echo(f"hookfuse: that is as many as are shown at once: see {further}", err=True)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

@@ -3,7 +3,7 @@
 import click
 
 from console.options import json_option, limit_option
-from console.output import Column, print_json_rows, print_table
+from console.output import Column, note_limit, print_json_rows, print_table
 from console.session import Session
 from console.times import short_time
 from eventstore.audit import read_audit
@@ -48,3 +48,4 @@ def audit(session: Session, limit: int, is_json: bool) -> None:
         for entry in entries
     ]
     print_table(_COLUMNS, rows, empty="no audit entry yet")
+    note_limit(len(rows), limit)

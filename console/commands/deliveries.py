@@ -8,7 +8,7 @@ import msgspec
 
 from console.lookup import resolve_installation
 from console.options import by_option, installation_option, json_option, limit_option, person, reason_option
-from console.output import Column, print_json_rows, print_line, print_table, shown_id
+from console.output import Column, note_limit, print_json_rows, print_line, print_table, shown_id
 from console.session import Session
 from console.times import moment, short_time
 from eventstore.clock import time_text
@@ -88,6 +88,7 @@ def deliveries(
         return
     columns = (*_COLUMNS, Column("data")) if payload else _COLUMNS
     print_table(columns, [_cells(one)[: len(columns)] for one in found], empty="no such delivery")
+    note_limit(len(found), limit)
 
 
 def _cells(delivery: QueuedDelivery) -> tuple[object, ...]:

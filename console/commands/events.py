@@ -7,7 +7,7 @@ from console.event_type_option import event_type_option
 from console.lazy_command import LazyCommand
 from console.lookup import resolve_installation
 from console.options import NUMBER, installation_option, json_option, limit_option
-from console.output import Column, print_json_rows, print_table, shown_id
+from console.output import Column, note_limit, print_json_rows, print_table, shown_id
 from console.session import Session
 from console.times import short_time
 from eventstore.identifiers import installation_stream
@@ -85,9 +85,10 @@ def events(
             for stored in shown
         ]
     print_table(_COLUMNS, rows, empty="no such event")
-    if len(shown) == limit:
-        further = "a larger --limit" if newest else f"--after {shown[-1].position}, a larger --limit or --newest"
-        click.echo(f"hookfuse: that is as many as are shown at once: see {further}", err=True)
+    if shown and not newest:
+        note_limit(len(shown), limit, f"--after {shown[-1].position}, a larger --limit or --newest")
+    else:
+        note_limit(len(shown), limit)
 
 
 def _refuse_own_options(context: click.Context) -> None:

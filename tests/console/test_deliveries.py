@@ -41,6 +41,14 @@ def test_the_payload_is_shown_when_it_is_asked_for(hookfuse: Hookfuse, world: Wo
     assert '{"n":9}' not in hookfuse("deliveries", "--state", "dead").out
 
 
+@pytest.mark.parametrize(("limit", "is_said"), [(4, True), (5, True), (6, False)])
+def test_it_is_said_where_there_may_be_more(hookfuse: Hookfuse, world: World, limit: int, is_said: bool) -> None:
+    ended = hookfuse("deliveries", "--limit", limit)
+
+    assert (ended.err == "hookfuse: that is as many as are shown at once: see a larger --limit\n") is is_said
+    assert hookfuse("deliveries", "--limit", limit, "--json").err == ""
+
+
 def test_deliveries_are_filtered(hookfuse: Hookfuse, world: World) -> None:
     assert len(hookfuse("deliveries", "--installation", "7c1f0a52", "--json").json) == 2
     assert len(hookfuse("deliveries", "--state", "missed", "--limit", 2, "--json").json) == 2

@@ -135,6 +135,11 @@ def test_one_bad_line_of_a_batch_is_named_and_nothing_is_queued(
     assert len(_queue(world)) == 5
 
 
+def test_a_byte_order_mark_before_a_batch_does_no_harm(hookfuse: Hookfuse, world: World) -> None:
+    assert hookfuse("send", "--batch", "-", stdin=b"\xef\xbb\xbf" + _line().encode()).code == ExitCode.OK
+    assert hookfuse("send", "--batch", "-", stdin=b"\xef\xbb\xbf").out == "queued 0\n"
+
+
 def test_a_line_that_is_no_text_is_named(hookfuse: Hookfuse, world: World) -> None:
     ended = hookfuse("send", "--batch", "-", stdin=_line().encode() + b'\n{"event": "\xff"}\n')
 

@@ -259,3 +259,13 @@ def test_neither_escapes_nor_secrets_are_shown(hookfuse: Hookfuse, world: World)
 
 def test_an_unknown_one_is_not_found(hookfuse: Hookfuse, world: World) -> None:
     assert hookfuse("why", "ffffff").code == ExitCode.NOT_FOUND
+
+
+def test_who_asks_about_a_delivery_is_shown_the_way(hookfuse: Hookfuse, world: World) -> None:
+    ended = hookfuse("why", world.dead_id)
+
+    assert ended.code == ExitCode.NOT_FOUND
+    assert ended.err == (
+        f"hookfuse: installation {world.dead_id} is not known: see `hookfuse installations`,"
+        " or `hookfuse logs delivery` if it is a delivery\n"
+    )
