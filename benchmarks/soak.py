@@ -34,6 +34,8 @@ _ANSWERING = Answering(failing=0.02, hanging_up=0.005, ignoring=0.001)
 _SETTINGS = "\n[retry]\nschedule = [1, 1, 2, 2, 4, 4, 8, 8, 16, 16]\n"
 _LOAD = 0.7
 _LOOK_S = 1.0
+# A producer that is later than that was held up, and not only by a commit.
+_LATE_S = 1.0
 _DRAIN_S = 180.0
 _ORPHANS_S = 10.0
 _RECORD = ROOT / "docs" / "benchmarks.json"
@@ -96,7 +98,8 @@ def _soak(conditions: Conditions, options: argparse.Namespace) -> tuple[dict[str
             "faults": f"{_ANSWERING.failing:.1%} answered 500, {_ANSWERING.hanging_up:.1%} hung up on,"
             f" {_ANSWERING.ignoring:.1%} not answered",
             "restarts": f"{len(lives_of(signs)) - 1}, by SIGTERM and by SIGKILL in turn",
-            "producer": f"late by {sent['late_s']:.2f} s at most",
+            "producer": f"late by {sent['late_s']:.2f} s at most"
+            + (": the load was not kept up at all times" if sent["late_s"] > _LATE_S else ""),
             **_arrival_facts(endpoints, int(sent["sent"]), faults),
             "recorded as successful": f"{unique} deliveries, by {total} events",
             **_sign_facts(signs),
