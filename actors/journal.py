@@ -13,6 +13,7 @@ from actors.messages import (
     DecisionRequest,
     EnableAfterProbe,
     ExpirePayloads,
+    FinishFirst,
     ForgetKeys,
     LearnRecorded,
     OpenParcels,
@@ -45,7 +46,7 @@ __all__ = ["Company", "JournalActor"]
 log = structlog.get_logger("hookfuse.journal")
 
 Gathered = RecordDelivery | RecordEvent | RecordHealth | OpenParcels
-Message = Gathered | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePayloads
+Message = Gathered | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePayloads | FinishFirst
 
 
 # Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
@@ -72,7 +73,7 @@ class JournalActor(SupervisedActor[Message]):
     """Owns the one writing connection of the daemon, and the records that wait for the next commit.
 
     Receives RecordDelivery, RecordEvent, RecordHealth and OpenParcels, of which a turn's worth shares one commit, and
-    Decide, RecordMail, BeginWatch, ForgetKeys and ExpirePayloads.
+    Decide, RecordMail, BeginWatch, ForgetKeys, ExpirePayloads and FinishFirst.
     Tells the installations what is recorded, and the dispatcher which parcels are opened, after it is on disk.
     """
 

@@ -289,7 +289,7 @@ class LookAfterFleet:
 
 @dataclass(frozen=True, slots=True)
 class FinishFirst:
-    """To the supervisor, as an ask: reply when all that came before is done."""
+    """To the supervisor or the journal, as an ask: reply when all that came before is done."""
 
 
 @dataclass(frozen=True, slots=True)

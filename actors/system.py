@@ -150,13 +150,14 @@ class ActorSystem:
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
         try:
-            if self._shard.is_lead:
-                self._tell(self._supervisor, LookAfterFleet())  # the others are asked below
             if self._surroundings is not None and self._surroundings.take_in():
                 return False
             if self._load().is_busy:
                 return False
             self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
+            self._journal.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)  # what the supervisor has told it is on disk
+            if self._shard.is_lead:
+                self._supervisor.ask(LookAfterFleet(), timeout=_ASK_TIMEOUT_S)
             while self._mailer is not None and self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
                 pass
             if self._surroundings is not None:

@@ -10,6 +10,7 @@ from actors.journal import Company
 from actors.messages import (
     Decide,
     ExpirePayloads,
+    FinishFirst,
     ForgetKeys,
     LearnRecorded,
     OpenParcels,
@@ -350,6 +351,19 @@ def asked(stage: Stage, ref: Ref, *messages: object) -> list[Any]:
     futures = [ref.ask(message, block=False) for message in messages]
     stage.run()
     return [future.get(timeout=0) for future in futures]
+
+
+def test_who_has_it_finish_first_is_answered_when_all_that_came_before_is_on_disk(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(stage)
+    on_disk_before: list[int] = []
+    room.ref.tell(RecordDelivery(succeeded(*stage.enqueue(ONE)), room.heard.ref))
+    answer = room.ref.ask(FinishFirst(), block=False)
+    monkeypatch.setattr(answer, "set", lambda _reply: on_disk_before.append(room.commits))
+    stage.run()
+
+    assert on_disk_before == [1]
 
 
 def test_a_decision_sees_the_records_that_came_before_it(stage: Stage) -> None:

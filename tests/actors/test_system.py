@@ -528,14 +528,16 @@ def test_the_configured_rate_lets_one_burst_through_at_once(plant: Plant) -> Non
 
 
 @pytest.mark.parametrize(("settings", "expected"), [("", 1), ("[fleet]\nenabled = false\n", 0)])
-def test_many_that_fail_at_once_freeze_where_it_is_configured(plant: Plant, settings: str, expected: int) -> None:
+def test_many_that_fail_at_once_freeze_where_it_is_configured_and_it_is_said_before_all_is_drained(
+    plant: Plant, lines: list[EventDict], settings: str, expected: int
+) -> None:
     plant.stage.register(*INSTALLATIONS)
     for installation_id in INSTALLATIONS:
         plant.stage.enqueue(installation_id)
     system = plant.start(FakeSender([SERVER_ERROR] * 10), settings)
     plant.drain(system)
-    system.stop()
 
+    assert len(lines_of(lines, "disabling_frozen")) == expected
     assert len(plant.stage.events("disabling.frozen")) == expected
 
 
