@@ -8,13 +8,15 @@ from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
 from actors.postbox import MailDeferred, MailRefused, checked_address
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["add_parts", "cleaned", "headed_message", "one_line", "page_links", "time_text"]
 
@@ -27,14 +29,24 @@ _UNPRINTABLE: Final = re.compile(
 )
 _URL_SAFE: Final = ":/?#[]@!$&'()*+,;=%"  # RFC 3986, section 2.2: what has a meaning inside a URL stays
 
-_templates: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=select_autoescape(["html"], default=False),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import (  # noqa: PLC0415 - 3 MB that a worker does without until the first mail
+        Environment,
+        FileSystemLoader,
+        StrictUndefined,
+        select_autoescape,
+    )
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=select_autoescape(["html"], default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def one_line(text: str, limit_characters: int = _FIELD_CHARACTERS) -> str:
@@ -65,8 +77,8 @@ def headed_message(
 
 def add_parts(message: EmailMessage, template_name: str, **values: object) -> None:
     """Render both templates of that name, as plain text and as HTML, into the message."""
-    text = _templates.get_template(f"{template_name}.txt").render(values)
-    html = _templates.get_template(f"{template_name}.html").render(values)
+    text = _templates().get_template(f"{template_name}.txt").render(values)
+    html = _templates().get_template(f"{template_name}.html").render(values)
     # Plain text first: in multipart/alternative the last part is the preferred one (RFC 2046, section 5.1.4).
     message.set_content(text, cte="quoted-printable")
     message.add_alternative(html, subtype="html", cte="quoted-printable")

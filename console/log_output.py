@@ -1,26 +1,30 @@
 """Structured logs: JSON lines of the daemon, and the few words of the other commands."""
 
+from __future__ import annotations
+
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
-from structlog.typing import EventDict, Processor
 
+from console.lean_structlog import structlog
 from console.log_file import LogFile
 from console.printable import one_line
 from eventstore.clock import time_text
-from eventstore.home import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from structlog.typing import EventDict, Processor
+
     from eventstore.configuration import Log
+    from eventstore.home import Home
 
 __all__ = ["configure_command_logging", "configure_daemon_logging"]
 
@@ -36,7 +40,7 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 _describe_exception = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
 
 
-def configure_daemon_logging(home: Home, log: "Log", *, is_terminal: bool, worker: int | None = None) -> LogFile:
+def configure_daemon_logging(home: Home, log: Log, *, is_terminal: bool, worker: int | None = None) -> LogFile:
     """Send structlog and stdlib logging to the home's log file, warnings and errors also to standard error.
 
     A line has `event`, `level`, `timestamp` (UTC) and `logger`, then the fields; an exception is data under
