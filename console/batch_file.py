@@ -49,12 +49,13 @@ def read_batch(
     for number, line in enumerate(_lines(stream, most_bytes), start=1):
         total_bytes += len(line)
         on_line(len(line))
-        if line.isspace():
+        text = line.removeprefix(BOM_UTF8) if number == 1 else line  # some systems' editors put one there
+        if not text.strip():
             continue
         if len(line) > most_bytes:
             raise RejectedError(f"{name}, line {number}: over {most_bytes} bytes ([limits] attachment_bytes)")
         try:
-            deliveries.append(_checked(line, producer, known))
+            deliveries.append(_checked(text, producer, known))
         except EventStoreError as error:
             raise type(error)(f"{name}, line {number}: {error}") from error
         if len(deliveries) > MAX_LINES or total_bytes > MAX_BYTES:
@@ -65,10 +66,8 @@ def read_batch(
 
 
 def _lines(stream: BinaryIO, most_bytes: int) -> Iterator[bytes]:
-    line = stream.readline(most_bytes + 1).removeprefix(BOM_UTF8)  # some systems' editors put one there
-    while line:
+    while line := stream.readline(most_bytes + 1):
         yield line
-        line = stream.readline(most_bytes + 1)
 
 
 def _checked(line: bytes, producer: Producer, known: set[str]) -> NewDelivery:
