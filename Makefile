@@ -3,8 +3,11 @@ PYTHON ?= python3
 HOOKFUSE_HOME ?= .hookfuse
 export HOOKFUSE_HOME
 BIN := .venv/bin
+# What runs is what was tested: each package in the version of the lock, and its file with the hash of the lock.
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 
-.PHONY: run test demo bench soak lint types tests clean
+.PHONY: run test demo bench soak lint types tests lock clean
 
 run: .venv/.installed
 	$(BIN)/hookfuse run
@@ -35,19 +38,28 @@ tests: .venv/.installed-test
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("hookfuse needs Python >= 3.11, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
-.venv/.installed: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+.venv/.installed: .venv/bin/python pyproject.toml requirements/run.txt requirements/build.txt
+	$(INSTALL) -r requirements/run.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/.installed-test: .venv/.installed
-	$(BIN)/python -m pip install --quiet --group test
+.venv/.installed-test: .venv/.installed requirements/test.txt
+	$(INSTALL) -r requirements/test.txt
 	touch $@
 
-.venv/.installed-bench: .venv/.installed
-	$(BIN)/python -m pip install --quiet --group bench
+.venv/.installed-bench: .venv/.installed requirements/bench.txt
+	$(INSTALL) -r requirements/bench.txt
 	touch $@
+
+# Locks again what pyproject.toml asks for; what is locked and still fits stays, but with UPGRADE=1. The peers of the
+# benchmarks ask for most, so they are first: all run on the same versions.
+lock: .venv/bin/python
+	$(BIN)/python -m pip install --quiet 'uv>=0.9,<1'
+	$(LOCK) pyproject.toml --group bench --output-file requirements/bench.txt
+	$(LOCK) pyproject.toml --constraint requirements/bench.txt --output-file requirements/run.txt
+	$(LOCK) pyproject.toml --group test --constraint requirements/bench.txt --output-file requirements/test.txt
+	$(LOCK) --group build --output-file requirements/build.txt
 
 clean:
 	rm -rf .venv .benchmarks build dist .mypy_cache .ruff_cache .hypothesis

@@ -212,7 +212,7 @@ def test_the_image_holds_what_the_package_holds() -> None:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
     included = set(project["tool"]["hatch"]["build"]["only-include"])
 
-    assert copied == included | {"pyproject.toml", "README.md", "LICENSE"}
+    assert copied == included | {"pyproject.toml", "README.md", "LICENSE", "requirements"}
 
 
 def test_the_image_runs_as_nobody_in_particular_and_asks_for_its_own_health() -> None:
