@@ -35,6 +35,7 @@ class Gate:
         self._hold_until = _moment(installation.hold_until)
         self._rate = RateLimit(rule.rate_per_s, rule.rate_burst)
         self._trial: int | None = None
+        self._short_until: datetime | None = None
         self._breaker: Breaker | None = None
         if rule.breaker is not None:
             # One that was opened before the dry run began holds nothing any more.
@@ -54,7 +55,11 @@ class Gate:
 
     def closed_until(self, now: datetime) -> str | None:
         """Say until when nothing may be sent, None = something may."""
-        moments = [self._hold_until, self._breaker.open_until if self._breaker is not None else None]
+        moments = [
+            self._hold_until,
+            self._short_until,
+            self._breaker.open_until if self._breaker is not None else None,
+        ]
         ahead = [moment for moment in moments if moment is not None and moment > now]
         return time_text(max(ahead)) if ahead else None
 
@@ -77,6 +82,10 @@ class Gate:
         """Forget a delivery whose attempt came to nothing that counts."""
         if self._trial == sequence:
             self._trial = None
+
+    def postpone(self, until: datetime) -> None:
+        """Let nothing through before a moment, as this machine is short of something; nobody else hears of it."""
+        self._short_until = until
 
     def note(self, sequence: int, event: AttemptEvent, now: datetime) -> BreakerOpened | BreakerClosed | None:
         """Take in a recorded attempt, and give the event that it leads to."""

@@ -28,6 +28,7 @@ from actors.messages import (
     Hold,
     LearnRecorded,
     NoteHealth,
+    Postpone,
     RecordDelivery,
     RecordEvent,
     Ref,
@@ -37,6 +38,7 @@ from actors.messages import (
 )
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
+from actors.shortage_watch import ShortageWatch
 from actors.supervised import SupervisedActor
 from eventstore.buffer import counted_class, read_days, window_start
 from eventstore.clock import Clock, time_text
@@ -58,6 +60,7 @@ from eventstore.recent_outcomes import RecentOutcomes
 from eventstore.recording import DeliveryRecord
 from eventstore.registry import Endpoint, read_endpoint
 from eventstore.review import needs_review
+from eventstore.shortage import Lack, lack_of
 from eventstore.snapshot import read_recent_outcomes
 from eventstore.verdict import judge
 from eventstore.work_queue import QueuedDelivery
@@ -67,9 +70,12 @@ __all__ = ["InstallationActor", "InstallationParts"]
 
 log = structlog.get_logger("hookfuse.delivery")
 
-Message = Deliver | LearnRecorded | Refresh
+Message = Deliver | LearnRecorded | Postpone | Refresh
 
 _POSTPONED_S = 60
+# How long an installation waits after an attempt that this machine could not make, with half of it more or less: all
+# that were postponed in one moment must not come back in one.
+_SHORT_S = 2.0
 _GONE_REASON = "the endpoint answered 410 Gone"
 
 
@@ -93,6 +99,7 @@ class InstallationParts:
     timeouts: Timeouts
     gate: GateRule = field(default_factory=GateRule)
     lane_watch: LaneWatch = field(default_factory=LaneWatch)
+    shortage_watch: ShortageWatch = field(default_factory=ShortageWatch)
     slow_down_s: float = 5.0
     is_warned: bool = True
     is_probed: bool = False
@@ -102,7 +109,7 @@ class InstallationParts:
 class InstallationActor(SupervisedActor[Message]):
     """Owns what is needed to send to one installation, and whether anything is sent.
 
-    Receives Deliver, LearnRecorded and Refresh.
+    Receives Deliver, LearnRecorded, Postpone and Refresh.
     Tells the journal what became of attempts and of its breaker, the supervisor when it looks broken or fares
     otherwise than before, the dispatcher to settle.
     """
@@ -147,6 +154,8 @@ class InstallationActor(SupervisedActor[Message]):
             case LearnRecorded(record, position):
                 self._learn(record, position)
                 self._take_back()
+            case Postpone(delivery, lack):
+                self._postpone_short(delivery, lack)
             case Refresh():
                 self._refresh()
 
@@ -155,6 +164,10 @@ class InstallationActor(SupervisedActor[Message]):
         self._load()
         if isinstance(message, Refresh):
             self._refresh()  # nobody says it twice, and what is held back waits for it
+        elif isinstance(message, Postpone):
+            self._postpone_short(message.delivery, message.lack)
+        elif isinstance(message, Deliver) and (lack := lack_of(error)) is not None:
+            self._postpone_short(message.delivery, lack)
         elif isinstance(message, Deliver) and self._endpoint is not None:
             outcome = own_failure(error)
             self._record(message.delivery, outcome, body=b"")
@@ -250,19 +263,36 @@ class InstallationActor(SupervisedActor[Message]):
         settle = Settle(self._installation_id, delivery.sequence, again, is_answered=False, is_postponed=True)
         tell_if_alive(self._parts.dispatcher, settle)
 
-    def _attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> Outcome:
+    def _postpone_short(self, delivery: QueuedDelivery, lack: Lack) -> None:
+        """Let go of a delivery that this machine could not send: no attempt is used up, and nothing counts for it."""
+        self._parts.shortage_watch.note(
+            lack, done="deliveries are postponed by some seconds; no attempt is used up, and nothing is counted"
+        )
+        until = self._parts.clock.now() + timedelta(seconds=_SHORT_S * (0.5 + self._parts.random_unit()))
+        self._leave(delivery.sequence)
+        if self._gate is not None:
+            self._gate.postpone(until)
+        self._put_back(delivery, time_text(until))
+        self._take_back()
+
+    def _attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> Outcome | None:
         # On a thread of the send pool, beside this actor's turns: it touches nothing that changes.
-        body = b""
+        body, outcome, lack = b"", None, None
         try:
             body = body_of(delivery)
             timeouts = timeouts_of(endpoint.app, self._parts.timeouts)
             request = webhook_request(endpoint, delivery, body, timeouts, now=self._parts.clock.now())
             outcome = self._parts.sender.send(request)
         except Exception as error:
-            log.exception("attempt_crashed", delivery_id=delivery.delivery_id, done="recorded as failed attempt")
-            outcome = own_failure(error)
+            lack = lack_of(error)
+            if lack is None:
+                log.exception("attempt_crashed", delivery_id=delivery.delivery_id, done="recorded as failed attempt")
+                outcome = own_failure(error)
         try:
-            self._record(delivery, outcome, body=body, endpoint=endpoint)
+            if lack is not None:
+                self.actor_ref.tell(Postpone(delivery, lack))
+            elif outcome is not None:
+                self._record(delivery, outcome, body=body, endpoint=endpoint)
         except pykka.ActorDeadError:
             log.warning(
                 "outcome_unheard",

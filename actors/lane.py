@@ -32,8 +32,8 @@ _RING_S = 0.003
 # Others are at work if one has begun something since.
 _OTHERS_S = 1.0
 
-# Makes one attempt, on a thread of the pool, and does not raise.
-Make = Callable[[], Outcome]
+# Makes one attempt, on a thread of the pool, and does not raise; None = it could not be made.
+Make = Callable[[], Outcome | None]
 
 
 class LaneWatch:
@@ -88,8 +88,8 @@ class Lane:
     request each would only keep each other, and everybody else's deliveries, from the interpreter. One that takes some
     milliseconds is asked for all that it may have at once. Where one that was quick lets an attempt wait, the rest
     begins once the watch looks around. Beside other installations its attempts keep a distance from each other, and a
-    thread that goes on lets those go first that a producer has rung for. After an attempt that was not answered nothing
-    is begun until what waits was taken back: it would only wait for the same silence.
+    thread that goes on lets those go first that a producer has rung for. After an attempt that was not answered, or
+    could not be made, nothing is begun until what waits was taken back: it would only wait for the same silence.
     """
 
     def __init__(self, pool: Pool, watch: LaneWatch) -> None:
@@ -172,10 +172,10 @@ class Lane:
             self._running -= 1
             return None
 
-    def _made(self, outcome: Outcome, asking_s: float) -> None:
+    def _made(self, outcome: Outcome | None, asking_s: float) -> None:
         with self._lock:
             self._asking_s += _LATEST * (asking_s - self._asking_s)
-            if outcome.kind is OutcomeKind.TIMED_OUT:
+            if outcome is None or outcome.kind is OutcomeKind.TIMED_OUT:
                 self._is_held_up = bool(self._waiting)
             elif outcome.answered_after_ms is not None:
                 self._answer_ms += _LATEST * (outcome.answered_after_ms - self._answer_ms)

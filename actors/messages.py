@@ -15,6 +15,7 @@ from eventstore.probing import ProbingRule
 from eventstore.recording import DeliveryRecord
 from eventstore.review import ReviewRequest
 from eventstore.shard import Shard
+from eventstore.shortage import Lack
 from eventstore.work_queue import QueuedDelivery
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "OpenParcels",
     "ParcelsOpened",
     "PauseClaiming",
+    "Postpone",
     "RecordDelivery",
     "RecordEvent",
     "RecordHealth",
@@ -150,6 +152,14 @@ class LearnRecorded:
 
     record: DeliveryRecord
     position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """To an installation: this attempt could not be made, as this machine was short of something; no outcome."""
+
+    delivery: QueuedDelivery
+    lack: Lack
 
 
 @dataclass(frozen=True, slots=True)

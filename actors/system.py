@@ -127,6 +127,7 @@ class ActorSystem:
         self._installation_parts.lane_watch.rung()
         self._tell(self._dispatcher, LookAround())
         self._installation_parts.lane_watch.look_around()
+        self._installation_parts.shortage_watch.look_around()
         now_s = time.monotonic()
         if self._mailer is None or now_s < self._others_look_s:
             return

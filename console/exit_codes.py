@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     ALREADY_RUNNING = 6
     """Another daemon holds the home."""
     DATABASE = 7
-    """The database, or the Redis that is asked, cannot be used; a full disk is one reason."""
+    """The database, or the Redis that is asked, cannot be used; a full disk, or too few open files, is one reason."""
     CRASHED = 8
     """The daemon gave up: its actors crashed too often."""
     PROBE_FAILED = 9
@@ -50,6 +50,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
         (errors.DaemonRunningError, ExitCode.ALREADY_RUNNING),  # a HomeError too, so it comes first
         (errors.HomeError, ExitCode.HOME),
         (errors.DatabaseError, ExitCode.DATABASE),
+        (errors.ShortageError, ExitCode.DATABASE),
         (errors.RedisAwayError, ExitCode.DATABASE),
         (errors.DamagedLogError, ExitCode.DAMAGED_LOG),
         (errors.NotFoundError, ExitCode.NOT_FOUND),

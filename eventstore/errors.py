@@ -7,6 +7,7 @@ EventStoreError
 │   ├── NotADatabaseError   the file is something else
 │   ├── NewerSchemaError    a newer hookfuse wrote it
 │   └── DiskFullError       nothing more can be written
+├── ShortageError           this machine lacks something for the moment: open files, memory, threads
 ├── RedisAwayError          the Redis that is configured does not answer, or not as it should
 ├── ConfigurationError      hookfuse.toml or the environment is wrong
 ├── DocumentError           a file that a person gave is wrong (TOML, JSON)
@@ -16,6 +17,11 @@ EventStoreError
 └── DamagedLogError         the log misses an event, or holds one that cannot be read
     └── UnknownEventError   its type or form is not known to this version
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eventstore.shortage import Lack
 
 __all__ = [
     "ConfigurationError",
@@ -32,6 +38,7 @@ __all__ = [
     "NotFoundError",
     "RedisAwayError",
     "RejectedError",
+    "ShortageError",
     "UnknownEventError",
 ]
 
@@ -62,6 +69,14 @@ class NewerSchemaError(DatabaseError):
 
 class DiskFullError(DatabaseError):
     """Nothing more can be written; what was being written is not there."""
+
+
+class ShortageError(EventStoreError):
+    """This machine lacks something for the moment (`lack`): what was to be done can be done again later."""
+
+    def __init__(self, lack: "Lack", doing: str) -> None:
+        super().__init__(f"{doing}: this machine is short of {lack.what}: {lack.fix}")
+        self.lack = lack
 
 
 class RedisAwayError(EventStoreError):

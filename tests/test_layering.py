@@ -11,7 +11,7 @@ _ROOT = Path(__file__).parent.parent
 _ROOMS = ("actors", "eventstore", "webhook", "replay", "console")
 _ARROWS = {
     "eventstore": set[str](),
-    "webhook": set[str](),
+    "webhook": {"eventstore"},  # the pure parsers only: a test of its own below
     "replay": {"eventstore"},
     "console": {"replay", "eventstore"},
     "actors": {"eventstore", "webhook"},
@@ -35,6 +35,8 @@ _PACKAGES = {
     "actors": {"pykka", "jinja2", "structlog", "prometheus_client"},
     "runner": {"click", "structlog"},
 }
+# What webhook may import of eventstore, and what those may: pure, so that both sides have one of each.
+_PARSERS = {"shortage"}
 _MEET_EVERYBODY = {"messages", "system", "surroundings", "lookout"}  # what actors share, and what wires them
 _ACTORS = {"dispatcher", "installation", "journal", "supervisor", "mailer", "projector", "intake", "meter"}
 
@@ -64,6 +66,25 @@ def test_a_file_imports_only_what_its_room_may(room: str, path: Path) -> None:
 
     assert roots & own <= _ARROWS[room] | {room}
     assert foreign <= _PACKAGES[room]
+
+
+def _modules_of_eventstore(path: Path) -> set[str]:
+    names = {name.removeprefix("eventstore.") for name in _imports(path) if name.startswith("eventstore.")}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_sender_knows_nothing_of_the_store_but_its_pure_parsers() -> None:
+    imported = set().union(*(_modules_of_eventstore(path) for path in (_ROOT / "webhook").rglob("*.py")))
+
+    assert imported <= _PARSERS | {"errors"}
+
+
+@pytest.mark.parametrize("parser", sorted(_PARSERS))
+def test_a_parser_needs_neither_the_store_nor_the_network(parser: str) -> None:
+    path = _ROOT / "eventstore" / f"{parser}.py"
+
+    assert _modules_of_eventstore(path) <= _PARSERS | {"errors"}
+    assert not {name.partition(".")[0] for name in _imports(path)} & {"sqlite3", "requests", "ssl", "socket"}
 
 
 @pytest.mark.parametrize("actor", sorted(_ACTORS))

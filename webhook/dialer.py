@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from eventstore.shortage import lack_of
 from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, Exchange, current_exchange
 
 if TYPE_CHECKING:
@@ -102,7 +104,9 @@ def _connect_to_one(addresses: tuple[Address, ...], port: int, exchange: Exchang
         except DeadlineExceeded:
             raise
         except OSError as error:
-            last_error = error
+            # One that was not tried for want of something here might have answered: that is what is told then.
+            if lack_of(last_error) is None:
+                last_error = error
     raise last_error
 
 
@@ -113,7 +117,22 @@ def _connect(address: Address, port: int, timeout_s: float) -> socket.socket:
         connection.settimeout(timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.connect((str(address), port))
+    except OSError as error:
+        connection.close()
+        if error.errno == errno.EADDRNOTAVAIL and not _has_own_address(family, str(address), port):
+            raise OSError(errno.ENETUNREACH, "this machine has no address to reach it from") from None
+        raise
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _has_own_address(family: socket.AddressFamily, address: str, port: int) -> bool:
+    """Return whether there is an address to connect from: the error for none is that for no free port."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:  # UDP has ports of its own, and connecting sends nothing
+        try:
+            probe.connect((address, port))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+    return True

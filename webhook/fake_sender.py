@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eventstore.errors import ShortageError
 from webhook.outcome import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
@@ -15,9 +16,12 @@ _SUCCESS = Outcome(OutcomeKind.SUCCESS, None, 200, 1.0, "answered 200", "0" * 32
 
 
 class FakeSender:
-    """Answers with `outcomes` in their order, then with a 200 for ever; `requests` are those it was sent."""
+    """Answers with `outcomes` in their order, then with a 200 for ever; `requests` are those it was sent.
 
-    def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
+    A ShortageError among the outcomes is raised, as a sender does that could not make the attempt.
+    """
+
+    def __init__(self, outcomes: Iterable[Outcome | ShortageError] = ()) -> None:
         self._outcomes = iter(outcomes)
         self.requests: list[WebhookRequest] = []
         self.is_closed = False
@@ -25,7 +29,10 @@ class FakeSender:
     def send(self, request: WebhookRequest) -> Outcome:
         """Return the next scripted outcome."""
         self.requests.append(request)
-        return next(self._outcomes, _SUCCESS)
+        outcome = next(self._outcomes, _SUCCESS)
+        if isinstance(outcome, ShortageError):
+            raise outcome
+        return outcome
 
     def close(self) -> None:
         """Note that it was closed."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
+from eventstore.shortage import lack_of, raise_shortage
 from webhook.dialer import Dialer, resolve_by_system
 from webhook.errors import RequestInvalidError
 from webhook.exception_table import describe, error_class_of
@@ -74,7 +75,10 @@ class WebhookSender(Protocol):
     """What sends a webhook: `Sender`, or `FakeSender` in tests. Called from many threads at once."""
 
     def send(self, request: WebhookRequest) -> Outcome:
-        """Return what came of one attempt; never raise."""
+        """Return what came of one attempt; raise ShortageError, and nothing else, when this machine could not make it.
+
+        That is no outcome: the endpoint may never have heard of it, and it is to be made again.
+        """
 
     def close(self) -> None:
         """Let go of what is kept between requests."""
@@ -111,14 +115,16 @@ class Sender:
         self._new_request_id = new_request_id
 
     def send(self, request: WebhookRequest) -> Outcome:
-        """Return what came of one attempt; it is over at the request's total time and never raises.
+        """Return what came of one attempt; it is over at the request's total time.
 
-        An exception that is no doing of the endpoint is an outcome too, of class `internal`.
+        An exception that is no doing of the endpoint is an outcome too, of class `internal`, unless this machine was
+        short of something: then ShortageError is raised, and nothing else ever is.
         """
         attempt = _Attempt(self._new_request_id(), self._monotonic)
         try:
             return self._attempt(request, attempt)
         except Exception as error:  # noqa: BLE001 - the outcome of a delivery is a value
+            raise_shortage(error, "nothing was sent")
             return attempt.failure(error)
 
     def close(self) -> None:
@@ -174,7 +180,8 @@ class _Attempt:
 
     def outcome(self, answer: Answer, now: datetime) -> Outcome:
         """Return the outcome of an attempt that was answered; `now` is what a Retry-After date is counted from."""
-        if answer.broken_by is not None:
+        # Where we were short of something the status stands: it was read, and is the endpoint's word.
+        if answer.broken_by is not None and lack_of(answer.broken_by) is None:
             return self.failure(answer.broken_by, answer)
         kind, error_class = classify_status(answer.status_code)
         error_id, project_id = _references(answer.headers)

@@ -21,6 +21,7 @@ from actors.messages import (
     Settle,
 )
 from eventstore.breaker import BreakerRule
+from eventstore.errors import ShortageError
 from eventstore.events import (
     BreakerOpened,
     DeliveryBlocked,
@@ -59,7 +60,7 @@ from webhook import ErrorClass, FakeSender, Outcome, WebhookRequest
 class Post:
     """One installation's actor at a real journal; the supervisor and the dispatcher only write down."""
 
-    def __init__(self, stage: Stage, *outcomes: Outcome, **parts: Any) -> None:
+    def __init__(self, stage: Stage, *outcomes: Outcome | ShortageError, **parts: Any) -> None:
         self.stage = stage
         self.sender = FakeSender(outcomes)
         self.supervisor = stage.hear()
@@ -607,7 +608,7 @@ def test_a_sender_that_raises_is_our_own_failure_and_is_not_counted(stage: Stage
 
 
 class _FaultyPool(ManualPool):
-    """A pool that can't have a thread for the first task."""
+    """A pool that fails at the first task."""
 
     def __init__(self, faults: int = 1) -> None:
         super().__init__()
@@ -616,7 +617,7 @@ class _FaultyPool(ManualPool):
     def submit(self, task: Callable[[], None]) -> None:
         if self.faults:
             self.faults -= 1
-            raise RuntimeError("can't start new thread")
+            raise RuntimeError("on purpose")
         super().submit(task)
 
 
