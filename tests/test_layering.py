@@ -29,7 +29,7 @@ _PACKAGES = {
         "cryptography",
         "zstandard",
     },
-    "webhook": {"requests", "urllib3", "msgspec", "structlog", "certifi", "cryptography"},
+    "webhook": {"requests", "urllib3", "httptools", "msgspec", "structlog", "certifi", "cryptography"},
     "replay": {"msgspec", "structlog"},
     "console": {"click", "rich", "msgspec", "structlog", "ddsketch", "matplotlib"},
     "actors": {"pykka", "jinja2", "structlog", "prometheus_client"},
