@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,36 @@ _ROOT = _HERE.parent.parent
 ATTACHMENT = json.loads((_ROOT / "console" / "examples" / "alert.json").read_text())
 
 
+# Far beyond what anything here takes: reaching it is a failure, not a measurement.
+LIMIT_S = 300.0
+# Settings with which a request is not given up while the receiver holds its answer back.
+PATIENT = f"[timeouts]\nread_s = {LIMIT_S}\ntotal_s = {LIMIT_S}\n"
+
+
 @dataclass(frozen=True)
 class Server:
     """A server that runs, and what it has written down."""
 
     port: int
     log: Path
+    process: subprocess.Popen[str] | None = None
 
     def seen(self) -> list[dict[str, Any]]:
         """Read what it has written down so far."""
         return _whole_lines(self.log)
+
+    def count(self) -> int:
+        """Count the requests that it has seen so far."""
+        return self.log.read_bytes().count(b"\n")
+
+    def answer_first(self, count: float = inf) -> None:
+        """Have the receiver answer the first so many requests ever, and hold back the answers to all that follow."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{count:g}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == f"{count:g}\n"
 
     def tell(self, code: int) -> None:
         """Have the receiver answer this status code at /told from now on."""
@@ -42,11 +63,11 @@ def serving(script: str, log: Path) -> Iterator[Server]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield Server(int(process.stdout.readline()), log)
+        yield Server(int(process.stdout.readline()), log, process)
     finally:
         process.stdin.close()
         process.stdout.close()
-        if process.wait(timeout=20) != 0:
+        if process.wait(LIMIT_S) != 0:
             raise AssertionError(f"{script} ended with {process.returncode}")
 
 
@@ -96,7 +117,13 @@ class Stage:
     def run(self, *arguments: str, code: int = 0, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a hookfuse command to its end, and insist on its exit code."""
         done = subprocess.run(
-            self.command(*arguments), input=text, capture_output=True, text=True, timeout=120, cwd=_ROOT, check=False
+            self.command(*arguments),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            cwd=_ROOT,
+            check=False,
         )
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -124,7 +151,7 @@ class Stage:
             yield process
         finally:
             process.kill()
-            process.wait(timeout=20)
+            process.wait(LIMIT_S)
             process.stderr.close()
 
     def log_lines(self) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ from eventstore.shard import Shard
 from replay import check_log
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.proof import insist_on_all, insist_on_one_disabling
-from tests.end_to_end.stage import Stage, installation_id
-from tests.end_to_end.waiting import wait_until
+from tests.end_to_end.stage import LIMIT_S, PATIENT, Stage, installation_id
+from tests.end_to_end.waiting import kill_moments, wait_for_requests, wait_until
 
 _OWNERS = ("ann@acme.example", "bob@acme.example")
 _STORY = ("open", "warning", "critical", "resolved")
@@ -109,18 +109,17 @@ def test_no_alert_overtakes_another_of_its_incident_whichever_worker_sends_it(st
 def test_two_thousand_deliveries_survive_workers_that_are_killed_at_random_moments(stage: Stage) -> None:
     dice = random.Random(1)
     _queue_two_thousand(stage, dice)
-    stage.configure("[retry]\nschedule = [0, 0, 0]\n[daemon]\nrestarts = 1000\n")
+    stage.configure(PATIENT + "[retry]\nschedule = [0, 0, 0]\n[daemon]\nrestarts = 1000\n")
     with _database(stage) as connection:
         queued = _queued(connection)
         assert len(queued) == 2_000
         killed: set[int] = set()
+        stage.receiver.answer_first(0)  # nothing is delivered before the first moment is chosen
         with _crew(stage, "--drain") as daemon:
-            # By what is left, not by the clock: a fast machine is killed as often, and never as it stops.
-            for left in range(1800, 500, -100):
-                at_most = left - dice.randrange(100)
-                wait_until(lambda: len(_queued(connection)) <= at_most, f"{at_most} are left")  # noqa: B023 - at once
+            for moment in kill_moments(stage.receiver, dice, kills=13):
+                wait_for_requests(stage.receiver, moment)
                 _kill_one(stage, dice, killed)
-            assert daemon.wait(timeout=120) == 0
+            assert daemon.wait(LIMIT_S) == 0
 
         assert len(_lines(stage, "worker_ended")) == len(killed) == 13
         insist_on_all(connection, stage, queued)
@@ -169,24 +168,23 @@ def test_a_worker_that_is_started_again_has_the_settings_of_the_first_start(stag
         wait_until(lambda: len(stage.receiver.seen()) == len(_APPS), "all are delivered")
 
         daemon.terminate()
-        assert daemon.wait(timeout=30) == 0
+        assert daemon.wait(LIMIT_S) == 0
 
 
 def test_a_daemon_that_is_killed_takes_its_workers_along_and_the_next_one_loses_nothing(stage: Stage) -> None:
     dice = random.Random(3)
     _queue_two_thousand(stage, dice)
-    stage.configure("[retry]\nschedule = [0, 0, 0]\n")
+    stage.configure(PATIENT + "[retry]\nschedule = [0, 0, 0]\n")
     with _database(stage) as connection:
         queued = _queued(connection)
-        kills = 0
-        for count in (2, 3, 2, 3, 1, 2):
-            with stage.daemon("--drain", "--processes", str(count)) as daemon, suppress(subprocess.TimeoutExpired):
-                daemon.wait(timeout=dice.uniform(1.5, 3.0))
-                break
-            kills += 1
+        counts = (2, 3, 2, 3, 1, 2)
+        for count, moment in zip(counts, kill_moments(stage.receiver, dice, len(counts)), strict=True):
+            with stage.daemon("--drain", "--processes", str(count)) as daemon:
+                wait_for_requests(stage.receiver, moment)
+                daemon.kill()
+                assert daemon.wait(LIMIT_S) == -signal.SIGKILL, "it was over before"
         stage.run("run", "--drain", "--processes", "2")
 
-        assert kills >= 2, "the run was over before it was killed often enough to prove anything"
         insist_on_all(connection, stage, queued)
         for app in (5, 8):
             insist_on_one_disabling(connection, app, _OWNERS)
@@ -264,7 +262,7 @@ def test_workers_that_end_more_often_than_the_budget_allows_end_the_daemon_with_
         wait_until(lambda: len(_started(stage)) == 3, "the worker is back")
         os.kill(_workers(stage)[1], signal.SIGKILL)
 
-        assert daemon.wait(timeout=30) == 8
+        assert daemon.wait(LIMIT_S) == 8
         assert daemon.stderr is not None
         assert "worker 2 ended (killed by SIGKILL), and the restart budget is used up" in daemon.stderr.read()
     assert [line["worker"] for line in _lines(stage, "worker_stopped")] == [1]
@@ -279,7 +277,7 @@ def test_another_number_of_processes_takes_all_over(stage: Stage) -> None:
     with _crew(stage) as daemon:
         wait_until(lambda: len(stage.receiver.seen()) >= 60, "each was tried once")
         daemon.terminate()
-        assert daemon.wait(timeout=30) == 0
+        assert daemon.wait(LIMIT_S) == 0
     stage.receiver.tell(200)
     with stage.daemon("--processes", "3"):
         wait_until(lambda: stage.json("status")["deliveries"]["waiting"] == 0, "each was tried again")
@@ -307,7 +305,7 @@ def test_a_signal_to_the_daemon_or_to_all_its_processes_lets_what_is_in_flight_f
         for pid in (daemon.pid, *(_workers(stage) if is_group else ())):
             os.kill(pid, number)
 
-        assert daemon.wait(timeout=30) == 0
+        assert daemon.wait(LIMIT_S) == 0
 
     assert len(stage.json("events", "--type", "delivery.timed_out")) == 2
     assert len(_lines(stage, "worker_stopped")) == 2
@@ -359,7 +357,7 @@ def test_a_crew_whose_database_is_taken_away_says_so_and_ends(stage: Stage) -> N
     with _crew(stage) as daemon:
         (stage.home / "events.db").unlink()
 
-        assert daemon.wait(timeout=30) == 8
+        assert daemon.wait(LIMIT_S) == 8
         assert daemon.stderr is not None
         assert "was removed or replaced" in daemon.stderr.read()
 

@@ -1,6 +1,7 @@
 """Rebuilds beside a daemon at work, and rebuilds that are killed."""
 
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ from eventstore.queue_view import count_deliveries
 from eventstore.work_queue import NewDelivery
 from replay import rebuild, verify
 from tests.end_to_end.proof import insist_on_all
-from tests.end_to_end.stage import Stage, installation_id
+from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -47,6 +48,28 @@ def mend_and_die(connection, table):
     return done
 rebuilding.mend = mend_and_die
 rebuild(Path(sys.argv[1]))
+"""
+# A moment: SQLite begins a statement, or has done so many more steps of one.
+# Prints at which moment the live tables began to be written, and how many there were.
+_KILLED_AT_A_MOMENT = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from replay import rebuild
+connect, moments, writing, last = sqlite3.connect, 0, 0, int(sys.argv[2])
+def count(statement=""):
+    global moments, writing
+    moments += 1
+    writing = moments if statement == "BEGIN IMMEDIATE" else writing
+    if moments == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+def connect_and_count(*arguments, **options):
+    connection = connect(*arguments, **options)
+    connection.set_trace_callback(count)
+    connection.set_progress_handler(count, 10_000)
+    return connection
+sqlite3.connect = connect_and_count
+rebuild(Path(sys.argv[1]))
+print(writing, moments)
 """
 
 
@@ -79,7 +102,7 @@ def test_while_a_daemon_delivers_rebuilds_lose_nothing_and_all_is_in_step(stage:
             mended += len(stage.json("replay", "rebuild")["mended"])
             rounds += 1
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(timeout=20) == 0, daemon.stderr.read() if daemon.stderr else ""
+        assert daemon.wait(LIMIT_S) == 0, daemon.stderr.read() if daemon.stderr else ""
         stage.run("replay", "rebuild")
 
         insist_on_all(connection, stage, queued)
@@ -104,7 +127,7 @@ def test_a_daemon_at_work_notices_that_its_registry_was_mended(stage: Stage) -> 
 @pytest.fixture
 def damaged_home(tmp_path: Path) -> Path:
     home = Home(tmp_path / "home")
-    write_history(home, Shape(events=20_000, installations=200, failing=0.3, days=10))
+    write_history(home, Shape(events=5_000, installations=200, failing=0.3, days=10))
     rebuild(home.database)
     with closing(sqlite3.connect(home.database, isolation_level=None)) as connection:
         connection.execute("UPDATE buffer SET success = success + 1")
@@ -132,22 +155,24 @@ def test_a_rebuild_that_is_killed_leaves_the_live_tables_as_they_were(damaged_ho
     assert verify(damaged_home).differences == ()
 
 
-def test_a_rebuild_that_is_killed_at_any_moment_is_done_or_not_at_all(damaged_home: Path) -> None:
-    dice, before = random.Random(3), _tables(damaged_home)
-    command = [sys.executable, "-m", "runner", "--home", str(damaged_home.parent), "replay", "rebuild"]
-    outcomes = set()
+def _rebuild_killed_at(database: Path, moment: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _KILLED_AT_A_MOMENT, str(database), str(moment)]
+    return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
 
-    for _ in range(8):
-        process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=dice.uniform(0.3, 2.5))
-        process.kill()
-        process.wait(timeout=20)
-        is_untouched = _tables(damaged_home) == before
-        outcomes.add(is_untouched)
-        if not is_untouched:
+
+def test_a_rebuild_that_is_killed_at_any_moment_is_done_or_not_at_all(damaged_home: Path, tmp_path: Path) -> None:
+    dice, before = random.Random(3), _tables(damaged_home)
+    whole = shutil.copytree(damaged_home.parent, tmp_path / "whole") / damaged_home.name
+    writing, last = map(int, _rebuild_killed_at(whole, moment=0).stdout.split())
+    outcomes = []
+
+    for moment in (*sorted(dice.sample(range(1, writing), 3) + dice.sample(range(writing, last), 6)), last):
+        ended = _rebuild_killed_at(damaged_home, moment)
+        assert ended.returncode == -signal.SIGKILL
+        outcomes.append(_tables(damaged_home) == before)
+        if not outcomes[-1]:
             assert verify(damaged_home).differences == ()
             break
 
-    assert True in outcomes
+    assert outcomes == [*[True] * (len(outcomes) - 1), False], "it is not done at once, and is in the end"
     assert not list(damaged_home.parent.glob("*journal*"))
