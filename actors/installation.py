@@ -53,7 +53,7 @@ from eventstore.events import (
     ProbeSucceeded,
 )
 from eventstore.identifiers import installation_stream
-from eventstore.policy import Policy
+from eventstore.policy import Policy, is_checked_after
 from eventstore.probing import is_by_machine
 from eventstore.readers import Readers
 from eventstore.recent_outcomes import RecentOutcomes
@@ -139,7 +139,7 @@ class InstallationActor(SupervisedActor[Message]):
             return
         if recent.is_gone_last and self._parts.policy.gone_disables:
             self._ask_for_disabling("receiver", _GONE_REASON)
-        else:
+        elif is_checked_after(self._parts.policy, recent.last_class):
             self._review()
 
     def on_stop(self) -> None:
@@ -387,13 +387,17 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _consider(self, event: AttemptEvent) -> None:
         """After an outcome, look whether it is broken, to be warned of, or calm again."""
+        is_success = isinstance(event, DeliverySucceeded)
+        is_gone = self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE
+        if not is_success and not is_gone and not is_checked_after(self._parts.policy, counted_class(event)):
+            return
         if self._is_considered or self._is_review_asked:
             self._remember(event)
         if not self._is_reviewable():
             return
-        if self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE:
+        if is_gone:
             self._ask_for_disabling("receiver", _GONE_REASON)
-        elif not isinstance(event, DeliverySucceeded) or self._is_warned_of():
+        elif not is_success or self._is_warned_of():
             self._review()
 
     def _remember(self, event: AttemptEvent) -> None:

@@ -13,7 +13,7 @@ from actors.statsd import Statsd
 from actors.supervised import SupervisedActor
 from eventstore.clock import Clock, time_text
 from eventstore.errors import NotFoundError
-from eventstore.events import AttemptEvent, DeliverySucceeded, MailRequested, MailSent
+from eventstore.events import AppRegistered, AttemptEvent, DeliverySucceeded, MailRequested, MailSent
 from eventstore.log import StoredEvent, last_position, read_events
 from eventstore.readers import Readers
 from eventstore.registry import find_app
@@ -46,7 +46,7 @@ class MeterActor(SupervisedActor[CountEvents]):
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._parts = parts
-        self._slugs: dict[int, str] = {}
+        self._names_of: dict[int, tuple[str, str]] = {}
         with parts.readers.borrow() as connection:
             self._position = last_position(connection)
 
@@ -87,21 +87,25 @@ class MeterActor(SupervisedActor[CountEvents]):
         """Give the original's metrics (FLOW sections 1 and 6)."""
         event = stored.event
         if isinstance(event, AttemptEvent):
-            slug = self._slug(event.app_id)
-            tags = {"status": str(event.status_code), "integration": slug, "webhook_event": event.event_name}
+            slug, integration = self._names(event.app_id)
+            tags = {"status": str(event.status_code), "integration": integration, "webhook_event": event.event_name}
             statsd.increment("integration-platform.http_response", tags)
             if isinstance(event, DeliverySucceeded) and event.event_name.startswith("metric_alert."):
                 statsd.increment("notifications.sent", {"instance": slug})
+        elif isinstance(event, AppRegistered):
+            self._names_of.pop(event.app_id, None)  # it may have another status, or be called otherwise
         elif isinstance(event, MailRequested):
             statsd.increment("email.queued", {"message_type": event.kind})
         elif isinstance(event, MailSent):
             statsd.increment("email.sent", {})
 
-    def _slug(self, app_id: int) -> str:
-        if app_id not in self._slugs:
+    def _names(self, app_id: int) -> tuple[str, str]:
+        """Give an app's slug and its name as an integration: only published apps are told apart (FLOW section 6)."""
+        if app_id not in self._names_of:
             with self._parts.readers.borrow() as connection:
                 try:
-                    self._slugs[app_id] = find_app(connection, app_id).slug
+                    app = find_app(connection, app_id)
                 except NotFoundError:
-                    return str(app_id)
-        return self._slugs[app_id]
+                    return str(app_id), str(app_id)
+            self._names_of[app_id] = (app.slug, app.slug if app.status == "published" else app.status)
+        return self._names_of[app_id]

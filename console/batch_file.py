@@ -22,14 +22,19 @@ MAX_BYTES = 256 * 1024 * 1024
 _AROUND_DATA_BYTES = 8_192
 
 
+# As without one: the platform is behind it.
+_NOBODY = b"null"
+
+
 class BatchLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line; `data` is kept as it is written."""
+    """One line; `data` and `actor` are kept as they are written."""
 
     installation: str
     event: str
     data: msgspec.Raw
     idempotency_key: str | None = None
     ordering_key: str = ""
+    actor: msgspec.Raw = msgspec.Raw(_NOBODY)
 
 
 _decoder = msgspec.json.Decoder(BatchLine)
@@ -90,6 +95,7 @@ def _checked(line: bytes, producer: Producer, known: set[str]) -> NewDelivery:
             data=bytes(entry.data).decode(),
             ordering_key=entry.ordering_key,
             idempotency_key=entry.idempotency_key,
+            actor=None if bytes(entry.actor) == _NOBODY else bytes(entry.actor).decode(),
         )
     )
 

@@ -13,6 +13,7 @@ __all__ = [
     "Rule",
     "SilenceRule",
     "StreakRule",
+    "is_checked_after",
     "policy_named",
 ]
 
@@ -54,6 +55,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
 
     `errors` names the classes of eventstore.buffer.COUNTED_CLASSES that count as an error; rules are tested
     in order, over the `window_days` UTC days that end today; `gone_disables`: 410 Gone disables at once.
+    `checked_after` names the classes of failed attempts after which they are tested; empty = after each.
     """
 
     name: str
@@ -62,6 +64,15 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     errors: tuple[str, ...]
     rules: tuple[Rule, ...]
     gone_disables: bool = False
+    checked_after: tuple[str, ...] = ()
+
+
+def is_checked_after(policy: Policy, counted: str | None) -> bool:
+    """Say whether a failed attempt that is counted under a class (None = nowhere) has the installation checked.
+
+    Pure: the installation's actor and what-if ask this function.
+    """
+    return not policy.checked_after or counted in policy.checked_after
 
 
 # FLOW section 4, with the classes of section 3: only a 4xx other than 429 is an error.
@@ -75,6 +86,8 @@ SENTRY_2024 = Policy(
         DayRule(name="timeout-day", timeout_min=1000),
         StreakRule(name="seven-error-days", days=7),
     ),
+    # FLOW section 4: only after a recorded failure; 429, 5xx, 3xx and what was blocked are never recorded.
+    checked_after=("client_error", "timeout", "fatal"),
 )
 
 # DESIGN section 5. Ten failures over three days: a weekly alert never trips it, as its eight attempts (the default

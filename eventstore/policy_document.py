@@ -87,6 +87,8 @@ def policy_text(policy: Policy) -> str:
         f"errors = [{', '.join(_toml(name) for name in policy.errors)}]",
         f"gone_disables = {_toml(policy.gone_disables)}  # 410 Gone disables at once",
     ]
+    if policy.checked_after:
+        lines.append(f"checked_after = [{', '.join(_toml(name) for name in policy.checked_after)}]")
     if not policy.rules:
         lines.append("rules = []")
     for rule in policy.rules:
@@ -106,10 +108,11 @@ def _faults(policy: Policy) -> Iterator[tuple[str, str]]:
     yield from _name_faults("name", policy.name)
     yield from _out_of_range("version", policy.version, _COUNT)
     yield from _out_of_range("window_days", policy.window_days, _WINDOW_DAYS)
-    for name in policy.errors:
-        if name not in ERROR_CLASSES:
-            yield "errors", f"{name[:60]!r} is no class of error; there are: {', '.join(ERROR_CLASSES)}"
-    yield from (("errors", f"{name} is there twice") for name in _repeated(policy.errors))
+    for field, names in (("errors", policy.errors), ("checked_after", policy.checked_after)):
+        for name in names:
+            if name not in ERROR_CLASSES:
+                yield field, f"{name[:60]!r} is no class of error; there are: {', '.join(ERROR_CLASSES)}"
+        yield from ((field, f"{name} is there twice") for name in _repeated(names))
     if len(policy.rules) > _RULES:
         yield "rules", f"there are more than {_RULES}"
     for number, rule in enumerate(policy.rules, start=1):

@@ -117,26 +117,26 @@ class Producer:
             raise RejectedError(f"an idempotency key has 1 to {_KEY_CHARACTERS} characters")
         if delivery.ordering_key and not _is_key(delivery.ordering_key):
             raise RejectedError(f"an ordering key has at most {_KEY_CHARACTERS} characters")
-        actor = None if delivery.actor is None else self._compact(delivery.actor)
-        data = self._compact(delivery.data)
+        actor = None if delivery.actor is None else self._compact(delivery.actor, "the actor")
+        data = self._compact(delivery.data, "the data")
         is_compact = data == delivery.data and actor == delivery.actor
         return delivery if is_compact else replace(delivery, data=data, actor=actor)
 
-    def _compact(self, data: str) -> str:
+    def _compact(self, data: str, what: str) -> str:
         if len(data) * _CHARACTER_BYTES > self._limit_bytes:  # else there is nothing to count
             size_bytes = len(data.encode("utf-8", errors="surrogatepass"))
             if size_bytes > self._limit_bytes:
                 raise RejectedError(
-                    f"the data has {size_bytes} bytes, and [limits] attachment_bytes is {self._limit_bytes}"
+                    f"{what} has {size_bytes} bytes, and [limits] attachment_bytes is {self._limit_bytes}"
                 )
-        return compact_json_object(data)
+        return compact_json_object(data, what)
 
 
 def _is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
-def compact_json_object(text: str) -> str:
+def compact_json_object(text: str, what: str = "the data") -> str:
     """Check that a text is one JSON object and give it without white space; numbers keep their spelling.
 
     Raises DocumentError that names line and column.
@@ -145,11 +145,11 @@ def compact_json_object(text: str) -> str:
         compact = msgspec.json.format(text, indent=-1)
         _decode(compact)
     except RecursionError as error:
-        raise DocumentError("the data is nested too deeply") from error
+        raise DocumentError(f"{what} is nested too deeply") from error
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise DocumentError(_json_fault(text, error)) from error
+        raise DocumentError(f"{'' if what == 'the data' else f'{what} is '}{_json_fault(text, error)}") from error
     if not compact.startswith("{"):
-        raise DocumentError("the data is JSON, but not an object { ... }")
+        raise DocumentError(f"{what} is JSON, but not an object {...}")
     return compact
 
 

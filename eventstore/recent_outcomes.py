@@ -6,10 +6,12 @@ from datetime import datetime
 import msgspec
 
 from eventstore.breaker import SAYS_NOTHING
+from eventstore.buffer import counted_answer
 from eventstore.clock import parse_time
 from eventstore.events import (
     BreakerClosed,
     BreakerOpened,
+    CountsImported,
     DeliveryFailed,
     DeliverySucceeded,
     DeliveryTimedOut,
@@ -40,13 +42,33 @@ def says_nothing(type_name: str, data: str) -> bool:
     return type_name != DeliverySucceeded.type_name and any(text in data for text in _NOTHING_IN_JSON)
 
 
+class _ErrorClass(msgspec.Struct, frozen=True):
+    error_class: str = ""
+
+
+_decoder = msgspec.json.Decoder(_ErrorClass)
+
+
+def _class_of(type_name: str, data: str) -> str:
+    """Give the class that a stored outcome is counted under, empty = nowhere."""
+    if type_name == DeliverySucceeded.type_name:
+        return "success"
+    if type_name == DeliveryTimedOut.type_name:
+        return "timeout"
+    try:
+        return counted_answer(_decoder.decode(data).error_class) or ""
+    except msgspec.MsgspecError:
+        return ""  # a damaged event, which `replay verify --log` names
+
+
 class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
     """A fold of an installation's stream up to `version`.
 
     `outcomes` are (version, moment, whether it succeeded), oldest first, of those that say something about the
     endpoint, since its breaker started anew. `last_attempt` is the version of the latest outcome of any kind, 0 =
-    there is none; what is further back than LATEST_EVENTS is forgotten. `is_gone_last`: it was answered with 410, and
-    nobody has enabled the installation since.
+    there is none; what is further back than LATEST_EVENTS is forgotten. `has_failed_last`: it failed, and no counts of
+    another system came after it; `last_class` is what it is counted under, empty = nowhere. `is_gone_last`: it was
+    answered with 410, and nobody has enabled the installation since.
     """
 
     version: int = 0
@@ -54,27 +76,31 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
     has_failed_last: bool = False
     outcomes: tuple[tuple[int, datetime, bool], ...] = ()
     is_gone_last: bool = False
+    last_class: str = ""
 
     def followed_by(self, rows: Iterable[StreamRow]) -> "RecentOutcomes":
         """Take in what comes next in the stream, oldest first: in pieces or at once, the result is the same."""
         version, last_attempt, has_failed_last = self.version, self.last_attempt, self.has_failed_last
-        is_gone_last = self.is_gone_last
+        is_gone_last, last_class = self.is_gone_last, self.last_class
         outcomes = list(self.outcomes)
         for version, type_name, recorded_at, data in rows:
             if type_name in OUTCOMES:
                 is_success = type_name == DeliverySucceeded.type_name
                 last_attempt, has_failed_last = version, not is_success
+                last_class = _class_of(type_name, data)
                 is_gone_last = not is_success and _GONE_IN_JSON in data
                 if not says_nothing(type_name, data):
                     outcomes.append((version, parse_time(recorded_at), is_success))
             elif type_name in _STARTS_ANEW:
                 outcomes.clear()
                 is_gone_last = is_gone_last and type_name != InstallationEnabled.type_name
+            elif type_name == CountsImported.type_name:
+                has_failed_last = False  # what they add is judged with the next failure, and not by an actor's start
         oldest = version - LATEST_EVENTS
         if last_attempt <= oldest:
-            last_attempt, has_failed_last, is_gone_last = 0, False, False
+            last_attempt, has_failed_last, is_gone_last, last_class = 0, False, False, ""
         kept = tuple(outcome for outcome in outcomes[-_KEPT_OUTCOMES:] if outcome[0] > oldest)
-        return RecentOutcomes(version, last_attempt, has_failed_last, kept, is_gone_last)
+        return RecentOutcomes(version, last_attempt, has_failed_last, kept, is_gone_last, last_class)
 
     def moments(self) -> list[tuple[datetime, bool]]:
         """Give when each outcome was recorded and whether it was a success, oldest first."""

@@ -113,13 +113,19 @@ def _count(change: RedisChange, stored: StoredEvent, place: Place | None, day: s
 
 
 def _log(change: RedisChange, stored: StoredEvent, event: AttemptEvent, directory: Directory) -> None:
-    row = msgspec.json.encode(request_row(event, stored.recorded_at, is_internal=directory.is_internal(event.app_id)))
+    is_internal = directory.is_internal(event.app_id)
+    row = msgspec.json.encode(request_row(event, _date(stored.recorded_at), is_internal=is_internal))
     requests, errors = request_keys(event.app_id, event.event_name)
     for key in (requests, errors) if is_error_code(event.status_code) else (requests,):
         rows = change.rows.setdefault(key, [])
         rows.append(row)
         del rows[:-KEPT_ROWS]
         _keep(change, key, stored)
+
+
+def _date(recorded_at: str) -> str:
+    """Write a moment as the original's rows do: YYYY-MM-DD HH:MM:SS.ffffff+00:00 (FLOW section 5)."""
+    return parse_time(recorded_at).isoformat(sep=" ", timespec="microseconds")
 
 
 def _clear(change: RedisChange, stored: StoredEvent, place: Place | None) -> None:

@@ -1,5 +1,7 @@
 """The request log: the last 100 requests and, apart, the last 100 errors per app and event name (FLOW section 5)."""
 
+import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ KEPT_ROWS = 100
 KEPT_DAYS = 30
 # Trimming is worth its cost only now and then; until then a few more rows than KEPT_ROWS stand in the table.
 _TRIM_EVERY = 64
+_JSON_TEXT = r'"(?:[^"\\]|\\.)*"'
+_HEADER = re.compile(rf"({_JSON_TEXT}): ?({_JSON_TEXT})")
 _INTO_LOG = "INSERT INTO request_log (app_id, event_name, position, is_error)"
 
 
@@ -76,7 +80,7 @@ def request_row(attempt: AttemptEvent, date: str, *, is_internal: bool) -> dict[
         "webhook_url": attempt.webhook_url,
     }
     if is_error_code(attempt.status_code) or attempt.status_code >= 400:
-        row["request_headers"] = attempt.request_headers
+        row["request_headers"] = _headers(attempt.request_headers)
         row["request_body"] = attempt.request_body
         row["response_body"] = attempt.response_body
     if not is_internal:
@@ -85,6 +89,11 @@ def request_row(attempt: AttemptEvent, date: str, *, is_internal: bool) -> dict[
         row["error_id"] = attempt.error_id
         row["project_id"] = attempt.project_id
     return row
+
+
+def _headers(text: str) -> dict[str, str]:
+    """Read headers as an event holds them: JSON text, cut behind some characters; a pair that is cut is left out."""
+    return {json.loads(name): json.loads(value) for name, value in _HEADER.findall(text)}
 
 
 def count_error_classes(connection: sqlite3.Connection, *, since: datetime) -> dict[str, int]:

@@ -16,7 +16,8 @@ class Twin:
     """What is known of one installation at a moment of its history.
 
     `is_on`: by the policy it would be sent to. `failures_left` and `successes_left`: so many outcomes of `day` are
-    sure to change nothing; below 0 a review is due. `past` is None until it is asked for.
+    sure to change nothing; below 0 a review is due. `is_checked_last`: the policy has it checked after an outcome such
+    as the latest one. `past` is None until it is asked for.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Twin:
         "failures_left",
         "installation_id",
         "is_begun",
+        "is_checked_last",
         "is_exempt",
         "is_on",
         "past",
@@ -47,6 +49,7 @@ class Twin:
         self.installation_id = installation_id
         self.app_id = 0
         self.is_begun = False
+        self.is_checked_last = False
         self.is_exempt = True
         self.is_on = False
         self.real_state = "removed"
@@ -101,6 +104,7 @@ class Twin:
         self.real_state, self.real_warned_level = "active", 0
         self.is_on, self.warned_level, self._off_at = True, 0, None
         self.day, self.days = "", {}
+        self.is_checked_last = False
         self.make_due()
 
     def begin_to_suppose(self, at: str, position: int) -> None:

@@ -37,7 +37,7 @@ from eventstore.events import (
     InstallationWarned,
 )
 from eventstore.identifiers import installation_of
-from eventstore.policy import Policy
+from eventstore.policy import Policy, is_checked_after
 from eventstore.review import what_follows
 from eventstore.verdict import judge, warning_level
 from replay.episode import Ending, InstallationOutcome, Notice
@@ -117,6 +117,8 @@ class WhatIf:
         self._policy = supposition.policy
         self._only = frozenset(only)
         self._rule = MarginRule(supposition.policy, is_warned=supposition.is_warned)
+        counted = (*COUNTED_CLASSES, None)
+        self._checked = frozenset(_INDEX.get(name or "") for name in counted if is_checked_after(self._policy, name))
         self._is_begun = not supposition.since
         self._is_frozen = False
         self._apps: dict[int, AppRegistered] = {}
@@ -161,6 +163,7 @@ class WhatIf:
         if day != twin.day:
             twin.turn_to(day, self._policy.window_days)
         twin.today[_SUCCESS] += 1
+        twin.is_checked_last = bool(twin.warned_level)
         if twin.warned_level:  # of others a success is not reviewed: it brings nobody nearer to the end
             twin.successes_left -= 1
             if twin.successes_left < 0:
@@ -182,9 +185,11 @@ class WhatIf:
             twin.failures_left -= 1
             if index in _RARE:
                 twin.make_due()
-        if facts.error_class == _GONE and self._policy.gone_disables and twin.is_reviewed:
+        is_gone = facts.error_class == _GONE and self._policy.gone_disables
+        twin.is_checked_last = is_gone or index in self._checked
+        if is_gone and twin.is_reviewed:
             self._ask(twin, row, is_gone=True)
-        elif twin.failures_left < 0:
+        elif twin.failures_left < 0 and twin.is_checked_last:
             self._ask(twin, row)
 
     def _miss(self, twin: Twin, _row: RawEvent) -> None:
@@ -262,7 +267,8 @@ class WhatIf:
         elif isinstance(event, CountsImported):
             self._import(twin, event)
         elif isinstance(event, InstallationDisabled):
-            self._review_as_really(twin, recorded_at, position)
+            if event.cause != "person":  # who decides by hand has nobody judged
+                self._review_as_really(twin, recorded_at, position)
             ending = _ending(event.evidence, event.cause, event.reason, recorded_at, position)
             if event.cause == "receiver" and self._policy.gone_disables and twin.is_reviewed:
                 twin.disable(ending)
@@ -276,8 +282,11 @@ class WhatIf:
             twin.real_warned_level = 0
 
     def _review_as_really(self, twin: Twin, recorded_at: str, position: int) -> None:
-        """Review when it was really reviewed, too: an actor does when it starts, and no event says that it does."""
-        if not twin.is_reviewed:
+        """Review when it was really reviewed, too: an actor does when it starts, and no event says that it does.
+
+        But only where the policy would have had it checked: after its latest outcome.
+        """
+        if not twin.is_reviewed or not twin.is_checked_last:
             return
         if day_of(recorded_at) != twin.day:
             twin.turn_to(day_of(recorded_at), self._policy.window_days)
@@ -312,6 +321,7 @@ class WhatIf:
         if event.day == twin.day:
             twin.today = tally
         twin.past = None
+        twin.is_checked_last = False
         twin.make_due()
 
 

@@ -1,5 +1,6 @@
 import gc
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,9 +22,13 @@ from actors.messages import (
     Settle,
 )
 from eventstore.breaker import BreakerRule
+from eventstore.buffer import counted_class
+from eventstore.clock import day_of, time_text
 from eventstore.errors import ShortageError
 from eventstore.events import (
+    AttemptEvent,
     BreakerOpened,
+    CountsImported,
     DeliveryBlocked,
     DeliveryFailed,
     DeliverySucceeded,
@@ -446,6 +451,39 @@ def test_a_review_that_a_crash_came_before_is_made_up_for_when_the_actor_starts(
 
     assert post.asked == [ConsiderDisabling(ONE, "policy", "")]
     assert post.sender.requests == [], "nothing is sent before the supervisor's word"
+
+
+def seven_error_days(stage: Stage) -> None:
+    for ago in range(7):
+        day = day_of(time_text(stage.clock.now() - timedelta(days=ago)))
+        stage.append(installation_stream(ONE), CountsImported(ONE, day, "redis", "person:ann", client_error=1))
+
+
+@pytest.mark.parametrize("error_class", list(ErrorClass))
+def test_sentry_2024_checks_only_after_what_the_original_records(stage: Stage, error_class: ErrorClass) -> None:
+    """FLOW sections 3 and 4: seven error days were counted, and the next attempt is no error."""
+    stage.register(ONE)
+    seven_error_days(stage)
+    post = Post(stage, outcome(error_class), policy=SENTRY_2024)
+    post.deliver(*stage.enqueue(ONE))
+
+    (attempt,) = [event for event in stage.events() if isinstance(event, AttemptEvent)]
+    assert bool(post.asked) is (counted_class(attempt) in ("client_error", "timeout"))
+
+
+@pytest.mark.parametrize(("error_class", "is_asked"), [("client_error", True), ("server_error", False)])
+def test_an_actor_of_sentry_2024_that_starts_makes_up_only_for_a_check_that_there_was(
+    stage: Stage, error_class: str, is_asked: bool
+) -> None:
+    stage.register(ONE)
+    seven_error_days(stage)
+    stage.append(
+        installation_stream(ONE), DeliveryFailed("d-0", EVENT_NAME, 1111, 1111, 1, URL, 400, error_class=error_class)
+    )
+    post = Post(stage, outcome(), policy=SENTRY_2024)
+    post.deliver(*stage.enqueue(ONE))
+
+    assert bool(post.asked) is is_asked
 
 
 def gone_before(stage: Stage) -> None:

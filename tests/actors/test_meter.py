@@ -16,8 +16,16 @@ from actors.meters import Meters, Readings
 from actors.statsd import Statsd
 from eventstore.clock import time_text
 from eventstore.codec import encode_event
-from eventstore.events import DeliveryFailed, DeliverySucceeded, DeliveryTimedOut, Event, MailRequested, MailSent
-from eventstore.identifiers import installation_stream
+from eventstore.events import (
+    AppChanged,
+    DeliveryFailed,
+    DeliverySucceeded,
+    DeliveryTimedOut,
+    Event,
+    MailRequested,
+    MailSent,
+)
+from eventstore.identifiers import app_stream, installation_stream
 from eventstore.log import NewEvent, Origin
 from eventstore.vital_signs import read_vital_signs
 from tests.actors.stage import EVENT_NAME, ONE, URL, Stage, lines_of
@@ -186,7 +194,7 @@ def test_the_original_s_names_and_tags_go_out_by_statsd(told: Watched, receiver:
     told.look()
 
     assert heard(receiver) == [
-        "integration-platform.http_response:1|c|#status:200,integration:pager,webhook_event:metric_alert.critical",
+        "integration-platform.http_response:1|c|#status:200,integration:internal,webhook_event:metric_alert.critical",
         "notifications.sent:1|c|#instance:pager",
     ]
 
@@ -202,8 +210,8 @@ def test_a_time_out_has_status_0_and_no_notification_is_sent_by_a_failure(
 
     name = "integration-platform.http_response:1|c|"
     assert heard(receiver) == [
-        f"{name}#status:0,integration:pager,webhook_event:metric_alert.critical",
-        f"{name}#status:503,integration:pager,webhook_event:metric_alert.critical",
+        f"{name}#status:0,integration:internal,webhook_event:metric_alert.critical",
+        f"{name}#status:503,integration:internal,webhook_event:metric_alert.critical",
     ]
 
 
@@ -212,7 +220,7 @@ def test_only_an_alert_is_a_notification(told: Watched, receiver: socket.socket)
     told.look()
 
     assert heard(receiver) == [
-        "integration-platform.http_response:1|c|#status:200,integration:pager,webhook_event:issue.created"
+        "integration-platform.http_response:1|c|#status:200,integration:internal,webhook_event:issue.created"
     ]
 
 
@@ -225,6 +233,34 @@ def test_mails_are_counted_when_they_are_owed_and_when_they_are_sent(told: Watch
 
     assert heard(receiver) == [f"email.queued:1|c|#message_type:{one.kind}" for one in requested]
     assert heard(receiver) == ["email.sent:1|c"]
+
+
+@pytest.mark.parametrize(
+    ("status", "integration"), [("internal", "internal"), ("unpublished", "unpublished"), ("published", "pager")]
+)
+def test_only_a_published_app_is_an_integration_of_its_own_name(
+    stage: Stage, receiver: socket.socket, status: str, integration: str
+) -> None:
+    stage.register(ONE, status=status)
+    told = Watched(stage, Statsd("127.0.0.1", receiver.getsockname()[1]))
+    told.record(succeeded(event_name="issue.created"))
+    told.look()
+
+    assert f"integration:{integration}," in heard(receiver)[0]
+
+
+def test_an_app_that_is_published_meanwhile_goes_by_its_name_from_then_on(
+    told: Watched, receiver: socket.socket
+) -> None:
+    told.record(succeeded(event_name="issue.created"))
+    told.look()
+    told.stage.append(
+        app_stream(APP), AppChanged(APP, "pager", "Pager", "uuid", "published", APP, URL, changed=("status",))
+    )
+    told.record(succeeded(event_name="issue.created"))
+    told.look()
+
+    assert ["internal" in heard(receiver)[0], "integration:pager," in heard(receiver)[0]] == [True, True]
 
 
 def test_an_app_that_is_not_known_has_its_number_for_a_name(told: Watched, receiver: socket.socket) -> None:

@@ -84,6 +84,14 @@ def test_a_batch_is_queued_in_order(hookfuse: Hookfuse, world: World, tmp_path: 
     assert queue[-1].installation_id == CHAT
 
 
+def test_a_line_of_a_batch_says_who_is_behind_it(hookfuse: Hookfuse, world: World) -> None:
+    ann = {"type": "user", "id": "7", "name": "Ann"}
+    lines = "\n".join([_line(actor=ann), _line(actor=None), _line()])
+
+    assert hookfuse("send", "--batch", "-", stdin=lines).out == "queued 3\n"
+    assert [one.actor and json.loads(one.actor) for one in _queue(world)[5:]] == [ann, None, None]
+
+
 def test_a_batch_says_what_was_known_already(hookfuse: Hookfuse, world: World) -> None:
     lines = "\n".join([_line(idempotency_key="a"), _line(idempotency_key="a"), _line(idempotency_key="b"), _line()])
 
@@ -105,6 +113,8 @@ def test_an_empty_batch_queues_nothing(hookfuse: Hookfuse, world: World) -> None
         (_line(colour="red"), 3, "unknown field `colour`"),
         ('{"installation": "x", "event": "a.b"}', 3, "missing required field `data`"),
         (_line(data=[1]), 3, "JSON, but not an object"),
+        (_line(actor="ann"), 3, "the actor is JSON, but not an object"),
+        (_line(actor=[]), 3, "the actor is JSON, but not an object"),
         (_line(event="no"), 3, "no event name"),
         (_line(installation="x"), 3, "not a UUID"),
         (_line(installation="ffffffff-0000-4000-8000-000000000000"), 4, "not known"),

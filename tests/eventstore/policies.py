@@ -24,13 +24,13 @@ rules = st.one_of(
 )
 
 
-def _policy(window_days: int, errors: list[str], unnamed: list[Rule], gone_disables: bool) -> Policy:
+def _policy(window_days: int, errors: list[str], unnamed: list[Rule], gone_disables: bool, after: list[str]) -> Policy:
     kinds = {DayRule: "day", StreakRule: "streak", SilenceRule: "silence"}
     named: list[Rule] = []
     for number, rule in enumerate(unnamed, start=1):
         fields = {field: getattr(rule, field) for field in rule.__struct_fields__}
         named.append(type(rule)(**{**fields, "name": f"{kinds[type(rule)]}-{number}"}))
-    return Policy("mine", 3, window_days, tuple(errors), tuple(named), gone_disables)
+    return Policy("mine", 3, window_days, tuple(errors), tuple(named), gone_disables, tuple(after))
 
 
 def policies(rules_max: int = 4) -> st.SearchStrategy[Policy]:
@@ -41,4 +41,5 @@ def policies(rules_max: int = 4) -> st.SearchStrategy[Policy]:
         st.lists(st.sampled_from(ERROR_CLASSES), unique=True),
         st.lists(rules, max_size=rules_max),
         st.booleans(),
+        st.just([]) | st.lists(st.sampled_from(ERROR_CLASSES), unique=True),
     )

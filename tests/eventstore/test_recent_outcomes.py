@@ -19,7 +19,9 @@ SUCCEEDED = ("delivery.succeeded", "{}")
 TIMED_OUT = ("delivery.timed_out", '{"error_class":"dns"}')
 MISSED = ("delivery.missed", "{}")
 OPENED = ("breaker.opened", "{}")
-ALL = (FAILED, LIMITED, GONE, SUCCEEDED, TIMED_OUT, MISSED, OPENED, ENABLED)
+IMPORTED = ("counts.imported", "{}")
+OURS = ("delivery.failed", '{"error_class":"internal"}')
+ALL = (IMPORTED, FAILED, LIMITED, GONE, SUCCEEDED, TIMED_OUT, MISSED, OPENED, ENABLED)
 
 
 def rows(*events: tuple[str, str], after: int = 0) -> list[StreamRow]:
@@ -52,19 +54,24 @@ def test_in_pieces_it_is_what_it_is_at_once(history: list[tuple[str, str]], cuts
 def test_a_429_is_the_latest_attempt_and_no_outcome() -> None:
     recent = RecentOutcomes().followed_by(rows(SUCCEEDED, LIMITED))
 
-    assert (shown(recent), recent.last_attempt, recent.has_failed_last) == ("+", 2, True)
+    assert (shown(recent), recent.last_attempt, recent.has_failed_last, recent.last_class) == (
+        "+",
+        2,
+        True,
+        "rate_limited",
+    )
 
 
 def test_a_new_beginning_forgets_the_outcomes_and_not_how_the_latest_attempt_went() -> None:
     recent = RecentOutcomes().followed_by(rows(FAILED, FAILED, OPENED))
 
-    assert (shown(recent), recent.has_failed_last) == ("", True)
+    assert (shown(recent), recent.has_failed_last, recent.last_class) == ("", True, "server_error")
 
 
 def test_what_is_further_back_than_is_looked_is_forgotten() -> None:
     recent = RecentOutcomes().followed_by(rows(FAILED, *[MISSED] * recent_outcomes.LATEST_EVENTS))
 
-    assert (shown(recent), recent.last_attempt, recent.has_failed_last) == ("", 0, False)
+    assert (shown(recent), recent.last_attempt, recent.has_failed_last, recent.last_class) == ("", 0, False, "")
 
 
 @pytest.mark.parametrize(
@@ -82,3 +89,23 @@ def test_a_410_counts_as_the_latest_word_until_another_attempt_or_an_enabling(
     history: tuple[tuple[str, str], ...], is_gone: bool
 ) -> None:
     assert RecentOutcomes().followed_by(rows(*history)).is_gone_last is is_gone
+
+
+@pytest.mark.parametrize(
+    ("history", "has_failed", "counted"),
+    [
+        ((SUCCEEDED, GONE), True, "client_error"),
+        ((FAILED, TIMED_OUT), True, "timeout"),
+        ((FAILED, OURS), True, ""),
+        ((FAILED, SUCCEEDED), False, "success"),
+        ((FAILED, MISSED, ENABLED), True, "server_error"),
+        ((FAILED, IMPORTED), False, "server_error"),
+        ((IMPORTED, FAILED), True, "server_error"),
+    ],
+)
+def test_the_latest_attempt_is_told_by_the_class_that_it_is_counted_under(
+    history: tuple[tuple[str, str], ...], has_failed: bool, counted: str
+) -> None:
+    recent = RecentOutcomes().followed_by(rows(*history))
+
+    assert (recent.has_failed_last, recent.last_class) == (has_failed, counted)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from eventstore.clock import ManualClock, time_text
+from eventstore.clock import ManualClock
 from eventstore.errors import ConfigurationError, RedisAwayError, RejectedError
 from eventstore.events import (
     CountsImported,
@@ -27,6 +28,7 @@ from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import NewEvent, last_position
 from eventstore.redis_connection import open_redis
 from eventstore.redis_projection import MARK_KEY, RedisProjection
+from eventstore.request_log import request_row
 from eventstore.store import Store
 from tests.eventstore.facts import (
     INSTALLATION_ID,
@@ -43,6 +45,7 @@ from tests.redis_server import CONFIGURED_URL, CuttingProxy, RedisServer, own_re
 # A real server lets keys die by the real time: these events are of now.
 NOW = datetime.now(UTC).replace(hour=12)
 TODAY = f"{NOW:%Y-%m-%d}"
+DATE = f"{NOW:%Y-%m-%d %H:%M:%S.%f}+00:00"
 BUFFER = f"sentry-app-error:42:17:{TODAY}"
 REQUESTS = "sentry-app-webhook-request:{42}:metric_alert.critical"
 ERRORS = "sentry-app-webhook-error:{42}:metric_alert.critical"
@@ -110,12 +113,42 @@ def test_a_published_app_is_logged_with_its_organization_and_not_counted(
 
     (row,) = rows(redis, "sentry-app-webhook-request:{43}:metric_alert.critical")
     assert row == {
-        "date": time_text(NOW),
+        "date": DATE,
         "response_code": 200,
         "webhook_url": "https://pager.example/hook",
         "organization_id": 17,
     }
     assert redis.keys("sentry-app-error:43:*") == []
+
+
+def test_a_row_of_an_error_is_the_original_s_to_the_letter(
+    redis: Redis, store: Store, projection: RedisProjection
+) -> None:
+    excerpts = {"request_body": "{}", "response_body": "no", "error_id": "e1", "project_id": "7"}
+    headers = json.dumps({"Content-Type": "application/json", "X-Key": 'a "quoted" \\ value'})
+    record(store, failed("client_error", 404, request_headers=headers, **excerpts))
+    catch_up(projection, store)
+
+    assert rows(redis, ERRORS) == [
+        {
+            "date": DATE,
+            "response_code": 404,
+            "webhook_url": "https://pager.example/hook",
+            "request_headers": {"Content-Type": "application/json", "X-Key": 'a "quoted" \\ value'},
+            **excerpts,
+        }
+    ]
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=6), st.integers(0, 200))
+def test_of_headers_that_were_cut_the_whole_ones_are_left(headers: dict[str, str], end: int) -> None:
+    whole = json.dumps(headers)
+
+    shown = request_row(failed("client_error", 404, request_headers=whole[:end]), "", is_internal=True)
+    found = msgspec.convert(shown["request_headers"], dict[str, str])
+    assert list(found.items()) == list(headers.items())[: len(found)]
+    shown = request_row(failed("client_error", 404, request_headers=whole), "", is_internal=True)
+    assert shown["request_headers"] == headers
 
 
 def test_the_last_hundred_requests_stay_newest_first_and_errors_apart(

@@ -78,6 +78,10 @@ def timed_out(number: int = 0, **fields: Any) -> Fact:
     return _attempt(DeliveryTimedOut, number, error_class="timeout", **fields)
 
 
+def blocked(number: int = 0) -> Fact:
+    return _attempt(DeliveryBlocked, number, error_class="blocked")
+
+
 def missed(number: int = 0) -> Fact:
     return _on(number, DeliveryMissed("d", "issue.created", "2026-03-01T00:00:00.000000Z"))
 

@@ -33,6 +33,7 @@ from tests.replay.histories import (
     Fact,
     History,
     app,
+    blocked,
     calmed,
     disabled,
     enabled,
@@ -402,10 +403,50 @@ def test_imported_counts_are_judged_with_the_next_outcome() -> None:
     history.record((installation_stream(INSTALLATIONS[0]), counts))
     assert only_episode(history, SENTRY_2024).disabled is None
 
-    history.record(failed(error_class="redirect"))
+    history.record(failed(error_class="client_error"))
     episode = only_episode(history, SENTRY_2024)
     assert episode.disabled is not None
     assert episode.disabled.rule == "fatal-day"
+
+
+NEVER_RECORDED = [
+    failed(error_class=name) for name in ("redirect", "rate_limited", "server_error", "unavailable", "internal")
+]
+
+
+@pytest.mark.parametrize("fact", [*NEVER_RECORDED, blocked(), succeeded()], ids=str)
+def test_sentry_2024_checks_after_nothing_that_the_original_does_not_record(fact: Fact) -> None:
+    history = History()
+    counts = CountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", timeout=1000)
+    history.record((installation_stream(INSTALLATIONS[0]), counts))
+    history.record(fact)
+    assert only_episode(history, SENTRY_2024).disabled is None
+
+    history.record(timed_out())
+    assert only_episode(history, SENTRY_2024).disabled is not None
+
+
+@pytest.mark.parametrize("cause", ["person", "policy"])
+def test_no_disabling_of_any_cause_has_sentry_2024_check_what_it_would_not_have_checked(cause: str) -> None:
+    history = History()
+    counts = CountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", timeout=1000)
+    history.record((installation_stream(INSTALLATIONS[0]), counts))
+    history.record(failed(error_class="server_error"))
+    history.record(disabled(cause=cause))
+
+    assert only_episode(history, SENTRY_2024).disabled is None
+
+
+def test_a_person_s_disabling_is_no_review() -> None:
+    """By then the last success has left the window, but nobody looks: a person's hand comes first."""
+    history = History()
+    history.record(succeeded())
+    history.advance(DAY)
+    fail_daily(history, 4, 4, 4)
+    history.advance(4 * DAY)
+    history.record(disabled(cause="person"))
+
+    assert only_episode(history).disabled is None
 
 
 def test_a_review_sees_all_that_was_committed_with_the_outcome() -> None:

@@ -75,11 +75,12 @@ rules = st.one_of(
     ),
 )
 policies = st.just(BALANCED) | st.builds(
-    lambda window_days, errors, rules, gone: Policy("mine", 1, window_days, errors, tuple(rules), gone),
+    lambda window_days, errors, rules, gone, after: Policy("mine", 1, window_days, errors, tuple(rules), gone, after),
     st.integers(2, 6),
     st.sampled_from((("server_error",), ("client_error", "server_error"), ())),
     st.lists(rules, min_size=1, max_size=3, unique_by=lambda rule: rule.name),
     st.booleans(),
+    st.sampled_from(((), ("timeout",), ("client_error", "timeout"))),
 )
 steps = st.builds(
     Step,
