@@ -18,7 +18,7 @@ from console.options import json_option
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from actors.worker_line import WorkerLine
     from console.session import Session
@@ -97,12 +97,13 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
 
     from actors.daemon import Daemon
     from console.greeting import greeting
-    from console.log_output import configure_daemon_logging
+    from console.log_output import configure_daemon_logging, queue_copies
     from eventstore.configuration import load_configuration
     from eventstore.database import open_database
     from eventstore.policy_document import configured_policy
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    dropped_lines = queue_copies()
     with ExitStack() as stack:
         home.prepare()
         workers_lock = stack.enter_context(home.held_by_daemon())
@@ -135,6 +136,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
             policy=policy,
             stop_asked=stop_asked,
             keep_log=log_file.look,
+            dropped_lines=dropped_lines,
             doorbell=doorbell,
             inode=inode,
             is_drain=is_drain,
@@ -152,8 +154,10 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
 def run_worker(context: click.Context, *, number: int, count: int) -> None:
     """Deliver for a share of the installations, until the daemon says so; `run --processes` starts it."""
     from actors.worker_line import Answer, WorkerLine
+    from console.log_output import queue_copies
     from eventstore.shard import Shard
 
+    dropped_lines = queue_copies()
     home: Home = context.obj.home
     # What a library prints must not come in between the answers.
     answers = os.dup(1)
@@ -164,7 +168,7 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
     settings = line.read_greeting()
     line.end_with_daemon()
     try:
-        failure = _work(home, line, settings, Shard(number, count))
+        failure = _work(home, line, settings, Shard(number, count), dropped_lines)
     except Exception as error:
         line.answer(Answer.FAILED, str(error) or repr(error))
         raise
@@ -173,7 +177,7 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
         context.exit(ExitCode.CRASHED)
 
 
-def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard) -> str:
+def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard, dropped_lines: Callable[[], int]) -> str:
     """Work until a stop is asked for; say what went wrong."""
     import structlog
 
@@ -196,6 +200,7 @@ def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard) -> str:
             policy=policy,
             stop_asked=stack.enter_context(_stop_on_signals(woken)),
             keep_log=log_file.look,
+            dropped_lines=dropped_lines,
             line=line,
             shard=shard,
             wake=wake,

@@ -19,8 +19,10 @@ log = structlog.get_logger("hookfuse.daemon")
 # What one says of itself may be outdated by what another does afterwards (a mail that the lead is to send): only
 # what holds in two rounds, one wholly after the other, holds for all at once.
 _ROUNDS_TO_BE_DRAINED = 2
-# It is asked every second; an interpreter on a machine that is busy takes a while to start.
-_SILENT_S = 30.0
+# The workers are asked every second. A daemon that has asked nobody for so long was stopped itself, or its machine was.
+_STOOD_S = 5.0
+# An interpreter on a machine that is busy takes a while to start, and to say something for the first time.
+_START_S = 30.0
 
 
 class Worker(Protocol):
@@ -29,6 +31,7 @@ class Worker(Protocol):
     number: int
     pid: int
     machinery: Machinery
+    health: str
 
     @property
     def descriptor(self) -> int: ...  # noqa: D102
@@ -42,7 +45,9 @@ class Crew:
     """Owns the workers: starts one for each share, passes orders on, and starts one anew that has ended.
 
     More ends than the budget has are the failure of all: `failure` says so then, and whoever runs the crew stops it.
-    `changed` is told the process ids whenever they are others.
+    `changed` is told the process ids whenever they are others. One that is not heard for `silence_s` (and half a minute
+    at least before its first word) is killed, and started anew like any that has ended: it is stopped, or hangs, and
+    its share waits for it.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Crew:
         count: int,
         *,
         budget: RestartBudget,
+        silence_s: float,
         changed: Callable[[list[int]], None],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,14 +65,16 @@ class Crew:
         self._start = start
         self._count = count
         self._budget = budget
+        self._silence_s = silence_s
         self._changed = changed
         self._clock_s = clock_s
         self._workers: dict[int, Worker] = {}
         self._is_stopping = False
-        # When each has been heard, or else was started; who has been heard; crashes of those that have ended.
+        # When each has been heard, or else was started; who has been heard; what those counted that have ended.
         self._heard_s: dict[int, float] = {}
+        self._asked_s = clock_s()
         self._at_work: frozenset[int] = frozenset()
-        self._past_crashes = 0
+        self._past = Machinery()
         self._asked: set[int] = set()
         self._is_round_unanimous = False
         self._unanimous_rounds = 0
@@ -89,21 +97,37 @@ class Crew:
 
     def ask_how_they_fare(self) -> None:
         """Have all say it; what they answer is taken in by `attend`."""
+        now_s = self._clock_s()
+        if (stood_s := now_s - self._asked_s) > _STOOD_S:  # nobody was asked meanwhile, so nobody was silent
+            self._heard_s = {number: heard_s + stood_s for number, heard_s in self._heard_s.items()}
+        self._asked_s = now_s
         for worker in self._workers.values():
             worker.tell(Order.SAY_HOW_IT_FARES)
 
     def machinery(self) -> Machinery:
-        """Give what all have said last, together, with the crashes of those that have ended; on any thread."""
-        return sum((one.machinery for one in list(self._workers.values())), Machinery(crashes=self._past_crashes))
+        """Give what all have said last, together, with what those counted that have ended; on any thread."""
+        return sum((one.machinery for one in list(self._workers.values())), self._past)
 
     def liveness(self) -> dict[str, str]:
-        """Say whether all are heard, and none was given up; on any thread."""
-        silent = [
+        """Say whether all are heard and well, and none was given up; on any thread."""
+        faults = [] if self._is_stopping else [*self._silent(), *self._unwell()]
+        return {"workers": self.failure or ", ".join(faults) or "ok"}
+
+    def _silent(self) -> list[str]:
+        # Said before the worker is killed for it.
+        return [
             f"worker {number} has not been heard for {silent_s:.0f} s"
             for number, heard_s in sorted(dict(self._heard_s).items())
-            if (silent_s := self._clock_s() - heard_s) > _SILENT_S
+            if (silent_s := self._clock_s() - heard_s) > self._patience_s(number) / 2
         ]
-        return {"workers": self.failure or ("" if self._is_stopping else ", ".join(silent)) or "ok"}
+
+    def _patience_s(self, number: int) -> float:
+        """Return for how long a worker may be silent."""
+        return self._silence_s if number in self._at_work else max(_START_S, self._silence_s)
+
+    def _unwell(self) -> list[str]:
+        workers = dict(self._workers)
+        return [f"worker {number}: {worker.health}" for number, worker in sorted(workers.items()) if worker.health]
 
     def readiness(self) -> dict[str, str]:
         """Say whether each share has a worker that is at work; on any thread."""
@@ -111,13 +135,15 @@ class Crew:
         return {"shares": "ok" if at_work == self._count else f"{at_work} of {self._count} are looked after"}
 
     def attend(self) -> None:
-        """Take in what the workers have answered, and deal with those that have ended."""
+        """Take in what the workers have answered, and deal with those that have ended or are silent."""
         for worker in list(self._workers.values()):
             answers = worker.hear()
             if answers is None:
                 self._ended(worker)
             else:
                 self._take(worker.number, answers)
+        if not self._is_stopping:
+            self._kill_silent()
 
     def is_drained(self) -> bool:
         """Say whether nothing is due in any share; call it again and again, with `attend` in between."""
@@ -158,10 +184,26 @@ class Crew:
                 self._heard_s[number] = self._clock_s()
                 self._at_work |= {number}
 
+    def _kill_silent(self) -> None:
+        now_s = self._clock_s()
+        for worker in self._workers.values():
+            silent_s = now_s - self._heard_s[worker.number]
+            if silent_s > self._patience_s(worker.number):
+                log.error(
+                    "worker_silent",
+                    worker=worker.number,
+                    pid=worker.pid,
+                    silent_s=round(silent_s, 1),
+                    done="killed: what was in flight is in the queue",
+                )
+                worker.kill()  # its end is heard as any other's
+                self._heard_s[worker.number] = now_s
+
     def _ended(self, worker: Worker) -> None:
         del self._workers[worker.number]
         code, reason = worker.reap()
-        self._past_crashes += worker.machinery.crashes
+        last = worker.machinery
+        self._past += Machinery(crashes=last.crashes, dropped_lines=last.dropped_lines)
         self._at_work -= {worker.number}
         self._heard_s.pop(worker.number, None)
         self._asked.discard(worker.number)

@@ -4,7 +4,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from actors.crew import Crew
+from actors.machinery import Machinery
+from actors.reporter import Reporter
 from actors.restart_budget import RestartBudget
 from actors.service_manager import ServiceManager
 from actors.unwatched import Unwatched
@@ -26,6 +28,7 @@ from eventstore.shard import WHOLE, Shard
 
 if TYPE_CHECKING:
     from actors.lookout import Lookout
+    from actors.system import ActorSystem
 
 __all__ = ["Daemon", "Worker"]
 
@@ -33,20 +36,24 @@ log = structlog.get_logger("hookfuse.daemon")
 
 _HOUSEKEEPING_S = 60.0
 _DRAIN_POLL_S = 0.02
-_FARES_S = 1.0
+_REPORT_S = 1.0
 # What a worker may take beyond [daemon] stop_s: to leave its interpreter, and to compress a log file.
 _LEAVE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Process:
-    """What every process of a daemon has. `keep_log`: the regular look after its log file."""
+    """What every process of a daemon has.
+
+    `keep_log`: the regular look after its log file. `dropped_lines`: how many lines of its standard error nobody read.
+    """
 
     home: Home
     configuration: Configuration
     policy: Policy
     stop_asked: threading.Event
     keep_log: Callable[[], object]
+    dropped_lines: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +69,8 @@ class Daemon(_Process):
         # requests and its kin are imported only by who sends.
         from actors.system import start_system  # noqa: PLC0415
 
-        is_time, manager = _every(_HOUSEKEEPING_S), ServiceManager()
+        is_time, is_time_to_report, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
+        report = Reporter(self.home)
         with closing(self._open_lookout()) as lookout:
             system = start_system(
                 self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
@@ -79,6 +87,8 @@ class Daemon(_Process):
                 system.look_around()
                 if self.is_drain and system.is_drained():
                     break
+                if is_time_to_report():
+                    report.tell(self.dropped_lines())
                 if is_time():
                     system.keep_house()
                     self.keep_log()
@@ -98,9 +108,11 @@ class Daemon(_Process):
             worker_starter(self.home, pack_settings(self.configuration, self.policy), count, workers_lock),
             count,
             budget=RestartBudget(daemon.restarts, daemon.restart_period_s),
+            silence_s=daemon.worker_silence_s,
             changed=self._name_workers,
         )
-        is_time, is_time_to_ask, manager = _every(_HOUSEKEEPING_S), _every(_FARES_S), ServiceManager()
+        is_time, is_time_to_ask, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
+        report = Reporter(self.home)
         with closing(self._open_lookout()) as lookout:
             crew.start()
             lookout.show(crew)
@@ -115,6 +127,7 @@ class Daemon(_Process):
                     break
                 if is_time_to_ask():
                     crew.ask_how_they_fare()
+                    report.tell(crew.machinery().dropped_lines + self.dropped_lines())
                 if is_time():
                     self.keep_log()
                 if self._wait(*crew.descriptors):
@@ -131,7 +144,12 @@ class Daemon(_Process):
             return Unwatched()
         from actors.lookout import Lookout  # noqa: PLC0415 - only by who runs
 
-        return Lookout(self.home, self.configuration, on_failure=self.home.ring_doorbell)
+        return Lookout(
+            self.home,
+            self.configuration,
+            on_failure=self.home.ring_doorbell,
+            dropped_lines=self.dropped_lines,
+        )
 
     def _wait(self, *others: int) -> bool:
         """Wait for a ring, for something to read from the others, or for a while; say whether it rang."""
@@ -186,22 +204,28 @@ class Worker(_Process):
             if Order.SAY_WHETHER_DRAINED in orders:
                 self.line.answer(Answer.DRAINED if system.is_drained() else Answer.BUSY)
             if Order.SAY_HOW_IT_FARES in orders:
-                machinery = system.machinery()
-                self.line.answer(Answer.FARES, machinery.to_text() if machinery is not None else "")
+                self._report(system)
         system.stop()
         return system.failure
 
+    def _report(self, system: "ActorSystem") -> None:
+        faults = [text for text in system.liveness().values() if text != "ok"]
+        self.line.answer(Answer.HEALTH, "; ".join(faults))  # first: the numbers wait for a dispatcher that is busy
+        machinery = system.machinery()
+        if machinery is None:
+            self.line.answer(Answer.FARES)
+        else:
+            self.line.answer(Answer.FARES, (machinery + Machinery(dropped_lines=self.dropped_lines())).to_text())
+
 
 def _tell_manager(manager: ServiceManager, crew: Crew) -> None:
-    """Say that all has started when each share is looked after, and that all lives while no worker is silent."""
-    if _is_good(crew.readiness()):
+    """Say that all has started when each share is looked after, and that this process lives.
+
+    A worker that is silent is this process's to replace; one that hangs itself is the service manager's.
+    """
+    if all(text == "ok" for text in crew.readiness().values()):
         manager.ready()
-    if _is_good(crew.liveness()):
-        manager.alive()
-
-
-def _is_good(checks: Mapping[str, str]) -> bool:
-    return all(text == "ok" for text in checks.values())
+    manager.alive()
 
 
 def _every(period_s: float) -> Callable[[], bool]:

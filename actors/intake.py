@@ -41,6 +41,8 @@ class IntakeActor(SupervisedActor[TakeIn]):
     Receives TakeIn. Tells itself to go on.
     """
 
+    turn_messages = 1  # each waits for Redis: a turn that lasts is one that hangs
+
     def __init__(
         self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: IntakeParts
     ) -> None:

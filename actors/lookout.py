@@ -28,6 +28,10 @@ log = structlog.get_logger("hookfuse.observer")
 
 # For counting what was recorded last.
 _CLOSE_S = 3.0
+# As for the actors that do the work.
+_TURN_S = 60.0
+# The server's loop comes round twice a second.
+_SERVER_STANDS_S = 60.0
 # A scrape is not to wait for a Redis that hangs.
 _REDIS_S = 1.0
 
@@ -44,11 +48,13 @@ class Lookout:
         configuration: Configuration,
         *,
         on_failure: Callable[[], object],
+        dropped_lines: Callable[[], int] = lambda: 0,
         clock: Clock | None = None,
     ) -> None:
         self.failure = ""
         self.port = 0
         self._on_failure = on_failure
+        self._dropped_lines = dropped_lines
         self._clock = clock or SystemClock()
         self._readers = Readers(home.database)
         self._pool = TurnPool("meter", 1)
@@ -56,6 +62,7 @@ class Lookout:
         self._meter: Ref | None = None
         self._redis: RedisProjection | None = None
         self._server: ObserverServer | None = None
+        self._is_server_standing = False
         self._watch = self._open_watch(configuration)
         self._meter = self._start_meter(configuration)
 
@@ -68,6 +75,7 @@ class Lookout:
         """Take down that the process's loop has come round, and have counted what was recorded meanwhile."""
         if self._watch is not None:
             self._watch.note_alive()
+        self._look_after_server()
         if self._meter is not None and not mailbox_depth(self._meter):
             tell_if_alive(self._meter, CountEvents())
 
@@ -96,6 +104,13 @@ class Lookout:
         except Exception as error:  # noqa: BLE001 - a meter that fails keeps nobody from stopping
             log.warning("meter_did_not_finish", error=repr(error), done="the last events are not counted")
 
+    def _look_after_server(self) -> None:
+        stands_s = self._server.stands_s() if self._server is not None else 0.0
+        is_standing = stands_s > _SERVER_STANDS_S
+        if is_standing and not self._is_server_standing:
+            log.error("observer_stands", stands_s=round(stands_s), done="nobody is answered; deliveries go on")
+        self._is_server_standing = is_standing
+
     def _open_watch(self, configuration: Configuration) -> Watch | None:
         listen, redis = configuration.metrics.listen, configuration.redis
         if not listen:
@@ -106,6 +121,7 @@ class Lookout:
             readers=self._readers,
             clock=self._clock,
             own=self._own_machinery,
+            own_liveness=self._liveness,
             redis=self._redis,
             read_stream=partial(read_stream_depth, configuration.queue, timeout_s=min(redis.timeout_s, _REDIS_S)),
         )
@@ -129,9 +145,14 @@ class Lookout:
 
     def _own_machinery(self) -> Machinery:
         meter = self._meter
+        own = Machinery(dropped_lines=self._dropped_lines())
         if meter is None:
-            return Machinery()
-        return Machinery(actors=1, mailbox_messages=mailbox_depth(meter), crashes=self._budget.crash_count)
+            return own
+        return own + Machinery(actors=1, mailbox_messages=mailbox_depth(meter), crashes=self._budget.crash_count)
+
+    def _liveness(self) -> dict[str, str]:
+        lasts_s = self._pool.longest_task_s()
+        return {"meter": "ok" if lasts_s < _TURN_S else f"is at one turn for {lasts_s:.0f} s"}
 
     def _escalate(self, reason: str) -> None:
         self.failure = reason

@@ -7,12 +7,16 @@ __all__ = ["Machinery"]
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """Actors alive, messages that wait for those that everybody tells, deliveries handed out, crashes so far."""
+    """Actors alive, messages that wait for those that everybody tells, deliveries handed out, crashes so far.
+
+    `dropped_lines`: of standard error, which nobody read.
+    """
 
     actors: int = 0
     mailbox_messages: int = 0
     deliveries_in_flight: int = 0
     crashes: int = 0
+    dropped_lines: int = 0
 
     def __add__(self, other: "Machinery") -> "Machinery":
         """Give what two processes have together."""

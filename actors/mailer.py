@@ -57,6 +57,8 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     Tells the journal which mails go as one and each mail's fate, and itself to go on.
     """
 
+    turn_messages = 1  # a mail server may take its time: a turn that lasts is one that hangs
+
     def __init__(
         self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: MailerParts
     ) -> None:

@@ -172,6 +172,11 @@ class _Gauges(Collector):
         )
         yield _one("deliveries_in_flight", "Deliveries handed out and not settled.", machinery.deliveries_in_flight)
         yield CounterMetricFamily("hookfuse_actor_crashes", "Actors that crashed.", value=machinery.crashes)
+        yield CounterMetricFamily(
+            "hookfuse_stderr_dropped_lines",
+            "Lines of standard error that were dropped, as nobody read them.",
+            value=machinery.dropped_lines,
+        )
 
 
 def _one(name: str, text: str, value: float) -> Metric:

@@ -4,17 +4,19 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import structlog
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from actors.observer_connections import Connections, Stage
 from eventstore.errors import ConfigurationError, EventStoreError
 
 __all__ = ["Health", "Observations", "ObserverServer"]
@@ -52,7 +54,8 @@ class Observations:
 class ObserverServer:
     """Serves on `host`:`port` until it is closed; port 0 = one that is free. Raises ConfigurationError.
 
-    `deadline_s`: how long a connection may last. More than `connections` at once are turned away.
+    `deadline_s`: how long a connection may last. With more than `connections` at once the oldest of those that have
+    not asked for anything yet goes; only where all are being answered a new one is turned away.
     """
 
     def __init__(
@@ -75,6 +78,10 @@ class ObserverServer:
         self._thread = threading.Thread(target=self._server.serve_forever, name="observer", daemon=True)
         self._thread.start()
 
+    def stands_s(self) -> float:
+        """Return for how many seconds its loop has not come round; it does twice a second. On any thread."""
+        return time.monotonic() - self._server.round_s
+
     def close(self) -> None:
         """Stop listening; a request that is under way is left to its thread, and ends with the process."""
         with suppress(OSError):  # wakes the loop at once, which else looks up twice a second
@@ -89,6 +96,8 @@ class _Server(ThreadingMixIn, TCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    # Those that come in one moment wait to be taken, and are not lost to a full backlog for a second.
+    request_queue_size = 128
 
     def __init__(
         self,
@@ -98,26 +107,32 @@ class _Server(ThreadingMixIn, TCPServer):
         connections: int,
     ) -> None:
         self.address_family = family
-        self._room = threading.BoundedSemaphore(connections)
+        self.connections = Connections(connections)
+        self.round_s = time.monotonic()
         super().__init__(address, handler)  # type: ignore[arg-type]  # of IPv6 it has four parts
 
+    def service_actions(self) -> None:
+        self.round_s = time.monotonic()
+
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        if not self._room.acquire(blocking=False):
+        assert isinstance(request, socket.socket)  # noqa: S101 - of UDP it is a pair
+        if not self.connections.admit(request):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread could be started
-            self._room.release()
+            self.connections.forget(request)
             raise
 
     def process_request_thread(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
     ) -> None:
+        assert isinstance(request, socket.socket)  # noqa: S101 - as above
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self.connections.forget(request)
 
     def handle_error(self, _request: object, _client_address: object) -> None:
         """Log what went wrong with a connection; it harms nobody else."""
@@ -151,8 +166,14 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):  # it is gone already
             self.connection.shutdown(socket.SHUT_RDWR)
 
+    def parse_request(self) -> bool:
+        """Read the headers, as the request's line has come."""
+        self._note(Stage.HESITANT)
+        return super().parse_request()
+
     def do_GET(self) -> None:
         """Answer one of three paths."""
+        self._note(Stage.ANSWERED)
         path = self.path.partition("?")[0]
         try:
             if path == "/metrics":
@@ -173,7 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
         status = HTTPStatus.OK if health.is_good else HTTPStatus.SERVICE_UNAVAILABLE
         self._answer(status, "application/json", json.dumps(health.checks).encode() + b"\n")
 
+    def _note(self, stage: Stage) -> None:
+        cast("_Server", self.server).connections.note(self.connection, stage)
+
     def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        self._note(Stage.HESITANT)  # until it has read the answer
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))

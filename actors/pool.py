@@ -49,6 +49,8 @@ class TurnPool:
         # One lock for each idle thread, released to wake it. Whoever takes it from the list owns the wake-up,
         # so that none is lost to a thread that runs out of patience at the same time.
         self._idle_wakeups: list[threading.Lock] = []
+        # When the task began that each busy thread is at.
+        self._began_s: dict[threading.Thread, float] = {}
         self._thread_numbers = itertools.count(1)
         self._is_stopped = False
 
@@ -67,6 +69,11 @@ class TurnPool:
     def queued_tasks(self) -> int:
         """How many tasks no thread has taken yet."""
         return len(self._tasks)
+
+    def longest_task_s(self) -> float:
+        """Return for how many seconds the task lasts that was begun first; 0 = there is none. On any thread."""
+        began_s = min(tuple(self._began_s.values()), default=None)
+        return 0.0 if began_s is None else time.monotonic() - began_s
 
     def submit(self, task: Callable[[], None]) -> None:
         """Hand the task to an idle thread, else to a new one, else queue it (first in, first out).
@@ -123,6 +130,8 @@ class TurnPool:
         task = self._next_task(wakeup)
         if task is None:
             return False
+        thread = threading.current_thread()
+        self._began_s[thread] = time.monotonic()
         try:
             # A context of its own: what one task binds for its log lines must not show in the next one's.
             contextvars.Context().run(task)
@@ -131,6 +140,8 @@ class TurnPool:
             # is gone) take the thread with it.
             with contextlib.suppress(Exception):
                 log.exception("pool_task_failed", pool=self.name, task=repr(task), done="task dropped, thread lives on")
+        finally:
+            del self._began_s[thread]
         return True
 
     def _next_task(self, wakeup: threading.Lock) -> Callable[[], None] | None:

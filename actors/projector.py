@@ -37,6 +37,8 @@ class ProjectorActor(SupervisedActor[CatchUp]):
     Tells itself to go on. A Redis that is away holds up nobody else.
     """
 
+    turn_messages = 1  # each waits for Redis: a turn that lasts is one that hangs
+
     def __init__(
         self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: ProjectorParts
     ) -> None:

@@ -23,7 +23,8 @@ __all__ = ["Surroundings"]
 # Starts an actor of a class on a pool of its own with that name, with these parts.
 Spawn = Callable[[type[SupervisedActor[Any]], str, object], Ref]
 
-_ASK_TIMEOUT_S = 60.0
+# Asks an actor, and waits for its reply as long as it may.
+Ask = Callable[[Ref, object], object]
 
 
 class Surroundings:
@@ -55,13 +56,13 @@ class Surroundings:
             if ref is not None and not mailbox_depth(ref) and ref.is_alive():
                 ref.tell(message)
 
-    def take_in(self) -> bool:
-        """Say whether the stream had something, which is in the queue now."""
-        return self._intake is not None and bool(self._intake.ask(TakeIn(), timeout=_ASK_TIMEOUT_S))
+    def take_in(self, ask: Ask) -> bool:
+        """Say whether the stream had something, which is in the queue now. Raises what `ask` raises."""
+        return self._intake is not None and bool(ask(self._intake, TakeIn()))
 
-    def catch_up(self) -> None:
-        """Return when Redis has all that was recorded, or is away."""
-        while self._projector is not None and self._projector.ask(CatchUp(), timeout=_ASK_TIMEOUT_S):
+    def catch_up(self, ask: Ask) -> None:
+        """Return when Redis has all that was recorded, or is away. Raises what `ask` raises."""
+        while self._projector is not None and ask(self._projector, CatchUp()):
             pass
 
     def stop_taking_in(self, stop: Callable[[pykka.ActorRef[Any]], None]) -> None:

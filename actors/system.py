@@ -54,11 +54,18 @@ __all__ = ["ActorSystem", "guard_for", "postbox_for", "sender_for", "start_syste
 log = structlog.get_logger("hookfuse.daemon")
 
 _ASK_TIMEOUT_S = 60.0
+# Of all that is asked to find out whether nothing is due: who does not answer within it is busy. The loop stands
+# meanwhile, and nobody is to take it for one that hangs.
+_DRAIN_S = 5.0
+# An actor's turn is over within seconds, however much there is to do: longer, it hangs, or waits for who does.
+_TURN_S = 60.0
 # Threads for the installations' turns: they never wait, so that more than the cores would only fight.
 _TURN_THREADS = 1
 # Who scrapes the metrics does not wait longer for a dispatcher that is busy.
 _SCRAPE_S = 2.0
 _OTHERS_REST_S = 0.1
+# What runs there are requests, each with a deadline of its own.
+_SEND_POOL = "send"
 # What is told again and again anyway is not told to an actor that is this far behind.
 _BEHIND_MESSAGES = 100
 
@@ -150,20 +157,24 @@ class ActorSystem:
 
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
+        deadline_s = time.monotonic() + _DRAIN_S
+        ask = partial(_ask, deadline_s=deadline_s)
         try:
-            if self._surroundings is not None and self._surroundings.take_in():
+            if self._surroundings is not None and self._surroundings.take_in(ask):
                 return False
-            if self._load().is_busy:
+            if self._load(deadline_s).is_busy:
                 return False
-            self._supervisor.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)
-            self._journal.ask(FinishFirst(), timeout=_ASK_TIMEOUT_S)  # what the supervisor has told it is on disk
+            ask(self._supervisor, FinishFirst())
+            ask(self._journal, FinishFirst())  # what the supervisor has told it is on disk
             if self._shard.is_lead:
-                self._supervisor.ask(LookAfterFleet(), timeout=_ASK_TIMEOUT_S)
-            while self._mailer is not None and self._mailer.ask(CheckOutbox(), timeout=_ASK_TIMEOUT_S):
+                ask(self._supervisor, LookAfterFleet())
+            while self._mailer is not None and ask(self._mailer, CheckOutbox()):
                 pass
             if self._surroundings is not None:
-                self._surroundings.catch_up()
-            return not self._load().is_busy
+                self._surroundings.catch_up(ask)
+            return not self._load(deadline_s).is_busy
+        except pykka.Timeout:
+            return False
         except Exception as error:  # noqa: BLE001 - whoever crashed is restarted, or has escalated
             log.warning("drain_unknown", error=repr(error), done="asked again")
             return False
@@ -190,8 +201,13 @@ class ActorSystem:
         )
 
     def liveness(self) -> dict[str, str]:
-        """Say whether no actor was given up."""
-        return {"actors": self.failure or "ok"}
+        """Say whether no actor was given up, and none is at one turn for over a minute; on any thread."""
+        slow = [
+            f"{pool.name} is at one turn for {lasts_s:.0f} s"
+            for pool in self._pools
+            if pool.name != _SEND_POOL and (lasts_s := pool.longest_task_s()) > _TURN_S
+        ]
+        return {"actors": self.failure or "ok", "turns": ", ".join(slow) or "ok"}
 
     def readiness(self) -> dict[str, str]:
         """Say what is not there yet: nothing, as an actor that has been started takes what it is told."""
@@ -319,7 +335,7 @@ class ActorSystem:
         timeouts, retry = self._configuration.timeouts, self._configuration.retry
         return InstallationParts(
             pool=self._pool("turns", _TURN_THREADS),
-            send_pool=self._pool("send", self._shard.part_of(self._configuration.delivery.in_flight)),
+            send_pool=self._pool(_SEND_POOL, self._shard.part_of(self._configuration.delivery.in_flight)),
             budget=self._budget,
             escalate=self._escalate,
             readers=self._readers,
@@ -388,6 +404,13 @@ def postbox_for(home: Home, configuration: Configuration) -> Postbox:
         timeout_s=smtp.timeout_s,
         ca_file=smtp.ca_file or None,
     )
+
+
+def _ask(ref: Ref, message: object, deadline_s: float) -> object:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise pykka.Timeout(f"{ref} was not asked any more")
+    return ref.ask(message, timeout=left_s)
 
 
 def _stop_actor(ref: Ref, deadline_s: float) -> None:

@@ -37,8 +37,8 @@ class Subject(Protocol):
 class Watch:
     """Knows how a daemon fares, and tells it on the endpoint's threads; it changes nothing.
 
-    `own`: the numbers of what counts for those who watch, which is no part of the work. `read_stream`: asks the stream
-    that the queue is fed from.
+    `own` and `own_liveness`: the numbers of what counts for those who watch, which is no part of the work, and whether
+    it is alive. `read_stream`: asks the stream that the queue is fed from.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Watch:
         readers: Readers,
         clock: Clock,
         own: Callable[[], Machinery] = Machinery,
+        own_liveness: Callable[[], dict[str, str]] = dict,
         redis: "RedisProjection | None" = None,
         read_stream: Callable[[], StreamDepth | None] = lambda: None,
         clock_s: Callable[[], float] = time.monotonic,
@@ -55,6 +56,7 @@ class Watch:
         self._readers = readers
         self._clock = clock
         self._own = own
+        self._own_liveness = own_liveness
         self._redis = redis
         self._read_stream = read_stream
         self._clock_s = clock_s
@@ -97,7 +99,8 @@ class Watch:
         silent_s = self._clock_s() - self._seen_s
         is_round = self._is_stopping or silent_s < _SILENT_S
         loop = "ok" if is_round else f"has not come round for {silent_s:.0f} s"
-        return Health({"loop": loop} | (self._subject.liveness() if self._subject is not None else {}))
+        work = self._subject.liveness() if self._subject is not None else {}
+        return Health({"loop": loop} | work | self._own_liveness())
 
     def readiness(self) -> Health:
         """Say whether it does its work: alive, started, not about to stop, and the database can be read."""

@@ -20,10 +20,14 @@ class Order(StrEnum):
 
 
 class Answer(StrEnum):
-    """What a worker says, one line each; after FARES come its numbers, after FAILED the reason."""
+    """What a worker says, one line each.
+
+    After HEALTH comes what is wrong with it (nothing: all is well), after FARES its numbers, after FAILED the reason.
+    """
 
     DRAINED = "drained"
     BUSY = "busy"
+    HEALTH = "health"
     FARES = "fares"
     FAILED = "failed"
 

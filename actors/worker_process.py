@@ -22,8 +22,8 @@ _REAP_S = 10.0
 class WorkerProcess:
     """A process that was started for a share of the installations. `greeting`: a line that it reads first.
 
-    `inherited`: a descriptor that it has too; `machinery`: the numbers that it has said last. A Ctrl-C at the terminal
-    does not reach it: the daemon does, and says.
+    `inherited`: a descriptor that it has too; `machinery` and `health`: the numbers that it has said last, and what is
+    wrong with it. A Ctrl-C at the terminal does not reach it: the daemon does, and says.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class WorkerProcess:
     ) -> None:
         self.number = number
         self.machinery = Machinery()
+        self.health = ""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the process inherits
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
@@ -82,6 +83,8 @@ class WorkerProcess:
         word, _, rest = line.partition(" ")
         if word == Answer.FAILED:
             self._reason = rest
+        elif word == Answer.HEALTH:
+            self.health = rest
         elif word == Answer.FARES:  # without numbers: its dispatcher was too busy to say
             self.machinery = Machinery.from_text(rest) or self.machinery
         return [answer for answer in Answer if answer == word]  # what a library prints is no answer

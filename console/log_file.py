@@ -139,22 +139,31 @@ class LogFile:
 
     def _rotate(self) -> None:
         try:
-            self._rename()
+            is_done = self._rename()
         except OSError as error:
             self._rotate_at_bytes = self._size_bytes + self._rotate_bytes  # not again with every line
             self._complain_once(f"not rotated: {error.strerror}")
-        else:
+            return
+        if is_done:
             self._begin_next()
+        else:
+            self._rotate_at_bytes = self._size_bytes + self._rotate_bytes // 10
 
-    def _rename(self) -> None:
-        # One process at a time: a second one would rename the file that the first has just begun.
+    def _rename(self) -> bool:
+        """Rename the file, unless another process has; False = another one is at it.
+
+        One process at a time: a second one would rename the file that the first has just begun. Nobody waits for that
+        one, which may be stopped, or hang.
+        """
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            if not _is_locked(folder, fcntl.LOCK_EX):
+                return False
             if self._is_current():
                 self.path.rename(self.path.with_name(f"{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
         finally:
             os.close(folder)
+        return True
 
     def _close_descriptor(self) -> None:
         if self._descriptor >= 0:

@@ -16,6 +16,7 @@ import msgspec
 from console.lean_structlog import structlog
 from console.log_file import LogFile
 from console.printable import one_line
+from console.queued_stream import queue_standard_error
 from eventstore.clock import time_text
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from eventstore.configuration import Log
     from eventstore.home import Home
 
-__all__ = ["configure_command_logging", "configure_daemon_logging"]
+__all__ = ["configure_command_logging", "configure_daemon_logging", "queue_copies"]
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LEVEL_OF_METHOD = {"warn": "warning", "exception": "error", "fatal": "critical", "msg": "info"}
@@ -41,7 +42,7 @@ _describe_exception = structlog.tracebacks.ExceptionDictTransformer(show_locals=
 
 
 def configure_daemon_logging(home: Home, log: Log, *, is_terminal: bool, worker: int | None = None) -> LogFile:
-    """Send structlog and stdlib logging to the home's log file, warnings and errors also to standard error.
+    """Send structlog and stdlib logging to the home's log file, and then warnings and errors to standard error.
 
     A line has `event`, `level`, `timestamp` (UTC) and `logger`, then the fields; an exception is data under
     `exception`. Call it before the first line is logged, and close() what it gives as the last deed.
@@ -50,25 +51,43 @@ def configure_daemon_logging(home: Home, log: Log, *, is_terminal: bool, worker:
     """
     file = LogFile(home.log, rotate_bytes=log.rotate_bytes, keep_files=log.keep_files, complain=_complain)
     level = _LEVELS[log.level]
-    chain: tuple[Processor, ...] = (_arrange, partial(_show_warning, is_coloured=is_terminal), _encode)
+    arrange: tuple[Processor, ...] = (_arrange,)
     if worker is not None:
-        chain = (partial(_name_worker, worker=worker), *chain)
+        arrange = (partial(_name_worker, worker=worker), *arrange)
+    write = partial(_write_line, file, is_coloured=is_terminal)
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *chain],
+        processors=[structlog.contextvars.merge_contextvars, *arrange, _as_argument],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=partial(_Logger, file.write),
+        logger_factory=partial(_Logger, write),
         cache_logger_on_first_use=True,
     )
-    _join_stdlib(file, level, chain)
+    _join_stdlib(file, level, arrange, write)
     return file
+
+
+def queue_copies() -> Callable[[], int]:
+    """Put a queue before standard error, so that no thread of a daemon waits for who reads it.
+
+    Returns what says how many lines were dropped so far; that they were is logged when it is over.
+    """
+    stream = queue_standard_error()
+    if stream is None:
+        return lambda: 0
+    stream.on_dropped = _note_dropped
+    return lambda: stream.dropped_lines
+
+
+def _note_dropped(count: int) -> None:
+    # Not above the level of what goes to standard error too: there it has been said already.
+    structlog.get_logger("hookfuse.daemon").info("stderr_lines_dropped", lines=count, done="the log has them")
 
 
 def configure_command_logging() -> None:
     """Send warnings and errors to standard error, in words, and nothing to standard output."""
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, _arrange, _show_only],
+        processors=[structlog.contextvars.merge_contextvars, _arrange, _as_argument],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=partial(_Logger, _write_nothing),
+        logger_factory=partial(_Logger, _show_line),
         cache_logger_on_first_use=False,
     )
 
@@ -76,13 +95,9 @@ def configure_command_logging() -> None:
 class _Logger:
     """Ends the chain: hands the line that the processors have made to `write`, whatever its level."""
 
-    def __init__(self, write: Callable[[bytes], None], name: str = "hookfuse") -> None:
+    def __init__(self, write: Callable[[EventDict], None], name: str = "hookfuse") -> None:
         self.name = name
         self.__dict__.update(dict.fromkeys(_METHODS, write))
-
-
-def _write_nothing(_line: bytes) -> None:
-    """Stand in for a file where the processors have shown the line already."""
 
 
 def _name_worker(_logger: Any, _method_name: str, event_dict: EventDict, *, worker: int) -> EventDict:
@@ -112,18 +127,23 @@ def _exception(exc_info: Any) -> object:
     return _describe_exception(exc_info) if exc_info[1] is not None else None
 
 
-def _show_warning(_logger: Any, _method_name: str, line: EventDict, *, is_coloured: bool) -> EventDict:
+def _as_argument(_logger: Any, _method_name: str, line: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
+    """Have structlog pass the line on as it is, and not as keywords."""
+    return (line,), {}
+
+
+def _write_line(file: LogFile, line: EventDict, *, is_coloured: bool) -> None:
+    # First the file: what a person is shown is a copy, which may be dropped.
+    file.write(_encode(line))
     if line["level"] in _SHOWN_LEVELS:
         _write_stderr(_short_line(line, is_coloured=is_coloured))
-    return line
 
 
-def _show_only(_logger: Any, _method_name: str, line: EventDict) -> bytes:
+def _show_line(line: EventDict) -> None:
     _write_stderr(_short_line(line, is_coloured=False))
-    return b""
 
 
-def _encode(_logger: Any, _method_name: str, line: EventDict) -> bytes:
+def _encode(line: EventDict) -> bytes:
     try:
         return _encoder.encode(line) + b"\n"
     except Exception:  # noqa: BLE001 - whatever was logged, the line is written and the caller lives on
@@ -163,10 +183,11 @@ def _write_stderr(text: str) -> None:
 class _StdlibHandler(logging.Handler):
     """Lets the lines of libraries (pykka, urllib3) join those of structlog."""
 
-    def __init__(self, file: LogFile, processors: tuple[Processor, ...]) -> None:
+    def __init__(self, file: LogFile, processors: tuple[Processor, ...], write: Callable[[EventDict], None]) -> None:
         super().__init__()
         self._file = file
         self._processors = processors
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; what fails in doing so is lost and nothing else."""
@@ -174,15 +195,17 @@ class _StdlibHandler(logging.Handler):
             line: Any = {"event": record.getMessage(), "exc_info": record.exc_info}
             for processor in self._processors:
                 line = processor(record, record.levelname.lower(), line)
-            self._file.write(line)
+            self._write(line)
         except Exception:  # noqa: BLE001 - a library's broken log call is not to stop the daemon
             self._file.lost_lines += 1
 
 
-def _join_stdlib(file: LogFile, level: int, chain: tuple[Processor, ...]) -> None:
+def _join_stdlib(
+    file: LogFile, level: int, processors: tuple[Processor, ...], write: Callable[[EventDict], None]
+) -> None:
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
-    root.addHandler(_StdlibHandler(file, chain))
+    root.addHandler(_StdlibHandler(file, processors, write))
     root.setLevel(level)
     logging.captureWarnings(capture=True)

@@ -272,6 +272,9 @@ class Daemon(Section):
     processes: int = Field(
         1, ge=1, le=64, description="processes that share the work; `run --processes` goes before it"
     )
+    worker_silence_s: Seconds = Field(
+        30.0, description="seconds after which a worker process that is not heard is killed and started again"
+    )
     restarts: int = Field(
         5, ge=0, description="crashes that are mended within restart_period_s: of a process's actors, and of processes"
     )

@@ -28,6 +28,7 @@ class Home:
         self.configuration = self.path / "hookfuse.toml"
         self.log = self.path / "logs" / "hookfuse.jsonl"
         self.outbox = self.path / "outbox"
+        self.report = self.path / "daemon.json"
         self._lock = self.path / "daemon.lock"
         self._workers_lock = self.path / "workers.lock"
         self._doorbell = self.path / "doorbell"
@@ -55,8 +56,8 @@ class Home:
         """Let nobody turn a folder that has another use, such as /tmp, into a private home."""
         if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
-        kept = (self.configuration, self.log.parent, self.outbox, self._lock, self._workers_lock, self._doorbell)
-        own = {*(path.name for path in kept), _IDENTITY}
+        kept = (self.configuration, self.log.parent, self.outbox, self.report, self._lock, self._workers_lock)
+        own = {*(path.name for path in kept), self._doorbell.name, _IDENTITY}
         foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
         if foreign:
             raise HomeError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from console.doctor.daemon_checks import check_daemon
 from console.doctor.database_checks import check_chain, check_clock, check_integrity, check_work
 from console.doctor.home_checks import check_disk, check_permissions, check_sync
 from console.doctor.redis_checks import check_redis, check_stream
@@ -72,13 +73,12 @@ def _check_database(
     session: Session, configuration: "Configuration | None", check_outside: Outside
 ) -> Iterator[Finding]:
     with closing(open_database(session.home.database, is_writer=False)) as connection, explained(session.home.database):
-        pid = session.home.daemon_pid()
-        yield Finding.good("daemon", f"runs (process {pid})" if pid is not None else "none runs")
+        yield from check_daemon(session.home)
         yield Finding.good("database", f"schema {SCHEMA_VERSION}, SQLite {sqlite3.sqlite_version}, Python {_python()}")
         yield check_integrity(connection)
         yield check_chain(connection)
         yield check_clock(connection, session.now())
-        yield from check_work(connection, is_running=pid is not None, now=session.now())
+        yield from check_work(connection, is_running=session.home.daemon_pid() is not None, now=session.now())
         if configuration is not None:
             yield from check_redis(configuration, connection)
             yield from check_stream(configuration)

@@ -22,6 +22,7 @@ class FakeWorker:
         self.number = number
         self.pid = pid
         self.machinery = Machinery()
+        self.health = ""
         self.orders: list[Order] = []
         self.answers: list[Answer] = []
         self.end: tuple[int, str] | None = None
@@ -69,6 +70,7 @@ class Troop:
             self._start,
             count,
             budget=RestartBudget(restarts, 60.0),
+            silence_s=20.0,
             changed=self.named.append,
             clock_s=self._clock_s,
         )
@@ -300,20 +302,82 @@ def test_it_is_ready_when_each_share_has_a_worker_that_has_been_heard(troop: Tro
 
 def test_one_that_is_silent_for_long_is_no_sign_of_life(troop: Troop) -> None:
     assert troop.crew.liveness() == {"workers": "ok"}
-    troop.now_s += 25
+    fares(troop, troop.started[1])
+    troop.now_s += 6
     fares(troop, troop.started[0])
-    troop.now_s += 15
+    troop.now_s += 6
 
-    assert troop.crew.liveness()["workers"].startswith("worker 2 has not been heard for 4")
+    assert troop.crew.liveness()["workers"].startswith("worker 2 has not been heard for ")
     fares(troop, troop.started[1])
     assert troop.crew.liveness() == {"workers": "ok"}
 
 
+def test_one_that_is_silent_for_longer_is_killed_and_started_again(troop: Troop, lines: list[EventDict]) -> None:
+    first, second = troop.started
+    fares(troop, second)
+    for _ in range(4):  # seconds in which one of the two answers
+        troop.now_s += 6
+        fares(troop, first)
+    troop.crew.attend()  # where its end is heard
+
+    assert (first.is_killed, second.is_killed) == (False, True)
+    assert [worker.number for worker in troop.started] == [1, 2, 2]
+    (silent,) = lines_of(lines, "worker_silent")
+    assert (silent["worker"], silent["pid"]) == (2, second.pid)
+    assert lines_of(lines, "worker_ended")[0]["done"] == "started again"
+
+
+def test_one_that_has_not_been_heard_yet_is_given_half_a_minute(troop: Troop, lines: list[EventDict]) -> None:
+    troop.now_s += 24
+    troop.crew.attend()
+    assert not any(worker.is_killed for worker in troop.started)
+
+    troop.now_s += 9
+    troop.crew.attend()
+    assert all(worker.is_killed for worker in troop.started)
+
+
+def test_one_that_cannot_be_killed_is_not_killed_again_at_once(troop: Troop, lines: list[EventDict]) -> None:
+    for worker in troop.started:
+        worker.kill = lambda: None  # type: ignore[method-assign]  # the kernel takes its time
+    troop.now_s += 40
+    for _ in range(5):
+        troop.crew.attend()
+
+    assert len(lines_of(lines, "worker_silent")) == 2
+
+
+def test_a_daemon_that_was_stopped_itself_takes_nobody_for_silent(troop: Troop) -> None:
+    troop.crew.ask_how_they_fare()
+    troop.now_s += 3_600  # SIGSTOP, and SIGCONT an hour later; nothing was asked, and nothing could be answered
+    troop.crew.ask_how_they_fare()
+    troop.crew.attend()
+
+    assert not any(worker.is_killed for worker in troop.started)
+    assert troop.crew.liveness() == {"workers": "ok"}
+
+
+def test_while_it_stops_nobody_is_killed_for_being_silent(troop: Troop, lines: list[EventDict]) -> None:
+    for worker in troop.started:
+        worker.end = (0, "exit code 0")
+    troop.now_s += 3_600
+    troop.crew.stop(10.0)
+
+    assert lines_of(lines, "worker_silent") == []
+
+
+def test_what_is_wrong_with_a_worker_is_wrong_with_the_daemon(troop: Troop) -> None:
+    troop.started[1].health = "journal is at one turn for 75 s"
+    assert troop.crew.liveness() == {"workers": "worker 2: journal is at one turn for 75 s"}
+    troop.started[1].health = ""
+    assert troop.crew.liveness() == {"workers": "ok"}
+
+
 def test_one_that_was_started_again_is_given_the_time_to_start(troop: Troop, lines: list[EventDict]) -> None:
-    troop.now_s += 25
+    troop.now_s += 9
     troop.end(troop.started[0])
     fares(troop, troop.started[1])
-    troop.now_s += 15
+    troop.now_s += 4
 
     assert troop.crew.liveness() == {"workers": "ok"}
 

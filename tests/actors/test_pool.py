@@ -239,3 +239,35 @@ def _fail() -> None:
 
 
 _exit: Callable[[], None] = lambda: (_ for _ in ()).throw(SystemExit(3))  # noqa: E731
+
+
+def test_it_says_how_long_the_task_lasts_that_was_begun_first() -> None:
+    pool = TurnPool("busy", 2)
+    assert pool.longest_task_s() == 0.0
+    begun, gate = threading.Barrier(3), threading.Event()
+
+    def hang() -> None:
+        begun.wait(20)
+        gate.wait(20)
+
+    for _ in range(2):
+        pool.submit(hang)
+    begun.wait(20)
+
+    first = pool.longest_task_s()
+    assert pool.longest_task_s() > first > 0.0
+    gate.set()
+    assert pool.stop(20)
+    assert pool.longest_task_s() == 0.0
+
+
+def test_a_task_that_fails_is_over_too() -> None:
+    pool = TurnPool("failing", 1)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    pool.submit(fail)
+
+    assert pool.stop(20)
+    assert pool.longest_task_s() == 0.0

@@ -39,15 +39,19 @@ class Around:
         return self.heard[actor_class].messages
 
 
+def _ask(ref: Ref, message: object) -> object:
+    raise AssertionError(f"there is nobody to ask {message}: {ref}")
+
+
 def test_where_nothing_is_configured_nothing_is_started_and_nothing_happens(stage: Stage) -> None:
     around = Around(stage)
     surroundings = around.surroundings
     surroundings.look_around()
-    surroundings.catch_up()
+    surroundings.catch_up(_ask)
     surroundings.stop_taking_in(around.stopped.append)
     surroundings.stop(around.stopped.append)
 
-    assert (surroundings.refs, surroundings.take_in(), around.stopped) == ([], False, [])
+    assert (surroundings.refs, surroundings.take_in(_ask), around.stopped) == ([], False, [])
 
 
 def test_a_redis_has_a_projector(stage: Stage) -> None:

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class Plant:
         self.home = Home(folder)
         self.home.prepare()
         self.stage = Stage(folder)
-        self.postbox = MemoryPostbox()
+        self.postbox: MemoryPostbox = MemoryPostbox()
         self.failed = threading.Event()
         self.systems: list[ActorSystem] = []
 
@@ -132,6 +133,35 @@ def plant(tmp_path: Path, lines: list[EventDict]) -> Iterator[Plant]:
 def own_threads() -> set[str]:
     names = ("journal", "mailer", "dispatcher", "supervisor", "turns", "send")
     return {thread.name for thread in threading.enumerate() if thread.name.rpartition("-")[0] in names}
+
+
+class HangingPostbox(MemoryPostbox):
+    """A mail server that takes its time, until the gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.gate = threading.Event(), threading.Event()
+
+    def deliver(self, message: EmailMessage, recipient: str) -> None:
+        self.asked.set()
+        assert self.gate.wait(WAIT_S)
+        super().deliver(message, recipient)
+
+
+def test_an_actor_that_is_at_one_turn_for_long_is_named(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant.postbox = postbox = HangingPostbox()
+    plant.stage.register(INSTALLATIONS[0])
+    system = plant.start()
+    plant.stage.decide(INSTALLATIONS[0], cause="receiver")
+    system.look_around()
+    assert postbox.asked.wait(WAIT_S)
+    assert system.liveness() == {"actors": "ok", "turns": "ok"}
+
+    monkeypatch.setattr("actors.system._TURN_S", 0.0)  # as if a minute had gone by
+    try:
+        assert system.liveness()["turns"].startswith("mailer is at one turn for ")
+    finally:
+        postbox.gate.set()
 
 
 def test_two_hundred_deliveries_to_ten_installations_are_each_sent_once(plant: Plant) -> None:

@@ -162,12 +162,25 @@ def test_what_is_no_answer_is_passed_over() -> None:
 
 
 def test_the_numbers_that_a_worker_has_said_last_are_kept() -> None:
-    program = "print('fares 1 2 3 4'); print('fares 5 6 7 8'); print('fares'); print('fares what?')"
+    program = "print('fares 1 2 3 4 0'); print('fares 5 6 7 8 9'); print('fares'); print('fares what?')"
     worker = WorkerProcess(1, [sys.executable, "-c", program], os.environ, greeting=b"\n", inherited=2)
 
     assert worker.machinery == Machinery()
     assert hear(worker, 4) == [Answer.FARES] * 4
-    assert worker.machinery == Machinery(5, 6, 7, 8)
+    assert worker.machinery == Machinery(5, 6, 7, 8, 9)
+    assert end(worker) == (0, "exit code 0")
+
+
+def test_what_is_wrong_with_a_worker_is_known_until_it_says_otherwise() -> None:
+    program = "print('health journal is at one turn for 75 s', flush=True); input(); print('health ', flush=True)"
+    worker = WorkerProcess(1, [sys.executable, "-c", program], os.environ, greeting=b"", inherited=2)
+
+    assert worker.health == ""
+    assert hear(worker, 1) == [Answer.HEALTH]
+    assert worker.health == "journal is at one turn for 75 s"
+    worker._orders.write(b"\n")
+    assert hear(worker, 1) == [Answer.HEALTH]
+    assert worker.health == ""
     assert end(worker) == (0, "exit code 0")
 
 

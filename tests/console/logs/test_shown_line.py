@@ -93,7 +93,7 @@ def _raised() -> Any:
 
 
 def test_an_exception_is_indented_below_with_what_it_came_of() -> None:
-    raw = _encode(None, "", {"event": "actor_crashed", "level": "error", "exception": _raised()})
+    raw = _encode({"event": "actor_crashed", "level": "error", "exception": _raised()})
     first, *below = _shown(raw).split("\n")
 
     assert first.endswith("error     actor_crashed")
@@ -155,6 +155,6 @@ def test_json_of_a_broken_line_says_so() -> None:
 
 def test_what_structlog_makes_of_any_value_is_shown() -> None:
     structlog.reset_defaults()
-    raw = _encode(None, "", {"event": "e", "level": "info", "timestamp": "t", "x": object(), "y": {1, 2}})
+    raw = _encode({"event": "e", "level": "info", "timestamp": "t", "x": object(), "y": {1, 2}})
 
     assert 'x="<object object' in _shown(raw)

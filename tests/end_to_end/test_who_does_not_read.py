@@ -1,0 +1,134 @@
+"""A real daemon beside those who do not read what it says, do not answer, or are stopped: its deliveries go on."""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from eventstore.home import Home
+from eventstore.shard import Shard
+from tests.end_to_end.stage import Stage, installation_id
+from tests.end_to_end.test_watching import Watcher
+from tests.end_to_end.waiting import wait_until
+
+_LIMIT_S = 60.0
+_LISTEN = '[metrics]\nlisten = "127.0.0.1:0"\n'
+_PROCESSES = pytest.mark.parametrize("processes", [1, 2])
+# So many warnings of a breaker that opens that they fill the pipe and each worker's queue.
+_APPS = range(5, 655)
+
+
+@contextmanager
+def _unread(stage: Stage, processes: int) -> Iterator[tuple[subprocess.Popen[bytes], int, Watcher]]:
+    """Run a daemon whose standard error and output are a full pipe of 64 kB; lend its other end too."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 65_536)
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"." * 1024)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    command = stage.command("run", "--processes", str(processes))
+    process = subprocess.Popen(command, stdout=writer, stderr=writer)
+    os.close(writer)
+    try:
+        yield process, reader, Watcher(stage)
+    finally:
+        process.kill()
+        process.wait(timeout=_LIMIT_S)
+        os.close(reader)
+
+
+@_PROCESSES
+def test_deliveries_go_on_while_nobody_reads_standard_error_and_what_is_dropped_is_said(
+    stage: Stage, processes: int
+) -> None:
+    stage.configure(f"{_LISTEN}[breaker]\nstreak_min = 1\n[retry]\nschedule = []\n")
+    stage.apply(dict.fromkeys(_APPS, "/500"))
+    stage.send([(app, "issue.created") for app in _APPS])
+    with _unread(stage, processes) as (daemon, reader, watcher):
+        wait_until(lambda: len(stage.receiver.seen()) == len(_APPS), "all are sent")
+        wait_until(lambda: _dropped(watcher) > 0, "some lines are dropped")
+        assert watcher.health("/healthz")[0] == 200
+        assert watcher.health("/readyz")[0] == 200
+        wait_until(lambda: "lines of standard error" in _doctor(stage).get("daemon", ""), "doctor says so")
+        opened = [line for line in stage.log_lines() if line["event"] == "breaker_opened"]
+        assert len(opened) == len(_APPS)  # the file has them all
+
+        said = bytearray()
+        threading.Thread(target=_read_all, args=(reader, said), daemon=True).start()
+        wait_until(lambda: b"were dropped here, as nobody read standard error" in said, "a line says so")
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(timeout=_LIMIT_S) == 0
+
+    told = [line["lines"] for line in stage.log_lines() if line["event"] == "stderr_lines_dropped"]
+    assert sum(told) > 0
+
+
+def _read_all(descriptor: int, said: bytearray) -> None:
+    while piece := os.read(descriptor, 65_536):
+        said += piece
+
+
+def _dropped(watcher: Watcher) -> float:
+    return watcher.metrics()("hookfuse_stderr_dropped_lines_total")
+
+
+def _doctor(stage: Stage) -> dict[str, str]:
+    return {one["subject"]: one["text"] for one in stage.json("doctor") if one["level"] == "warning"}
+
+
+@_PROCESSES
+def test_a_daemon_that_nobody_reads_greets_works_and_ends(stage: Stage, processes: int) -> None:
+    stage.apply({5: "/200"})
+    with _unread(stage, processes) as (daemon, _, _watcher):
+        stage.send([(5, "issue.created")])
+        wait_until(stage.receiver.seen, "it is sent")
+        daemon.send_signal(signal.SIGTERM)
+
+        assert daemon.wait(timeout=_LIMIT_S) == 0
+
+
+def test_a_worker_that_is_stopped_is_killed_and_replaced_and_its_share_is_sent(stage: Stage) -> None:
+    stage.configure(f"{_LISTEN}[daemon]\nworker_silence_s = 3\n")
+    mine = next(app for app in range(5, 25) if Shard(2, 2).owns(installation_id(app)))
+    stage.apply({mine: "/200"})
+    watcher = Watcher(stage)
+    with stage.daemon("--processes", "2") as daemon:
+        wait_until(watcher.is_ready, "the daemon is ready")
+        stopped = Home(stage.home).worker_pids()[1]
+        os.kill(stopped, signal.SIGSTOP)
+        stage.send([(mine, "issue.created")])
+        wait_until(stage.receiver.seen, "the one that replaces it sends what is queued")
+        wait_until(watcher.is_ready, "all is well again")
+
+        assert stopped not in Home(stage.home).worker_pids()
+        assert watcher.metrics()("hookfuse_worker_restarts_total") == 1
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(timeout=_LIMIT_S) == 0
+    events = [line["event"] for line in stage.log_lines()]
+    assert (events.count("worker_silent"), events.count("worker_ended")) == (1, 1)
+
+
+@_PROCESSES
+def test_no_probe_is_turned_away_by_silent_clients(stage: Stage, processes: int) -> None:
+    stage.configure(_LISTEN)
+    stage.apply({5: "/200"})
+    watcher = Watcher(stage)
+    with stage.daemon("--processes", str(processes)), ExitStack() as clients:
+        wait_until(watcher.is_ready, "the daemon is ready")
+        address = ("127.0.0.1", watcher.port())
+        answers: list[Any] = []
+        for _ in range(32):
+            clients.enter_context(socket.create_connection(address, timeout=_LIMIT_S))
+            answers.append(watcher.health("/healthz")[0])
+
+        assert answers == [200] * 32
