@@ -23,11 +23,21 @@ class AuditEntry:
     position: int
 
 
-def read_audit(connection: sqlite3.Connection, *, limit: int = 100) -> tuple[AuditEntry, ...]:
-    """Read the newest entries, newest first."""
+def read_audit(
+    connection: sqlite3.Connection,
+    *,
+    target: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    limit: int = 100,
+) -> tuple[AuditEntry, ...]:
+    """Read the newest entries, newest first; of one target, such as organization:17, and of a time, where given."""
     rows = connection.execute(
-        "SELECT event, actor, target, data, recorded_at, position FROM audit ORDER BY position DESC LIMIT ?",
-        (limit,),
+        "SELECT event, actor, target, data, recorded_at, position FROM audit"
+        " WHERE (:target IS NULL OR target = :target) AND (:since IS NULL OR recorded_at >= :since)"
+        " AND (:until IS NULL OR recorded_at <= :until)"
+        " ORDER BY position DESC LIMIT :limit",
+        {"target": target, "since": since, "until": until, "limit": limit},
     )
     return tuple(
         AuditEntry(event, actor, target, msgspec.json.decode(data, type=dict[str, str]), recorded_at, position)

@@ -148,6 +148,8 @@ def read_events(
     up_to_position: int | None = None,
     stream: str | None = None,
     type_names: Sequence[str] = (),
+    since: str | None = None,
+    until: str | None = None,
     is_newest_first: bool = False,
     limit: int | None = None,
 ) -> Iterator[StoredEvent]:
@@ -166,6 +168,10 @@ def read_events(
     if type_names:
         conditions.append(f"type IN ({', '.join('?' * len(type_names))})")
         arguments.extend(type_names)
+    for condition, moment in (("recorded_at >= ?", since), ("recorded_at <= ?", until)):
+        if moment is not None:
+            conditions.append(condition)
+            arguments.append(moment)
     arguments.append(-1 if limit is None else limit)
     # Within a stream versions grow as positions do, and by them nothing has to be sorted.
     order = "position" if stream is None else "version"

@@ -20,7 +20,7 @@ from eventstore.registry import Installation, find_app, find_installation_of_app
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery, enqueue_batch, prepare
 
-__all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "send_incident_alert_notification"]
+__all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "is_event_name", "send_incident_alert_notification"]
 
 # FLOW section 1.
 INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
@@ -111,7 +111,7 @@ class Producer:
 
     def check(self, delivery: NewDelivery) -> NewDelivery:
         """Give a delivery with compact data. Raises RejectedError and DocumentError as send() does."""
-        if len(delivery.event_name) > _EVENT_NAME_CHARACTERS or not _EVENT_NAME.fullmatch(delivery.event_name):
+        if not is_event_name(delivery.event_name):
             raise RejectedError(f"{delivery.event_name[:60]!r} is no event name such as issue.created")
         if delivery.idempotency_key is not None and not _is_key(delivery.idempotency_key):
             raise RejectedError(f"an idempotency key has 1 to {_KEY_CHARACTERS} characters")
@@ -130,6 +130,11 @@ class Producer:
                     f"{what} has {size_bytes} bytes, and [limits] attachment_bytes is {self._limit_bytes}"
                 )
         return compact_json_object(data, what)
+
+
+def is_event_name(text: str) -> bool:
+    """Say whether a text is a name such as issue.created."""
+    return len(text) <= _EVENT_NAME_CHARACTERS and _EVENT_NAME.fullmatch(text) is not None
 
 
 def _is_key(text: str) -> bool:

@@ -51,7 +51,8 @@ _SELECTED = (
     " AND (:installation IS NULL OR installation_id = :installation)"
     " AND (:event IS NULL OR event_name = :event)"
     " AND (:error IS NULL OR substr(last_error, instr(last_error, ' ') + 1) = :error)"
-    " AND (:since IS NULL OR enqueued_at >= :since) ORDER BY sequence LIMIT :limit"
+    " AND (:since IS NULL OR enqueued_at >= :since) AND (:until IS NULL OR enqueued_at <= :until)"
+    " ORDER BY sequence LIMIT :limit"
 )
 
 
@@ -63,11 +64,12 @@ def read_deliveries(
     event_name: str | None = None,
     error_class: str | None = None,
     since: str | None = None,
+    until: str | None = None,
     limit: int = 100,
 ) -> tuple[QueuedDelivery, ...]:
     """Read what the queue holds, in the order of queueing; a negative limit = all.
 
-    `error_class` is that of the last failure, `since` the earliest moment of queueing.
+    `error_class` is that of the last failure, `since` and `until` are moments of queueing.
     """
     selected = {
         "state": state,
@@ -75,6 +77,7 @@ def read_deliveries(
         "event": event_name,
         "error": error_class,
         "since": since,
+        "until": until,
         "limit": limit,
     }
     with reading(connection):
@@ -84,7 +87,9 @@ def read_deliveries(
         packed = (
             one
             for one in _packed_deliveries(connection, installation_id=installation_id)
-            if event_name in {None, one.event_name} and (since is None or one.enqueued_at >= since)
+            if event_name in {None, one.event_name}
+            and (since is None or one.enqueued_at >= since)
+            and (until is None or one.enqueued_at <= until)
         )
         return tuple(islice(merge(laid_out, packed, key=attrgetter("sequence")), limit if limit >= 0 else None))
 

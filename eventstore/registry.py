@@ -138,6 +138,17 @@ def find_app(connection: sqlite3.Connection, app_id: int) -> App:
     return App(**fields | {name: _texts(fields[name]) for name in ("events", "header_names")})
 
 
+def organizations_with_slug(connection: sqlite3.Connection, slug: str) -> tuple[int, ...]:
+    """Give the ids of the organizations that are called so."""
+    rows = connection.execute("SELECT organization_id FROM organizations WHERE slug = ? ORDER BY 1", (slug,))
+    return tuple(row[0] for row in rows)
+
+
+def apps_with_slug(connection: sqlite3.Connection, slug: str) -> tuple[int, ...]:
+    """Give the ids of the apps that are called so."""
+    return tuple(row[0] for row in connection.execute("SELECT app_id FROM apps WHERE slug = ? ORDER BY 1", (slug,)))
+
+
 def find_installation(connection: sqlite3.Connection, installation_id: str) -> Installation:
     """Read one installation. Raises NotFoundError."""
     row = connection.execute(f"{_INSTALLATION} WHERE installation_id = ?", (installation_id,)).fetchone()

@@ -3,6 +3,7 @@
 import click
 
 from console.documents import read_json_object
+from console.filters import find_named_app, find_named_organization
 from console.options import NUMBER
 from console.output import print_line
 from console.session import Session
@@ -31,8 +32,8 @@ class _Status(click.ParamType[int]):
 
 
 @click.command()
-@click.option("--app", "app_id", type=NUMBER, required=True, help="The app that is told.")
-@click.option("--organization", "organization_id", type=NUMBER, required=True, help="The organization of the incident.")
+@click.option("--app", metavar="ID|SLUG", required=True, help="The app that is told.")
+@click.option("--organization", metavar="ID|SLUG", required=True, help="The organization of the incident.")
 @click.option("--incident", "incident_id", type=NUMBER, required=True, help="The incident.")
 @click.option("--action", "action_id", type=NUMBER, required=True, help="The alert rule's action.")
 @click.option(
@@ -45,8 +46,8 @@ class _Status(click.ParamType[int]):
 def alert(
     session: Session,
     *,
-    app_id: int,
-    organization_id: int,
+    app: str,
+    organization: str,
     incident_id: int,
     action_id: int,
     status: int,
@@ -60,7 +61,9 @@ def alert(
     Example:
       hookfuse alert --app 5 --organization 17 --incident 3 --action 9 --status critical --attachment alert.json
     """  # noqa: D301 - \b is click's
-    session.require_home()
+    with session.reading() as connection:
+        app_id = find_named_app(connection, app).app_id
+        organization_id = find_named_organization(connection, organization).organization_id
     is_queued = send_incident_alert_notification(
         sentry_app_id=app_id,
         organization_id=organization_id,

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from console.documents import read_secret_line
-from console.options import NUMBER, by_option, json_option, person
+from console.filters import find_named_app
+from console.options import by_option, json_option, person
 from console.output import print_json, print_line
 from console.private_file import new_private_file
 from console.session import Session
 from console.times import short_time
 from eventstore.app_secrets import no_secret_text, read_secrets
 from eventstore.errors import NotFoundError
-from eventstore.registry import find_app
 from eventstore.secret_rotation import ensure_signing_key, remove_signing_key, rotate_secret
 
 __all__ = ["app"]
@@ -35,12 +35,12 @@ def app() -> None:
 
 
 @app.command("secret")
-@click.argument("app_id", type=NUMBER)
+@click.argument("app_name", metavar="APP")
 @click.option("--to", "path", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file to write.")
 @click.option("--force", is_flag=True, help="Put the file in the place of one that is there.")
 @click.pass_obj
-def secret(session: Session, app_id: int, path: Path, force: bool) -> None:
-    """Write an app's client secret to a new file that only you may read.
+def secret(session: Session, app_name: str, path: Path, force: bool) -> None:
+    """Write the client secret of APP (its number or slug) to a new file that only you may read.
 
     The receiver checks signatures with it. It is never printed.
 
@@ -51,7 +51,8 @@ def secret(session: Session, app_id: int, path: Path, force: bool) -> None:
     if str(path) == "-":
         raise click.BadParameter("a secret is never printed: name a file", param_hint="--to")
     with session.reading() as connection:
-        slug = find_app(connection, app_id).slug
+        found_app = find_named_app(connection, app_name)
+        app_id, slug = found_app.app_id, found_app.slug
         found = read_secrets(connection, app_id)
     if found is None:
         raise NotFoundError(no_secret_text(app_id))
@@ -68,7 +69,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
 
 
 @app.command("rotate-secret")
-@click.argument("app_id", type=NUMBER)
+@click.argument("app_name", metavar="APP")
 @click.option(
     "--overlap",
     default="24h",
@@ -85,8 +86,8 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
 )
 @by_option
 @click.pass_obj
-def rotate(session: Session, app_id: int, overlap: timedelta, path: str | None, by: str) -> None:
-    """Give an app a new client secret; the old one signs too until the overlap ends.
+def rotate(session: Session, app_name: str, overlap: timedelta, path: str | None, by: str) -> None:
+    """Give APP (its number or slug) a new client secret; the old one signs too until the overlap ends.
 
     During the overlap webhook-signature holds a signature with each of the two, and Sentry-Hook-Signature, which
     has room for one, is made with the old one. After a leak, end the old one at once with --overlap 0. The secret
@@ -100,7 +101,8 @@ def rotate(session: Session, app_id: int, overlap: timedelta, path: str | None, 
     session.require_home()
     new_secret = read_secret_line(path) if path is not None else None
     with session.writing() as store, store.transaction() as transaction:
-        slug = find_app(transaction.connection, app_id).slug
+        found = find_named_app(transaction.connection, app_name)
+        app_id, slug = found.app_id, found.slug
         done = rotate_secret(transaction, app_id, overlap=overlap, new_secret=new_secret, by=person(by))
     if done.is_first:
         print_line(f"app {app_id} ({slug}) had no secret here, and has one now, version {done.secret_version}")
@@ -116,14 +118,14 @@ def rotate(session: Session, app_id: int, overlap: timedelta, path: str | None, 
 
 
 @app.command("signing-key")
-@click.argument("app_id", type=NUMBER)
+@click.argument("app_name", metavar="APP")
 @click.option("--rotate", "is_rotated", is_flag=True, help="Put a new key in the old one's place, at once.")
 @click.option("--remove", "is_removed", is_flag=True, help="Sign with no such key any more.")
 @by_option
 @json_option
 @click.pass_obj
-def signing_key(session: Session, app_id: int, *, is_rotated: bool, is_removed: bool, by: str, is_json: bool) -> None:
-    """Print the public key of an app's signing key, which is made where there is none.
+def signing_key(session: Session, app_name: str, *, is_rotated: bool, is_removed: bool, by: str, is_json: bool) -> None:
+    """Print the public key of the signing key of APP (its number or slug), which is made where there is none.
 
     With one, webhook-signature has an Ed25519 signature too (v1a of Standard Webhooks): the receiver checks it with
     the public key, and needs no secret. The private key never leaves the home.
@@ -136,7 +138,8 @@ def signing_key(session: Session, app_id: int, *, is_rotated: bool, is_removed: 
     if is_rotated and is_removed:
         raise click.UsageError("--rotate and --remove exclude each other")
     with session.writing() as store, store.transaction() as transaction:
-        slug = find_app(transaction.connection, app_id).slug
+        found = find_named_app(transaction.connection, app_name)
+        app_id, slug = found.app_id, found.slug
         if is_removed:
             public_key, is_changed = None, remove_signing_key(transaction, app_id, by=person(by))
         else:

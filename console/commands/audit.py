@@ -2,11 +2,13 @@
 
 import click
 
+from console.filters import find_named_organization, organization_option, period, period_options
 from console.options import json_option, limit_option
 from console.output import Column, note_limit, print_json_rows, print_table
 from console.session import Session
 from console.times import short_time
 from eventstore.audit import read_audit
+from eventstore.clock import time_text
 
 __all__ = ["audit"]
 
@@ -21,18 +23,30 @@ _COLUMNS = (
 
 
 @click.command()
+@organization_option
+@period_options
 @limit_option(100)
 @json_option
 @click.pass_obj
-def audit(session: Session, limit: int, is_json: bool) -> None:
+def audit(
+    session: Session, *, organization: str | None, since: str | None, until: str | None, limit: int, is_json: bool
+) -> None:
     """Show the newest entries of the audit log, newest first.
 
     \b
     Example:
-      hookfuse audit --limit 20
+      hookfuse audit --organization acme --since 7d
     """  # noqa: D301 - \b is click's
+    start, end = period(since, until, session.now())
     with session.reading() as connection:
-        entries = read_audit(connection, limit=limit)
+        found = None if organization is None else find_named_organization(connection, organization)
+        entries = read_audit(
+            connection,
+            target=f"organization:{found.organization_id}" if found else None,
+            since=time_text(start) if start else None,
+            until=time_text(end) if end else None,
+            limit=limit,
+        )
     if is_json:
         print_json_rows(entries)
         return
@@ -47,5 +61,5 @@ def audit(session: Session, limit: int, is_json: bool) -> None:
         )
         for entry in entries
     ]
-    print_table(_COLUMNS, rows, empty="no audit entry yet")
+    print_table(_COLUMNS, rows, empty="no such entry")
     note_limit(len(rows), limit)

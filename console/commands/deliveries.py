@@ -6,11 +6,12 @@ from functools import partial
 import click
 import msgspec
 
+from console.filters import event_option, period, period_options, require_error_class, require_event_name
 from console.lookup import resolve_installation
 from console.options import by_option, installation_option, json_option, limit_option, person, reason_option
 from console.output import Column, note_limit, print_json_rows, print_line, print_table, shown_id
 from console.session import Session
-from console.times import moment, short_time
+from console.times import short_time
 from eventstore.clock import time_text
 from eventstore.queue_view import read_deliveries
 from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, resend_kept
@@ -37,11 +38,11 @@ _COLUMNS = (
 @click.group(invoke_without_command=True)
 @click.option("--state", type=click.Choice(["waiting", "missed", "dead"]), help="Only in this state.")
 @installation_option
-@click.option("--event", "event_name", metavar="NAME", help="Only of this event, such as issue.created.")
+@event_option
 @click.option(
     "--error-class", metavar="CLASS", help="Only those that failed last with this class, such as server_error."
 )
-@click.option("--since", metavar="TIME", help="Only what was queued since then: 2025-02-01T10:00, or 2h, 3d ago.")
+@period_options
 @click.option("--payload", is_flag=True, help="With the data that is to be sent.")
 @limit_option(100)
 @json_option
@@ -54,14 +55,15 @@ def deliveries(
     event_name: str | None,
     error_class: str | None,
     since: str | None,
+    until: str | None,
     payload: bool,
     limit: int,
     is_json: bool,
 ) -> None:
     """Show what the queue holds, in the order of queueing; or send it again, or drop it.
 
-    Payloads of missed and dead deliveries are kept for [missed] keep_s seconds; then "payload gone" stands at
-    their state, and they can only be dropped.
+    --since and --until go by when it was queued. Payloads of missed and dead deliveries are kept for [missed] keep_s
+    seconds; then "payload gone" stands at their state, and they can only be dropped.
 
     \b
     Example:
@@ -71,16 +73,17 @@ def deliveries(
     if context.invoked_subcommand is not None:
         return
     session: Session = context.obj
-    earliest = moment(since, session.now())
+    start, end = period(since, until, session.now())
     with session.reading() as connection:
         installation_id = None if installation is None else resolve_installation(connection, installation)
         found = read_deliveries(
             connection,
             state=state,
             installation_id=installation_id,
-            event_name=event_name,
-            error_class=error_class,
-            since=None if earliest is None else time_text(earliest),
+            event_name=None if event_name is None else require_event_name(connection, event_name),
+            error_class=None if error_class is None else require_error_class(error_class),
+            since=None if start is None else time_text(start),
+            until=None if end is None else time_text(end),
             limit=limit,
         )
     if is_json:

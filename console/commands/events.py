@@ -4,12 +4,14 @@ import click
 
 from console.event_text import event_document, event_summary
 from console.event_type_option import event_type_option
+from console.filters import period, period_options, require_stream
 from console.lazy_command import LazyCommand
 from console.lookup import resolve_installation
 from console.options import NUMBER, installation_option, json_option, limit_option
 from console.output import Column, note_limit, print_json_rows, print_table, shown_id
 from console.session import Session
 from console.times import short_time
+from eventstore.clock import time_text
 from eventstore.identifiers import installation_stream
 from eventstore.log import read_events
 
@@ -30,6 +32,7 @@ _COLUMNS = (
 @installation_option
 @event_type_option
 @click.option("--after", "after_position", type=NUMBER, default=0, metavar="POSITION", help="Only after this position.")
+@period_options
 @click.option("--newest", is_flag=True, help="The newest first.")
 @limit_option(100)
 @json_option
@@ -41,6 +44,8 @@ def events(
     installation: str | None,
     type_names: tuple[str, ...],
     after_position: int,
+    since: str | None,
+    until: str | None,
     newest: bool,
     limit: int,
     is_json: bool,
@@ -58,14 +63,19 @@ def events(
     if stream is not None and installation is not None:
         raise click.UsageError("--stream and --installation name the same thing: give one of them")
     session = context.ensure_object(Session)
+    start, end = period(since, until, session.now())
     with session.reading() as connection:
         if installation is not None:
             stream = installation_stream(resolve_installation(connection, installation))
+        elif stream is not None:
+            require_stream(connection, stream)
         found = read_events(
             connection,
             after_position=after_position,
             stream=stream,
             type_names=type_names,
+            since=time_text(start) if start else None,
+            until=time_text(end) if end else None,
             is_newest_first=newest,
             limit=limit,
         )

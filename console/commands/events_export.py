@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from console.event_type_option import event_type_option
+from console.filters import period
 from console.lookup import resolve_installation
 from console.options import NUMBER, installation_option
 from console.output import is_terminal, print_bytes, print_line
@@ -15,7 +16,6 @@ from console.printable import safe_json
 from console.private_file import new_private_file
 from console.progress import SlowProgress
 from console.session import Session
-from console.times import moment
 from eventstore.clock import time_text
 from eventstore.event_export import ExportFilter, export_lines
 from eventstore.identifiers import installation_stream
@@ -71,7 +71,7 @@ def export(
       hookfuse events export --to events.jsonl.gz
       hookfuse events export --type delivery.failed --since 7d | jq .data.error_class
     """  # noqa: D301 - \b is click's
-    first, end = moment(since, session.now()), moment(until, session.now())
+    first, end = period(since, until, session.now())
     with session.reading() as connection:
         wanted = ExportFilter(
             after_position=after_position,

@@ -2,6 +2,7 @@
 
 import click
 
+from console.filters import app_option, find_named_app, find_named_organization, organization_option
 from console.options import json_option
 from console.output import Column, print_json_rows, print_table, shown_id
 from console.session import Session
@@ -21,11 +22,14 @@ _COLUMNS = (
 
 
 @click.command()
-@click.option("--app", "app_id", type=int, metavar="ID", help="Only those of this app.")
+@app_option
+@organization_option
 @click.option("--state", type=click.Choice(["active", "disabled"]), help="Only those in this state.")
 @json_option
 @click.pass_obj
-def installations(session: Session, app_id: int | None, state: str | None, is_json: bool) -> None:
+def installations(
+    session: Session, *, app: str | None, organization: str | None, state: str | None, is_json: bool
+) -> None:
     """List the installations, by app and organization.
 
     \b
@@ -33,6 +37,11 @@ def installations(session: Session, app_id: int | None, state: str | None, is_js
       hookfuse installations --state disabled
     """  # noqa: D301 - \b is click's
     with session.reading() as connection:
+        app_id = None if app is None else find_named_app(connection, app).app_id
+        organization_id = (
+            None if organization is None else find_named_organization(connection, organization).organization_id
+        )
+        known = read_installations(connection)
         rows = [
             {
                 "installation_id": one.installation_id,
@@ -44,8 +53,10 @@ def installations(session: Session, app_id: int | None, state: str | None, is_js
                 "state": one.state,
                 "since": one.changed_at,
             }
-            for one in read_installations(connection)
-            if app_id in (None, one.app_id) and state in (None, one.state)
+            for one in known
+            if app_id in (None, one.app_id)
+            and organization_id in (None, one.organization_id)
+            and state in (None, one.state)
         ]
     if is_json:
         print_json_rows(rows)
@@ -61,4 +72,11 @@ def installations(session: Session, app_id: int | None, state: str | None, is_js
         )
         for row in rows
     ]
-    print_table(_COLUMNS, shown, empty="no such installation: see `hookfuse apply`")
+    print_table(_COLUMNS, shown, empty=_nothing(len(known), state))
+
+
+def _nothing(known_count: int, state: str | None) -> str:
+    if not known_count:
+        return "no installation yet: see `hookfuse apply`"
+    known = "1 installation is known" if known_count == 1 else f"{known_count} installations are known"
+    return f"none is {state}; {known}" if state else f"none of those asked for; {known}"

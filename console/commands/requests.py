@@ -2,12 +2,22 @@
 
 import click
 
+from console.filters import (
+    app_option,
+    event_option,
+    find_named_app,
+    find_named_organization,
+    organization_option,
+    period,
+    period_options,
+    require_event_name,
+)
 from console.lookup import resolve_installation
-from console.options import NUMBER, installation_option, json_option, limit_option
+from console.options import installation_option, json_option, limit_option
 from console.output import Column, print_json_rows, print_table, shown_id
 from console.request_row import request_row
 from console.session import Session
-from console.times import moment, short_time
+from console.times import short_time
 from eventstore.request_log import KEPT_ROWS, LoggedRequest, RequestFilter, read_requests
 
 __all__ = ["REQUEST_COLUMNS", "request_cells", "requests"]
@@ -26,24 +36,23 @@ REQUEST_COLUMNS = (
 
 
 @click.command()
-@click.option("--app", "app_id", type=NUMBER, help="Only of this app.")
+@app_option
 @installation_option
-@click.option("--event", "event_name", metavar="NAME", help="Only of this event, such as metric_alert.critical.")
+@event_option
 @click.option("--errors", is_flag=True, help="Only errors: 400 to 599, or no answer.")
-@click.option("--organization", "organization_id", type=NUMBER, help="Only of this organization.")
-@click.option("--since", metavar="TIME", help="Not before: 2025-02-01T10:00 (UTC), or 2h or 3d ago.")
-@click.option("--until", metavar="TIME", help="Not after, in the same forms.")
+@organization_option
+@period_options
 @limit_option(KEPT_ROWS, KEPT_ROWS)
 @json_option
 @click.pass_obj
 def requests(
     session: Session,
     *,
-    app_id: int | None,
+    app: str | None,
     installation: str | None,
     event_name: str | None,
     errors: bool,
-    organization_id: int | None,
+    organization: str | None,
     since: str | None,
     until: str | None,
     limit: int,
@@ -56,13 +65,15 @@ def requests(
       hookfuse requests --app 5 --errors --since 2h
     """  # noqa: D301 - \b is click's
     now = session.now()
-    start, end = moment(since, now), moment(until, now)
+    start, end = period(since, until, now)
     with session.reading() as connection:
         wanted = RequestFilter(
-            app_id=app_id,
+            app_id=None if app is None else find_named_app(connection, app).app_id,
             installation_id=None if installation is None else resolve_installation(connection, installation),
-            organization_id=organization_id,
-            event_name=event_name,
+            organization_id=None
+            if organization is None
+            else find_named_organization(connection, organization).organization_id,
+            event_name=None if event_name is None else require_event_name(connection, event_name),
             is_errors_only=errors,
             start=start,
             end=end,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import click
 
+from console.filters import period
 from console.lookup import resolve_installation
 from console.options import json_option
 from console.output import Column, print_facts, print_json, print_line, print_table, shown_id
 from console.progress import SlowProgress
 from console.session import Session
-from console.times import moment, short_time
+from console.times import short_time
 from eventstore.clock import time_text
 from eventstore.log import last_position
 from eventstore.policy_document import given_policy
@@ -58,7 +59,7 @@ def suppose(
       hookfuse replay what-if --policy sentry-2024 --since 30d
       hookfuse replay what-if --policy my-policy.toml 7c1f0a52
     """  # noqa: D301 - \b is click's
-    policy, begin = given_policy(policy_name), moment(since, session.now())
+    policy, (begin, _) = given_policy(policy_name), period(since, None, session.now())
     configuration = session.configuration()
     supposition = Supposition(
         policy,

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from console.filters import period
 from console.logs.line_filter import LEVELS, LineFilter
 from console.session import Session
-from console.times import moment
 from eventstore.clock import time_text
 from eventstore.errors import RejectedError
 from eventstore.identifiers import parse_uuid
@@ -67,7 +67,7 @@ def filter_options(command: Command) -> Command:
 def log_query(session: Session, options: dict[str, str | None]) -> LogQuery:
     """Read the options of the filter. Raises RejectedError."""
     now = session.now()
-    since, until = moment(options["since"], now), moment(options["until"], now)
+    since, until = period(options["since"], options["until"], now)
     wanted = LineFilter(
         installation=_id_or_beginning(options["installation"]),
         delivery=_id_or_beginning(options["delivery"]),

@@ -50,7 +50,8 @@ def test_the_same_notification_queues_once(hookfuse: Hookfuse, world: World, att
     ("ids", "fault"),
     [
         (("--app", 99, "--organization", 17), "app 99 is not known"),
-        (("--app", 5, "--organization", 18), "app 5 (pager) is not installed in organization 18"),
+        (("--app", 5, "--organization", 18), "organization 18 is not known"),
+        (("--app", "pager", "--organization", "nobody"), "organization 'nobody' is not known"),
     ],
 )
 def test_an_alert_for_nobody_says_who_is_unknown(

@@ -1,10 +1,12 @@
 """`hookfuse replay what-if`: another policy's March beside the one that was."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from console.exit_codes import ExitCode
+from eventstore.clock import ManualClock
 from eventstore.home import Home
 from eventstore.policy import POLICIES
 from eventstore.policy_document import policy_text
@@ -12,6 +14,7 @@ from tests.console.a_march import installation_id, live_a_march
 from tests.console.conftest import Hookfuse
 
 _PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
+AFTERWARDS = datetime(2026, 6, 1, tzinfo=UTC)
 PAGER, CHAT, SHOP, MAIL = (installation_id(app_id) for app_id in (1, 2, 3, 4))
 
 
@@ -106,7 +109,10 @@ def test_of_some_installations_only_they_are_told(hookfuse: Hookfuse, home: Path
     assert CHAT not in ended.out
 
 
-def test_since_a_moment_it_is_supposed_from_there_on(hookfuse: Hookfuse, home: Path, strict: Path) -> None:
+def test_since_a_moment_it_is_supposed_from_there_on(
+    hookfuse: Hookfuse, home: Path, strict: Path, clock: ManualClock
+) -> None:
+    clock.moment = AFTERWARDS
     ended = hookfuse("replay", "what-if", "--policy", strict, "--since", "2026-03-20", home=home)
 
     assert "since           2026-03-20T00:00:00Z" in ended.out
@@ -114,7 +120,10 @@ def test_since_a_moment_it_is_supposed_from_there_on(hookfuse: Hookfuse, home: P
     assert "disabled        1 would have been, 0 really were" in ended.out
 
 
-def test_since_a_moment_after_the_last_event_there_is_nothing(hookfuse: Hookfuse, home: Path, strict: Path) -> None:
+def test_since_a_moment_after_the_last_event_there_is_nothing(
+    hookfuse: Hookfuse, home: Path, strict: Path, clock: ManualClock
+) -> None:
+    clock.moment = AFTERWARDS
     ended = hookfuse("replay", "what-if", "--policy", strict, "--since", "2026-05-01", home=home)
 
     assert ended.code == 0
