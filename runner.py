@@ -100,6 +100,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from console.log_output import configure_daemon_logging, queue_copies
     from eventstore.configuration import load_configuration
     from eventstore.database import open_database
+    from eventstore.file_budget import files_needed, raise_file_limit, share_out
     from eventstore.policy_document import configured_policy
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -108,6 +109,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         home.prepare()
         workers_lock = stack.enter_context(home.held_by_daemon())
         configuration = load_configuration(home.configuration)
+        share_out(raise_file_limit(files_needed(1)), 1)  # too few are an error now, before anything is touched
         policy = configured_policy(home, configuration.policy)
         # Made, and brought to the newest schema, before anybody else needs it; whatever takes its place is noticed, as
         # no other file can have the inode of one that is open.

@@ -11,6 +11,7 @@ import structlog
 from actors.machinery import Machinery
 from actors.restart_budget import RestartBudget
 from actors.worker_line import Answer, Order
+from eventstore.shortage import lack_of
 
 __all__ = ["Crew", "Worker"]
 
@@ -23,6 +24,7 @@ _ROUNDS_TO_BE_DRAINED = 2
 _STOOD_S = 5.0
 # An interpreter on a machine that is busy takes a while to start, and to say something for the first time.
 _START_S = 30.0
+_START_AGAIN_S = 1.0
 
 
 class Worker(Protocol):
@@ -70,6 +72,9 @@ class Crew:
         self._clock_s = clock_s
         self._workers: dict[int, Worker] = {}
         self._is_stopping = False
+        # Those that this machine was too short of something to start, and when that is tried again.
+        self._to_start: set[int] = set()
+        self._start_again_s = 0.0
         # When each has been heard, or else was started; who has been heard; what those counted that have ended.
         self._heard_s: dict[int, float] = {}
         self._asked_s = clock_s()
@@ -135,7 +140,12 @@ class Crew:
         return {"shares": "ok" if at_work == self._count else f"{at_work} of {self._count} are looked after"}
 
     def attend(self) -> None:
-        """Take in what the workers have answered, and deal with those that have ended or are silent."""
+        """Take in what the workers have answered, and deal with those that have ended, are silent or never started."""
+        self._budget.shortages.look_around()
+        if self._to_start and self._clock_s() >= self._start_again_s:
+            for number in sorted(self._to_start):
+                self._start_one(number)
+            self._tell_changed()
         for worker in list(self._workers.values()):
             answers = worker.hear()
             if answers is None:
@@ -227,9 +237,16 @@ class Crew:
         try:
             worker = self._start(number)
         except OSError as error:
+            lack = lack_of(error)
+            if lack is not None:
+                self._budget.shortages.note(lack, done=f"worker {number} is started as soon as it can be")
+                self._to_start.add(number)
+                self._start_again_s = self._clock_s() + _START_AGAIN_S
+                return
             self.failure = f"worker {number} cannot be started ({error})"
             log.exception("worker_not_started", worker=number, done="given up")
             return
+        self._to_start.discard(number)
         self._workers[number] = worker
         self._heard_s[number] = self._clock_s()
 

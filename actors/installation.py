@@ -38,7 +38,6 @@ from actors.messages import (
 )
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
-from actors.shortage_watch import ShortageWatch
 from actors.supervised import SupervisedActor
 from eventstore.buffer import counted_class, read_days, window_start
 from eventstore.clock import Clock, time_text
@@ -99,7 +98,6 @@ class InstallationParts:
     timeouts: Timeouts
     gate: GateRule = field(default_factory=GateRule)
     lane_watch: LaneWatch = field(default_factory=LaneWatch)
-    shortage_watch: ShortageWatch = field(default_factory=ShortageWatch)
     slow_down_s: float = 5.0
     is_warned: bool = True
     is_probed: bool = False
@@ -265,7 +263,7 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _postpone_short(self, delivery: QueuedDelivery, lack: Lack) -> None:
         """Let go of a delivery that this machine could not send: no attempt is used up, and nothing counts for it."""
-        self._parts.shortage_watch.note(
+        self._parts.budget.shortages.note(
             lack, done="deliveries are postponed by some seconds; no attempt is used up, and nothing is counted"
         )
         until = self._parts.clock.now() + timedelta(seconds=_SHORT_S * (0.5 + self._parts.random_unit()))

@@ -31,13 +31,14 @@ from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
 from eventstore.digest import GatherRequest, gather_mails
 from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable
-from eventstore.errors import DatabaseError, NotFoundError, RejectedError
+from eventstore.errors import DatabaseError, NotFoundError, RejectedError, ShortageError
 from eventstore.fleet_watch import begin_watch, note_health, thaw
 from eventstore.log import NewEvent
 from eventstore.probing import enable_after_probe, enqueue_probe
 from eventstore.recording import record_deliveries
 from eventstore.retention import expire_payloads
 from eventstore.review import ReviewRequest, review
+from eventstore.shortage import lack_of
 from eventstore.store import Store, Transaction
 from eventstore.work_queue import forget_idempotency_keys, open_parcel
 
@@ -51,6 +52,9 @@ Message = Gathered | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePaylo
 
 # Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
 _LOOK_S = 0.0025
+# How long a commit is tried again, and how often, while this machine is short of something.
+_SHORT_S = 60.0
+_SHORT_PAUSE_S = 0.5
 # Outcomes of a commit from which on others are likely to come while one waits.
 _COMPANY = 2
 
@@ -141,7 +145,7 @@ class JournalActor(SupervisedActor[Message]):
         With a database that cannot be written there is nothing to mend: everything stays in the queue, and
         the error goes on.
         """
-        if isinstance(error, DatabaseError):
+        if isinstance(error, DatabaseError | ShortageError):
             raise error
         gathered, self._gathered = self._gathered, []
         events, self._gathered_events = self._gathered_events, []
@@ -152,14 +156,14 @@ class JournalActor(SupervisedActor[Message]):
         for asked in parcels:
             try:
                 self._commit_group([], [], [], [asked])
-            except DatabaseError:
+            except (DatabaseError, ShortageError):
                 raise
             except Exception:
                 log.exception("parcels_not_opened", parcels=asked.parcels, done="the dispatcher asks again")
         for record in gathered:
             try:
                 self._commit_group([record], [], [], [])
-            except DatabaseError:
+            except (DatabaseError, ShortageError):
                 raise
             except Exception:
                 log.exception("record_failed", done="not recorded; the delivery stays in the queue")
@@ -213,19 +217,49 @@ class JournalActor(SupervisedActor[Message]):
         health: list[RecordHealth],
         parcels: list[OpenParcels],
     ) -> None:
-        with self._store.transaction() as transaction:
-            positions = record_deliveries(transaction, [message.record for message in group])
-            if events:
-                transaction.append(*events)
-            if health:
-                note_health(transaction, [message.change for message in health], health[-1].rule)
-            for asked in parcels:
-                for parcel in asked.parcels:
-                    open_parcel(transaction.connection, parcel)
+        positions = self._write_group(group, events, health, parcels)
         for message, position in zip(group, positions, strict=True):
             _reply(message, position)
         for asked in parcels:
             tell_if_alive(asked.reply_to, ParcelsOpened(asked.parcels))
+
+    def _write_group(
+        self,
+        group: list[RecordDelivery],
+        events: list[NewEvent],
+        health: list[RecordHealth],
+        parcels: list[OpenParcels],
+    ) -> list[int]:
+        """Write it all in one transaction; while this machine is short of something, again and again for a minute."""
+        until_s = self._clock_s() + _SHORT_S
+        while True:
+            try:
+                with self._store.transaction() as transaction:
+                    return _write(transaction, group, events, health, parcels)
+            except Exception as error:
+                lack = lack_of(error)
+                if lack is None or self._clock_s() > until_s:
+                    raise
+                self._budget.shortages.note(lack, done="outcomes wait to be committed, for a minute")
+                self._sleep(_SHORT_PAUSE_S)
+
+
+def _write(
+    transaction: Transaction,
+    group: list[RecordDelivery],
+    events: list[NewEvent],
+    health: list[RecordHealth],
+    parcels: list[OpenParcels],
+) -> list[int]:
+    positions = record_deliveries(transaction, [message.record for message in group])
+    if events:
+        transaction.append(*events)
+    if health:
+        note_health(transaction, [message.change for message in health], health[-1].rule)
+    for asked in parcels:
+        for parcel in asked.parcels:
+            open_parcel(transaction.connection, parcel)
+    return positions
 
 
 def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:

@@ -35,9 +35,11 @@ class TurnPool:
 
     `max_threads`: how many tasks run at the same time at most.
     `idle_s`: seconds after which a thread without work ends.
+    `is_ready`: it has one thread from now on and until the end, so that a machine that is short of threads later has
+    tasks wait, and refuses none. RuntimeError is raised when it is short of them now.
     """
 
-    def __init__(self, name: str, max_threads: int, idle_s: float = 10.0) -> None:
+    def __init__(self, name: str, max_threads: int, idle_s: float = 10.0, *, is_ready: bool = False) -> None:
         if max_threads < 1:
             raise ValueError(f"a pool needs at least one thread, not {max_threads}")
         self.name = name
@@ -53,6 +55,9 @@ class TurnPool:
         self._began_s: dict[threading.Thread, float] = {}
         self._thread_numbers = itertools.count(1)
         self._is_stopped = False
+        self._kept_threads = int(is_ready)
+        if is_ready:
+            self._start_thread()
 
     @property
     def live_threads(self) -> int:
@@ -116,7 +121,8 @@ class TurnPool:
             self._threads.discard(thread)
             # With other threads alive the task waits for one of them; alone it would wait for ever.
             if not self._threads:
-                self._tasks.pop()
+                if self._tasks:
+                    self._tasks.pop()
                 raise
 
     def _work(self) -> None:
@@ -153,15 +159,21 @@ class TurnPool:
                     self._threads.discard(threading.current_thread())
                     return None
                 self._idle_wakeups.append(wakeup)
-            if not wakeup.acquire(timeout=self.idle_s) and self._has_left(wakeup):
+            if self._has_left(wakeup):
                 return None
 
     def _has_left(self, wakeup: threading.Lock) -> bool:
-        with self._lock:
-            if wakeup in self._idle_wakeups:
-                self._idle_wakeups.remove(wakeup)
-                self._threads.discard(threading.current_thread())
-                return True
-        # Somebody took the wake-up at the last moment and has released it, or a task would be left lying.
+        """Wait to be woken; say whether the thread has ended instead."""
+        while not wakeup.acquire(timeout=self.idle_s):
+            with self._lock:
+                if wakeup not in self._idle_wakeups:
+                    # Somebody took the wake-up at the last moment and has released it, or a task would be left lying.
+                    break
+                if len(self._threads) > self._kept_threads:
+                    self._idle_wakeups.remove(wakeup)
+                    self._threads.discard(threading.current_thread())
+                    return True
+        else:
+            return False
         wakeup.acquire()
         return False

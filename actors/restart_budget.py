@@ -3,11 +3,17 @@
 import threading
 from collections import deque
 
+from actors.shortage_watch import ShortageWatch
+
 __all__ = ["RestartBudget"]
 
 
 class RestartBudget:
-    """At most `intensity` restarts within `period_s` seconds, as in OTP; actors on many threads share one."""
+    """At most `intensity` restarts within `period_s` seconds, as in OTP; actors on many threads share one.
+
+    A crash for want of something that this machine is short of is no fault of the actor's: it spends nothing, and
+    `shortages` is told.
+    """
 
     def __init__(self, intensity: int = 5, period_s: float = 60.0) -> None:
         if intensity < 0 or period_s <= 0:
@@ -17,6 +23,7 @@ class RestartBudget:
         self._lock = threading.Lock()
         self._restarts_s: deque[float] = deque()
         self._crash_count = 0
+        self.shortages = ShortageWatch()
 
     @property
     def crash_count(self) -> int:

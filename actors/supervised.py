@@ -10,6 +10,7 @@ import structlog
 from actors.mailbox import PooledActor
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
+from eventstore.shortage import lack_of
 
 __all__ = ["SupervisedActor"]
 
@@ -64,7 +65,13 @@ class SupervisedActor(PooledActor, Generic[M]):
 
     def crashed(self, message: object | None, error: BaseException) -> None:
         """Restart when the budget allows it, else escalate and end."""
-        is_affordable = self._budget.spend(self._clock_s())
+        lack = lack_of(error)
+        if lack is not None:
+            name = type(self).__name__
+            self._budget.shortages.note(
+                lack, done=f"{name} left a message, and goes on; what it was for is found again"
+            )
+        is_affordable = lack is not None or self._budget.spend(self._clock_s())
         if self.actor_stopped.is_set():
             # Its last turn_ended failed while it was ending; whoever ended it escalates.
             self._log_crash(message, error, done="actor is ending already")
@@ -76,7 +83,8 @@ class SupervisedActor(PooledActor, Generic[M]):
             self._restart(message, error)
 
     def _restart(self, message: object | None, error: Exception) -> None:
-        self._log_crash(message, error, done="restarted")
+        if lack_of(error) is None:  # that is said once, and not for each of its victims
+            self._log_crash(message, error, done="restarted")
         try:
             self.restarted(message, error)  # type: ignore[arg-type]  # only an M or None comes here
         except BaseException as second:  # noqa: BLE001 - whatever it is, the state isn't whole

@@ -41,11 +41,13 @@ from actors.surroundings import Surroundings
 from eventstore.clock import Clock, SystemClock, time_text
 from eventstore.configuration import Configuration
 from eventstore.digest import DigestRule
+from eventstore.file_budget import FileBudget, files_needed, raise_file_limit, share_out
 from eventstore.home import Home
 from eventstore.policy import Policy
 from eventstore.policy_document import configured_policy
 from eventstore.readers import Readers
 from eventstore.shard import WHOLE, Shard
+from eventstore.shortage import FILES
 from eventstore.store import Store
 from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
 
@@ -73,6 +75,7 @@ _BEHIND_MESSAGES = 100
 class ActorSystem:
     """All actors of one daemon, or of one of its worker processes.
 
+    `in_flight`: how many requests may be under way, None = the share's part of what is configured.
     `shard`: the installations that it looks after. Only the lead's has a mailer and surroundings, probes, and
     keeps house; `wake_lead` is how the others let it know of a mail.
 
@@ -96,8 +99,10 @@ class ActorSystem:
         policy: Policy | None = None,
         shard: Shard = WHOLE,
         wake_lead: Callable[[], object] = lambda: None,
+        in_flight: int | None = None,
     ) -> None:
         self.failure = ""
+        self._in_flight = in_flight or shard.part_of(configuration.delivery.in_flight)
         self._configuration = configuration
         self._clock = clock or SystemClock()
         self._sender = sender
@@ -110,6 +115,8 @@ class ActorSystem:
         self._policy = policy or configured_policy(home, configuration.policy)
         store = Store(home.database, self._clock, is_patient=True)
         self._readers = Readers(home.database)
+        with self._readers.borrow():
+            pass  # from now on there is one, however short of files the machine may become
         self._pools: list[TurnPool] = []
         self._journal: Ref = JournalActor.start(
             pool=self._pool("journal"),
@@ -134,7 +141,7 @@ class ActorSystem:
         self._installation_parts.lane_watch.rung()
         self._tell(self._dispatcher, LookAround())
         self._installation_parts.lane_watch.look_around()
-        self._installation_parts.shortage_watch.look_around()
+        self._budget.shortages.look_around()
         now_s = time.monotonic()
         if self._mailer is None or now_s < self._others_look_s:
             return
@@ -265,7 +272,7 @@ class ActorSystem:
         self._on_failure()
 
     def _pool(self, name: str, max_threads: int = 1) -> TurnPool:
-        pool = TurnPool(name, max_threads)
+        pool = TurnPool(name, max_threads, is_ready=True)
         self._pools.append(pool)
         return pool
 
@@ -303,7 +310,7 @@ class ActorSystem:
             journal=self._journal,
             clock=self._clock,
             spawn=lambda installation_id: InstallationActor.start(installation_id, self._installation_parts),
-            in_flight=self._shard.part_of(delivery.in_flight),
+            in_flight=self._in_flight,
             per_installation=delivery.per_installation,
             idle_s=delivery.idle_s,
             shard=self._shard,
@@ -335,7 +342,7 @@ class ActorSystem:
         timeouts, retry = self._configuration.timeouts, self._configuration.retry
         return InstallationParts(
             pool=self._pool("turns", _TURN_THREADS),
-            send_pool=self._pool(_SEND_POOL, self._shard.part_of(self._configuration.delivery.in_flight)),
+            send_pool=self._pool(_SEND_POOL, self._in_flight),
             budget=self._budget,
             escalate=self._escalate,
             readers=self._readers,
@@ -364,11 +371,16 @@ def start_system(
     on_failure: Callable[[], object],
     wake_lead: Callable[[], object] = lambda: None,
 ) -> ActorSystem:
-    """Start the actors of a process with the sender and the postbox that the configuration describes."""
+    """Start the actors of a process with the sender and the postbox that the configuration describes.
+
+    They make do with the files that the process may have open. Raises ShortageError when those are too few.
+    """
+    files = share_of_files(configuration, shard)
     return ActorSystem(
         home,
         configuration,
-        sender=sender_for(configuration),
+        sender=sender_for(configuration, files),
+        in_flight=files.in_flight,
         postbox=postbox_for(home, configuration),
         on_failure=on_failure,
         policy=policy,
@@ -377,9 +389,31 @@ def start_system(
     )
 
 
-def sender_for(configuration: Configuration) -> Sender:
-    """Give the sender that the configuration describes."""
-    return Sender(guard_for(configuration), response_body_bytes=configuration.limits.response_bytes)
+def share_of_files(configuration: Configuration, shard: Shard) -> FileBudget:
+    """Have as many files allowed as are needed, and say so where fewer requests can be under way than configured."""
+    wanted = shard.part_of(configuration.delivery.in_flight)
+    needed = files_needed(wanted)
+    files = share_out(raise_file_limit(needed), wanted)
+    if files.in_flight < wanted:
+        log.warning(
+            "in_flight_cut",
+            in_flight=files.in_flight,
+            configured=wanted,
+            open_files=files.allowed,
+            needed=needed,
+            mend=FILES.fix,
+        )
+    return files
+
+
+def sender_for(configuration: Configuration, files: FileBudget | None = None) -> Sender:
+    """Give the sender that the configuration describes, which makes do with so many files."""
+    files = files or share_out(files_needed(configuration.delivery.in_flight), configuration.delivery.in_flight)
+    return Sender(
+        guard_for(configuration),
+        response_body_bytes=configuration.limits.response_bytes,
+        lookup_threads=files.lookups,
+    )
 
 
 def guard_for(configuration: Configuration) -> AddressGuard:

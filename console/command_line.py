@@ -88,8 +88,11 @@ def _show_error(error: Exception) -> int:
     # The store takes 200 ms to import; whoever got so far has done it.
     from eventstore.database import explained  # noqa: PLC0415
     from eventstore.errors import EventStoreError  # noqa: PLC0415
+    from eventstore.shortage import DISK, lack_of, raise_shortage  # noqa: PLC0415
 
     try:
+        if lack_of(error) != DISK:  # that one is the output's, as often as not
+            raise_shortage(error, "not done")
         with explained():  # SQLite's own errors too
             raise error  # noqa: TRY301
     except EventStoreError as known:

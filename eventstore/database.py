@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eventstore.errors import ConflictError, DatabaseError, DiskFullError, NotADatabaseError
 from eventstore.schema import migrate
+from eventstore.shortage import raise_shortage
 
 __all__ = ["BUSY_MS", "explained", "open_database", "reading", "writing"]
 
@@ -39,13 +40,19 @@ _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
 }
 
 
+# What SQLite says when it could not open one of its files, whatever the reason.
+_MAY_BE_SHORT = ("SQLITE_CANTOPEN", "SQLITE_IOERR")
+_FILES_OPENED = 3  # by a connection: the database, its WAL, and the index of that
+
+
 @contextmanager
 def explained(path: Path | str = "events.db") -> Iterator[None]:
     """Turn SQLite's errors within the block into the store's, which say what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         name = getattr(error, "sqlite_errorname", None) or ""
+        raise_shortage(_lacking_files() if name.startswith(_MAY_BE_SHORT) else error, f"{path}: not opened")
         for code, (error_class, meaning) in _MEANINGS.items():
             if name.startswith(code):
                 raise error_class(f"{path}: {meaning} ({name})") from error
@@ -123,6 +130,20 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
             return
 
 
+def _lacking_files() -> OSError:
+    """Return the error of opening as many files as a connection does; one without a number where that goes well."""
+    opened: list[int] = []
+    try:
+        for _ in range(_FILES_OPENED):
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - what was opened is closed
+    except OSError as error:
+        return error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return OSError()
+
+
 def _make_private(path: Path) -> None:
     # SQLite gives the WAL and its index the mode of the database, and takes no mode for the database itself.
     # Only a file that is not there yet may be opened here: closing a descriptor of a database drops the locks
@@ -133,4 +154,5 @@ def _make_private(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
+        raise_shortage(error, f"{path}: not opened")
         raise DatabaseError(f"{path}: cannot be opened ({error.strerror})") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eventstore.errors import DaemonRunningError, HomeError, RejectedError
 from eventstore.identifiers import new_id, parse_uuid
+from eventstore.shortage import raise_shortage
 
 __all__ = ["Home"]
 
@@ -48,6 +49,7 @@ class Home:
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
+            raise_shortage(error, f"home {self.path}: not opened")
             raise HomeError(
                 f"home {self.path} cannot be used ({error.strerror}): name another with --home or HOOKFUSE_HOME"
             ) from error
@@ -84,6 +86,7 @@ class Home:
                     os.close(descriptor)
             return parse_uuid(path.read_text().strip())
         except (OSError, RejectedError) as error:
+            raise_shortage(error, f"{path}: not opened")
             raise HomeError(f"{path} cannot be read, or is no UUID: remove it, and a new one is made") from error
 
     @contextmanager
@@ -127,6 +130,7 @@ class Home:
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            raise_shortage(error, f"home {self.path}: {path.name} not opened")
             raise HomeError(f"home {self.path} cannot be held: {path.name} ({error.strerror})") from error
 
     def daemon_pid(self) -> int | None:
@@ -159,6 +163,7 @@ class Home:
             # Read and write: with a writer of its own the daemon never sees an end of file.
             return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
+            raise_shortage(error, f"home {self.path}: {self._doorbell.name} not opened")
             raise HomeError(
                 f"home {self.path}: {self._doorbell.name, _IDENTITY} cannot be made ({error.strerror})"
             ) from error

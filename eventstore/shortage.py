@@ -56,6 +56,8 @@ def lack_of(error: BaseException) -> Lack | None:
 
 def raise_shortage(error: BaseException, doing: str) -> None:
     """Raise ShortageError in place of an exception that a shortage is behind; do nothing for another one."""
+    if isinstance(error, ShortageError):
+        raise error
     lack = lack_of(error)
     if lack is not None:
         raise ShortageError(lack, doing) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from eventstore.errors import DatabaseError
+from eventstore.shortage import raise_shortage
 
 __all__ = ["WriteTurn"]
 
@@ -66,6 +67,7 @@ class WriteTurn:
         try:
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            raise_shortage(error, f"{self._path}: not opened")
             raise DatabaseError(f"{self._path}: cannot be opened ({error.strerror})") from error
 
     def _rest(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 from eventstore.shortage import lack_of, raise_shortage
-from webhook.dialer import Dialer, resolve_by_system
+from webhook.dialer import LOOKUP_THREADS, Dialer, resolve_by_system
 from webhook.errors import RequestInvalidError
 from webhook.exception_table import describe, error_class_of
 from webhook.headers import Headers, merge, platform_headers, redacted
@@ -101,6 +101,7 @@ class Sender:
         pool_count: int = POOL_COUNT,
         pool_connections: int = POOL_CONNECTIONS,
         resolve: Resolver = resolve_by_system,
+        lookup_threads: int = LOOKUP_THREADS,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_request_id: Callable[[], str] = _new_request_id,
@@ -108,7 +109,10 @@ class Sender:
         self._guard = guard
         self._response_body_bytes = response_body_bytes
         self._transport = Transport(
-            Dialer(guard, resolve), ca_file=ca_file, pool_count=pool_count, pool_connections=pool_connections
+            Dialer(guard, resolve, lookup_threads),
+            ca_file=ca_file,
+            pool_count=pool_count,
+            pool_connections=pool_connections,
         )
         self._monotonic = monotonic
         self._now = now

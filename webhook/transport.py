@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, Full
 from typing import TYPE_CHECKING, Any, Final
 
 from requests import PreparedRequest, Response
@@ -14,6 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util import Retry
 
+from eventstore.shortage import lack_of
 from webhook.connection import POOL_CLASSES
 from webhook.deadline_socket import DeadlineTlsSocket, Exchange, carrying
 from webhook.exception_table import is_reset
@@ -125,6 +128,20 @@ class GuardedAdapter(HTTPAdapter):
         response.request = req
         return response
 
+    def drop_idle(self) -> None:
+        """Close the connections that are kept and idle; those of requests on their way go on."""
+        for key in self.poolmanager.pools.keys():  # noqa: SIM118 - as below
+            pool = self.poolmanager.pools.get(key)
+            idle = pool.pool if pool is not None else None
+            if idle is None:
+                continue
+            for _ in range(idle.qsize()):
+                with suppress(Empty, Full):
+                    connection = idle.get_nowait()
+                    if connection is not None:
+                        connection.close()
+                    idle.put_nowait(None)
+
     def close(self) -> None:
         """Close the kept connections; a request on its way ends first and its connection is not kept."""
         pools = self.poolmanager.pools
@@ -163,6 +180,11 @@ class Transport:
             try:
                 response = self._adapter.send(request, stream=True, timeout=limits_s)
             except Exception as error:
+                if lack_of(error) is not None and not exchange.sent_at_s:
+                    # What is kept for later requests can be given up for this one. Once: it is postponed then.
+                    self._adapter.drop_idle()
+                    exchange.must_dial = True
+                    return _read(self._adapter.send(request, stream=True, timeout=limits_s), body_cap_bytes, exchange)
                 # The peer closed a kept connection just as we used it: no fault of the endpoint, and at least
                 # once holds since the delivery id is the same. Only once, on a new connection, or it could go on.
                 if exchange.has_dialed or exchange.received_bytes or not is_reset(error):

@@ -4,17 +4,18 @@ import resource
 from collections.abc import Iterator
 
 from eventstore.configuration import Configuration
-from eventstore.errors import DocumentError
+from eventstore.errors import DocumentError, ShortageError
+from eventstore.file_budget import files_needed, share_out
 from eventstore.finding import Finding
 from eventstore.home import Home
 from eventstore.policy_check import check_policy
 from eventstore.policy_document import configured_policy
+from eventstore.shard import Shard
+from eventstore.shortage import FILES
 
 __all__ = ["check_configuration", "check_judging", "check_limits"]
 
 _SUBJECT = "settings"
-# What a process has open besides its requests: database connections, log, doorbell, libraries.
-_OTHER_FILES = 64
 
 
 def check_configuration(configuration: Configuration) -> Iterator[Finding]:
@@ -68,12 +69,17 @@ def check_judging(home: Home, configuration: Configuration) -> Finding:
 
 
 def check_limits(configuration: Configuration) -> Finding:
-    """See that the process may open as many connections as it is told to."""
-    needed = configuration.delivery.in_flight + _OTHER_FILES
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    text = f"{allowed} open files are allowed, and up to {needed} are needed"
-    if allowed < needed:
-        return Finding.fault(
-            "limits", text, f"raise the limit (ulimit -n, up to {most}), or lower [delivery] in_flight"
-        )
+    """See that each process may open as many connections as it is told to; a daemon raises its own soft limit."""
+    wanted = Shard(1, configuration.daemon.processes).part_of(configuration.delivery.in_flight)
+    needed = files_needed(wanted)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else hard
+    text = f"up to {allowed} open files are allowed, and up to {needed} are needed"
+    try:
+        fits = share_out(min(allowed, needed), wanted).in_flight
+    except ShortageError as error:
+        return Finding.fault("limits", text, f"no daemon starts so: {error.lack.fix}")
+    if fits < wanted:
+        text = f"{text}: a daemon started so has {fits} requests under way at once instead of {wanted}"
+        return Finding.warning("limits", text, FILES.fix)
     return Finding.good("limits", text)

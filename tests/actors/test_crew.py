@@ -1,5 +1,6 @@
 """The crew, cranked by hand: its workers are pipes to nobody."""
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -404,3 +405,23 @@ def test_saying_how_it_fares_is_no_answer_to_whether_it_is_drained(troop: Troop)
 
     assert not troop.crew.is_drained()
     assert asked(troop) == [1, 1]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_worker_that_this_machine_is_too_short_of_something_to_start_is_started_later(
+    troop: Troop, lines: list[EventDict], number: int
+) -> None:
+    troop.fault = OSError(number, os.strerror(number))
+    troop.end(troop.started[0])
+    for _ in range(10):
+        troop.crew.attend()
+    assert (troop.crew.failure, len(troop.started)) == ("", 2)
+    assert len(lines_of(lines, "shortage_began")) == 1
+    assert troop.crew.readiness() == {"shares": "0 of 2 are looked after"}
+
+    troop.fault = None
+    for _ in range(3):
+        troop.crew.attend()
+
+    assert [worker.number for worker in troop.started] == [1, 2, 1]
+    assert troop.named[-1] == [1002, 1001]

@@ -24,7 +24,7 @@ from actors.messages import (
 from eventstore import projections
 from eventstore.buffer import counted_class
 from eventstore.disabling import Decision, DisableRequest
-from eventstore.errors import DiskFullError
+from eventstore.errors import DiskFullError, ShortageError
 from eventstore.events import (
     BreakerOpened,
     DeliveryFailed,
@@ -37,6 +37,7 @@ from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.policy import BALANCED
 from eventstore.recording import DeliveryRecord
 from eventstore.review import ReviewRequest
+from eventstore.shortage import FILES
 from eventstore.store import Store, Transaction
 from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_missed
 from tests.actors.stage import DATA, EVENT_NAME, ONE, TWO, URL, Heard, Stage, lines_of
@@ -579,3 +580,59 @@ def test_a_parcel_that_cannot_be_opened_takes_no_record_and_no_other_parcel_with
     assert len(lines_of(lines, "parcels_not_opened")) == 1
     assert stage.rows("SELECT first_sequence FROM parcels") == [(2,)]
     assert stage.escalations == []
+
+
+class _ShortStore(Store):
+    """A store that can't begin a transaction for so many times."""
+
+    shortages = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        if self.shortages:
+            self.shortages -= 1
+            raise ShortageError(FILES, "events.db: not opened")
+        with super().transaction() as transaction:
+            yield transaction
+
+
+def test_a_commit_that_this_machine_is_too_short_of_something_for_is_made_later_and_nothing_is_lost(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    store = _ShortStore(stage.path, stage.clock)
+    store.shortages = 20
+    slept: list[float] = []
+    journal = stage.journal(store, sleep=slept.append)
+    heard = stage.hear()
+    for delivery in stage.enqueue(ONE, 3):
+        journal.tell(RecordDelivery(failed(delivery), heard.ref))
+    stage.run()
+
+    assert len(stage.events("delivery.failed")) == 3
+    assert len(heard.of(LearnRecorded)) == 3
+    assert len(slept) == 20
+    assert len(lines_of(lines, "shortage_began")) == 1
+    assert lines_of(lines, "actor_crashed") == []
+    assert stage.escalations == []
+
+
+def test_a_shortage_that_does_not_pass_within_a_minute_ends_the_daemon_with_what_is_short(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    stage.register(ONE)
+    store = _ShortStore(stage.path, stage.clock)
+    store.shortages = 10_000
+    now_s = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    journal = stage.journal(store, sleep=sleep, clock_s=lambda: now_s)
+    journal.tell(RecordDelivery(failed(*stage.enqueue(ONE)), stage.hear().ref))
+    stage.run()
+
+    (reason,) = stage.escalations
+    assert "short of open files" in reason
+    assert len(lines_of(lines, "shortage_began")) == 1

@@ -110,6 +110,32 @@ def test_idle_threads_end_and_new_ones_follow() -> None:
     assert pool.stop(WAIT_S)
 
 
+def test_a_ready_pool_keeps_one_thread_and_needs_none_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = TurnPool("ready", max_threads=2, idle_s=0.001, is_ready=True)
+    first = _thread_of_a_task(pool)
+    monkeypatch.setattr(threading.Thread, "start", _fail_to_start)
+    first.join(0.02)  # twenty times as long as an idle thread has patience
+
+    assert [_thread_of_a_task(pool) for _ in range(3)] == [first] * 3
+    assert pool.stop(WAIT_S)
+    assert pool.live_threads == 0
+
+
+def test_no_task_is_lost_when_a_ready_pool_s_thread_is_woken_at_the_last_moment() -> None:
+    pool = TurnPool("impatient", max_threads=1, idle_s=0.00001, is_ready=True)
+    ran = threading.Semaphore(0)
+
+    for _ in range(3000):
+        pool.submit(ran.release)
+        assert ran.acquire(timeout=WAIT_S)
+
+    assert pool.stop(WAIT_S)
+
+
+def _fail_to_start(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_no_task_is_lost_when_threads_lose_patience() -> None:
     pool = TurnPool("impatient", max_threads=3, idle_s=0.00001)
     ran = threading.Semaphore(0)

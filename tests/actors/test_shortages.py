@@ -115,7 +115,7 @@ def test_a_delivery_that_no_thread_can_be_started_for_is_postponed(stage: Stage)
 
 def test_a_hundred_deliveries_that_one_shortage_postpones_are_one_warning(stage: Stage, lines: list[EventDict]) -> None:
     stage.register(ONE, TWO, THREE)
-    works = Works(stage, receiver=ShortReceiver(), shortage_watch=ShortageWatch())
+    works = Works(stage, receiver=ShortReceiver())
     for one in (ONE, TWO, THREE):
         stage.enqueue(one, 30)
     for _ in range(10):

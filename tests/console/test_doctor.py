@@ -7,9 +7,11 @@ from contextlib import closing
 import pytest
 
 from console.doctor.checkup import check_home, show_findings
+from console.doctor.configuration_checks import check_limits
 from console.doctor.home_checks import check_disk
 from console.exit_codes import ExitCode
 from console.session import Session
+from eventstore.configuration import load_configuration
 from eventstore.finding import Finding
 from eventstore.redis_projection import RedisProjection
 from tests.console.conftest import World
@@ -164,19 +166,34 @@ def test_settings_that_can_not_be_read_are_a_fault_and_the_rest_is_looked_at(hea
     assert "database" in subjects
 
 
-def test_more_requests_than_files_may_be_open_is_a_fault(healthy: World) -> None:
-    healthy.home.configuration.write_text("[delivery]\nin_flight = 4096")
-    healthy.home.configuration.chmod(0o600)
+@pytest.mark.parametrize(
+    ("limits", "level", "said"),
+    [
+        ((256, 1024), "warning", "up to 5248 are needed: a daemon started so has"),
+        ((60, 60), "fault", "up to 60 open files are allowed"),
+    ],
+)
+def test_fewer_open_files_than_a_daemon_needs_are_said_with_how_many_those_are(
+    healthy: World, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], level: str, said: str
+) -> None:
     import resource
 
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
-    try:
-        (found,) = look(healthy)["limits"]
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    healthy.home.configuration.write_text("[delivery]\nin_flight = 4096")
+    healthy.home.configuration.chmod(0o600)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    (found,) = look(healthy)["limits"]
 
-    assert found.level == "fault"
+    assert found.level == level
+    assert said in found.text
+    assert "ulimit -n" in found.mend
+
+
+def test_a_soft_limit_that_a_daemon_raises_itself_is_good(healthy: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 65_536))
+
+    assert check_limits(load_configuration(healthy.home.configuration)).level == "good"
 
 
 @pytest.mark.parametrize(("free_bytes", "level"), [(10, "fault"), (500_000_000, "warning"), (10**12, "good")])

@@ -1,3 +1,4 @@
+import os
 import resource
 import sqlite3
 import stat
@@ -8,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from eventstore.database import explained, open_database, writing
-from eventstore.errors import ConflictError, DatabaseError, DiskFullError, NewerSchemaError, NotADatabaseError
+from eventstore.errors import (
+    ConflictError,
+    DatabaseError,
+    DiskFullError,
+    NewerSchemaError,
+    NotADatabaseError,
+    ShortageError,
+)
 from eventstore.events import MailSent
 from eventstore.home import Home
 from eventstore.log import NewEvent, last_position
@@ -204,3 +212,19 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     foreign = sqlite3.connect(path)
     assert foreign.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
     foreign.close()
+
+
+def test_a_database_that_cannot_be_opened_for_want_of_files_says_so_and_names_no_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    open_database(path, is_writer=True).close()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, before[1]))
+    try:
+        with pytest.raises(ShortageError, match="short of open files") as caught:
+            open_database(path, is_writer=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert "permissions" not in str(caught.value)

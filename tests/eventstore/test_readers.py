@@ -1,12 +1,16 @@
 """Connections that are lent, and come back."""
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from eventstore.errors import DatabaseError
+from eventstore import readers as readers_module
+from eventstore.errors import DatabaseError, ShortageError
 from eventstore.log import last_position
 from eventstore.readers import Readers
+from eventstore.shortage import FILES
 from eventstore.store import Store
 
 
@@ -37,3 +41,42 @@ def test_no_database_is_made_where_there_is_none(tmp_path: Path) -> None:
         pass
 
     assert list(tmp_path.iterdir()) == []
+
+
+def _be_short(*_: Any, **__: Any) -> None:
+    raise ShortageError(FILES, "events.db: not opened")
+
+
+def test_where_no_more_can_be_opened_whoever_asks_waits_for_one_that_comes_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = [row[2] for row in store.connection.execute("PRAGMA database_list")]
+    readers = Readers(Path(path))
+    is_asking, read = threading.Event(), []
+
+    def ask(*_: Any, **__: Any) -> None:
+        is_asking.set()
+        _be_short()
+
+    def read_one() -> None:
+        with readers.borrow() as connection:
+            read.append(last_position(connection))
+
+    with readers.borrow():
+        monkeypatch.setattr(readers_module, "open_database", ask)
+        thread = threading.Thread(target=read_one)
+        thread.start()
+        assert is_asking.wait(60)
+        assert read == []
+    thread.join(60)
+
+    assert read == [0]
+    readers.close()
+
+
+def test_where_none_could_ever_be_opened_nobody_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = [row[2] for row in store.connection.execute("PRAGMA database_list")]
+    monkeypatch.setattr(readers_module, "open_database", _be_short)
+
+    with pytest.raises(ShortageError), Readers(Path(path)).borrow():
+        pass

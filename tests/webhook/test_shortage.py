@@ -76,7 +76,7 @@ def test_a_lookup_that_no_thread_can_be_started_for_is_a_shortage(
 
 
 def test_after_a_shortage_the_same_sender_delivers(make_sender: MakeSender, make_request: MakeRequest) -> None:
-    answers = iter([_error("EMFILE")])
+    answers = iter([_error("EMFILE"), _error("EMFILE")])  # the second one is behind the idle connections' end
 
     def resolve(_: str) -> list[str]:
         for error in answers:
