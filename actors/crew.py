@@ -142,7 +142,7 @@ class Crew:
     def attend(self) -> None:
         """Take in what the workers have answered, and deal with those that have ended, are silent or never started."""
         self._budget.shortages.look_around()
-        if self._to_start and self._clock_s() >= self._start_again_s:
+        if self._to_start and not self._is_stopping and self._clock_s() >= self._start_again_s:
             for number in sorted(self._to_start):
                 self._start_one(number)
             self._tell_changed()
