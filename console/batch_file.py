@@ -8,6 +8,7 @@ import msgspec
 
 from eventstore.errors import DocumentError, EventStoreError, NotFoundError, RejectedError
 from eventstore.identifiers import parse_uuid
+from eventstore.json_lines import BLANK_LINES_MAX
 from eventstore.producer import Producer
 from eventstore.registry import find_installation
 from eventstore.work_queue import NewDelivery
@@ -50,12 +51,15 @@ def read_batch(
     most_bytes = limit_bytes + _AROUND_DATA_BYTES
     deliveries: list[NewDelivery] = []
     known: set[str] = set()
-    total_bytes = 0
+    total_bytes = blank_count = 0
     for number, line in enumerate(_lines(stream, most_bytes), start=1):
         total_bytes += len(line)
         on_line(len(line))
         text = line.removeprefix(BOM_UTF8) if number == 1 else line  # some systems' editors put one there
         if not text.strip():
+            blank_count += 1
+            if blank_count > BLANK_LINES_MAX:
+                raise DocumentError(f"{name}: over {BLANK_LINES_MAX:,} blank lines, and no more is read")
             continue
         if len(line) > most_bytes:
             raise RejectedError(f"{name}, line {number}: over {most_bytes} bytes ([limits] attachment_bytes)")

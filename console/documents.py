@@ -1,8 +1,8 @@
 """Reading what a person gives: a file, or standard input as `-`."""
 
-import sys
 from pathlib import Path
 
+from eventstore.bounded_file import input_name, read_beginning
 from eventstore.errors import DocumentError, RejectedError
 from eventstore.producer import compact_json_object
 
@@ -17,8 +17,8 @@ def read_json_object(path: str, limit_bytes: int) -> str:
 
     Raises DocumentError that names file, line and column, and RejectedError when it is over the limit.
     """
-    name = "standard input" if path == "-" else path
-    content = _read(path, name, limit_bytes + 1)
+    name = input_name(Path(path))
+    content = read_beginning(Path(path), limit_bytes + 1)
     if len(content) > limit_bytes:
         raise RejectedError(f"{name} has over {limit_bytes} bytes, and [limits] attachment_bytes is {limit_bytes}")
     try:
@@ -31,8 +31,8 @@ def read_json_object(path: str, limit_bytes: int) -> str:
 
 def read_secret_line(path: str) -> str:
     """Read a secret without the line end after it; `-` = standard input. Raises DocumentError that shows none of it."""
-    name = "standard input" if path == "-" else path
-    content = _read(path, name, _SECRET_BYTES + 1)
+    name = input_name(Path(path))
+    content = read_beginning(Path(path), _SECRET_BYTES + 1)
     if len(content) > _SECRET_BYTES:
         raise DocumentError(f"{name}: over {_SECRET_BYTES} bytes are no secret")
     try:
@@ -44,13 +44,3 @@ def read_secret_line(path: str) -> str:
     if not text.strip() or not text.isprintable():
         raise DocumentError(f"{name}: a secret is one line of printable characters")
     return text
-
-
-def _read(path: str, name: str, size_bytes: int) -> bytes:
-    try:
-        if path == "-":
-            return sys.stdin.buffer.read(size_bytes)
-        with Path(path).open("rb") as file:
-            return file.read(size_bytes)
-    except OSError as error:
-        raise DocumentError(f"{name}: cannot be read: {error.strerror}") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from eventstore.errors import DocumentError
+from eventstore.json_lines import EndlessInputError
 
 __all__ = ["InputFile", "opened_input"]
 
@@ -43,6 +44,8 @@ def opened_input(path: str) -> Iterator[InputFile]:
                 yield _input(name, file, Path(path).stat().st_size or None)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DocumentError(f"{name}: not a whole gzip file: {error}") from error
+    except EndlessInputError as error:
+        raise DocumentError(f"{name}: {error}") from error
     except OSError as error:
         raise DocumentError(f"{name}: cannot be read: {error.strerror}") from error
 

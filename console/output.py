@@ -18,6 +18,7 @@ __all__ = [
     "flush_output",
     "is_coloured",
     "is_terminal",
+    "note",
     "note_limit",
     "print_bytes",
     "print_facts",
@@ -137,6 +138,11 @@ def note_limit(shown_count: int, limit: int, further: str = "a larger --limit") 
     """Say on standard error that there may be more where as many rows as asked for were shown."""
     if shown_count == limit:
         click.echo(f"hookfuse: that is as many as are shown at once: see {further}", err=True)
+
+
+def note(text: str) -> None:
+    """Say something beside the result, on standard error."""
+    click.echo(f"hookfuse: {printable(text)}", err=True)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

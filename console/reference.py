@@ -130,7 +130,7 @@ counts), `others` (what the names beyond them come to), `other_names`, `undercou
 small) |
 | `app signing-key` | an object: `app_id`, `public_key`, `is_changed` |
 | `doctor` | a list: `subject`, `level` (`good`, `warning` or `fault`), `text`, `mend` |
-| `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `home` |
+| `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `warnings` (texts), `home` |
 
 Times are UTC, ISO 8601 with microseconds and `Z`.
 """

@@ -28,7 +28,7 @@ from eventstore.registry import (
 from eventstore.registry_document import AppEntry, InstallationEntry, OrganizationEntry, RegistryDocument
 from eventstore.store import Transaction
 
-__all__ = ["Change", "apply_document"]
+__all__ = ["Change", "app_label", "apply_document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class Change:
     action: str
     what: str
     fields: tuple[str, ...] = ()
+
+
+def app_label(entry: AppEntry) -> str:
+    """Return what a summary calls an app."""
+    return f"app {entry.id} ({entry.slug})"
 
 
 def apply_document(transaction: Transaction, document: RegistryDocument, *, is_pruned: bool = False) -> list[Change]:
@@ -82,7 +87,7 @@ _APP_FIELDS = (
 
 
 def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
-    what = f"app {entry.id} ({entry.slug})"
+    what = app_label(entry)
     _require_organization(transaction, entry.organization, what)
     stream = app_stream(entry.id)
     _require_own_uuid(transaction, entry, what)

@@ -5,24 +5,28 @@ A setting `read_s` of `[timeouts]` is HOOKFUSE_TIMEOUTS__READ_S in the environme
 
 import ipaddress
 import os
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
-from eventstore.errors import ConfigurationError
+from eventstore.bounded_file import read_toml
+from eventstore.errors import ConfigurationError, DocumentError
 from eventstore.policy import POLICIES
 
 __all__ = ["Configuration", "load_configuration"]
+
+
+# Some 5 KiB with each setting in it.
+_FILE_BYTES = 1024 * 1024
 
 
 def _known_policy(name: str) -> str:
@@ -313,36 +317,19 @@ class Configuration(BaseSettings):
     statsd: Statsd = Statsd()
     daemon: Daemon = Daemon()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file."""
-        file = TomlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, file
-
 
 def load_configuration(path: Path) -> Configuration:
     """Read the configuration; a file that is not there means the defaults.
 
     Raises ConfigurationError that names every setting that is wrong, on one line.
     """
-
-    class FileConfiguration(Configuration):
-        model_config = SettingsConfigDict(toml_file=path)
-
     if (path.is_symlink() or path.exists()) and not path.is_file():
         raise ConfigurationError(f"{path}: this is no file that can be read")
     _check_variables(os.environ)
     try:
-        return FileConfiguration()
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: not TOML: {error}") from error
+        return _configuration(read_toml(path, _FILE_BYTES) if path.exists() else {})
+    except DocumentError as error:
+        raise ConfigurationError(str(error)) from error
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc'])}: {_fault_text(fault['type'], fault['msg'])}"
@@ -351,8 +338,24 @@ def load_configuration(path: Path) -> Configuration:
         raise ConfigurationError(f"{path} or the environment: {faults}") from error
     except SettingsError as error:
         raise ConfigurationError(f"the environment: {error} (lists and tables are written as JSON there)") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+
+
+def _configuration(table: dict[str, Any]) -> Configuration:
+    """Return what a file's table says, and the environment over it."""
+
+    class FileConfiguration(Configuration):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, InitSettingsSource(settings_cls, table)
+
+    return FileConfiguration()
 
 
 def _check_variables(variables: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from eventstore.buffer import IMPORTED_CLASSES, window_start
 from eventstore.count_bucket import CountBucket
 from eventstore.events import CountsImported
 from eventstore.identifiers import installation_stream
-from eventstore.json_lines import Fault, Faults
+from eventstore.json_lines import EndlessInputError, Fault, Faults
 from eventstore.log import NewEvent, last_position
 from eventstore.redis_layout import COUNT_FIELDS
 from eventstore.registry import find_installation_of_app
@@ -21,6 +21,8 @@ from eventstore.work_queue import draw_attention
 __all__ = ["CountRule", "CountSummary", "import_counts"]
 
 _BATCH = 500
+# They are held in memory until all are known to be right: some 500 MB.
+DAYS_MAX = 1_000_000
 
 # (stream, day) -> what was imported for it so far
 _Sums = dict[tuple[str, str], Counter[str]]
@@ -103,6 +105,10 @@ class _CountImport:
             elif bucket.day > self._today:
                 self._faults.add(bucket.number, f"{bucket.day} lies in the future", place=bucket.place)
             else:
+                if len(self._buckets) > DAYS_MAX:
+                    raise EndlessInputError(
+                        f"over {DAYS_MAX:,} days of apps, which is the most of one import: split it"
+                    )
                 first = self._buckets.setdefault((bucket.app_id, bucket.organization_id, bucket.day), bucket)
                 if first.place != bucket.place:
                     self._faults.add(bucket.number, f"is of the same day as {first.place}", place=bucket.place)

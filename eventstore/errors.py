@@ -11,6 +11,8 @@ EventStoreError
 ├── RedisAwayError          the Redis that is configured does not answer, or not as it should
 ├── ConfigurationError      hookfuse.toml or the environment is wrong
 ├── DocumentError           a file that a person gave is wrong (TOML, JSON)
+├── UrlInvalidError         a URL that no request can be sent to
+├── HeaderInvalidError      a custom header that may not go out
 ├── NotFoundError           an id that the registry or the queue does not know
 ├── RejectedError           a value over a limit or outside what is allowed
 ├── ConflictError           a stream has moved on since it was read
@@ -32,6 +34,7 @@ __all__ = [
     "DiskFullError",
     "DocumentError",
     "EventStoreError",
+    "HeaderInvalidError",
     "HomeError",
     "NewerSchemaError",
     "NotADatabaseError",
@@ -40,6 +43,7 @@ __all__ = [
     "RejectedError",
     "ShortageError",
     "UnknownEventError",
+    "UrlInvalidError",
 ]
 
 
@@ -89,6 +93,14 @@ class ConfigurationError(EventStoreError):
 
 class DocumentError(EventStoreError):
     """A file that a person gave is malformed; the text says which and where."""
+
+
+class UrlInvalidError(EventStoreError, ValueError):
+    """A URL that no request can be sent to, whatever the settings are; the text never has its path or query."""
+
+
+class HeaderInvalidError(EventStoreError, ValueError):
+    """A custom header is malformed or not the app's to set; the text names it and never shows its value."""
 
 
 class NotFoundError(EventStoreError):

@@ -11,6 +11,7 @@ from msgspec.structs import fields
 
 from eventstore.buffer import IMPORTED_CLASSES
 from eventstore.clock import parse_time
+from eventstore.endpoint_url import URL_CHARACTERS
 from eventstore.errors import RejectedError
 from eventstore.events import (
     AppRegistered,
@@ -50,6 +51,7 @@ _LARGEST = 2**63 - 1  # what SQLite holds as an integer
 LARGEST_COUNT = 10**12
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _APP_STREAM = re.compile(r"app-[1-9]\d{0,18}", re.ASCII)
+_URL = re.compile(r"https?://[^\x00-\x20\x7f-\x9f\u2028\u2029]+", re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 # Fields that hold moments: those until which something waits, and all.
@@ -83,6 +85,7 @@ def _faults(stream: str, event: Event, recorded_at: str) -> Iterator[str]:
     if isinstance(event, OrganizationRegistered):
         entry = OrganizationEntry(event.organization_id, event.slug, event.name, event.url, event.owners)
         yield from organization_faults(entry)
+        yield from _url_faults("url", event.url)
     elif isinstance(event, AppRegistered):
         yield from _app_faults(event)
     elif isinstance(event, CountsImported) and _largest_count(event) > LARGEST_COUNT:
@@ -109,7 +112,13 @@ def _app_faults(event: AppRegistered) -> list[str]:
         read_s=event.read_s,
         total_s=event.total_s,
     )
-    return app_faults(entry)
+    return app_faults(entry) + _url_faults("webhook_url", event.webhook_url)
+
+
+def _url_faults(name: str, url: str) -> list[str]:
+    """Say why a URL was never taken; those of before may be others than the parser of endpoint_url.py takes now."""
+    is_url = len(url) <= URL_CHARACTERS and _URL.fullmatch(url) is not None
+    return [] if is_url else [f"{name} is not an http or https URL"]
 
 
 def _stream_faults(stream: str, event: Event) -> Iterator[str]:

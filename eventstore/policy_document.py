@@ -1,7 +1,6 @@
 """Policies as files: TOML that a person writes, checked at the border, and written back."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from eventstore.bounded_file import read_toml
 from eventstore.buffer import COUNTED_CLASSES
 from eventstore.errors import DocumentError, NotFoundError
 from eventstore.home import Home
@@ -37,27 +37,22 @@ def read_policy_document(path: Path) -> Policy:
 
     Raises DocumentError that names the file and the place.
     """
+    if _is_other_than_a_file(path):  # it may be one that nobody ever writes into
+        raise DocumentError(f"{path}: this is no file that can be read")
     try:
-        if path.exists() and not path.is_file():
-            raise DocumentError(f"{path}: this is no file that can be read")
-        with path.open("rb") as file:
-            content = file.read(_FILE_BYTES + 1)
-        if len(content) > _FILE_BYTES:
-            raise DocumentError(f"{path}: over {_FILE_BYTES} bytes are no policy")
-        policy = msgspec.convert(tomllib.loads(content.decode("utf-8")), Policy)
-    except tomllib.TOMLDecodeError as error:
-        raise DocumentError(f"{path}: not TOML: {error}") from error
+        policy = msgspec.convert(read_toml(path, _FILE_BYTES), Policy)
     except msgspec.ValidationError as error:
         raise DocumentError(f"{path}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except RecursionError as error:
-        raise DocumentError(f"{path}: not TOML: nested too deeply") from error
-    except (OSError, ValueError) as error:  # a path may hold what no file's name can
-        raise DocumentError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
     for place, fault in _faults(policy):
         raise DocumentError(f"{path}: {place}: {fault}")
     return policy
+
+
+def _is_other_than_a_file(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_file()
+    except (OSError, ValueError):  # to be explained when it is opened
+        return False
 
 
 def given_policy(text: str) -> Policy:

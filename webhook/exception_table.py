@@ -11,7 +11,7 @@ import requests.exceptions as of_requests
 import urllib3.exceptions as of_urllib3
 
 from webhook.deadline_socket import DeadlineExceeded
-from webhook.errors import AddressBlocked
+from webhook.errors import AddressBlocked, HeaderRefusedError, WebhookError
 from webhook.outcome import DETAIL_CHARACTERS, ErrorClass
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # deadline before other time-outs, what is known by name (DNS, TLS, connecting) before the wrappers around it.
 ERROR_CLASSES: Final[tuple[tuple[type[BaseException], ErrorClass], ...]] = (
     (AddressBlocked, ErrorClass.BLOCKED),
+    (HeaderRefusedError, ErrorClass.BLOCKED),
     (DeadlineExceeded, ErrorClass.DEADLINE),
     (socket.gaierror, ErrorClass.DNS),
     (of_urllib3.NameResolutionError, ErrorClass.DNS),
@@ -131,7 +132,7 @@ def describe(error: BaseException) -> str:
     this room: the wrappers around it repeat the URL's path, and unexpected errors may repeat a header.
     """
     *_, innermost = _chain(error)
-    if not isinstance(innermost, OSError | HTTPException | AddressBlocked):
+    if not isinstance(innermost, OSError | HTTPException | WebhookError):
         return type(innermost).__name__
     text = innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else str(innermost)
     line = "".join(character if character.isprintable() else " " for character in text).strip()

@@ -2,80 +2,46 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from eventstore import custom_headers
+from eventstore.custom_headers import Headers
+from eventstore.errors import HeaderInvalidError
 from webhook.errors import HeaderRefusedError
 from webhook.signature import sentry_signature, standard_signature
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-Headers: TypeAlias = tuple[tuple[str, str], ...]
-
-# Half of the 100 headers that http.client reads, and the 8 KiB a line that nginx and Apache accept.
-CUSTOM_HEADERS: Final = 50
-CUSTOM_HEADER_BYTES: Final = 8192
+__all__ = [
+    "HIDDEN",
+    "Headers",
+    "check_custom_headers",
+    "head_lines",
+    "merge",
+    "parse_custom_headers",
+    "platform_headers",
+    "redacted",
+    "user_agent",
+]
 
 HIDDEN: Final = "[hidden]"
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-
-# Framing and hop-by-hop: whoever sets one of these decides where the request goes or where its body ends.
-_NOT_THE_APPS: Final = frozenset(
-    (
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "proxy-authenticate",
-        "expect",
-        "te",
-        "upgrade",
-        "trailer",
-        "http2-settings",
-    )
-)
-
 
 def parse_custom_headers(lines: Iterable[str]) -> Headers:
-    """Return the (name, value) pairs of "Name: value" lines, in their order.
-
-    Raise HeaderRefusedError at the first line that may not go out: its text says which line or name and
-    why, never the value.
-    """
-    parsed: dict[str, tuple[str, str]] = {}
-    for number, line in enumerate(lines, start=1):
-        if number > CUSTOM_HEADERS:
-            raise HeaderRefusedError(f"more than {CUSTOM_HEADERS} custom headers")
-        name, value = _parse_line(number, line)
-        if name.lower() in parsed:
-            raise HeaderRefusedError(f"header {name} is given twice")
-        parsed[name.lower()] = (name, value)
-    return tuple(parsed.values())
+    """Return the (name, value) pairs of "Name: value" lines; raise HeaderRefusedError, which never shows a value."""
+    try:
+        return custom_headers.parse_custom_headers(lines)
+    except HeaderInvalidError as error:
+        raise HeaderRefusedError(str(error)) from None
 
 
-def _parse_line(number: int, line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    # A bad name is not shown: where the colon is missing it may be the secret itself.
-    if not colon or not _TOKEN.fullmatch(name):
-        raise HeaderRefusedError(f'header line {number} is not of the form "Name: value"')
-    if name.lower() in _NOT_THE_APPS:
-        raise HeaderRefusedError(f"header {name} belongs to the connection and can't be set")
-    value = value.strip(" \t")
-    if any(unicodedata.category(character) == "Cc" for character in value):
-        raise HeaderRefusedError(f"header {name} has a control character in its value")
-    if not all(ord(character) < 256 for character in value):
-        raise HeaderRefusedError(f"header {name} has a character outside latin-1 in its value")
-    if len(name) + len(value) + 2 > CUSTOM_HEADER_BYTES:
-        raise HeaderRefusedError(f"header {name} is longer than {CUSTOM_HEADER_BYTES} bytes")
-    return name, value
+@lru_cache(maxsize=4096)  # those of the active endpoints: they are checked once, and not with each delivery
+def check_custom_headers(headers: Headers) -> Headers:
+    """Return the headers as they may go out; raise HeaderRefusedError as `parse_custom_headers` does."""
+    return parse_custom_headers(f"{name}: {value}" for name, value in headers)
 
 
 def platform_headers(

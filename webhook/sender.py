@@ -14,7 +14,7 @@ from eventstore.shortage import lack_of, raise_shortage
 from webhook.dialer import LOOKUP_THREADS, Dialer, resolve_by_system
 from webhook.errors import RequestInvalidError
 from webhook.exception_table import describe, error_class_of
-from webhook.headers import Headers, merge, platform_headers, redacted
+from webhook.headers import Headers, check_custom_headers, merge, platform_headers, redacted
 from webhook.outcome import (
     DETAIL_CHARACTERS,
     RESPONSE_EXCERPT_CHARACTERS,
@@ -149,7 +149,7 @@ class Sender:
             body=request.body,
             signing_key=request.signing_key,
         )
-        headers = merge(platform, request.custom_headers)
+        headers = merge(platform, check_custom_headers(request.custom_headers))
         attempt.request_headers = redacted(headers, [name for name, _ in headers[len(platform) :]])
         answer = self._transport.post(target, headers, request.body, request.timeouts, self._response_body_bytes)
         return attempt.outcome(answer, now)

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from console.endpoint_warnings import endpoint_warnings, newly_addressed
 from console.options import json_option
-from console.output import print_json, print_line
+from console.output import note, print_json, print_line
 from console.session import Session
 from eventstore.applying import Change, apply_document
+from eventstore.errors import ConfigurationError
 from eventstore.registry import read_installations
-from eventstore.registry_document import RegistryDocument, read_registry_document
+from eventstore.registry_document import AppEntry, RegistryDocument, read_registry_document
 from eventstore.store import Store, Transaction
 
 __all__ = ["apply"]
@@ -21,7 +23,7 @@ __all__ = ["apply"]
 @json_option
 @click.pass_obj
 def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
-    """Bring organizations, apps and installations to the state of FILE (TOML).
+    """Bring organizations, apps and installations to the state of FILE (TOML); - = standard input.
 
     All of it or nothing; a second time nothing changes. Secrets and UUIDs that FILE leaves out are made once
     and kept. A running daemon notices at once.
@@ -36,10 +38,25 @@ def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
         changes = apply_document(transaction, document, is_pruned=prune)
         left_out_count = _count_left_out(transaction, document)
     session.home.ring_doorbell()
+    warnings = _warnings(session, newly_addressed(document.apps, changes))
     if is_json:
-        print_json({"changes": changes, "left_out": left_out_count, "home": str(session.home.path)})
+        home = str(session.home.path)
+        print_json({"changes": changes, "left_out": left_out_count, "warnings": warnings, "home": home})
     else:
         _print_summary(changes, left_out_count)
+    for text in warnings:
+        note(f"warning: {text}")
+
+
+def _warnings(session: Session, apps: list[AppEntry]) -> list[str]:
+    if not apps:
+        return []
+    try:
+        # The daemon's may be others, by its environment: so this is a warning, and nothing is refused.
+        guard = session.configuration().guard
+    except ConfigurationError as error:
+        return [f"the URLs were not looked at by the settings in [guard], which cannot be read: {error}"]
+    return endpoint_warnings(apps, guard)
 
 
 def _count_left_out(transaction: Transaction, document: RegistryDocument) -> int:

@@ -89,8 +89,17 @@ def test_apply_json_is_one_document(hookfuse: Hookfuse, registry: Path, tmp_path
     [
         ('slug = "acme"', 'slug = "acme', "registry.toml: not TOML: "),
         ('slug = "acme"', 'slug = "acme"\ncolour = "red"', "unknown field `colour`"),
-        ('"https://pager.example/hook"', '"pager"', "webhook_url is not an http or https URL"),
-        ('"https://pager.example/hook"', '"ftp://pager.example"', "webhook_url is not an http or https URL"),
+        (
+            '"https://pager.example/hook"',
+            '"pager"',
+            "app 5: webhook_url: the URL's scheme is neither https:// nor http://",
+        ),
+        ('"https://pager.example/hook"', '"ftp://pager.example"', "the URL's scheme is neither https:// nor http://"),
+        (
+            '"https://pager.example/hook"',
+            '"https://*.example"',
+            "the URL's host name has a character that no host name has ('*'): *.example",
+        ),
         (
             "organization = 17\nwebhook",
             "organization = 18\nwebhook",
@@ -101,7 +110,7 @@ def test_apply_json_is_one_document(hookfuse: Hookfuse, registry: Path, tmp_path
         (
             '"X-Token: not-to-be-shown-either"',
             '"X Token: not-to-be-shown"',
-            'header 1 is not of the form "Name: value"',
+            'headers: header 1 is not of the form "Name: value"',
         ),
         ('"7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"', '"7c1f"', "uuid is not a UUID"),
     ],
@@ -217,3 +226,69 @@ def test_headers_and_secrets_are_in_no_output(hookfuse: Hookfuse, registry: Path
             shown = hookfuse(*words, *json_flag)
             assert shown.code == 0
             assert "not-to-be-shown" not in shown.out + shown.err
+
+
+def test_standard_input_is_a_registry_file_too(hookfuse: Hookfuse) -> None:
+    assert hookfuse("apply", "-", stdin=REGISTRY).out.startswith("registered organization 17")
+    wrong = hookfuse("apply", "-", stdin="x")
+
+    assert wrong.code == ExitCode.BAD_INPUT
+    assert wrong.err.startswith("hookfuse: standard input: not TOML: ")
+
+
+def test_a_byte_order_mark_is_no_part_of_either_file(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
+    registry.write_text(REGISTRY, encoding="utf-8-sig")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "hookfuse.toml").write_text("[guard]\nallow_http = true\n", encoding="utf-8-sig")
+
+    ended = hookfuse("apply", registry)
+
+    assert (ended.code, ended.err) == (ExitCode.OK, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://pager.example/", "its scheme is http; allow_http would allow it"),
+        ("https://127.0.0.1/", "127.0.0.1 is loopback (127.0.0.0/8); allow_networks would allow it"),
+        ("https://localhost:8443/", "localhost is loopback (127.0.0.0/8); allow_networks would allow it"),
+        ("https://[64:ff9b:1::a00:1]/", "64:ff9b:1::a00:1 is local NAT64 (64:ff9b:1::/48); allow_networks would"),
+    ],
+)
+def test_a_url_that_the_guard_would_block_is_taken_and_warned_of_once(
+    hookfuse: Hookfuse, registry: Path, url: str, reason: str
+) -> None:
+    registry.write_text(REGISTRY.replace("https://pager.example/hook", url))
+
+    first, second = hookfuse("apply", registry), hookfuse("apply", registry)
+
+    assert (first.code, first.err.count("\n")) == (ExitCode.OK, 1)
+    assert (
+        f"warning: app 5 (pager): nothing is sent to its webhook_url by the settings in [guard]: {reason}" in first.err
+    )
+    assert (second.out, second.err) == ("nothing to change\n", "")
+
+
+def test_what_the_settings_of_the_home_allow_is_not_warned_of(
+    hookfuse: Hookfuse, registry: Path, tmp_path: Path
+) -> None:
+    registry.write_text(REGISTRY.replace("https://pager.example", "http://10.1.2.3"))
+    (tmp_path / "home").mkdir()
+    settings = tmp_path / "home" / "hookfuse.toml"
+    settings.write_text('[guard]\nallow_http = true\nallow_networks = ["10.0.0.0/8"]\n')
+
+    document = hookfuse("apply", registry, "--json").json
+
+    assert document["warnings"] == []
+
+
+def test_settings_that_cannot_be_read_are_a_warning_where_only_a_warning_needs_them(
+    hookfuse: Hookfuse, registry: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "hookfuse.toml").write_text("[guard\n")
+
+    ended = hookfuse("apply", registry)
+
+    assert ended.code == ExitCode.OK
+    assert "the URLs were not looked at by the settings in [guard], which cannot be read: " in ended.err

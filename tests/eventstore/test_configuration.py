@@ -112,7 +112,7 @@ def test_list_or_table_that_is_no_json_is_named(
 def test_file_that_is_no_text_is_explained(tmp_path: Path) -> None:
     (tmp_path / "hookfuse.toml").write_bytes(b"\xff\xfe")
 
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="not UTF-8 text"):
         load_configuration(tmp_path / "hookfuse.toml")
 
 

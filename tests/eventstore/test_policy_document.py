@@ -144,7 +144,7 @@ def test_another_policy_under_a_name_that_ships_is_refused(tmp_path: Path, chang
     [
         (b"name = ", "not TOML: "),
         (b"# caf\xe9", "not UTF-8 text: "),
-        (b"#" * 65_537, "over 65536 bytes are no policy"),
+        (b"#" * 65_537, "over 65,536 bytes, which is the most that is read of it"),
         (b"a = " + b"[" * 30_000, "not TOML: nested too deeply"),
         (b"", "Object missing required field `name`"),
     ],

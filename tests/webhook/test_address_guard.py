@@ -83,6 +83,7 @@ HOSTILE_URLS = {
     "https://[1.2.3.4]/": "IPv6|malformed",
     "https://exa%6dple.com/": "percent",
     "https://a..b/": "host name",
+    "https://127.1/": "another spelling of 127.0.0.1",
     "https://" + "a" * 64 + ".example/": "host name",
     "https://./": "host name",
     "https://*.example.com/": "host name",
@@ -155,7 +156,22 @@ def test_the_deny_list_beats_the_allow_list() -> None:
         guard.check_addresses("a.example", ["8.8.8.8"])
 
 
-@pytest.mark.parametrize("carrier", ["::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "2002:0a01:0203::1"])
+CARRIERS = [
+    "::ffff:10.1.2.3",
+    "::ffff:0:10.1.2.3",
+    "::10.1.2.3",
+    "64:ff9b::10.1.2.3",
+    "64:ff9b:1::10.1.2.3",
+    "2002:0a01:0203::1",
+    "2001:0:0a01:0203:8000:63bf:f5fe:fdfc",  # Teredo: the server's and the client's
+    "2600::5efe:10.1.2.3",
+    "2600::200:5efe:10.1.2.3",
+]
+# The other layouts of RFC 6052 section 2.2, which can be read as other addresses too.
+LOCAL_NAT64 = ["64:ff9b:1:a01:2:300::", "64:ff9b:1:a:1:203::", "64:ff9b:1:0:a:102:300:0", "64:ff9b:1:abcd::10.1.2.3"]
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
 def test_an_embedded_ipv4_is_judged_as_its_ipv4_by_both_lists(carrier: str) -> None:
     allowing = AddressGuard(allow_networks=("10.1.0.0/16",))
     denying = AddressGuard(allow_networks=("::/0",), deny_networks=("10.1.0.0/16",))
@@ -163,6 +179,52 @@ def test_an_embedded_ipv4_is_judged_as_its_ipv4_by_both_lists(carrier: str) -> N
     assert allowing.check_addresses("a.example", [carrier])
     with pytest.raises(AddressBlocked, match="deny_networks"):
         denying.check_addresses("a.example", [carrier])
+
+
+@pytest.mark.parametrize("carrier", LOCAL_NAT64)
+def test_what_can_be_read_in_several_ways_is_refused_for_any_of_them(carrier: str) -> None:
+    denying = AddressGuard(allow_networks=("::/0",), deny_networks=("10.1.0.0/16",))
+
+    with pytest.raises(AddressBlocked, match="deny_networks"):
+        denying.check_addresses("a.example", [carrier])
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_allowing_every_ipv6_leaves_the_ipv4_inside_to_its_rules(carrier: str) -> None:
+    guard = AddressGuard(allow_networks=("::/0",))
+
+    with pytest.raises(AddressBlocked, match=r"a form of 10\.1\.2\.3, which is private"):
+        guard.check_addresses("a.example", [carrier])
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["::ffff:10.1.0.0/112", "::ffff:0:10.1.0.0/112", "::10.1.0.0/112", "64:ff9b::10.1.0.0/112", "2002:0a01::/32"],
+)
+def test_a_network_of_embedded_addresses_in_a_list_stands_for_the_ipv4_network(network: str) -> None:
+    allowing, denying = AddressGuard(allow_networks=(network,)), AddressGuard(("0.0.0.0/0",), (network,))
+
+    assert allowing.check_addresses("a.example", ["10.1.2.3"])
+    with pytest.raises(AddressBlocked):
+        allowing.check_addresses("a.example", ["10.2.0.0"])
+    with pytest.raises(AddressBlocked, match="deny_networks"):
+        denying.check_addresses("a.example", ["10.1.2.3"])
+    assert denying.check_addresses("a.example", ["10.2.0.0"])
+
+
+@given(
+    st.integers(2**24, 2**32 - 1).map(ipaddress.IPv4Address),  # 0.0.0.0/8 is where nothing can be sent to
+    st.sampled_from(["::ffff:0:0", "64:ff9b::", "64:ff9b:1::", "64:ff9b:1:abcd::"]),
+)
+def test_no_translated_form_goes_where_its_ipv4_may_not(inner: ipaddress.IPv4Address, prefix: str) -> None:
+    guard = AddressGuard(allow_networks=("::/0",))
+    form = ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) | int(inner))
+    try:
+        guard.check_addresses("a.example", [str(form)])
+    except AddressBlocked:
+        return
+
+    assert GUARD.check_addresses("a.example", [str(inner)])
 
 
 def test_allowing_nat64_does_not_open_the_private_networks_behind_it() -> None:
