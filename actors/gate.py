@@ -108,6 +108,14 @@ class Gate:
             self._installation_id, time_text(trip.until), trip.explanation, is_dry_run=self._rule.is_dry_run
         )
 
+    def close_after_test(self, now: datetime, *, by: str) -> BreakerClosed | None:
+        """Close the breaker as a test delivery has succeeded, and give the event; None = it was not open."""
+        if self._breaker is None or self._breaker.open_until is None:
+            return None
+        self._trial = None
+        strict_until = time_text(self._breaker.closed(now))
+        return BreakerClosed(self._installation_id, strict_until, by, "a test delivery succeeded")
+
     def _hold(self, until: datetime | None) -> None:
         # What was in flight beside it may ask for less, or not say how long: the longest pause counts.
         if until is not None and (self._hold_until is None or until > self._hold_until):

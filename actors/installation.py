@@ -53,11 +53,11 @@ from eventstore.events import (
 )
 from eventstore.identifiers import installation_stream
 from eventstore.policy import Policy, is_checked_after
-from eventstore.probing import is_by_machine
+from eventstore.probing import is_by_machine, sender_of_probe
 from eventstore.readers import Readers
 from eventstore.recent_outcomes import RecentOutcomes
 from eventstore.recording import DeliveryRecord
-from eventstore.registry import Endpoint, read_endpoint
+from eventstore.registry import Endpoint, Installation, read_endpoint
 from eventstore.review import needs_review
 from eventstore.shortage import Lack, lack_of
 from eventstore.snapshot import read_recent_outcomes
@@ -180,8 +180,8 @@ class InstallationActor(SupervisedActor[Message]):
         try:
             with self._parts.readers.borrow() as connection:
                 self._endpoint = endpoint = read_endpoint(connection, self._installation_id)
-                # Its breaker is followed here, outcome by outcome; only a change of state makes it anew.
-                if before is not None and before.installation.changed_at == endpoint.installation.changed_at:
+                # Its breaker is followed here, outcome by outcome; only what somebody else decides makes it anew.
+                if before is not None and _gate_stays(before.installation, endpoint.installation):
                     return None
                 recent = read_recent_outcomes(connection, self._installation_id)
                 self._gate = Gate(self._parts.gate, endpoint.installation, recent.moments())
@@ -336,6 +336,7 @@ class InstallationActor(SupervisedActor[Message]):
         if not position or not isinstance(event, AttemptEvent):
             self._leave(sequence)
         elif isinstance(event, ProbeSucceeded):
+            self._close_breaker(record.delivery)
             self._consider_enabling(record.delivery)
         elif not isinstance(event, ProbeFailed):
             self._follow(sequence, event)
@@ -430,6 +431,14 @@ class InstallationActor(SupervisedActor[Message]):
             self._is_review_asked = True
             tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, "policy", ""))
 
+    def _close_breaker(self, probe: QueuedDelivery) -> None:
+        if self._gate is None or not self._is_active():
+            return
+        closed = self._gate.close_after_test(self._parts.clock.now(), by=sender_of_probe(probe))
+        if closed is not None:
+            self._parts.journal.tell(RecordEvent(installation_stream(self._installation_id), closed))
+            log_breaker(self._installation_id, closed)
+
     def _consider_enabling(self, probe: QueuedDelivery) -> None:
         # A person who tries an endpoint out with `hookfuse test` decides for themselves.
         if self._parts.is_probed and is_by_machine(probe):
@@ -439,3 +448,7 @@ class InstallationActor(SupervisedActor[Message]):
         self._is_considered = True
         # With a supervisor that was stopped the next daemon's first failure asks.
         tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, cause, reason))
+
+
+def _gate_stays(before: Installation, after: Installation) -> bool:
+    return (before.changed_at, before.breaker_closed_position) == (after.changed_at, after.breaker_closed_position)

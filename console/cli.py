@@ -28,6 +28,7 @@ _COMMANDS = (
     LazyCommand("send", "console.commands.send:send", "Queue an event, or a file of many."),
     LazyCommand("disable", "console.commands.switch:disable", "Stop sending to an installation."),
     LazyCommand("enable", "console.commands.switch:enable", "Send to a disabled installation again."),
+    LazyCommand("breaker", "console.commands.breaker:breaker", "Close the breaker of an installation by hand."),
     LazyCommand("test", "console.commands.probe_test:test", "Send a test delivery to an installation."),
     LazyCommand("status", "console.commands.status:status", "Show how things stand."),
     LazyCommand("installations", "console.commands.installations:installations", "List the installations."),

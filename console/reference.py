@@ -59,8 +59,8 @@ _COMMANDS_HEAD = """\
 <!-- Made by `python -m console.reference`; a test fails when it is not what the code gives. -->
 
 `hookfuse --home DIR COMMAND`. All commands but `run` and `restore` work while a daemon runs, and while none does. What
-`apply`, `disable`, `enable`, `app rotate-secret` and `deliveries resend` change takes effect in a running daemon
-within a second. `test` and `enable --probe` need a running daemon.
+`apply`, `disable`, `enable`, `breaker close`, `app rotate-secret` and `deliveries resend` change takes effect in a
+running daemon within a second. `test` and `enable --probe` need a running daemon.
 Results go to standard output, everything else to standard error. `--json` prints one document for a program.
 """
 
@@ -69,6 +69,7 @@ _DOCUMENTS = """\
 
 | Command | Document |
 |---|---|
+| `breaker close` | an object: `installation_id`, `is_changed`, `position` of the event, `strict_until` |
 | `status` | an object: `home`, `daemon_pid`, `is_running`, `policy`, `policy_version`, `last_position`, \
 `installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `disabled`, `fleet` (`is_frozen`, `since`, \
 `active`, `failing`), `open_breakers`, `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \

@@ -24,6 +24,7 @@ from eventstore.store import Transaction
 __all__ = [
     "Decision",
     "DisableRequest",
+    "audit_entry",
     "disable",
     "enable",
     "may_be_disabled",
@@ -107,7 +108,7 @@ def enable(transaction: Transaction, installation_id: str, *, by: str, reason: s
     stream = installation_stream(installation_id)
     stored = transaction.append(
         NewEvent(stream, InstallationEnabled(installation_id, by, reason)),
-        NewEvent(stream, _audit_entry(app, installation, by, "enable", reason)),
+        NewEvent(stream, audit_entry(app, installation, by, "enable", reason)),
     )
     return Decision(True, "enabled", position=stored[0].position)
 
@@ -130,7 +131,7 @@ def _append_disabling(
         reason=request.reason or evidence.explanation,
         evidence=evidence,
     )
-    audit = _audit_entry(app, installation, request.by, "disable", request.reason if request.cause == "person" else "")
+    audit = audit_entry(app, installation, request.by, "disable", request.reason if request.cause == "person" else "")
     position = last_position(transaction.connection) + 1
     mails: list[MailRequested] = []
     if request.is_mailed:
@@ -139,7 +140,8 @@ def _append_disabling(
     return Decision(True, "disabled", stored[0].position, len(mails), evidence)
 
 
-def _audit_entry(app: App, installation: Installation, by: str, verb: str, reason: str) -> AuditRecorded:
+def audit_entry(app: App, installation: Installation, by: str, verb: str, reason: str) -> AuditRecorded:
+    """Give the entry of a decision about an installation (FLOW section 6)."""
     subject = "internal-integration" if app.status == "internal" else "sentry-app-installation"
     return AuditRecorded(
         event=f"{subject}.{verb}",

@@ -361,11 +361,17 @@ class BreakerOpened(Event, frozen=True, omit_defaults=True):
 
 
 class BreakerClosed(Event, frozen=True, omit_defaults=True):
-    """The delivery that was let through succeeded: all flow again, under stricter limits until `strict_until`."""
+    """All flow again, under stricter limits until `strict_until`.
+
+    The delivery that was let through has succeeded or, where `by` names somebody, a person has closed it, or a test
+    delivery of theirs has succeeded.
+    """
 
     type_name: ClassVar[str] = "breaker.closed"
     installation_id: str
     strict_until: str
+    by: str = ""
+    reason: str = ""
 
 
 class DisablingFrozen(Event, frozen=True, omit_defaults=True):

@@ -24,6 +24,7 @@ from eventstore.events import (
 from eventstore.identifiers import installation_of, installation_stream
 from eventstore.log import Handlers, StoredEvent
 from eventstore.recent_outcomes import LATEST_EVENTS, OUTCOMES, says_nothing
+from eventstore.work_queue import draw_attention
 
 __all__ = ["HANDLERS", "Fleet", "failing_since", "follow_attempts", "read_fleet"]
 
@@ -119,6 +120,10 @@ def _closed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
         "breaker_open_until = NULL, breaker_failed_trials = 0, breaker_strict_until = ?",
         stored.event.strict_until,
     )
+    if stored.event.by:
+        # The actor has its own breaker, and sees by this that somebody else has closed it.
+        _set_active(connection, stored, "breaker_closed_position = ?", stored.position)
+        draw_attention(connection)
 
 
 def follow_attempts(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "is_by_machine",
     "next_probe_at",
     "probe_event",
+    "sender_of_probe",
 ]
 
 PROBE_EVENT_NAME = "hookfuse.test"
@@ -71,9 +72,14 @@ def enqueue_probe(transaction: Transaction, installation_id: str, *, by: str) ->
     return delivery_id
 
 
+def sender_of_probe(delivery: QueuedDelivery) -> str:
+    """Name who sent a test delivery: system or person:NAME."""
+    return msgspec.json.decode(delivery.data, type=_ProbeData).sent_by
+
+
 def is_by_machine(delivery: QueuedDelivery) -> bool:
     """Say whether a delivery is a test delivery that the machine sent, on which an enabling may follow."""
-    return delivery.is_probe and msgspec.json.decode(delivery.data, type=_ProbeData).sent_by == SYSTEM
+    return delivery.is_probe and sender_of_probe(delivery) == SYSTEM
 
 
 def probe_event(event: AttemptEvent) -> ProbeSucceeded | ProbeFailed:

@@ -76,7 +76,8 @@ class Installation:
     """An app in an organization. `state`: active, disabled or removed, since `changed_at`.
 
     `warned_level`: percent of the way to being disabled of which the owners were told in this episode, 0 = none;
-    `hold_until`: until when the endpoint asked for a pause; `probe_failures`: since it was disabled.
+    `hold_until`: until when the endpoint asked for a pause; `probe_failures`: since it was disabled;
+    `breaker_closed_position`: the event by which somebody last closed its breaker, 0 = nobody has.
     """
 
     installation_id: str
@@ -92,6 +93,7 @@ class Installation:
     probe_failures: int = 0
     last_probe_at: str | None = None
     breaker_failed_trials: int = 0
+    breaker_closed_position: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -115,7 +117,8 @@ _APP = (
 )
 _INSTALLATION = (
     "SELECT installation_id, app_id, organization_id, state, changed_at, disabled_position, warned_level,"
-    " breaker_open_until, breaker_strict_until, hold_until, probe_failures, last_probe_at, breaker_failed_trials"
+    " breaker_open_until, breaker_strict_until, hold_until, probe_failures, last_probe_at, breaker_failed_trials,"
+    " breaker_closed_position"
     " FROM installations"
 )
 

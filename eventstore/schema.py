@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "found_schema", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -250,6 +250,8 @@ _SEVENTH = (
     "CREATE INDEX parcels_by_age ON parcels (enqueued_at, delivery_count)",
 )
 
+# The event by which somebody closed a breaker by hand: before, nobody could.
+_EIGHTH = ("ALTER TABLE installations ADD COLUMN breaker_closed_position INTEGER NOT NULL DEFAULT 0",)
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -258,6 +260,7 @@ _MIGRATIONS = (
     ("0005_behind", _FIFTH),
     ("0006_keys_first", _SIXTH),
     ("0007_parcels", _SEVENTH),
+    ("0008_breakers_closed_by_hand", _EIGHTH),
 )
 
 

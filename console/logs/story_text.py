@@ -76,6 +76,10 @@ def _decided(what: str, event: DeliveryRequeued | DeliveryDropped | Installation
     return f"{what} by {event.by}" + (f": {event.reason}" if event.reason else "")
 
 
+def _closed(event: BreakerClosed) -> str:
+    return f"is closed by {event.by} ({event.reason})" if event.by else "closes"
+
+
 _WORDS: dict[type[Event], Callable[[Any], str]] = {
     DeliveryMissed: lambda _event: "missed: the installation is not active; it is kept",
     DeliveryExhausted: lambda event: f"dead: no attempts are left after {event.attempts}",
@@ -84,7 +88,7 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     DeliveryExpired: lambda event: f"its payload is dropped, as it was kept for long enough (it is {event.was})",
     BreakerOpened: _opened,
     BreakerClosed: lambda event: (
-        f"the breaker closes, with stricter limits until {short_time(event.strict_until)}: deliveries flow"
+        f"the breaker {_closed(event)}, with stricter limits until {short_time(event.strict_until)}: deliveries flow"
     ),
     InstallationDisabled: _disabled,
     InstallationEnabled: lambda event: _decided("the installation is enabled", event),

@@ -22,9 +22,10 @@ from actors.messages import (
     Settle,
 )
 from eventstore.breaker import BreakerRule
+from eventstore.breaker_closing import close_breaker
 from eventstore.buffer import counted_class
 from eventstore.clock import day_of, time_text
-from eventstore.errors import ShortageError
+from eventstore.errors import RejectedError, ShortageError
 from eventstore.events import (
     AttemptEvent,
     BreakerOpened,
@@ -1002,6 +1003,68 @@ def test_a_person_s_enabling_closes_the_breaker(stage: Stage, lines: list[EventD
     assert works.look_around(after_s=4) == 3
 
 
+def test_a_person_closes_the_breaker_and_what_waits_is_sent(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    works.receiver.answer = outcome()
+    with stage.store.transaction() as transaction:
+        decision = close_breaker(transaction, ONE, by="person:ann", reason="fixed", recovery_s=1200)
+
+    assert decision.is_changed
+    assert works.look_around() == 1, "the one that has not failed yet is due at once"
+    assert works.look_around(after_s=5) == 3
+    assert count_deliveries(stage.store.connection)["waiting"] == 0
+    (closed,) = stage.events("breaker.closed")
+    assert (closed.by, closed.reason) == ("person:ann", "fixed")
+    (entry,) = stage.events("audit.recorded")
+    assert (entry.event, entry.actor) == ("internal-integration.close-breaker", "person:ann")
+    assert stage.events("mail.requested") == []
+
+
+def test_after_a_closing_by_hand_the_limits_are_strict_and_failures_open_it_again(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    works = broken(stage)
+    with stage.store.transaction() as transaction:
+        close_breaker(transaction, ONE, by="person:ann", reason="fixed", recovery_s=1200)
+    works.look_around()
+    works.look_around(after_s=5)
+
+    assert [event.explanation for event in stage.events("breaker.opened")] == [
+        "3 failures in a row (the limit is 3)",
+        "2 failures in a row (the limit is 2)",
+    ]
+    assert open_until(stage) is not None
+
+
+def test_a_breaker_that_is_closed_or_of_one_that_is_not_active_is_not_closed_again(stage: Stage) -> None:
+    stage.register(ONE, TWO)
+    stage.append(installation_stream(TWO), InstallationRemoved(TWO))
+    with stage.store.transaction() as transaction:
+        decision = close_breaker(transaction, ONE, by="person:ann", reason="fixed", recovery_s=1200)
+        assert (decision.is_changed, decision.why) == (False, "its breaker is closed")
+        with pytest.raises(RejectedError, match="is removed"):
+            close_breaker(transaction, TWO, by="person:ann", reason="fixed", recovery_s=1200)
+    _disabled(stage)
+    with stage.store.transaction() as transaction, pytest.raises(RejectedError, match="see `hookfuse enable`"):
+        close_breaker(transaction, ONE, by="person:ann", reason="fixed", recovery_s=1200)
+
+
+@pytest.mark.parametrize(("answer", "is_closed"), [(outcome(), True), (SERVER_ERROR, False)], ids=["good", "bad"])
+def test_a_good_test_delivery_closes_the_breaker(
+    stage: Stage, lines: list[EventDict], answer: Outcome, is_closed: bool
+) -> None:
+    works = broken(stage)
+    works.receiver.answer = answer
+    with stage.store.transaction() as transaction:
+        enqueue_probe(transaction, ONE, by="person:ada")
+    works.look_around()
+    works.look_around()
+
+    assert [event.by for event in stage.events("breaker.closed")] == ["person:ada"] * is_closed
+    assert (open_until(stage) is None) is is_closed
+    assert (count_deliveries(stage.store.connection)["waiting"] < 4) is is_closed
+
+
 @pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMITED, ErrorClass.INTERNAL])
 def test_what_says_nothing_about_the_endpoint_opens_nothing(
     stage: Stage, lines: list[EventDict], error_class: ErrorClass
@@ -1218,12 +1281,11 @@ def test_a_test_delivery_goes_through_an_open_breaker_and_the_rest_waits_on(
 ) -> None:
     works = broken(stage)
     delivery = probe(stage)
-    works.receiver.answer = outcome()
     sent = works.look_around()
 
     assert sent == 1
     assert works.receiver.delivery_ids()[-1] == delivery.delivery_id
-    assert len(stage.events("probe.succeeded")) == 1
+    assert len(stage.events("probe.failed")) == 1
     assert open_until(stage) == "2025-02-03T12:05:00.000000Z"
     assert works.look_around(after_s=5) == 0
 
