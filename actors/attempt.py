@@ -70,6 +70,7 @@ def webhook_request(
         custom_headers=endpoint.secrets.headers,
         timeouts=timeouts,
         signing_key=endpoint.secrets.signing_key,
+        app=str(endpoint.app.app_id),
     )
 
 

@@ -142,6 +142,7 @@ class ActorSystem:
         self._tell(self._dispatcher, LookAround())
         self._installation_parts.lane_watch.look_around()
         self._budget.shortages.look_around()
+        self._sender.close_idle()
         now_s = time.monotonic()
         if self._mailer is None or now_s < self._others_look_s:
             return

@@ -30,7 +30,7 @@ _PACKAGES = {
         "zstandard",
         "idna",
     },
-    "webhook": {"requests", "urllib3", "httptools", "msgspec", "structlog", "certifi", "cryptography"},
+    "webhook": {"requests", "httptools", "msgspec", "structlog", "certifi", "cryptography"},
     "replay": {"msgspec", "structlog"},
     "console": {"click", "rich", "msgspec", "structlog", "ddsketch", "matplotlib"},
     "actors": {"pykka", "jinja2", "structlog", "prometheus_client"},

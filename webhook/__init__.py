@@ -18,7 +18,7 @@ from webhook.retry import STANDARD_SCHEDULE, RetrySchedule, is_final, parse_retr
 from webhook.sender import Sender, WebhookRequest, WebhookSender
 from webhook.signature import sentry_signature, standard_signature
 from webhook.target import Target
-from webhook.transport import Timeouts
+from webhook.timeouts import Timeouts
 
 __all__ = [
     "STANDARD_SCHEDULE",

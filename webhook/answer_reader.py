@@ -12,7 +12,7 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from webhook.answer import AnswerHead
-from webhook.fault import AnswerFault, Fault
+from webhook.fault import AnswerFault, BodyFault, Fault
 
 HEAD_BYTES: Final = 65_536  # status line and headers; servers stop at 8 to 32 kB
 INTERIM_BYTES: Final = 65_536  # all 1xx answers together; curl, browsers and proxies see one or two
@@ -116,7 +116,7 @@ class AnswerReader:
         """Return what it means that the connection ended, or was reset, at this point."""
         how = "was reset" if is_reset else "ended"
         if self.is_head_complete:
-            return AnswerFault(Fault.BROKEN_BODY, f"the connection {how} within the body")
+            return BodyFault(f"the connection {how} within the body")
         if self._status_code:
             fault = Fault.RESET if is_reset else Fault.BAD_HEAD
             return AnswerFault(fault, f"the connection {how} within the answer's headers")
@@ -214,7 +214,7 @@ class AnswerReader:
         elif self._length is not None and self._kept_body_bytes == self._body_limit_bytes:
             self.is_cut = True  # more is announced: not a byte of it is waited for
         elif error is not None and not self.is_cut:
-            raise AnswerFault(Fault.BROKEN_BODY, f"the answer's body: {error}")
+            raise BodyFault(f"the answer's body: {error}")
         if self._is_message_over or self.is_cut:
             self._complete()
 
@@ -222,7 +222,7 @@ class AnswerReader:
         earned_bytes = min(_FRAMING_BYTES, self._framing_bytes_left + _FRAMING_PER_BODY_BYTE * body_bytes)
         self._framing_bytes_left = earned_bytes - (data_bytes - body_bytes)
         if self._framing_bytes_left < 0 and not self.is_cut:
-            raise AnswerFault(Fault.BROKEN_BODY, "the chunks of the body have more around them than in them")
+            raise BodyFault("the chunks of the body have more around them than in them")
 
     def _complete(self) -> None:
         self.is_complete = True

@@ -1,119 +1,104 @@
-"""urllib3's connections and pools, made to dial through the guard and to read only final answers."""
+"""One connection to an endpoint: made through the guard, perhaps over TLS, and kept for as long as it is quiet."""
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from urllib3.connection import HTTPConnection, HTTPSConnection, _ResponseOptions
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-
-from webhook.deadline_socket import DeadlineExceeded, current_exchange
-from webhook.headers import head_lines
+from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, DeadlineTlsSocket, current_exchange
+from webhook.errors import ConnectFailed, ConnectTimedOut
+from webhook.exception_table import is_lost
 
 if TYPE_CHECKING:
-    from urllib3._base_connection import BaseHTTPConnection
-
+    from webhook.answer_reader import AnswerReader
     from webhook.dialer import Dialer
+    from webhook.target import Target
 
-# curl, browsers and proxies see one or two; a flood costs us CPU while each 1xx renews the reader's patience.
-INTERIM_ANSWERS: Final = 100
-
-
-class FinalResponse(http.client.HTTPResponse):
-    """An answer that is never 1xx: http.client itself skips only 100 and would take 103 for the final one."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(INTERIM_ANSWERS):
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 100 <= status < 200:
-                return version, status, reason
-            if status == http.HTTPStatus.SWITCHING_PROTOCOLS:
-                raise http.client.HTTPException("the answer switches protocols, which nobody asked for")
-            http.client.parse_headers(self.fp)
-        raise http.client.HTTPException(f"more than {INTERIM_ANSWERS} interim answers")
+# An answer is a kilobyte. With 256 endpoints at once that send all they can, each piece more is 4 MB.
+RECEIVE_BYTES: Final = 16_384
 
 
-class _GuardedConnection(HTTPConnection):
-    """What both schemes share: the dialer, one send for head and body, and errors that say when they came."""
+class Connection:
+    """A socket that is connected, with what has to be known while it is kept."""
 
-    response_class = FinalResponse
+    __slots__ = ("_socket", "idle_since_s", "is_spent", "retires_at_s")
 
-    def __init__(self, *args: Any, dialer: Dialer, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._dialer = dialer
-        self._outgoing: list[bytes] | None = None
+    def __init__(self, connected: DeadlineTcpSocket | DeadlineTlsSocket) -> None:
+        self._socket = connected
+        self.retires_at_s = 0.0
+        self.idle_since_s = 0.0
+        self.is_spent = False
 
-    def connect(self) -> None:
-        exchange = current_exchange()
-        exchange.start_dialing()
+    def send(self, request: bytes) -> None:
+        """Send a whole request; one that was lost on the way may have been answered all the same."""
         try:
-            super().connect()
-        except (DeadlineExceeded, ssl.SSLError):
-            raise
-        except socket.gaierror as error:
-            raise NameResolutionError(self.host, self, error) from error
-        except TimeoutError as error:
-            raise ConnectTimeoutError("no connection within the connect time") from error
+            self._socket.sendall(request)
         except OSError as error:
-            raise NewConnectionError(self, "can't connect") from error
+            if not is_lost(error):
+                raise
+            self.is_spent = True
 
-    def _new_conn(self) -> socket.socket:
-        return self._dialer.dial(self._dns_host, self.port)
-
-    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
-        """Send head and body at once, with exactly these headers.
-
-        http.client would check and encode each by itself, and send head and body apart: two packets, for which the
-        receiver wakes up twice.
-        """
-        if self.sock is not None:
-            self.sock.settimeout(self.timeout)
-        options.pop("chunked", None)  # the length is among the headers
-        self._response_options = _ResponseOptions(request_method=method, request_url=url, **options)
-        self.putrequest(method, url, skip_host=True, skip_accept_encoding=True)
-        self._buffer.append(head_lines(headers))  # type: ignore[attr-defined] # of http.client, which typeshed hides
-        self._outgoing = []
+    def receive(self, reader: AnswerReader) -> None:
+        """Have the reader read on; raise AnswerFault, or an OSError that is no end of the connection."""
         try:
-            self.endheaders(body)
-            whole = b"".join(self._outgoing)
-        finally:
-            self._outgoing = None
-        self.send(whole)
-
-    def send(self, data: Any) -> None:
-        if self._outgoing is None:
-            super().send(data)
+            data = self._socket.recv(RECEIVE_BYTES)
+        except OSError as error:
+            if not is_lost(error):
+                raise
+            raise reader.cut_off(is_reset=True) from error
+        if data:
+            reader.feed(data)
         else:
-            self._outgoing.append(data)
+            reader.finish()
+
+    def is_quiet(self) -> bool:
+        """Return whether it is open, and nothing has come on it that nobody asked for."""
+        return self._socket.is_quiet()
+
+    def close(self) -> None:
+        """Close it, whatever is under way."""
+        self._socket.close()
 
 
-class _GuardedTlsConnection(_GuardedConnection, HTTPSConnection):
-    """The same over TLS; the certificate is checked against the host's name, not against the address."""
+def connect(dialer: Dialer, target: Target, tls_context: ssl.SSLContext) -> Connection:
+    """Return a connection to a target, made within the connect time of the request that this thread carries.
+
+    Raise AddressBlocked, socket.gaierror, ssl.SSLError, ConnectTimedOut, DeadlineExceeded or, for all other trouble,
+    ConnectFailed, whose cause is what the system said.
+    """
+    current_exchange().start_dialing()
+    try:
+        connected = dialer.dial(target.host, target.port)
+        if target.scheme == "https":
+            return Connection(_secured(connected, target.host, tls_context))
+        return Connection(connected)
+    except (DeadlineExceeded, ssl.SSLError, socket.gaierror):
+        raise
+    except TimeoutError as error:
+        raise ConnectTimedOut("no connection within the connect time") from error
+    except OSError as error:
+        raise ConnectFailed("can't connect") from error
 
 
-class _KeepingPool(HTTPConnectionPool):
-    ConnectionCls = _GuardedConnection
-
-    def _get_conn(self, timeout: float | None = None) -> BaseHTTPConnection:
-        connection = super()._get_conn(timeout)
-        if current_exchange().must_dial:
-            connection.close()  # it opens anew by itself
-        return connection
-
-    def _put_conn(self, conn: BaseHTTPConnection | None) -> None:
-        # More threads than kept connections is nothing to warn of, as urllib3 does on each return.
-        if conn is not None and self.pool is not None and self.pool.full():
-            conn.close()
-            return
-        super()._put_conn(conn)
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """Return how TLS is spoken: certificates and host names are checked, and nothing is taken from the environment."""
+    # Made by hand: create_default_context obeys SSLKEYLOGFILE, which writes down the keys.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_verify_locations(ca_file)
+    context.sslsocket_class = DeadlineTlsSocket
+    return context
 
 
-class _KeepingTlsPool(_KeepingPool, HTTPSConnectionPool):
-    ConnectionCls = _GuardedTlsConnection
-
-
-POOL_CLASSES: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _KeepingPool, "https": _KeepingTlsPool}
+def _secured(connected: DeadlineTcpSocket, host: str, context: ssl.SSLContext) -> DeadlineTlsSocket:
+    """Shake hands; the certificate is checked against the host's name, not against the address."""
+    try:
+        # A name that is written with its root has a certificate without it (RFC 6125).
+        secured = context.wrap_socket(connected, server_hostname=host.rstrip("."))
+    except BaseException:
+        connected.close()
+        raise
+    assert isinstance(secured, DeadlineTlsSocket)  # noqa: S101 - the context's sslsocket_class
+    return secured

@@ -1,6 +1,6 @@
 """Sockets that know when the request they carry has to be over.
 
-A time-out in requests and urllib3 bounds one socket operation, so a peer that sends a byte now and then holds
+A socket's time-out bounds one operation, so a peer that sends a byte now and then holds
 a thread for as long as it likes. Here each operation gets no more than what is left of the whole request, and
 a pooled connection follows the deadline of whichever request it carries at the moment.
 """
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
+
+    from webhook.timeouts import Timeouts
 
 # poll() counts in milliseconds, so that a wait can end a hair before the deadline that it waited for.
 _CLOCK_GRAIN_S: Final = 0.002
@@ -46,19 +48,22 @@ class Exchange:
     """One request on its way: how long it may take, and what has happened to it so far.
 
     `ends_at_s` is on time.monotonic's scale; `connect_s` bounds name, TCP and TLS together, `read_s` the
-    silence between two pieces of the answer. `must_dial` forbids pooled connections. `answered_after_ms` is how long
-    the peer took to begin its answer, None = it has not.
+    silence between two pieces of the answer. `answered_after_ms` is how long the peer took to begin its answer,
+    None = it has not.
     """
 
     ends_at_s: float
     connect_s: float
     read_s: float
     connect_ends_at_s: float = 0.0
-    must_dial: bool = False
-    has_dialed: bool = False
     received_bytes: int = 0
     sent_at_s: float = 0.0
     answered_after_ms: float | None = None
+
+    @classmethod
+    def starting_now(cls, timeouts: Timeouts) -> Exchange:
+        """Return one that begins at this moment."""
+        return cls(time.monotonic() + timeouts.total_s, timeouts.connect_s, timeouts.read_s)
 
     @property
     def is_over(self) -> bool:
@@ -88,7 +93,6 @@ class Exchange:
 
     def start_dialing(self) -> None:
         """Note that a new connection is made, for which connect_s counts from now on."""
-        self.has_dialed = True
         self.connect_ends_at_s = time.monotonic() + self.connect_s
 
     def dial_budget_s(self) -> float:
@@ -109,11 +113,17 @@ _current: Final = _Current()
 @contextmanager
 def carrying(exchange: Exchange) -> Iterator[Exchange]:
     """Make `exchange` the one that all sockets used by this thread obey, for the length of the block."""
+    before = _current.exchange
     _current.exchange = exchange
     try:
         yield exchange
     finally:
-        _current.exchange = None
+        _current.exchange = before
+
+
+def carried_exchange() -> Exchange | None:
+    """Return the request that this thread carries, if there is one."""
+    return _current.exchange
 
 
 def current_exchange() -> Exchange:
@@ -124,58 +134,8 @@ def current_exchange() -> Exchange:
     return exchange
 
 
-class DeadlineSocket(socket.socket):
-    """A TCP socket whose operations end with the request that they serve."""
-
-    __slots__ = ()
-
-    def connect(self, address: Any) -> None:
-        """Connect within what the caller has set as this address's share of the time."""
-        with _translating(current_exchange()):
-            super().connect(address)
-
-    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive within read_s and the deadline, and count."""
-        exchange = current_exchange()
-        self.settimeout(exchange.read_budget_s())
-        try:
-            count = super().recv_into(buffer, nbytes, flags)
-        except TimeoutError as error:
-            raise _meaning_of(error, exchange) from error
-        exchange.note_received(self, count)
-        return count
-
-    def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Receive within read_s and the deadline, and count."""
-        exchange = current_exchange()
-        self.settimeout(exchange.read_budget_s())
-        with _translating(exchange):
-            data = super().recv(bufsize, flags)
-        exchange.note_received(self, len(data))
-        return data
-
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        """Send within the deadline."""
-        exchange = current_exchange()
-        self.settimeout(exchange.remaining_s())
-        with _translating(exchange):
-            count = super().send(data, flags)
-        exchange.note_sent()
-        return count
-
-    def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
-        """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
-        exchange = current_exchange()
-        self.settimeout(exchange.remaining_s())
-        try:
-            super().sendall(data, flags)
-        except TimeoutError as error:
-            raise _meaning_of(error, exchange) from error
-        exchange.note_sent()
-
-
-class DeadlineTcpSocket(DeadlineSocket):
-    """The same without TLS: once it is connected the kernel keeps the time.
+class DeadlineTcpSocket(socket.socket):
+    """A TCP socket whose operations end with the request that they serve; once it is connected the kernel keeps time.
 
     Python's own time-outs make a request seven system calls more, and let go of the interpreter at each of them,
     for which this thread has to wait again while others are busy.
@@ -189,7 +149,8 @@ class DeadlineTcpSocket(DeadlineSocket):
 
     def connect(self, address: Any) -> None:
         """Connect within what the caller has set as this address's share of the time."""
-        super().connect(address)
+        with _translating(current_exchange()):
+            super().connect(address)
         super().settimeout(None)
         self._is_timed_by_kernel = True
 
@@ -198,24 +159,29 @@ class DeadlineTcpSocket(DeadlineSocket):
         if not self._is_timed_by_kernel:
             super().settimeout(value)
 
-    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Receive within read_s and the deadline, and count."""
         exchange = current_exchange()
         until_s = time.monotonic() + exchange.read_budget_s()
         while True:
             self._limit(socket.SO_RCVTIMEO, until_s)
             try:
-                count = socket.socket.recv_into(self, buffer, nbytes, flags)
+                data = socket.socket.recv(self, bufsize, flags)
             except BlockingIOError:
                 self._wait(select.POLLIN, until_s, exchange)
             else:
-                exchange.note_received(self, count)
-                return count
+                exchange.note_received(self, len(data))
+                return data
 
-    def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Receive within read_s and the deadline, and count."""
-        buffer = bytearray(bufsize)
-        return bytes(buffer[: self.recv_into(buffer, 0, flags)])
+    def is_quiet(self) -> bool:
+        """Return whether nothing has come, and the peer has not closed it; nothing is waited for."""
+        try:
+            socket.socket.recv(self, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """Send some of it within the deadline."""
@@ -252,8 +218,36 @@ class DeadlineTcpSocket(DeadlineSocket):
             raise _meaning_of(TimeoutError("nothing came within the read time"), exchange) from None
 
 
-class DeadlineTlsSocket(DeadlineSocket, ssl.SSLSocket):  # type: ignore[misc] # parameters differ by name only
+class DeadlineTlsSocket(ssl.SSLSocket):
     """The same for TLS; an ssl.SSLContext makes them when this is its `sslsocket_class`."""
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Receive within read_s and the deadline, and count."""
+        exchange = current_exchange()
+        self.settimeout(exchange.read_budget_s())
+        with _translating(exchange):
+            data = super().recv(buflen, flags)
+        exchange.note_received(self, len(data))
+        return data
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        """Send within the deadline."""
+        exchange = current_exchange()
+        self.settimeout(exchange.remaining_s())
+        with _translating(exchange):
+            count = super().send(data, flags)
+        exchange.note_sent()
+        return count
+
+    def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
+        """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
+        exchange = current_exchange()
+        self.settimeout(exchange.remaining_s())
+        try:
+            super().sendall(data, flags)
+        except TimeoutError as error:
+            raise _meaning_of(error, exchange) from error
+        exchange.note_sent()
 
     def do_handshake(self, block: bool = False) -> None:
         """Shake hands within the connect time; Python's ssl counts the whole handshake, not each read."""
@@ -261,6 +255,21 @@ class DeadlineTlsSocket(DeadlineSocket, ssl.SSLSocket):  # type: ignore[misc] # 
         self.settimeout(exchange.dial_budget_s())
         with _translating(exchange):
             super().do_handshake(block)
+
+    def is_quiet(self) -> bool:
+        """Return whether nothing has come, and the peer has not closed it; nothing is waited for.
+
+        A socket under TLS can't be peeked at, and a ticket of TLS 1.3 makes it readable: it is read from, by which
+        OpenSSL takes the tickets in, and which finds what it has decrypted already.
+        """
+        self.settimeout(0.0)
+        try:
+            ssl.SSLSocket.recv(self, 1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
 
 
 def _answered_after_ms(carrier: socket.socket, sent_at_s: float) -> float:

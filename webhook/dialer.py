@@ -42,7 +42,7 @@ class Dialer:
         self._resolve = resolve
         self._lookup_threads = threading.BoundedSemaphore(lookup_threads)
 
-    def dial(self, host: str, port: int) -> socket.socket:
+    def dial(self, host: str, port: int) -> DeadlineTcpSocket:
         """Return a socket connected to one of the host's addresses, all of which the guard has passed.
 
         Raise AddressBlocked, socket.gaierror (no address, or no answer within the connect time),
@@ -94,7 +94,7 @@ def _numeric(host: str) -> list[str]:
     return [str(sockaddr[0]) for *_, sockaddr in answers]
 
 
-def _connect_to_one(addresses: tuple[Address, ...], port: int, exchange: Exchange) -> socket.socket:
+def _connect_to_one(addresses: tuple[Address, ...], port: int, exchange: Exchange) -> DeadlineTcpSocket:
     # Each gets an even share of what is left, as in Go: a dead first one leaves time for the next.
     last_error: OSError = OSError("no address to connect to")
     for index, address in enumerate(addresses):
@@ -110,7 +110,7 @@ def _connect_to_one(addresses: tuple[Address, ...], port: int, exchange: Exchang
     raise last_error
 
 
-def _connect(address: Address, port: int, timeout_s: float) -> socket.socket:
+def _connect(address: Address, port: int, timeout_s: float) -> DeadlineTcpSocket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     connection = DeadlineTcpSocket(family, socket.SOCK_STREAM)
     try:

@@ -4,6 +4,10 @@ WebhookError
 ├── EventNameError        an event name is not `resource.action`
 ├── HeaderRefusedError    a custom header may not go out
 ├── RequestInvalidError   a WebhookRequest could not be sent as it is described
+├── ConnectFailed         no connection; the cause is what the system said
+├── ConnectTimedOut       no connection within the connect time
+├── AnswerFault           what came is no whole answer (webhook/fault.py)
+│   └── BodyFault         its head is, and its body is not
 └── AddressBlocked        the guard refuses where the request would go
     └── UrlRefusedError   it is refused by its URL alone, before any name is looked up
 
@@ -27,6 +31,14 @@ class HeaderRefusedError(WebhookError, ValueError):
 
 class RequestInvalidError(WebhookError, ValueError):
     """A request lacks something without which it must not be sent, such as a secret."""
+
+
+class ConnectFailed(WebhookError):  # noqa: N818 - what happened, and no error of ours
+    """There is no connection: refused, unreachable, or reset while connecting."""
+
+
+class ConnectTimedOut(WebhookError):  # noqa: N818 - as above
+    """There was no connection within the connect time."""
 
 
 class AddressBlocked(WebhookError):  # noqa: N818 - what happened is a refusal, not an error of the guard

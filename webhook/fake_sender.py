@@ -34,6 +34,9 @@ class FakeSender:
             raise outcome
         return outcome
 
+    def close_idle(self) -> None:
+        """Keep nothing, and so close nothing."""
+
     def close(self) -> None:
         """Note that it was closed."""
         self.is_closed = True

@@ -24,3 +24,10 @@ class AnswerFault(WebhookError):  # noqa: N818 - the endpoint's fault and not an
     def __init__(self, fault: Fault, text: str) -> None:
         super().__init__(text)
         self.fault = fault
+
+
+class BodyFault(AnswerFault):
+    """The head of the answer was read whole, and its body can't be."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Fault.BROKEN_BODY, text)

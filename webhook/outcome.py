@@ -35,7 +35,7 @@ class ErrorClass(StrEnum):
     CONNECT_TIMEOUT = "connect_timeout"  # no connection within connect_s
     READ_TIMEOUT = "read_timeout"  # silence for read_s
     DEADLINE = "deadline"  # the whole request took total_s
-    PROTOCOL = "protocol"  # a malformed or broken answer, or none before the connection ended
+    PROTOCOL = "protocol"  # a malformed or broken answer, or none before the connection ended: see webhook/fault.py
     BLOCKED = "blocked"  # the guard refused
     INTERNAL = "internal"  # our own fault
 
@@ -62,10 +62,12 @@ _OWN_CLASS: Final[dict[int, ErrorClass]] = {
 class Outcome:
     """All that is known about one attempt; nothing in it is secret.
 
-    `status_code` is 0 where no complete answer came in time, `duration_ms` is wall-clock time from the
+    `status_code` is 0 where no status was read, or none that counts, `duration_ms` is wall-clock time from the
     call to the outcome, `detail` one line for a person, `request_headers` those that were sent with custom
     values hidden, `retry_after_s` what the endpoint asked for. `answered_after_ms` is how long the endpoint alone
-    took to begin its answer, in the kernel's ticks of some milliseconds; None where there was none.
+    took to begin its answer, in the kernel's ticks of some milliseconds; None where there was none. `fault` is what
+    was wrong with the answer, empty = nothing: a webhook.fault.Fault or, behind a status that is obeyed all the same,
+    the class of the time-out or the TLS error that ended it.
     """
 
     kind: OutcomeKind
@@ -80,6 +82,7 @@ class Outcome:
     project_id: str | None = None
     retry_after_s: float | None = None
     answered_after_ms: float | None = None
+    fault: str = ""
 
 
 def classify_status(status_code: int) -> tuple[OutcomeKind, ErrorClass | None]:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 from eventstore.shortage import lack_of, raise_shortage
+from webhook.connection_pool import KEPT_BY_ONE, KEPT_CONNECTIONS, ConnectionPool
 from webhook.dialer import LOOKUP_THREADS, Dialer, resolve_by_system
 from webhook.errors import RequestInvalidError
-from webhook.exception_table import describe, error_class_of
+from webhook.exception_table import describe, error_class_of, fault_of
 from webhook.headers import Headers, check_custom_headers, merge, platform_headers, redacted
 from webhook.outcome import (
     DETAIL_CHARACTERS,
     RESPONSE_EXCERPT_CHARACTERS,
+    ErrorClass,
     Outcome,
     OutcomeKind,
     classify_status,
@@ -25,16 +27,20 @@ from webhook.outcome import (
 )
 from webhook.payload import split_event
 from webhook.retry import parse_retry_after
-from webhook.transport import POOL_CONNECTIONS, POOL_COUNT, Answer, Timeouts, Transport
+from webhook.timeouts import Timeouts
+from webhook.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from webhook.address_guard import AddressGuard
+    from webhook.answer import Answer
     from webhook.dialer import Resolver
 
 RESPONSE_BODY_BYTES: Final = 65_536
 REFERENCE_CHARACTERS: Final = 100
+
+_OBEYED_FROM: Final = 300  # below it is success, which an answer that is broken is not
 
 _SEED_BYTES: Final = 32  # of an Ed25519 key: RFC 8032, section 5.1.5
 
@@ -48,7 +54,8 @@ class WebhookRequest:
 
     `secrets` are the app's client secrets, several while they are rotated: the first one makes
     Sentry-Hook-Signature, each one a v1 signature. `signing_key` is the seed of its Ed25519 key;
-    `custom_headers` come from `parse_custom_headers`; `delivery_id` is the same on each attempt.
+    `custom_headers` come from `parse_custom_headers`; `delivery_id` is the same on each attempt. `app`: connections are
+    kept for an app, and never used for another.
     Raises RequestInvalidError or EventNameError for a request that can't be signed or named.
     """
 
@@ -60,6 +67,7 @@ class WebhookRequest:
     custom_headers: Headers = field(default=(), repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     signing_key: bytes | None = field(default=None, repr=False)
+    app: str = ""
 
     def __post_init__(self) -> None:
         split_event(self.event_name)
@@ -80,6 +88,9 @@ class WebhookSender(Protocol):
         That is no outcome: the endpoint may never have heard of it, and it is to be made again.
         """
 
+    def close_idle(self) -> None:
+        """Let go of what was kept and has been of no use for a while; called again and again."""
+
     def close(self) -> None:
         """Let go of what is kept between requests."""
 
@@ -98,8 +109,8 @@ class Sender:
         *,
         response_body_bytes: int = RESPONSE_BODY_BYTES,
         ca_file: str | None = None,
-        pool_count: int = POOL_COUNT,
-        pool_connections: int = POOL_CONNECTIONS,
+        kept_connections: int = KEPT_CONNECTIONS,
+        pool_connections: int = KEPT_BY_ONE,
         resolve: Resolver = resolve_by_system,
         lookup_threads: int = LOOKUP_THREADS,
         monotonic: Callable[[], float] = time.monotonic,
@@ -107,12 +118,15 @@ class Sender:
         new_request_id: Callable[[], str] = _new_request_id,
     ) -> None:
         self._guard = guard
-        self._response_body_bytes = response_body_bytes
+        self._pool = ConnectionPool(
+            kept_connections=kept_connections, kept_by_one=pool_connections, monotonic=monotonic
+        )
         self._transport = Transport(
             Dialer(guard, resolve, lookup_threads),
+            guard.check_url,
+            self._pool,
+            body_limit_bytes=response_body_bytes,
             ca_file=ca_file,
-            pool_count=pool_count,
-            pool_connections=pool_connections,
         )
         self._monotonic = monotonic
         self._now = now
@@ -130,6 +144,15 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - the outcome of a delivery is a value
             raise_shortage(error, "nothing was sent")
             return attempt.failure(error)
+
+    @property
+    def kept_connections(self) -> int:
+        """How many connections are kept at the moment."""
+        return len(self._pool)
+
+    def close_idle(self) -> None:
+        """Close the kept connections that have been idle for too long."""
+        self._transport.close_idle()
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -151,7 +174,7 @@ class Sender:
         )
         headers = merge(platform, check_custom_headers(request.custom_headers))
         attempt.request_headers = redacted(headers, [name for name, _ in headers[len(platform) :]])
-        answer = self._transport.post(target, headers, request.body, request.timeouts, self._response_body_bytes)
+        answer = self._transport.post(target, headers, request.body, request.timeouts, app=request.app)
         return attempt.outcome(answer, now)
 
 
@@ -164,49 +187,84 @@ class _Attempt:
         self._monotonic = monotonic
         self._started_s = monotonic()
 
-    def failure(self, error: Exception, answer: Answer | None = None) -> Outcome:
-        """Return the outcome of an attempt that an exception ended, perhaps in the middle of an answer."""
+    def failure(self, error: Exception) -> Outcome:
+        """Return the outcome of an attempt that an exception ended before there was a status."""
         error_class = error_class_of(error)
-        kind = kind_of(error_class)
-        received = answer if kind is not OutcomeKind.TIMED_OUT else None  # a time-out is code 0, FLOW section 3
-        after = f" (in the body of an answer {answer.status_code})" if answer is not None else ""
-        return Outcome(
-            kind=kind,
-            error_class=error_class,
-            status_code=received.status_code if received is not None else 0,
-            duration_ms=self._duration_ms(),
-            detail=f"{describe(error)}{after}"[:DETAIL_CHARACTERS],
-            request_id=self.request_id,
-            request_headers=self.request_headers,
-            response_body=_excerpt(answer.body) if answer is not None else "",
-            answered_after_ms=answer.after_ms if answer is not None else None,
-        )
+        return self._outcome(kind_of(error_class), error_class, detail=describe(error), fault=_fault_text(error))
 
     def outcome(self, answer: Answer, now: datetime) -> Outcome:
         """Return the outcome of an attempt that was answered; `now` is what a Retry-After date is counted from."""
+        broken_by = answer.broken_by
         # Where we were short of something the status stands: it was read, and is the endpoint's word.
-        if answer.broken_by is not None and lack_of(answer.broken_by) is None:
-            return self.failure(answer.broken_by, answer)
+        if broken_by is None or lack_of(broken_by) is not None:
+            return self._obeyed(answer, now, f"answered {answer.status_code}", "")
+        detail = f"{describe(broken_by)} (in an answer {answer.status_code})"
+        if answer.status_code < _OBEYED_FROM:
+            return self._broken(answer, broken_by, detail)
+        return self._obeyed(answer, now, detail, _fault_text(broken_by) or error_class_of(broken_by))
+
+    def _obeyed(self, answer: Answer, now: datetime, detail: str, fault: str) -> Outcome:
+        """Return what a status says: what is wrong behind it doesn't change that."""
         kind, error_class = classify_status(answer.status_code)
-        error_id, project_id = _references(answer.headers)
         retry_after = None if kind is OutcomeKind.SUCCESS else answer.headers.get("Retry-After")
+        return self._outcome(
+            kind,
+            error_class,
+            detail=detail,
+            fault=fault,
+            answer=answer,
+            status_code=answer.status_code,
+            retry_after_s=parse_retry_after(retry_after, now) if retry_after is not None else None,
+        )
+
+    def _broken(self, answer: Answer, broken_by: Exception, detail: str) -> Outcome:
+        """Return the outcome of what began as a success, and is none."""
+        error_class = error_class_of(broken_by)
+        kind = kind_of(error_class)
+        return self._outcome(
+            kind,
+            error_class,
+            detail=detail,
+            fault=_fault_text(broken_by),
+            answer=answer,
+            status_code=0 if kind is OutcomeKind.TIMED_OUT else answer.status_code,  # as FLOW section 3 has it
+        )
+
+    def _outcome(
+        self,
+        kind: OutcomeKind,
+        error_class: ErrorClass | None,
+        *,
+        detail: str,
+        fault: str,
+        answer: Answer | None = None,
+        status_code: int = 0,
+        retry_after_s: float | None = None,
+    ) -> Outcome:
+        error_id, project_id = _references(answer.headers) if answer is not None else (None, None)
         return Outcome(
             kind=kind,
             error_class=error_class,
-            status_code=answer.status_code,
+            status_code=status_code,
             duration_ms=self._duration_ms(),
-            detail=f"answered {answer.status_code}",
+            detail=detail[:DETAIL_CHARACTERS],
             request_id=self.request_id,
             request_headers=self.request_headers,
-            response_body=_excerpt(answer.body),
+            response_body=_excerpt(answer.body) if answer is not None else "",
             error_id=error_id,
             project_id=project_id,
-            retry_after_s=parse_retry_after(retry_after, now) if retry_after is not None else None,
-            answered_after_ms=answer.after_ms,
+            retry_after_s=retry_after_s,
+            answered_after_ms=answer.after_ms if answer is not None else None,
+            fault=fault,
         )
 
     def _duration_ms(self) -> float:
         return (self._monotonic() - self._started_s) * 1000
+
+
+def _fault_text(error: Exception) -> str:
+    fault = fault_of(error)
+    return "" if fault is None else fault.fault.value
 
 
 def _excerpt(body: bytes) -> str:

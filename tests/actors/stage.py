@@ -396,6 +396,9 @@ class Receiver:
     def delivery_ids(self, installation_id: str = ONE) -> list[str]:
         return [one.delivery_id for one in self.requests if self.installation_of(one) == installation_id]
 
+    def close_idle(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -630,6 +630,9 @@ class _CrashingSender:
     def send(self, request: WebhookRequest) -> Outcome:
         raise RuntimeError(self._text)
 
+    def close_idle(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import socket
 import struct
 import threading
@@ -10,7 +9,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from urllib3.connectionpool import HTTPConnectionPool
 
 from tests.webhook.conftest import SHORT
 from tests.webhook.servers import OK, Client, answering, serving
@@ -357,11 +355,7 @@ def test_a_new_connection_that_ends_before_any_answer_is_not_sent_twice(
     assert len(server.requests) == 1
 
 
-def test_several_stale_connections_cost_one_repetition_only(
-    make_sender: MakeSender, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # First in, first out: the repetition would be given the next stale one.
-    monkeypatch.setattr(HTTPConnectionPool, "QueueCls", queue.Queue)
+def test_several_stale_connections_cost_one_repetition_only(make_sender: MakeSender, make_request: MakeRequest) -> None:
     sender = make_sender(pool_connections=3)
     together = threading.Barrier(3)
 

@@ -37,7 +37,7 @@ def _lack_met(sender: Sender, request: WebhookRequest) -> Lack:
 
 
 @pytest.mark.parametrize("name", SHORTAGES)
-@pytest.mark.parametrize("operation", ["__init__", "connect", "send", "recv_into"])
+@pytest.mark.parametrize("operation", ["__init__", "connect", "send", "recv"])
 def test_a_socket_that_this_machine_cannot_serve_is_a_shortage(
     make_sender: MakeSender,
     make_request: MakeRequest,
@@ -124,17 +124,17 @@ def test_an_address_of_a_family_that_this_machine_has_no_address_of_is_unreachab
 def test_a_status_that_was_read_stands_though_the_rest_could_not_be(
     make_sender: MakeSender, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive = DeadlineTcpSocket.recv_into
+    receive = DeadlineTcpSocket.recv
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 
-    def fail_behind_the_head(self: DeadlineTcpSocket, *arguments: Any) -> int:
+    def fail_behind_the_head(self: DeadlineTcpSocket, *arguments: Any) -> bytes:
         if "seen" in arguments_seen:
             raise _error("ENOMEM")
         arguments_seen.add("seen")
         return receive(self, *arguments)
 
     arguments_seen: set[str] = set()
-    monkeypatch.setattr(DeadlineTcpSocket, "recv_into", fail_behind_the_head)
+    monkeypatch.setattr(DeadlineTcpSocket, "recv", fail_behind_the_head)
     with serving(answering(head)) as server:
         outcome = make_sender().send(make_request(server.url))
 
