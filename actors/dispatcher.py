@@ -2,13 +2,15 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import structlog
 
 from actors.memory import give_memory_back
 from actors.messages import (
+    BoundWaits,
     Deliver,
     Hold,
     Load,
@@ -33,6 +35,7 @@ from eventstore.parcels import is_unopened, unopened_parcels
 from eventstore.readers import Readers
 from eventstore.registry import attention_version
 from eventstore.shard import WHOLE, Shard
+from eventstore.waits import QueuedWait, WaitRule
 from eventstore.work_queue import Claim, claim, installations_with_waiting
 
 __all__ = ["DispatcherActor", "DispatcherParts"]
@@ -52,6 +55,9 @@ _SILENT_APART_S = 0.05
 # that gets its deliveries one by one has a claim made for each.
 _STOCK_WINDOWS = 4
 
+# Clocks that are looked after are set back by less, if at all.
+_STEP = timedelta(seconds=1)
+
 Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold | ParcelsOpened
 
 
@@ -62,7 +68,8 @@ class DispatcherParts:
     `first_window`: how many an installation may hold before its first answer. `new_share` and `silent_share`: how much
     of the room is for those that have not answered yet, and for those that did not answer last, all together: however
     many never answer, the others have theirs.
-    `shard`: the installations that are this worker's; the others are somebody else's.
+    `shard`: the installations that are this worker's; the others are somebody else's. `wait_rule`: how long deliveries
+    may wait.
     """
 
     readers: Readers
@@ -76,6 +83,7 @@ class DispatcherParts:
     new_share: float = 0.5
     silent_share: float = 0.25
     shard: Shard = WHOLE
+    wait_rule: WaitRule = field(default_factory=WaitRule)
     clock_s: Callable[[], float] = time.monotonic
     give_memory_back: Callable[[], object] = give_memory_back
 
@@ -95,7 +103,8 @@ class _Share:
     `held`: sequence numbers handed out and not settled. `is_ready`: more may be due. `window`: how many it may
     hold; one that does not answer gets one at a time, so that it takes no room from those that do. `not_before`:
     until when nothing is handed out to it, as its gate is closed. `stock`: how many deliveries that were in parcels are
-    in the queue now and not handed out, as far as is known.
+    in the queue now and not handed out, as far as is known. `astray`: the moment, further ahead than its rule allows,
+    of which the journal was told last.
     """
 
     installation_id: str
@@ -108,13 +117,14 @@ class _Share:
     not_before: str = ""
     used_s: float = 0.0
     stock: int = 0
+    astray: str = ""
 
 
 class DispatcherActor(SupervisedActor[Message]):
     """Owns which deliveries are handed out, and the refs of the installations' actors.
 
     Receives LookAround, Settle, Hold, ParcelsOpened, RefreshInstallation, PauseClaiming and ReportLoad.
-    Tells the installations to deliver and to refresh, and the journal to open parcels.
+    Tells the installations to deliver and to refresh, and the journal to open parcels and to bound waits.
     """
 
     mailbox_bound = 100_000  # each message but LookAround answers something that was handed out
@@ -138,6 +148,7 @@ class DispatcherActor(SupervisedActor[Message]):
         self._attention = -1
         self._is_claiming = True
         self._left_behind = 0
+        self._looked_at: datetime | None = None
 
     def receive(self, message: Message) -> Load | None:
         """Handle one message; what it makes possible is handed out at the turn's end."""
@@ -205,6 +216,10 @@ class DispatcherActor(SupervisedActor[Message]):
             self._line_up(share)  # a gate that is still closed gets its timer there
 
     def _look_around(self) -> None:
+        has_leapt = self._has_leapt()
+        if has_leapt:  # the moments that were set are those of another clock
+            self._attention = -1
+            self._timers = Timers()
         # Of one moment: else what another worker makes of a parcel in between would be seen as neither.
         with self._parts.readers.borrow() as connection, reading(connection):
             attention = attention_version(connection)
@@ -219,13 +234,25 @@ class DispatcherActor(SupervisedActor[Message]):
                 share.not_before = ""  # a test delivery, or a person's decision, goes through a closed gate
                 self._tell_refresh(share)
             self._make_all_ready(self._shelf.installations())
-        self._make_all_ready(self._parts.shard.of(found))
+        mine = self._parts.shard.of(found)
+        if has_leapt:
+            self._bound(mine)
+        self._make_all_ready(mine)
         for parcel, counts in parcels:
-            mine = self._parts.shard.of(counts)
-            self._shelf.put(parcel, {installation_id: counts[installation_id] for installation_id in mine})
-            self._make_all_ready(mine)
+            theirs = self._parts.shard.of(counts)
+            self._shelf.put(parcel, {installation_id: counts[installation_id] for installation_id in theirs})
+            self._make_all_ready(theirs)
         self._make_all_ready(self._timers.take_due(time_text(self._parts.clock.now())))
         self._put_idle_away()
+
+    def _has_leapt(self) -> bool:
+        """Return whether the clock was set back since the last look; before the first it may have been, too."""
+        looked_at, self._looked_at = self._looked_at, self._parts.clock.now()
+        return looked_at is None or self._looked_at < looked_at - _STEP
+
+    def _bound(self, installation_ids: Sequence[str]) -> None:
+        if installation_ids:
+            self._parts.journal.tell(BoundWaits(tuple(installation_ids), self._parts.wait_rule))
 
     def _make_all_ready(self, installation_ids: Iterable[str]) -> None:
         for installation_id in installation_ids:
@@ -335,6 +362,7 @@ class DispatcherActor(SupervisedActor[Message]):
             self._shelf.want(share.installation_id, _STOCK_WINDOWS * self._parts.per_installation - share.stock)
         if not share.is_ready and claimed.next_due_at is not None:
             self._timers.set(share.installation_id, claimed.next_due_at)
+            self._look_after(share, claimed.next_wait)
         share.used_s = self._parts.clock_s()
         if share.line is self._silent and claimed.deliveries:
             self._silent_again_s = share.used_s + _SILENT_APART_S
@@ -347,6 +375,14 @@ class DispatcherActor(SupervisedActor[Message]):
             share.line.room -= 1
         if share.is_ready and len(share.held) < share.window:
             self._line_up(share)
+
+    def _look_after(self, share: _Share, wait: QueuedWait | None) -> None:
+        """Have it put right, once, that the next one waits for too long: it came from a clock that is ahead."""
+        if wait is None or wait.due_at == share.astray:
+            return
+        if self._parts.wait_rule.is_astray(wait, self._parts.clock.now()):
+            share.astray = wait.due_at
+            self._bound((share.installation_id,))
 
     def _refresh(self, installation_id: str) -> None:
         share = self._shares.get(installation_id)

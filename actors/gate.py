@@ -9,6 +9,7 @@ from eventstore.clock import parse_time, time_text
 from eventstore.events import AttemptEvent, BreakerClosed, BreakerOpened, DeliverySucceeded
 from eventstore.rate_limit import RateLimit
 from eventstore.registry import Installation
+from eventstore.waits import LONGEST_PAUSE_S, is_held
 
 __all__ = ["Gate", "GateRule"]
 
@@ -56,11 +57,11 @@ class Gate:
     def closed_until(self, now: datetime) -> str | None:
         """Say until when nothing may be sent, None = something may."""
         moments = [
-            self._hold_until,
-            self._short_until,
-            self._breaker.open_until if self._breaker is not None else None,
+            self._held_until(now),
+            self._short_until if is_held(self._short_until, now, LONGEST_PAUSE_S) else None,
+            self._breaker.held_until(now) if self._breaker is not None else None,
         ]
-        ahead = [moment for moment in moments if moment is not None and moment > now]
+        ahead = [moment for moment in moments if moment is not None]
         return time_text(max(ahead)) if ahead else None
 
     def enter(self, sequence: int, now: datetime) -> str | None:
@@ -89,7 +90,7 @@ class Gate:
 
     def note(self, sequence: int, event: AttemptEvent, now: datetime) -> BreakerOpened | BreakerClosed | None:
         """Take in a recorded attempt, and give the event that it leads to."""
-        self._hold(_moment(event.hold_until))
+        self._hold(_moment(event.hold_until), now)
         is_trial = self._trial == sequence
         self.leave(sequence)
         if self._breaker is None or event.error_class in SAYS_NOTHING:
@@ -116,9 +117,13 @@ class Gate:
         strict_until = time_text(self._breaker.closed(now))
         return BreakerClosed(self._installation_id, strict_until, by, "a test delivery succeeded")
 
-    def _hold(self, until: datetime | None) -> None:
+    def _held_until(self, now: datetime) -> datetime | None:
+        return self._hold_until if is_held(self._hold_until, now, LONGEST_PAUSE_S) else None
+
+    def _hold(self, until: datetime | None, now: datetime) -> None:
         # What was in flight beside it may ask for less, or not say how long: the longest pause counts.
-        if until is not None and (self._hold_until is None or until > self._hold_until):
+        held_until = self._held_until(now)
+        if until is not None and (held_until is None or until > held_until):
             self._hold_until = until
 
     def _end_trial(self, breaker: Breaker, now: datetime, *, is_success: bool) -> BreakerOpened | BreakerClosed:

@@ -4,7 +4,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pykka
 import structlog
@@ -102,6 +102,8 @@ class InstallationParts:
     is_warned: bool = True
     is_probed: bool = False
     random_unit: Callable[[], float] = field(default=random.random)
+    # By which the secret of before a rotation ends; None = by the clock.
+    believed_now: Callable[[], datetime] | None = None
 
 
 class InstallationActor(SupervisedActor[Message]):
@@ -279,7 +281,8 @@ class InstallationActor(SupervisedActor[Message]):
         try:
             body = body_of(delivery)
             timeouts = timeouts_of(endpoint.app, self._parts.timeouts)
-            request = webhook_request(endpoint, delivery, body, timeouts, now=self._parts.clock.now())
+            now = (self._parts.believed_now or self._parts.clock.now)()
+            request = webhook_request(endpoint, delivery, body, timeouts, now=now)
             outcome = self._parts.sender.send(request)
         except Exception as error:
             lack = lack_of(error)

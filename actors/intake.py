@@ -13,6 +13,7 @@ from actors.supervised import SupervisedActor
 from eventstore.clock import Clock, time_text
 from eventstore.errors import RedisAwayError, RejectedError
 from eventstore.redis_intake import StreamIntake
+from eventstore.waits import is_held
 
 __all__ = ["IntakeActor", "IntakeParts"]
 
@@ -54,7 +55,7 @@ class IntakeActor(SupervisedActor[TakeIn]):
     def receive(self, _message: TakeIn) -> bool:
         """Let go of what was attempted, and take new entries in; the reply says whether there was either."""
         now = self._parts.clock.now()
-        if self._not_before is not None and now < self._not_before:
+        if is_held(self._not_before, now, self._parts.retry_s):
             return False
         try:
             count = self._look(now)
@@ -75,7 +76,7 @@ class IntakeActor(SupervisedActor[TakeIn]):
     def _look(self, now: datetime) -> int:
         parts = self._parts
         count = parts.intake.acknowledge()
-        if self._adopt_at is None or now >= self._adopt_at:
+        if not is_held(self._adopt_at, now, parts.adopt_every_s):
             self._adopt_at = now + timedelta(seconds=parts.adopt_every_s)
             count += parts.intake.adopt()
         return count + parts.intake.take_in(block_s=0.0 if self.has_asker else parts.block_s)

@@ -9,12 +9,14 @@ import structlog
 
 from actors.messages import (
     BeginWatch,
+    BoundWaits,
     Decide,
     DecisionRequest,
     EnableAfterProbe,
     ExpirePayloads,
     FinishFirst,
     ForgetKeys,
+    KeepClock,
     LearnRecorded,
     OpenParcels,
     ParcelsOpened,
@@ -29,6 +31,9 @@ from actors.messages import (
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
+from eventstore.bounded_moments import bound_kept, bound_waits
+from eventstore.clock_doubt import ClockPair
+from eventstore.clock_watch import write_clock_pair
 from eventstore.digest import GatherRequest, gather_mails
 from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable
 from eventstore.errors import DatabaseError, NotFoundError, RejectedError, ShortageError
@@ -40,6 +45,7 @@ from eventstore.retention import expire_payloads
 from eventstore.review import ReviewRequest, review
 from eventstore.shortage import lack_of
 from eventstore.store import Store, Transaction
+from eventstore.waits import WaitRule
 from eventstore.work_queue import forget_idempotency_keys, open_parcel
 
 __all__ = ["Company", "JournalActor"]
@@ -47,7 +53,8 @@ __all__ = ["Company", "JournalActor"]
 log = structlog.get_logger("hookfuse.journal")
 
 Gathered = RecordDelivery | RecordEvent | RecordHealth | OpenParcels
-Message = Gathered | Decide | RecordMail | BeginWatch | ForgetKeys | ExpirePayloads | FinishFirst
+Kept = KeepClock | ForgetKeys | ExpirePayloads
+Message = Gathered | Decide | RecordMail | BeginWatch | BoundWaits | Kept | FinishFirst
 
 
 # Outcomes that come meanwhile are looked for so often; one that is enough by then need not wait for the rest.
@@ -77,7 +84,7 @@ class JournalActor(SupervisedActor[Message]):
     """Owns the one writing connection of the daemon, and the records that wait for the next commit.
 
     Receives RecordDelivery, RecordEvent, RecordHealth and OpenParcels, of which a turn's worth shares one commit, and
-    Decide, RecordMail, BeginWatch, ForgetKeys, ExpirePayloads and FinishFirst.
+    Decide, RecordMail, BeginWatch, BoundWaits, KeepClock, ForgetKeys, ExpirePayloads and FinishFirst.
     Tells the installations what is recorded, and the dispatcher which parcels are opened, after it is on disk.
     """
 
@@ -121,6 +128,10 @@ class JournalActor(SupervisedActor[Message]):
             case BeginWatch(shard):
                 with self._store.transaction() as transaction:
                     begin_watch(transaction, shard)
+            case BoundWaits(installation_ids, rule):
+                self._bound_waits(installation_ids, rule)
+            case KeepClock(pair):
+                self._keep_clock(pair)
             case ForgetKeys(older_than):
                 with self._store.transaction() as transaction:
                     forget_idempotency_keys(transaction.connection, older_than=older_than)
@@ -200,6 +211,22 @@ class JournalActor(SupervisedActor[Message]):
         except (NotFoundError, RejectedError) as error:
             # A person was quicker, and removed it: that is an answer, not a crash of two actors.
             return Decision(is_changed=False, why=str(error))
+
+    def _bound_waits(self, installation_ids: tuple[str, ...], rule: WaitRule) -> None:
+        with self._store.transaction() as transaction:
+            count = bound_waits(transaction, installation_ids, rule)
+        if count:
+            log.warning(
+                "waits_shortened",
+                deliveries=count,
+                done="the clock was ahead, and they would have waited for longer than their rule allows",
+            )
+
+    def _keep_clock(self, pair: ClockPair) -> None:
+        with self._store.transaction() as transaction:
+            write_clock_pair(transaction.connection, pair)
+            if pair.doubt is None:
+                bound_kept(transaction.connection, pair.moment)
 
     def _commit(self) -> None:
         if self._gathered or self._gathered_events or self._gathered_health or self._gathered_parcels:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 
@@ -36,7 +36,8 @@ _ERROR_CHARACTERS = 300
 class MailerParts:
     """What the mailer mails with. `retry_delays_s`: seconds after each failure, the last one again and again.
 
-    `policy`: that of the home, by which a mail says what would help.
+    `policy`: that of the home, by which a mail says what would help. `is_clock_doubted`: then how old a mail is cannot
+    be told, and none is given up for its age.
     """
 
     readers: Readers
@@ -48,6 +49,7 @@ class MailerParts:
     give_up_after_s: float
     digest: DigestRule = field(default_factory=DigestRule)
     policy: Policy | None = None
+    is_clock_doubted: Callable[[], bool] = lambda: False
 
 
 class MailerActor(SupervisedActor[CheckOutbox]):
@@ -73,7 +75,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         """
         now = self._parts.clock.now()
         with self._parts.readers.borrow() as connection:
-            owed = read_owed_recipients(connection, due_at=time_text(now))
+            owed = read_owed_recipients(connection, due_at=time_text(now), latest=self._latest(now))
         choice = self._pace.choose(owed, now, is_last_chance=self.has_asker)
         if choice is None:
             return False
@@ -81,16 +83,21 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         if is_gathered:
             self._gather(one)
         with self._parts.readers.borrow() as connection:
-            mails = read_owed_mails(connection, due_at=time_text(now), recipient=one.recipient, limit=1)
+            mails = read_owed_mails(
+                connection, due_at=time_text(now), latest=self._latest(now), recipient=one.recipient, limit=1
+            )
         for mail in mails:
             self._mail(mail)
         if not self.has_asker:
             tell_if_alive(self.actor_ref, CheckOutbox())  # once a stop has come, the rest waits in the outbox
         return True
 
+    def _latest(self, now: datetime) -> str:
+        return time_text(now + timedelta(seconds=max(self._parts.retry_delays_s)))
+
     def _gather(self, owed: OwedTo) -> None:
         domain = self._parts.sender_address.rpartition("@")[2]
-        request = GatherRequest(owed.recipient, domain)
+        request = GatherRequest(owed.recipient, domain, max(self._parts.retry_delays_s))
         self._parts.journal.ask(Decide(request), timeout=_RECORD_TIMEOUT_S)
         log.info("mails.gathered", message_to=owed.recipient, mails=owed.gatherable)
 
@@ -139,8 +146,8 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         now = self._parts.clock.now()
         delays_s = self._parts.retry_delays_s
         retry = now + timedelta(seconds=delays_s[min(attempt, len(delays_s)) - 1])
-        is_too_old = retry - parse_time(mail.requested_at) > timedelta(seconds=self._parts.give_up_after_s)
-        retry_at = None if is_final or is_too_old else time_text(retry)
+        is_given_up = is_final or (self._is_too_old(mail, attempt, retry) and not self._parts.is_clock_doubted())
+        retry_at = None if is_given_up else time_text(retry)
         text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
         self._record(mail, MailFailed(mail.mail_id, attempt, text, retry_at))
         log.warning(
@@ -152,6 +159,14 @@ class MailerActor(SupervisedActor[CheckOutbox]):
             error=text,
             retry_at=retry_at,
         )
+
+    def _is_too_old(self, mail: OwedMail, attempt: int, at: datetime) -> bool:
+        age = at - parse_time(mail.requested_at)
+        if age < timedelta():  # requested while the clock was ahead: what it has waited for at least counts
+            delays_s = self._parts.retry_delays_s
+            past_s = (delays_s[min(number, len(delays_s) - 1)] for number in range(attempt))
+            age = timedelta(seconds=sum(past_s))
+        return age > timedelta(seconds=self._parts.give_up_after_s)
 
     def _record(self, mail: OwedMail, event: MailSent | MailFailed) -> None:
         # A digest tells of many installations, and is in no stream of one.

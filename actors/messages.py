@@ -6,6 +6,7 @@ from typing import Any
 
 import pykka
 
+from eventstore.clock_doubt import ClockPair
 from eventstore.digest import GatherRequest
 from eventstore.disabling import DisableRequest
 from eventstore.events import Event, MailFailed, MailSent
@@ -16,10 +17,12 @@ from eventstore.recording import DeliveryRecord
 from eventstore.review import ReviewRequest
 from eventstore.shard import Shard
 from eventstore.shortage import Lack
+from eventstore.waits import WaitRule
 from eventstore.work_queue import QueuedDelivery
 
 __all__ = [
     "BeginWatch",
+    "BoundWaits",
     "CatchUp",
     "CheckOutbox",
     "ConsiderDisabling",
@@ -33,6 +36,7 @@ __all__ = [
     "FinishFirst",
     "ForgetKeys",
     "Hold",
+    "KeepClock",
     "LearnRecorded",
     "Load",
     "LookAfterFleet",
@@ -251,6 +255,21 @@ class Decide:
     """To the journal, as an ask: decide in one transaction on what holds then; the reply is a Decision."""
 
     request: DecisionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class BoundWaits:
+    """To the journal: let no delivery to these installations wait for longer than its rule allows."""
+
+    installation_ids: tuple[str, ...]
+    rule: WaitRule
+
+
+@dataclass(frozen=True, slots=True)
+class KeepClock:
+    """To the journal: write down what time it is by the clock that is believed, and how long the machine has run."""
+
+    pair: ClockPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from eventstore.clock import Clock, time_text
 from eventstore.errors import RedisAwayError, RejectedError
 from eventstore.readers import Readers
 from eventstore.redis_projection import RedisProjection
+from eventstore.waits import is_held
 
 __all__ = ["ProjectorActor", "ProjectorParts"]
 
@@ -22,12 +23,16 @@ log = structlog.get_logger("hookfuse.projector")
 
 @dataclass(frozen=True, slots=True)
 class ProjectorParts:
-    """What the projector works with. `retry_s`: seconds until a Redis that did not answer is asked again."""
+    """What the projector works with. `retry_s`: seconds until a Redis that did not answer is asked again.
+
+    `believed_now`: by which it follows how long what is written lives; None = by the clock.
+    """
 
     readers: Readers
     projection: RedisProjection
     clock: Clock
     retry_s: float
+    believed_now: Callable[[], datetime] | None = None
 
 
 class ProjectorActor(SupervisedActor[CatchUp]):
@@ -49,11 +54,12 @@ class ProjectorActor(SupervisedActor[CatchUp]):
     def receive(self, _message: CatchUp) -> bool:
         """Write the next batch; the reply says whether there was one."""
         now = self._parts.clock.now()
-        if self._not_before is not None and now < self._not_before:
+        if is_held(self._not_before, now, self._parts.retry_s):
             return False
+        believed = (self._parts.believed_now or self._parts.clock.now)()
         try:
             with self._parts.readers.borrow() as connection:
-                count = self._parts.projection.catch_up(connection, now)
+                count = self._parts.projection.catch_up(connection, believed)
         except (RedisAwayError, RejectedError) as error:
             self._put_off(error, now)
             return False

@@ -7,8 +7,9 @@ from eventstore.breaker import BreakerRule
 from eventstore.configuration import Configuration
 from eventstore.fleet import FleetRule
 from eventstore.probing import ProbingRule
+from eventstore.waits import WaitRule
 
-__all__ = ["fleet_rule", "gate_rule", "probing_rule"]
+__all__ = ["fleet_rule", "gate_rule", "probing_rule", "wait_rule"]
 
 
 def gate_rule(configuration: Configuration) -> GateRule:
@@ -51,3 +52,9 @@ def probing_rule(configuration: Configuration) -> ProbingRule | None:
         max_s=probing.max_s,
         cool_down_s=probing.cool_down_s,
     )
+
+
+def wait_rule(configuration: Configuration) -> WaitRule:
+    """Give the rule by which deliveries wait."""
+    retry = configuration.retry
+    return WaitRule(retry.schedule, retry.jitter, configuration.missed.recover_per_s)

@@ -41,6 +41,7 @@ from eventstore.readers import Readers
 from eventstore.registry import read_endpoint
 from eventstore.review import ReviewRequest
 from eventstore.shard import WHOLE, Shard
+from eventstore.waits import is_held
 
 __all__ = ["SupervisorActor", "SupervisorParts"]
 
@@ -91,7 +92,7 @@ class SupervisorActor(SupervisedActor[Message]):
         self._parts = parts
         self._watched_since = parts.clock.now()
         self._is_said_frozen = False
-        self._probed_at: datetime | None = None
+        self._probe_again_at: datetime | None = None
 
     def on_start(self) -> None:
         """Begin the watch anew, and learn whether disabling was frozen when the daemon stopped."""
@@ -188,6 +189,7 @@ class SupervisorActor(SupervisedActor[Message]):
 
     def _thaw(self) -> None:
         rule, now = self._parts.fleet_rule, self._parts.clock.now()
+        self._watched_since = min(self._watched_since, now)  # the clock may have been set back
         with self._parts.readers.borrow() as connection:
             if not read_fleet(connection).is_frozen:
                 return
@@ -219,9 +221,9 @@ class SupervisorActor(SupervisedActor[Message]):
 
     def _probe(self) -> None:
         rule, now = self._parts.probing_rule, self._parts.clock.now()
-        if rule is None or (self._probed_at is not None and (now - self._probed_at).total_seconds() < _PROBING_S):
+        if rule is None or is_held(self._probe_again_at, now, _PROBING_S):
             return
-        self._probed_at = now
+        self._probe_again_at = now + timedelta(seconds=_PROBING_S)
         with self._parts.readers.borrow() as connection:
             due = due_probes(connection, rule, now)
         for installation_id in due:

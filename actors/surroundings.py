@@ -1,6 +1,7 @@
 """What stands around the deliveries, where it is configured: Redis, and a stream to read from."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pykka
@@ -38,10 +39,12 @@ class Surroundings:
         clock: Clock,
         readers: Readers,
         spawn: Spawn,
+        believed_now: Callable[[], datetime] | None = None,
     ) -> None:
         self._configuration = configuration
         self._clock = clock
         self._readers = readers
+        self._believed_now = believed_now
         self._projector = self._start_projector(spawn)
         self._intake = self._start_intake(spawn, home)
 
@@ -81,9 +84,10 @@ class Surroundings:
         if not url:
             return None
         projection = RedisProjection(url, timeout_s=redis.timeout_s)
-        return spawn(
-            ProjectorActor, "projector", ProjectorParts(self._readers, projection, self._clock, retry_s=redis.retry_s)
+        parts = ProjectorParts(
+            self._readers, projection, self._clock, retry_s=redis.retry_s, believed_now=self._believed_now
         )
+        return spawn(ProjectorActor, "projector", parts)
 
     def _start_intake(self, spawn: Spawn, home: Home) -> Ref | None:
         queue, redis = self._configuration.queue, self._configuration.redis

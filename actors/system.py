@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ import pykka
 import structlog
 
 from actors.dispatcher import DispatcherActor, DispatcherParts
+from actors.housekeeping import Housekeeping
 from actors.installation import InstallationActor, InstallationParts
 from actors.journal import Company, JournalActor
 from actors.machinery import Machinery
@@ -19,9 +19,7 @@ from actors.maildir_postbox import MaildirPostbox
 from actors.mailer import MailerActor, MailerParts
 from actors.messages import (
     CheckOutbox,
-    ExpirePayloads,
     FinishFirst,
-    ForgetKeys,
     Load,
     LookAfterFleet,
     LookAround,
@@ -33,12 +31,14 @@ from actors.messages import (
 from actors.pool import TurnPool
 from actors.postbox import Postbox
 from actors.restart_budget import RestartBudget
-from actors.rules import fleet_rule, gate_rule, probing_rule
+from actors.rules import fleet_rule, gate_rule, probing_rule, wait_rule
 from actors.smtp_postbox import SmtpPostbox
 from actors.supervised import SupervisedActor
 from actors.supervisor import SupervisorActor, SupervisorParts
 from actors.surroundings import Surroundings
-from eventstore.clock import Clock, SystemClock, time_text
+from eventstore.clock import Clock, SystemClock
+from eventstore.clock_doubt import Doubt
+from eventstore.clock_watch import ClockWatch, read_clock_pair
 from eventstore.configuration import Configuration
 from eventstore.digest import DigestRule
 from eventstore.file_budget import FileBudget, files_needed, raise_file_limit, share_out
@@ -49,6 +49,7 @@ from eventstore.readers import Readers
 from eventstore.shard import WHOLE, Shard
 from eventstore.shortage import FILES
 from eventstore.store import Store
+from eventstore.uptime import ReadUptime, read_uptime
 from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
 
 __all__ = ["ActorSystem", "guard_for", "postbox_for", "sender_for", "start_system"]
@@ -100,6 +101,7 @@ class ActorSystem:
         shard: Shard = WHOLE,
         wake_lead: Callable[[], object] = lambda: None,
         in_flight: int | None = None,
+        read_uptime: ReadUptime = read_uptime,
     ) -> None:
         self.failure = ""
         self._in_flight = in_flight or shard.part_of(configuration.delivery.in_flight)
@@ -115,8 +117,10 @@ class ActorSystem:
         self._policy = policy or configured_policy(home, configuration.policy)
         store = Store(home.database, self._clock, is_patient=True)
         self._readers = Readers(home.database)
-        with self._readers.borrow():
-            pass  # from now on there is one, however short of files the machine may become
+        with self._readers.borrow() as connection:
+            # From now on there is one, however short of files the machine may become.
+            pair = read_clock_pair(connection)
+        self._watch = ClockWatch(pair, self._clock, read_uptime)
         self._pools: list[TurnPool] = []
         self._journal: Ref = JournalActor.start(
             pool=self._pool("journal"),
@@ -125,6 +129,7 @@ class ActorSystem:
             store=store,
             company=Company(enough=configuration.delivery.per_installation),
         )
+        self._housekeeping = self._open_housekeeping(pair.doubt if pair else None) if shard.is_lead else None
         self._mailer = self._start_mailer(postbox) if shard.is_lead else None
         self._surroundings = self._open_surroundings(home) if shard.is_lead else None
         self._dispatcher = self._start_dispatcher()
@@ -144,9 +149,12 @@ class ActorSystem:
         self._budget.shortages.look_around()
         self._sender.close_idle()
         now_s = time.monotonic()
-        if self._mailer is None or now_s < self._others_look_s:
+        if now_s < self._others_look_s:
             return
         self._others_look_s = now_s + _OTHERS_REST_S
+        self._watch.look()
+        if self._mailer is None:
+            return
         if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
             self._tell(self._mailer, CheckOutbox())
         if self._surroundings is not None:
@@ -155,13 +163,8 @@ class ActorSystem:
 
     def keep_house(self) -> None:
         """Have the journal drop what is kept for a time only; one worker does it for all."""
-        if not self._shard.is_lead:
-            return
-        now = self._clock.now()
-        keep_keys = timedelta(seconds=self._configuration.queue.idempotency_keep_s)
-        self._tell(self._journal, ForgetKeys(time_text(now - keep_keys)))
-        keep_payloads = timedelta(seconds=self._configuration.missed.keep_s)
-        self._tell(self._journal, ExpirePayloads(time_text(now - keep_payloads)))
+        if self._housekeeping is not None:
+            self._housekeeping.keep()
 
     def is_drained(self) -> bool:
         """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
@@ -234,6 +237,8 @@ class ActorSystem:
                 stop(ref)
         if self._surroundings is not None:
             self._surroundings.stop(stop)
+        if self._housekeeping is not None:
+            self._housekeeping.keep_clock()
         stop(self._journal)
         for pool in self._pools:
             pool.stop(max(0.0, deadline_s - time.monotonic()))
@@ -277,6 +282,15 @@ class ActorSystem:
         self._pools.append(pool)
         return pool
 
+    def _open_housekeeping(self, known: Doubt | None) -> Housekeeping:
+        return Housekeeping(
+            partial(tell_if_alive, self._journal),
+            self._configuration,
+            clock=self._clock,
+            watch=self._watch,
+            known=known,
+        )
+
     def _start_mailer(self, postbox: Postbox) -> Ref:
         mail = self._configuration.mail
         parts = MailerParts(
@@ -289,6 +303,7 @@ class ActorSystem:
             give_up_after_s=mail.give_up_after_s,
             digest=DigestRule(mail.digest_after, mail.digest_s),
             policy=self._policy,
+            is_clock_doubted=self._watch.is_doubted,
         )
         return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
 
@@ -302,6 +317,7 @@ class ActorSystem:
             clock=self._clock,
             readers=self._readers,
             spawn=spawn,
+            believed_now=self._watch.believed_now,
         )
 
     def _start_dispatcher(self) -> Ref:
@@ -315,6 +331,7 @@ class ActorSystem:
             per_installation=delivery.per_installation,
             idle_s=delivery.idle_s,
             shard=self._shard,
+            wait_rule=wait_rule(self._configuration),
         )
         return DispatcherActor.start(
             pool=self._pool("dispatcher"), budget=self._budget, escalate=self._escalate, parts=parts
@@ -360,6 +377,7 @@ class ActorSystem:
             slow_down_s=self._configuration.delivery.slow_down_s,
             is_warned=self._configuration.warnings.enabled,
             is_probed=self._configuration.probing.enabled,
+            believed_now=self._watch.glance,
         )
 
 

@@ -10,7 +10,7 @@ from console.as_of import Sight
 from console.event_text import full_fields
 from console.times import short_time
 from eventstore.buffer import COUNTED_CLASSES, DayCounts, read_days, window_start
-from eventstore.clock import parse_time
+from eventstore.clock import day_of, parse_time, time_text
 from eventstore.events import AttemptEvent, BreakerOpened, DisableEvidence, FailureRecord, InstallationDisabled
 from eventstore.health import Fleet, read_fleet
 from eventstore.identifiers import installation_stream
@@ -21,6 +21,7 @@ from eventstore.recovery import Ledger, missed_ledger
 from eventstore.registry import App, Installation, Organization, find_app, find_installation, find_organization
 from eventstore.request_log import LoggedRequest, RequestFilter, read_requests
 from eventstore.verdict import Verdict, error_count, judge
+from eventstore.waits import LONGEST_PAUSE_S, is_held
 from replay.moment import Moment
 
 __all__ = [
@@ -185,9 +186,9 @@ def breaker_of(installation: Installation, now: datetime) -> Breaker:
     """Say how the breaker stands at a moment; its two moments are those that were recorded."""
     open_until, strict_until = installation.breaker_open_until, installation.breaker_strict_until
     if open_until is not None:
-        state = "open" if now < parse_time(open_until) else "half_open"
+        state = "open" if _is_held(open_until, now) else "half_open"
     else:
-        state = "recovering" if strict_until is not None and now < parse_time(strict_until) else "closed"
+        state = "recovering" if _is_held(strict_until, now) else "closed"
     return Breaker(state, open_until, strict_until)
 
 
@@ -202,8 +203,11 @@ def breaker_text(breaker: Breaker) -> str:
 
 def hold_of(installation: Installation, now: datetime) -> str | None:
     """Give until when the endpoint asked for a pause (429, 503), None = there is none now."""
-    held = installation.hold_until
-    return held if held is not None and now < parse_time(held) else None
+    return installation.hold_until if _is_held(installation.hold_until, now) else None
+
+
+def _is_held(until: str | None, now: datetime) -> bool:
+    return until is not None and is_held(parse_time(until), now, LONGEST_PAUSE_S)
 
 
 def last_opening(connection: sqlite3.Connection, installation_id: str) -> tuple[StoredEvent, BreakerOpened] | None:
@@ -253,6 +257,8 @@ def _second(moment: str | None) -> str:
 def _failures(connection: sqlite3.Connection, installation: Installation, now: datetime) -> Failures:
     counts: Counter[str] = Counter()
     for day in read_days(connection, installation.installation_id, window_start(now, _FAILURE_DAYS)):
+        if day.day > day_of(time_text(now)):  # counted by a clock that was ahead
+            continue
         counts.update({name: getattr(day, name) for name in COUNTED_CLASSES if name != "success"})
     by_class = {name: count for name, count in counts.items() if count}
     return Failures(_FAILURE_DAYS, by_class, _latest_failures(_logged_failures(connection, installation, now)))

@@ -2,13 +2,15 @@
 
 import sqlite3
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from eventstore.clock import time_text
 
 __all__ = [
+    "LONGEST_OVERLAP",
     "AppSecrets",
     "is_overlapping",
     "no_secret_text",
@@ -16,6 +18,9 @@ __all__ = [
     "signing_secrets",
     "write_secrets",
 ]
+
+# Longer than any change freeze; beyond it two secrets are no rotation but a habit.
+LONGEST_OVERLAP: Final = timedelta(days=90)
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from eventstore.waits import is_held
+
 __all__ = ["SAYS_NOTHING", "Breaker", "BreakerRule", "Trip"]
 
 # Error classes that say nothing about the endpoint: our own faults, the guard's word, a healthy endpoint's "slowly".
@@ -30,6 +32,11 @@ class BreakerRule:
     recovery_s: float = 1200.0
     recovery_factor: int = 10
 
+    @property
+    def longest_open_s(self) -> float:
+        """For how long it may be open at most."""
+        return max(self.open_s, self.open_max_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Trip:
@@ -44,7 +51,8 @@ class Trip:
 class Breaker:
     """The breaker's state: `open_until` and `strict_until` come from events, the rest from the latest outcomes.
 
-    Open = `open_until` lies ahead; half-open = it has passed, and no probe has closed the breaker yet.
+    Open = `open_until` lies ahead, and no further than the rule allows; half-open = it has passed, and no probe has
+    closed the breaker yet.
     """
 
     rule: BreakerRule
@@ -57,35 +65,38 @@ class Breaker:
 
     def is_open(self, now: datetime) -> bool:
         """Whether nothing may be sent."""
-        return self.open_until is not None and now < self.open_until
+        return is_held(self.open_until, now, self.rule.longest_open_s)
+
+    def held_until(self, now: datetime) -> datetime | None:
+        """Return until when nothing may be sent, None = something may."""
+        return self.open_until if self.is_open(now) else None
 
     def is_half_open(self, now: datetime) -> bool:
         """Whether one attempt at a time may be sent, to find out."""
-        return self.open_until is not None and now >= self.open_until
+        return self.open_until is not None and not self.is_open(now)
 
     def remember(self, outcomes: Iterable[tuple[datetime, bool]]) -> None:
         """Take in what happened before, oldest first, without judging it; True = success."""
         for at, is_success in outcomes:
             self._add(at, is_success=is_success)
         if self._outcomes:
-            self._forget_before(max(at for at, _ in self._outcomes))  # clocks are set back, too
+            self._forget_beyond(max(at for at, _ in self._outcomes))  # clocks are set back, too
 
     def note(self, now: datetime, *, is_success: bool) -> Trip | None:
         """Count one outcome while closed, and say whether it opens the breaker."""
         self._add(now, is_success=is_success)
-        self._forget_before(now)
+        self._forget_beyond(now)
         if is_success or self.open_until is not None:
             return None
-        factor = self.rule.recovery_factor if self.strict_until is not None and now < self.strict_until else 1
+        factor = self.rule.recovery_factor if is_held(self.strict_until, now, self.rule.recovery_s) else 1
         explanation = self._explain(factor)
         return Trip(now + timedelta(seconds=self.rule.open_s), explanation) if explanation else None
 
     def probe_failed(self, now: datetime) -> Trip:
         """Say until when it stays open after the attempt that was let through has failed."""
         failed_trials = self.failed_trials + 1
-        longest_s = max(self.rule.open_s, self.rule.open_max_s)
         # Two to the power of 20 is beyond any longest wait already.
-        wait_s = min(self.rule.open_s * 2.0 ** min(failed_trials, 20), longest_s)
+        wait_s = min(self.rule.open_s * 2.0 ** min(failed_trials, 20), self.rule.longest_open_s)
         return Trip(now + timedelta(seconds=wait_s), "the attempt that was let through failed", failed_trials)
 
     def opened(self, trip: Trip) -> None:
@@ -111,10 +122,10 @@ class Breaker:
         self._failures += not is_success
         self._streak = 0 if is_success else self._streak + 1
 
-    def _forget_before(self, newest: datetime) -> None:
-        """Let go of what has left the window that ends with the newest outcome."""
-        start = newest - timedelta(seconds=self.rule.window_s)
-        while self._outcomes and self._outcomes[0][0] <= start:
+    def _forget_beyond(self, newest: datetime) -> None:
+        """Let go of what has left the window that ends with the newest outcome, or came from a clock that was ahead."""
+        window = timedelta(seconds=self.rule.window_s)
+        while self._outcomes and not newest - window < self._outcomes[0][0] < newest + window:
             _, was_success = self._outcomes.popleft()
             self._failures -= not was_success
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from eventstore.clock import parse_time, time_text
 from eventstore.disabling import Decision
 from eventstore.events import MailsGathered
 from eventstore.identifiers import MAIL_STREAM, new_id
 from eventstore.log import NewEvent
 from eventstore.outbox import OwedTo, read_owed_mails
 from eventstore.store import Transaction
+from eventstore.waits import LONGEST_PAUSE_S
 
 __all__ = ["DigestRule", "GatherRequest", "MailPace", "gather_mails"]
 
@@ -28,10 +30,11 @@ class DigestRule:
 
 @dataclass(frozen=True, slots=True)
 class GatherRequest:
-    """A wish to have what a recipient is owed go as one mail."""
+    """A wish to have what a recipient is owed go as one mail; `longest_retry_s`: what lies further ahead is due."""
 
     recipient: str
     mail_domain: str
+    longest_retry_s: float = LONGEST_PAUSE_S
 
 
 @dataclass(slots=True)
@@ -65,7 +68,8 @@ class MailPace:
         oldest = now - timedelta(seconds=self.rule.window_s)
         for recipient in list(self._sent):
             moments = self._sent[recipient]
-            while moments and moments[0] <= oldest:
+            # What lies ahead was counted by another clock.
+            while moments and not oldest < moments[0] <= now:
                 moments.popleft()
             if not moments:
                 del self._sent[recipient]
@@ -80,6 +84,7 @@ def gather_mails(transaction: Transaction, request: GatherRequest) -> Decision:
     owed = read_owed_mails(
         transaction.connection,
         due_at=transaction.recorded_at,
+        latest=time_text(parse_time(transaction.recorded_at) + timedelta(seconds=request.longest_retry_s)),
         recipient=request.recipient,
         is_gatherable=True,
         limit=_ENTRIES_MAX,

@@ -68,9 +68,12 @@ def thaw(transaction: Transaction, rule: FleetRule | None, *, watched_since: dat
 
 def read_fleet_state(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> FleetState:
     """Count who is at work, who of them fails, and who has begun to within the rule's window."""
-    start = time_text(now - timedelta(seconds=rule.window_s))
+    window = timedelta(seconds=rule.window_s)
+    # What began so far ahead began by another clock.
     row = connection.execute(
-        "SELECT count(*), count(failing_since), count(*) FILTER (WHERE failing_since > ?) FROM at_work", (start,)
+        "SELECT count(*), count(failing_since), count(*) FILTER (WHERE failing_since > ? AND failing_since < ?)"
+        " FROM at_work",
+        (time_text(now - window), time_text(now + window)),
     ).fetchone()
     return FleetState(*row)
 

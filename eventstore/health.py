@@ -3,9 +3,9 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from eventstore.clock import parse_time
+from eventstore.clock import parse_time, time_text
 from eventstore.events import (
     AttemptEvent,
     BreakerClosed,
@@ -24,6 +24,7 @@ from eventstore.events import (
 from eventstore.identifiers import installation_of, installation_stream
 from eventstore.log import Handlers, StoredEvent
 from eventstore.recent_outcomes import LATEST_EVENTS, OUTCOMES, says_nothing
+from eventstore.waits import LONGEST_PAUSE_S
 from eventstore.work_queue import draw_attention
 
 __all__ = ["HANDLERS", "Fleet", "failing_since", "follow_attempts", "read_fleet"]
@@ -136,8 +137,12 @@ def follow_attempts(connection: sqlite3.Connection, group: Sequence[StoredEvent]
 def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, AttemptEvent)  # noqa: S101
     if stored.event.hold_until is not None:
-        # The longest pause counts, as other attempts that were in flight may ask for less.
-        _set_active(connection, stored, "hold_until = max(coalesce(hold_until, ''), ?)", stored.event.hold_until)
+        # The longest pause counts, as other attempts that were in flight may ask for less; but for one that was asked
+        # for by another clock, far ahead of this one.
+        latest = time_text(parse_time(stored.recorded_at) + timedelta(seconds=LONGEST_PAUSE_S))
+        longer = "CASE WHEN hold_until IS NULL OR hold_until > ? THEN ? ELSE max(hold_until, ?) END"
+        until = stored.event.hold_until
+        _set_active(connection, stored, f"hold_until = {longer}", max(latest, until), until, until)
 
 
 def _probe_failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:

@@ -51,8 +51,9 @@ class OwedTo:
 
 
 _COLUMNS = "mail_id, message_id, installation_id, recipient, kind, about_position, attempts, requested_at"
-# A mail that was gathered goes with its digest, and is not due by itself.
-_IS_DUE = "state = 'requested' AND digest_id IS NULL AND due_at <= :due_at"
+# A mail that was gathered goes with its digest, and is not due by itself. A first attempt waits for nothing; what lies
+# further ahead than any retry was put off by another clock.
+_IS_DUE = "state = 'requested' AND digest_id IS NULL AND (attempts = 0 OR due_at <= :due_at OR due_at > :latest)"
 # Only what a digest has words for; a mail of a kind that a newer hookfuse has asked for waits for that.
 _IS_GATHERABLE = f"kind IN ('{DISABLED}', '{WARNED}')"
 
@@ -61,17 +62,22 @@ def read_owed_mails(
     connection: sqlite3.Connection,
     *,
     due_at: str,
+    latest: str = "~",
     recipient: str | None = None,
     is_gatherable: bool = False,
     limit: int = 100,
 ) -> tuple[OwedMail, ...]:
-    """Read the mails that are due by a moment, the longest due first; of one recipient, or of all (None)."""
+    """Read the mails that are due by a moment, the longest due first; of one recipient, or of all (None).
+
+    `latest`: what lies further ahead waits for no retry, and is due too.
+    """
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE {_IS_DUE}"  # noqa: S608 - names of columns
         f" AND (:recipient IS NULL OR recipient = :recipient) AND (NOT :is_gatherable OR {_IS_GATHERABLE})"
         " ORDER BY due_at, mail_id LIMIT :limit",
         {
             "due_at": due_at,
+            "latest": latest,
             "recipient": recipient,
             "is_gatherable": is_gatherable,
             "limit": limit,
@@ -80,12 +86,12 @@ def read_owed_mails(
     return tuple(OwedMail(*row) for row in rows)
 
 
-def read_owed_recipients(connection: sqlite3.Connection, *, due_at: str) -> tuple[OwedTo, ...]:
-    """Read who is owed how many mails by a moment, whoever waits longest first."""
+def read_owed_recipients(connection: sqlite3.Connection, *, due_at: str, latest: str = "~") -> tuple[OwedTo, ...]:
+    """Read who is owed how many mails by a moment, whoever waits longest first; `latest` as for read_owed_mails."""
     rows = connection.execute(
         f"SELECT recipient, count(*), sum({_IS_GATHERABLE}) FROM outbox WHERE {_IS_DUE}"  # noqa: S608 - as above
         " GROUP BY recipient ORDER BY min(due_at), recipient",
-        {"due_at": due_at},
+        {"due_at": due_at, "latest": latest},
     )
     return tuple(OwedTo(*row) for row in rows)
 

@@ -15,6 +15,7 @@ from eventstore.identifiers import installation_stream
 from eventstore.log import read_events
 from eventstore.registry import Installation, find_installation, read_installations
 from eventstore.store import Transaction
+from eventstore.waits import is_held
 from eventstore.work_queue import QueuedDelivery, draw_attention, has_waiting_probe
 from eventstore.work_queue import enqueue_probe as enqueue_probe_row
 
@@ -112,7 +113,7 @@ def due_probes(connection: sqlite3.Connection, rule: ProbingRule, now: datetime)
     return tuple(
         one.installation_id
         for one in disabled
-        if _next_probe_of(rule, one) <= now
+        if not is_held(_next_probe_of(rule, one), now, min(rule.max_s, _LONGEST_WAIT_S))
         and not has_waiting_probe(connection, one.installation_id)
         and _is_disabled_by_machine(connection, one)
         and not _is_cooling_down(connection, rule, one)
@@ -137,7 +138,8 @@ def enable_after_probe(
         return Decision(False, f"it is {installation.state}")
     if not _is_disabled_by_machine(connection, installation):
         return Decision(False, "a person has disabled it, and only a person enables it")
-    if probe_enqueued_at is not None and installation.changed_at > probe_enqueued_at:
+    # One that was disabled while the clock was ahead was so before, whatever the moments say.
+    if probe_enqueued_at is not None and probe_enqueued_at < installation.changed_at <= transaction.recorded_at:
         return Decision(False, "it was disabled after the test delivery was queued")
     if rule is not None and _is_cooling_down(connection, rule, installation):
         return Decision(False, "it was disabled so soon after a test delivery had enabled it that a person decides")
@@ -166,9 +168,15 @@ def _is_cooling_down(connection: sqlite3.Connection, rule: ProbingRule, installa
     earliest = time_text(parse_time(installation.changed_at) - cool_down)
     # By the audit log, which holds decisions only: the stream holds every attempt too.
     row = connection.execute(
-        "SELECT audit.actor FROM audit JOIN events USING (position) WHERE audit.recorded_at > ?"
+        "SELECT audit.actor FROM audit JOIN events USING (position)"
+        " WHERE audit.recorded_at > ? AND audit.recorded_at <= ?"
         " AND audit.position < ? AND audit.event LIKE '%.enable' AND events.stream = ?"
         " ORDER BY audit.position DESC LIMIT 1",
-        (earliest, installation.disabled_position, installation_stream(installation.installation_id)),
+        (
+            earliest,
+            installation.changed_at,
+            installation.disabled_position,
+            installation_stream(installation.installation_id),
+        ),
     ).fetchone()
     return row is not None and row[0] == SYSTEM

@@ -5,12 +5,15 @@ Both are read as of one moment: in between a parcel may be opened.
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
 
+from eventstore.clock import time_text
 from eventstore.database import reading
 from eventstore.parcels import Parcel, read_parcels
+from eventstore.waits import latest_pause
 from eventstore.work_queue import PROBE_DUE_AT, QUEUE_COLUMNS, QueuedDelivery, find_row, is_first_of_its_key
 
 __all__ = ["count_deliveries", "find_delivery", "longest_due", "oldest_waiting", "read_deliveries", "waits_behind"]
@@ -124,7 +127,10 @@ def oldest_waiting(connection: sqlite3.Connection) -> str | None:
     return None if moment is None else str(moment)
 
 
-_CAN_BE_SENT_TO = "state = 'active' AND breaker_open_until IS NULL AND (hold_until IS NULL OR hold_until <= :now)"
+_CAN_BE_SENT_TO = (
+    "state = 'active' AND breaker_open_until IS NULL"
+    " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest)"
+)
 _LONGEST_DUE = (
     "SELECT min((SELECT mine.due_at FROM queue AS mine WHERE mine.installation_id = installations.installation_id"  # noqa: S608 - names of this module
     " AND mine.state = 'waiting' AND mine.due_at <= :now AND NOT mine.is_probe"
@@ -137,17 +143,17 @@ _LONGEST_PACKED = (
 )
 
 
-def longest_due(connection: sqlite3.Connection, *, now: str) -> str | None:
+def longest_due(connection: sqlite3.Connection, now: datetime) -> str | None:
     """Say since when something is due that could be sent at once, None = nothing is.
 
     That is: its installation is active, its breaker is closed, no pause was asked for, nothing is before it in its
     ordering key, and it is no test delivery and no part of a recovery, which is paced.
     """
     with reading(connection):
-        (laid_out,) = connection.execute(_LONGEST_DUE, {"now": now}).fetchone()
-        packed = connection.execute(_LONGEST_PACKED, {"now": now}).fetchone()
-        moments = [str(moment) for moment in (laid_out, packed and packed[0]) if moment is not None]
-        return min(moments, default=None)
+        moments = {"now": time_text(now), "latest": latest_pause(now)}
+        (laid_out,) = connection.execute(_LONGEST_DUE, moments).fetchone()
+        packed = connection.execute(_LONGEST_PACKED, moments).fetchone()
+        return min((str(one) for one in (laid_out, packed and packed[0]) if one is not None), default=None)
 
 
 def _packed_deliveries(

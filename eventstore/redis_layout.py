@@ -22,10 +22,20 @@ from eventstore.identifiers import installation_of
 from eventstore.log import StoredEvent
 from eventstore.request_log import KEPT_ROWS, is_error_code, request_row
 
-__all__ = ["COUNT_FIELDS", "Directory", "Place", "RedisChange", "buffer_key", "collect", "request_keys"]
+__all__ = [
+    "COUNT_FIELDS",
+    "KEPT",
+    "KEY_PATTERN",
+    "Directory",
+    "Place",
+    "RedisChange",
+    "buffer_key",
+    "collect",
+    "request_keys",
+]
 
 KEY_PATTERN = "sentry-app-*"
-_KEPT = timedelta(days=30)
+KEPT = timedelta(days=30)
 # How many days before an enabling may still have a key: those of 30 days, and what was imported for a year.
 _CLEARED_DAYS = 366
 
@@ -142,4 +152,4 @@ def _clear(change: RedisChange, stored: StoredEvent, place: Place | None) -> Non
 
 def _keep(change: RedisChange, key: str, stored: StoredEvent) -> None:
     # From when it was recorded, not from when it is written here: what is caught up with lives no longer for it.
-    change.expires_at[key] = parse_time(stored.recorded_at) + _KEPT
+    change.expires_at[key] = parse_time(stored.recorded_at) + KEPT

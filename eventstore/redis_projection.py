@@ -11,7 +11,7 @@ from eventstore.errors import RejectedError
 from eventstore.identifiers import new_id
 from eventstore.log import NO_HASH, last_position, read_events
 from eventstore.redis_connection import open_redis, redis_explained, shown_url
-from eventstore.redis_layout import KEY_PATTERN, Place, RedisChange, collect
+from eventstore.redis_layout import KEPT, KEY_PATTERN, Place, RedisChange, collect
 from eventstore.request_log import KEPT_ROWS
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class RedisProjection:
     def catch_up(self, connection: sqlite3.Connection, now: datetime) -> int:
         """Write the next batch of events, and give how many; 0 = there was none.
 
+        `now` is the moment that is believed, from which it follows how long each key lives.
         A Redis that was flushed is filled again from the first event. Raises RejectedError when it holds such keys
         that this log did not write: they may be the original's, and are not to be mixed with ours.
         """
@@ -237,11 +238,14 @@ def _digest_at(connection: sqlite3.Connection, position: int) -> bytes:
 def _write(pipeline: "Pipeline", change: RedisChange, now: datetime) -> None:
     if change.deleted:
         pipeline.delete(*sorted(change.deleted))
-    alive = {key for key, moment in change.expires_at.items() if moment > now}
+    # What was recorded by a clock that is ahead lives no longer for it.
+    left_s = {key: int((min(moment, now + KEPT) - now).total_seconds()) for key, moment in change.expires_at.items()}
+    alive = {key for key, seconds in left_s.items() if seconds > 0}
     for key in sorted(alive):
         for name, count in change.counts.get(key, {}).items():
             pipeline.hincrby(key, name, count)
         if rows := change.rows.get(key):
             pipeline.lpush(key, *rows)
             pipeline.ltrim(key, 0, KEPT_ROWS - 1)
-        pipeline.expireat(key, int(change.expires_at[key].timestamp()))
+        # By how long it lives, not until when: Redis' clock may be another, or wrong.
+        pipeline.expire(key, left_s[key])

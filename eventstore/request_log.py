@@ -96,16 +96,16 @@ def _headers(text: str) -> dict[str, str]:
     return {json.loads(name): json.loads(value) for name, value in _HEADER.findall(text)}
 
 
-def count_error_classes(connection: sqlite3.Connection, *, since: datetime) -> dict[str, int]:
-    """Count the failed attempts that the log holds since a moment by error class, the most frequent first.
+def count_error_classes(connection: sqlite3.Connection, *, since: datetime, until: datetime) -> dict[str, int]:
+    """Count the failed attempts that the log holds between two moments by error class, the most frequent first.
 
     The log holds the last 100 errors of each app and event name: of a flood it is a sample.
     """
     rows = connection.execute(
         "SELECT json_extract(data, '$.error_class') AS error_class, count(*) FROM request_log"
-        " JOIN events USING (position) WHERE recorded_at >= ? AND error_class != ''"
+        " JOIN events USING (position) WHERE recorded_at BETWEEN ? AND ? AND error_class != ''"
         " GROUP BY error_class ORDER BY count(*) DESC, error_class",
-        (time_text(since),),
+        (time_text(since), time_text(until)),
     )
     return dict(rows.fetchall())
 

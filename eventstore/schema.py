@@ -1,8 +1,8 @@
 """The tables of events.db, as migrations.
 
 Only `events`, `queue`, `parcels`, `idempotency_keys`, `stream_entries` and `secrets` hold what nothing else does;
-`at_work` begins empty with each daemon, `snapshots` spare reading, and every other table is a projection of `events`
-that can be made anew.
+`at_work` begins empty with each daemon, `snapshots` spare reading, `clock` tells whether the machine's clock is to be
+believed, and every other table is a projection of `events` that can be made anew.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "found_schema", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -252,6 +252,20 @@ _SEVENTH = (
 
 # The event by which somebody closed a breaker by hand: before, nobody could.
 _EIGHTH = ("ALTER TABLE installations ADD COLUMN breaker_closed_position INTEGER NOT NULL DEFAULT 0",)
+
+_NINTH = (
+    # One row, from the first minute of the first daemon on: what time it was when the machine had run for so long, and
+    # whether the clock is doubted since (NULL = it is not).
+    """CREATE TABLE clock (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        moment TEXT NOT NULL,
+        boot_id TEXT NOT NULL,
+        uptime_s REAL NOT NULL,
+        doubted_ahead_s REAL,
+        doubted_ran_s REAL
+    )""",
+)
+
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -261,6 +275,7 @@ _MIGRATIONS = (
     ("0006_keys_first", _SIXTH),
     ("0007_parcels", _SEVENTH),
     ("0008_breakers_closed_by_hand", _EIGHTH),
+    ("0009_clock", _NINTH),
 )
 
 

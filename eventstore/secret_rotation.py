@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from eventstore.app_secrets import AppSecrets, is_overlapping, no_secret_text, read_secrets, write_secrets
+from eventstore.app_secrets import (
+    LONGEST_OVERLAP,
+    AppSecrets,
+    is_overlapping,
+    no_secret_text,
+    read_secrets,
+    write_secrets,
+)
 from eventstore.clock import parse_time, time_text
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import AppChanged, AppRegistered, AuditRecorded
@@ -25,9 +32,6 @@ __all__ = [
     "remove_signing_key",
     "rotate_secret",
 ]
-
-# Longer than any change freeze; beyond it two secrets are no rotation but a habit.
-LONGEST_OVERLAP: Final = timedelta(days=90)
 
 _SECRET_BYTES: Final = 32
 _SEED_BYTES: Final = 32  # RFC 8032, section 5.1.5

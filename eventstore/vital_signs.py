@@ -10,14 +10,17 @@ from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
 from eventstore.queue_view import count_deliveries, longest_due, oldest_waiting
+from eventstore.waits import latest_pause
 
 __all__ = ["VitalSigns", "read_vital_signs"]
 
+# What lies beyond the longest wait was recorded by another clock, and is over (eventstore.waits).
 _GATES = (
-    "SELECT count(*) FILTER (WHERE breaker_open_until > :now),"
-    " count(*) FILTER (WHERE breaker_open_until <= :now),"
-    " count(*) FILTER (WHERE breaker_open_until IS NULL AND breaker_strict_until > :now),"
-    " count(*) FILTER (WHERE hold_until > :now) FROM installations WHERE state = 'active'"
+    "SELECT count(*) FILTER (WHERE breaker_open_until > :now AND breaker_open_until <= :latest),"
+    " count(*) FILTER (WHERE breaker_open_until <= :now OR breaker_open_until > :latest),"
+    " count(*) FILTER (WHERE breaker_open_until IS NULL AND breaker_strict_until > :now"
+    "  AND breaker_strict_until <= :latest),"
+    " count(*) FILTER (WHERE hold_until > :now AND hold_until <= :latest) FROM installations WHERE state = 'active'"
 )
 
 
@@ -51,7 +54,9 @@ def _read(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
     moment = time_text(now)
     states: dict[str, int] = {"active": 0, "disabled": 0, "removed": 0}
     states.update(connection.execute("SELECT state, count(*) FROM installations GROUP BY state").fetchall())
-    is_open, is_half_open, is_recovering, paused = connection.execute(_GATES, {"now": moment}).fetchone()
+    is_open, is_half_open, is_recovering, paused = connection.execute(
+        _GATES, {"now": moment, "latest": latest_pause(now)}
+    ).fetchone()
     warned = {50: 0, 90: 0}
     warned.update(
         connection.execute(
@@ -62,7 +67,7 @@ def _read(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
         last_position=last_position(connection),
         deliveries=count_deliveries(connection),
         oldest_waiting_s=_age_s(oldest_waiting(connection), now),
-        overdue_s=_age_s(longest_due(connection, now=moment), now),
+        overdue_s=_age_s(longest_due(connection, now), now),
         installations=states,
         breakers={"open": is_open, "half_open": is_half_open, "recovering": is_recovering},
         paused=paused,

@@ -10,6 +10,7 @@ import msgspec
 from eventstore.identifiers import new_id, new_ids
 from eventstore.many_rows import insert_rows, json_list
 from eventstore.parcels import Packed, Wrapped, put_away, take_parcel, wrap
+from eventstore.waits import QueuedWait
 
 __all__ = [
     "PROBE_DUE_AT",
@@ -91,10 +92,14 @@ class QueuedDelivery(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Deliveries that are due, and when the installation's next one will be (None = no other waits)."""
+    """Deliveries that are due, and when the installation's next one will be (None = no other waits).
+
+    `next_wait`: that next one, where there were fewer than asked for.
+    """
 
     deliveries: tuple[QueuedDelivery, ...]
     next_due_at: str | None
+    next_wait: QueuedWait | None = None
 
 
 QUEUE_COLUMNS = (
@@ -323,8 +328,9 @@ _CLAIM = (
     " ORDER BY due_at, sequence"
 )
 _NEXT_DUE = (
-    "SELECT json_group_object(value, (SELECT min(due_at) FROM queue"
-    " WHERE installation_id = value AND state = 'waiting' AND is_behind = 0 AND due_at > ?)) FROM json_each(?)"
+    "SELECT json_group_object(value, json((SELECT json_array(due_at, attempts, is_recovery, last_error, sequence)"
+    " FROM queue WHERE installation_id = value AND state = 'waiting' AND is_behind = 0 AND due_at > ?"
+    " ORDER BY due_at LIMIT 1))) FROM json_each(?)"
 )
 
 
@@ -336,6 +342,7 @@ def find_row(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery
 
 _NO_LIMIT = 2**62  # beyond every sequence number
 _encode = msgspec.json.Encoder().encode
+_decode_waits = msgspec.json.Decoder(dict[str, QueuedWait | None]).decode
 
 
 def claim(
@@ -375,14 +382,23 @@ def claim(
             of_one.append(delivery)
     short = [one for one, deliveries in found.items() if len(deliveries) < limits[one]]
     next_due = _next_due(connection, short, after=due_at)
-    return {one: Claim(tuple(deliveries), next_due.get(one, due_at)) for one, deliveries in found.items()}
+    return {
+        one: Claim(tuple(deliveries), *_next_of(next_due[one])) if one in next_due else Claim(tuple(deliveries), due_at)
+        for one, deliveries in found.items()
+    }
 
 
-def _next_due(connection: sqlite3.Connection, installation_ids: Sequence[str], *, after: str) -> dict[str, str | None]:
+def _next_of(wait: QueuedWait | None) -> tuple[str | None, QueuedWait | None]:
+    return (None, None) if wait is None else (wait.due_at, wait)
+
+
+def _next_due(
+    connection: sqlite3.Connection, installation_ids: Sequence[str], *, after: str
+) -> dict[str, QueuedWait | None]:
     if not installation_ids:
         return {}
     (moments,) = connection.execute(_NEXT_DUE, (after, json_list(installation_ids))).fetchone()
-    return msgspec.json.decode(moments, type=dict[str, str | None])
+    return _decode_waits(moments)
 
 
 def error_text(status_code: int, error_class: str) -> str:

@@ -112,7 +112,7 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy, conf
         paused=sum(1 for one in installations if hold_of(one, now)),
         warned=[_identity(connection, one) | {"level": one.warned_level} for one in installations if one.warned_level],
         missed=missed_totals(connection),
-        failures=count_error_classes(connection, since=now - timedelta(days=1)),
+        failures=count_error_classes(connection, since=now - timedelta(days=1), until=now),
         redis=redis_state(connection, configuration.redis),
         stream=stream_depth(configuration),
         apps_without_secret=[app.app_id for app in apps_without_secret(connection)],

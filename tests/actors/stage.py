@@ -210,7 +210,10 @@ class Stage:
     def put_off(self, delivery: QueuedDelivery, seconds: float) -> str:
         """Have a delivery wait for its next attempt; give the moment."""
         due_at = time_text(self.clock.now() + timedelta(seconds=seconds))
-        self.store.connection.execute("UPDATE queue SET due_at = ? WHERE sequence = ?", (due_at, delivery.sequence))
+        self.store.connection.execute(
+            "UPDATE queue SET attempts = attempts + 1, last_error = '500 server_error', due_at = ? WHERE sequence = ?",
+            (due_at, delivery.sequence),
+        )
         return due_at
 
     def decide(self, installation_id: str = ONE, *, cause: str = "person") -> Decision:
@@ -363,6 +366,7 @@ class Stage:
         journal: Ref | None = None,
         retry_delays_s: tuple[float, ...] = (5.0, 30.0),
         give_up_after_s: float = 1000.0,
+        **settings: Any,
     ) -> Ref:
         parts = MailerParts(
             readers=self.readers,
@@ -372,6 +376,7 @@ class Stage:
             sender_address="hookfuse@hookfuse.example",
             retry_delays_s=retry_delays_s,
             give_up_after_s=give_up_after_s,
+            **settings,
         )
         return self.keep(
             MailerActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)

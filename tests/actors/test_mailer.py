@@ -142,6 +142,29 @@ def test_a_mail_is_given_up_when_its_next_attempt_would_be_too_late(stage: Stage
     assert office.states == [(ADA, "failed", 3)]
 
 
+def test_no_mail_is_given_up_for_its_age_while_the_clock_is_doubted(stage: Stage, lines: list[EventDict]) -> None:
+    doubts = [True, False]
+    office = PostOffice(stage, *[MailDeferred("421 busy")] * 2)
+    office.start(retry_delays_s=(40.0,), give_up_after_s=100.0, is_clock_doubted=lambda: doubts.pop(0))
+    office.look_after(31 * 86_400)
+    office.look_after(40)
+
+    assert office.retries == ["2025-03-06T12:00:40.000000Z", None]
+    assert doubts == []
+
+
+def test_a_mail_that_was_requested_in_the_future_is_given_up_by_what_it_has_waited(
+    stage: Stage, lines: list[EventDict]
+) -> None:
+    office = PostOffice(stage, *[MailDeferred("421 busy")] * 4)
+    office.start(retry_delays_s=(40.0,), give_up_after_s=100.0)
+    stage.clock.advance(days=-3652)
+    for _ in range(3):
+        office.look_after(40)
+
+    assert [bool(retry) for retry in office.retries] == [True, True, False]
+
+
 def test_each_attempt_carries_the_same_message_id(stage: Stage, lines: list[EventDict]) -> None:
     office = PostOffice(stage, MailDeferred("421 busy"))
     shown: list[str] = []

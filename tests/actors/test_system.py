@@ -27,6 +27,8 @@ from actors.rules import fleet_rule, gate_rule, probing_rule
 from actors.smtp_postbox import SmtpPostbox
 from actors.system import ActorSystem, postbox_for, sender_for
 from eventstore.breaker import BreakerRule
+from eventstore.clock_doubt import ClockPair
+from eventstore.clock_watch import write_clock_pair
 from eventstore.configuration import Configuration, load_configuration
 from eventstore.errors import DiskFullError
 from eventstore.fleet import FleetRule
@@ -34,6 +36,7 @@ from eventstore.home import Home
 from eventstore.probing import ProbingRule
 from eventstore.queue_view import count_deliveries
 from eventstore.shard import Shard
+from eventstore.uptime import read_uptime
 from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Receiver, Stage, lines_of
 from webhook import FakeSender, Outcome, Sender, WebhookRequest
 
@@ -84,6 +87,7 @@ class Plant:
         self.home = Home(folder)
         self.home.prepare()
         self.stage = Stage(folder)
+        write_clock_pair(self.stage.store.connection, ClockPair(datetime.now(UTC), read_uptime()))
         self.postbox: MemoryPostbox = MemoryPostbox()
         self.failed = threading.Event()
         self.systems: list[ActorSystem] = []

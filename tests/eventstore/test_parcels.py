@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from eventstore import parcels as parcels_module
 from eventstore import work_queue
-from eventstore.clock import ManualClock
+from eventstore.clock import ManualClock, parse_time
 from eventstore.parcels import is_unopened, read_parcels, unopened_parcels
 from eventstore.probing import enqueue_probe
 from eventstore.queue_view import (
@@ -362,12 +362,12 @@ def test_what_waits_longest_may_lie_in_a_parcel(store: Store) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_parcel_is_overdue_where_one_of_its_deliveries_could_be_sent(store: Store) -> None:
     batch(store, ONE)
-    assert longest_due(store.connection, now=LATER) is None  # to nobody that is known
+    assert longest_due(store.connection, parse_time(LATER)) is None  # to nobody that is known
 
     register(store, installation_id=ONE)
-    assert longest_due(store.connection, now=LATER) == NOW
+    assert longest_due(store.connection, parse_time(LATER)) == NOW
     store.connection.execute("UPDATE installations SET breaker_open_until = ?", (LATER,))
-    assert longest_due(store.connection, now=LATER) is None
+    assert longest_due(store.connection, parse_time(LATER)) is None
 
 
 @pytest.mark.usefixtures("small")
