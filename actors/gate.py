@@ -15,6 +15,8 @@ __all__ = ["Gate", "GateRule"]
 
 # While one attempt is on trial, how long the others wait until they look again, in seconds.
 _TRIAL_WAIT_S = 1.0
+# What this machine is short of is looked for again after some seconds (actors.installation).
+_SHORTAGE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Gate:
         """Say until when nothing may be sent, None = something may."""
         moments = [
             self._held_until(now),
-            self._short_until if is_held(self._short_until, now, LONGEST_PAUSE_S) else None,
+            self._short_until if is_held(self._short_until, now, _SHORTAGE_S) else None,
             self._breaker.held_until(now) if self._breaker is not None else None,
         ]
         ahead = [moment for moment in moments if moment is not None]
