@@ -431,6 +431,7 @@ def sender_for(configuration: Configuration, files: FileBudget | None = None) ->
     return Sender(
         guard_for(configuration),
         response_body_bytes=configuration.limits.response_bytes,
+        kept_connections=files.kept_connections,
         lookup_threads=files.lookups,
     )
 

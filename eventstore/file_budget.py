@@ -14,8 +14,8 @@ __all__ = ["FileBudget", "files_needed", "raise_file_limit", "share_out"]
 _OTHER_FILES = 64
 # A lookup that hangs outlives its request, and each has a socket (webhook/name_lookup.py has as many threads).
 _LOOKUPS = 64
-# Connections that are kept for the next request to the same host; the oldest one that is idle makes room for a new one.
-_KEPT = 1024
+# Connections that are kept for later requests (webhook/connection_pool.py).
+_KEPT = 512
 _FEWEST_IN_FLIGHT = 4
 
 

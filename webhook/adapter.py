@@ -12,7 +12,7 @@ from requests.exceptions import InvalidHeader
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from eventstore.shortage import lack_of
+from eventstore.shortage import LOOKUPS, lack_of
 from webhook.answer_reader import AnswerReader
 from webhook.answer_stream import AnswerStream
 from webhook.connection import Connection, connect
@@ -132,7 +132,7 @@ class GuardedAdapter(BaseAdapter):
         try:
             return connect(self._dialer, target, self._tls_context)
         except Exception as error:
-            if lack_of(error) is None:
+            if lack_of(error) in (None, LOOKUPS):
                 raise
         # What is kept for later requests can be given up for this one. Once: it is postponed then.
         self._pool.clear()

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
-import threading
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING
 
 from eventstore.shortage import lack_of
 from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, Exchange, current_exchange
+from webhook.name_lookup import LOOKUP_THREADS, NameLookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from webhook.address_guard import Address, AddressGuard
-
-    Resolver: TypeAlias = Callable[[str], Sequence[str]]
-
-# getaddrinfo can't be interrupted: a resolver that hangs holds one of these until the platform gives up,
-# which takes 10 to 30 s with glibc's defaults.
-LOOKUP_THREADS: Final = 64
+    from webhook.name_lookup import Resolver
 
 
 def resolve_by_system(host: str) -> list[str]:
@@ -39,13 +33,12 @@ class Dialer:
         lookup_threads: int = LOOKUP_THREADS,
     ) -> None:
         self._guard = guard
-        self._resolve = resolve
-        self._lookup_threads = threading.BoundedSemaphore(lookup_threads)
+        self._names = NameLookup(resolve, lookup_threads)
 
     def dial(self, host: str, port: int) -> DeadlineTcpSocket:
         """Return a socket connected to one of the host's addresses, all of which the guard has passed.
 
-        Raise AddressBlocked, socket.gaierror (no address, or no answer within the connect time),
+        Raise AddressBlocked, socket.gaierror (no address, or no answer within the connect time), ShortageError,
         TimeoutError, DeadlineExceeded, or the OSError of the last address tried.
         """
         exchange = current_exchange()
@@ -53,36 +46,13 @@ class Dialer:
         return _connect_to_one(addresses, port, exchange)
 
     def _look_up(self, host: str, exchange: Exchange) -> Sequence[str]:
-        # The thread is a daemon, so that a resolver that hangs can't hold up the end of the process.
-        if not self._lookup_threads.acquire(timeout=exchange.dial_budget_s()):
-            raise self._too_late(exchange, "all lookup threads are busy")
-        answer: SimpleQueue[Sequence[str] | Exception] = SimpleQueue()
+        budget_s = exchange.dial_budget_s()
         try:
-            threading.Thread(target=self._answer, args=(host, answer), name=f"lookup-{host}", daemon=True).start()
-        except RuntimeError:
-            self._lookup_threads.release()
-            raise
-        try:
-            result = answer.get(timeout=exchange.dial_budget_s())
-        except (Empty, TimeoutError):
-            raise self._too_late(exchange, "the resolver did not answer in time") from None
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    def _answer(self, host: str, answer: SimpleQueue[Sequence[str] | Exception]) -> None:
-        try:
-            answer.put(self._resolve(host))
-        except Exception as error:  # noqa: BLE001 - it belongs to the thread that waits, which raises it
-            answer.put(error)
-        finally:
-            self._lookup_threads.release()
-
-    @staticmethod
-    def _too_late(exchange: Exchange, reason: str) -> OSError:
-        if not exchange.is_over:
-            return socket.gaierror(socket.EAI_AGAIN, reason)
-        return DeadlineExceeded(f"the request took longer than its total time: {reason}")
+            return self._names.look_up(host, budget_s)
+        except TimeoutError as error:
+            if exchange.is_over:
+                raise DeadlineExceeded(f"the request took longer than its total time: {error}") from None
+            raise socket.gaierror(socket.EAI_AGAIN, str(error)) from None
 
 
 def _numeric(host: str) -> list[str]:

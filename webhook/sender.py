@@ -12,10 +12,11 @@ from uuid import UUID
 
 from eventstore.shortage import lack_of, raise_shortage
 from webhook.connection_pool import KEPT_BY_ONE, KEPT_CONNECTIONS, ConnectionPool
-from webhook.dialer import LOOKUP_THREADS, Dialer, resolve_by_system
+from webhook.dialer import Dialer, resolve_by_system
 from webhook.errors import RequestInvalidError
 from webhook.exception_table import describe, error_class_of, fault_of
 from webhook.headers import Headers, check_custom_headers, merge, platform_headers, redacted
+from webhook.name_lookup import LOOKUP_THREADS
 from webhook.outcome import (
     DETAIL_CHARACTERS,
     RESPONSE_EXCERPT_CHARACTERS,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from webhook.address_guard import AddressGuard
     from webhook.answer import Answer
-    from webhook.dialer import Resolver
+    from webhook.name_lookup import Resolver
 
 RESPONSE_BODY_BYTES: Final = 65_536
 REFERENCE_CHARACTERS: Final = 100

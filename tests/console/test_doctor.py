@@ -169,7 +169,7 @@ def test_settings_that_can_not_be_read_are_a_fault_and_the_rest_is_looked_at(hea
 @pytest.mark.parametrize(
     ("limits", "level", "said"),
     [
-        ((256, 1024), "warning", "up to 5248 are needed: a daemon started so has"),
+        ((256, 1024), "warning", "up to 4736 are needed: a daemon started so has"),
         ((60, 60), "fault", "up to 60 open files are allowed"),
     ],
 )
