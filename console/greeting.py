@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from eventstore.database import open_database
 from eventstore.home import Home
-from eventstore.registry import read_installations
+from eventstore.registry import find_app, read_installations
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["greeting"]
 
 _EXAMPLES = Path(__file__).parent / "examples"
+_EXAMPLE_URL = "https://pager.example/webhook"
+# Names that end so lead nowhere (RFC 2606).
+_NOBODY_THERE = (
+    "Its webhook URL is an example, where nothing arrives: it will fail, and `hookfuse requests` shows how.",
+    "README.md has a receiver that answers; or put a URL of your own into the registry file, and apply it again.",
+)
 
 
 def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
@@ -23,6 +30,7 @@ def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
     smtp = configuration.smtp
     mail = f"{smtp.host}:{smtp.port}" if smtp.host else f"{home.outbox}/ (a Maildir, as no mail server is configured)"
     listen = configuration.metrics.listen
+    command, note = _first_alert(home)
     return "\n".join(
         (
             f"hookfuse runs on {home.path}/{shared} (Ctrl-C stops it)",
@@ -32,24 +40,28 @@ def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
             f"  mails     {mail}",
             *((f"  metrics   http://{listen}/metrics",) if listen else ()),
             "To send a first alert, type in another terminal:",
-            f"  {_first_alert(home)}",
+            f"  {command}",
+            *note,
         )
     )
 
 
-def _first_alert(home: Home) -> str:
+def _first_alert(home: Home) -> tuple[str, tuple[str, ...]]:
+    """Give the command, and what there is to know where nobody is at the other end."""
     command = f"{_command_name()} --home {home.path}"
     alert = f"--incident 3 --action 9 --status critical --attachment {_shown(_EXAMPLES / 'alert.json')}"
     connection = open_database(home.database, is_writer=False)
     try:
         installations = [one for one in read_installations(connection) if one.is_active]
+        url = find_app(connection, installations[0].app_id).webhook_url if installations else _EXAMPLE_URL
     finally:
         connection.close()
+    note = _NOBODY_THERE if (urlsplit(url).hostname or "").endswith(".example") else ()
     if installations:
         first = installations[0]
-        return f"{command} alert --app {first.app_id} --organization {first.organization_id} {alert}"
+        return f"{command} alert --app {first.app_id} --organization {first.organization_id} {alert}", note
     apply = f"{command} apply {_shown(_EXAMPLES / 'registry.toml')}"
-    return f"{apply} && {command} alert --app 5 --organization 17 {alert}"
+    return f"{apply} && {command} alert --app 5 --organization 17 {alert}", note
 
 
 def _command_name() -> str:

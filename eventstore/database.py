@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eventstore.errors import ConflictError, DatabaseError, DiskFullError, NotADatabaseError
+from eventstore.file_system import READ_ONLY, is_read_only
 from eventstore.schema import migrate
 from eventstore.shortage import raise_shortage
 
@@ -22,9 +23,13 @@ _WRITER_CACHE_KIB = 8000
 # How long a writer waits for another process's commit, in milliseconds.
 BUSY_MS = 30_000
 
-# Primary result codes: https://www.sqlite.org/rescode.html
+# After a failed fsync nobody can say what has reached the disk.
+_UNKNOWN = (DiskFullError, "the disk fails: what was being written may or may not have been: look before you try again")
+# Result codes, the more exact ones first: https://www.sqlite.org/rescode.html
 _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
     "SQLITE_FULL": (DiskFullError, "the disk is full: make room and try again; nothing was changed"),
+    "SQLITE_IOERR_FSYNC": _UNKNOWN,
+    "SQLITE_IOERR_DIR_FSYNC": _UNKNOWN,
     "SQLITE_IOERR": (DiskFullError, "the disk cannot be written (full, or failing); nothing was changed"),
     "SQLITE_NOTADB": (
         NotADatabaseError,
@@ -42,6 +47,7 @@ _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
 
 # What SQLite says when it could not open one of its files, whatever the reason.
 _MAY_BE_SHORT = ("SQLITE_CANTOPEN", "SQLITE_IOERR")
+_MAY_BE_READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR")
 _FILES_OPENED = 3  # by a connection: the database, its WAL, and the index of that
 
 
@@ -53,6 +59,8 @@ def explained(path: Path | str = "events.db") -> Iterator[None]:
     except (sqlite3.Error, MemoryError) as error:
         name = getattr(error, "sqlite_errorname", None) or ""
         raise_shortage(_lacking_files() if name.startswith(_MAY_BE_SHORT) else error, f"{path}: not opened")
+        if name.startswith(_MAY_BE_READ_ONLY) and is_read_only(Path(path)):
+            raise DatabaseError(f"{path}: {READ_ONLY} ({name})") from error
         for code, (error_class, meaning) in _MEANINGS.items():
             if name.startswith(code):
                 raise error_class(f"{path}: {meaning} ({name})") from error

@@ -72,7 +72,7 @@ class NewerSchemaError(DatabaseError):
 
 
 class DiskFullError(DatabaseError):
-    """Nothing more can be written; what was being written is not there."""
+    """Nothing more can be written; the text says whether what was being written may be there."""
 
 
 class ShortageError(EventStoreError):

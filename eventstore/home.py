@@ -1,6 +1,5 @@
 """The home folder: where everything lives, who may read it, and who runs on it."""
 
-import errno
 import fcntl
 import os
 import stat
@@ -10,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from eventstore.errors import DaemonRunningError, HomeError, RejectedError
+from eventstore.file_system import refusal
 from eventstore.identifiers import new_id, parse_uuid
 from eventstore.shortage import raise_shortage
 
@@ -47,7 +47,7 @@ class Home:
             if stat.S_IMODE(self.path.stat().st_mode) != 0o700:
                 self.path.chmod(0o700)
             if not os.access(self.path, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise refusal(self.path)
         except OSError as error:
             raise_shortage(error, f"home {self.path}: not opened")
             raise HomeError(
@@ -164,9 +164,7 @@ class Home:
             return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise_shortage(error, f"home {self.path}: {self._doorbell.name} not opened")
-            raise HomeError(
-                f"home {self.path}: {self._doorbell.name, _IDENTITY} cannot be made ({error.strerror})"
-            ) from error
+            raise HomeError(f"home {self.path}: {self._doorbell.name} cannot be made ({error.strerror})") from error
 
     def ring_doorbell(self) -> None:
         """Wake the daemon; where none runs, or its pipe is full, nothing is needed and nothing happens."""

@@ -138,10 +138,10 @@ def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], to
         gone = date.fromisoformat(nearest.day) + timedelta(days=policy.window_days)
         return _given(f"Nothing has to be done: {nearest.day} is over, and is forgotten on {gone}.", counts)
     if nearest.timeout < rule.timeout_min:
-        sentence = f"Fewer than {rule.timeout_min} time-outs on {nearest.day}, of which there are {nearest.timeout},"
-    else:
-        sentence = f"Answers to {_share(rule)} of all attempts on {nearest.day}"
-    return _given(f"{sentence} would stop it.", counts)
+        so_far = "1 time-out" if nearest.timeout == 1 else f"{nearest.timeout} time-outs"
+        limit = f"{rule.timeout_min} within the day would disable it"
+        return _given(f"There have been {so_far} so far on {nearest.day}, and {limit}.", counts)
+    return _given(f"Answers to {_share(rule)} of all attempts on {nearest.day} would stop it.", counts)
 
 
 def _share(rule: DayRule) -> str:

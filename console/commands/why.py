@@ -39,6 +39,9 @@ from replay.moment import Moment, moment_text
 
 __all__ = ["why"]
 
+# Below half a percent of the way there is nothing to be stopped: it is shown as 0%.
+_WORTH_A_WORD = 0.005
+
 
 @dataclass(frozen=True, slots=True)
 class _Account:
@@ -121,7 +124,7 @@ def _read(sight: Sight, policy: Policy, scope: str) -> _Account:
         days=evidence.days if evidence else tuple(day.record() for day in verdict.days),
         first_failure=first,
         last_failure=last,
-        prevention=prevention.sentence if can_end else "",
+        prevention=prevention.sentence if can_end and (disabling or verdict.nearness >= _WORTH_A_WORD) else "",
         can_end=can_end,
         breaker=breaker,
         breaker_explanation=opening[1].explanation if opening and is_tripped else "",
@@ -235,7 +238,7 @@ def _nearness(account: _Account) -> dict[str, object]:
     breaker = breaker_text(account.breaker)
     return {
         "nearness": f"{verdict.nearness:.0%} of the way to being disabled"
-        if verdict.rule
+        if verdict.nearness >= _WORTH_A_WORD
         else "nothing points to a breakage",
         "policy": f"{account.policy}, version {account.policy_version}",
         "rule": account.rule,

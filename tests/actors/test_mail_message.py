@@ -149,7 +149,7 @@ def test_both_parts_say_what_happened_and_why(kind: str) -> None:
         "https://pager.example/hooks?team=8",
         "have failed",
         "has been unsubscribed",
-        "kept for a while, and can be sent after the webhook is enabled again",
+        "kept for a while as missed",
         "One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it.",
         "Enable the webhook again",
         "balanced v1",
@@ -448,3 +448,11 @@ def test_any_app_name_gives_a_warning_one_subject_line(app_name: str) -> None:
 
     assert received.keys() == HEADERS
     assert received["Subject"] == one_line(f"{one_line(app_name, 100)} integration: at 50% of being disabled")
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_the_mail_says_that_enabling_alone_does_not_send_what_was_missed(kind: str) -> None:
+    text = " ".join(part(rendered(), kind).split())
+
+    assert "when the webhook is enabled with recovery: ask for that. Enabling alone does not send it." in text
+    assert "is then sent" not in text

@@ -9,6 +9,7 @@ from eventstore.events import (
     BreakerOpened,
     DeliveryFailed,
     DeliverySucceeded,
+    DeliveryTimedOut,
     DisablingFrozen,
     Event,
     InstallationCalmed,
@@ -151,7 +152,7 @@ def test_what_would_stop_it_stops_it(hookfuse: Hookfuse, world: World) -> None:
 
     assert found["nearness"] < 0.01
     assert found["rule"] != "no-success"  # that of the time-outs is left
-    assert found["prevention"] == "Nothing has to be done: 2025-02-04 is over, and is forgotten on 2025-02-11."
+    assert found["prevention"] == ""  # and nothing is near
 
 
 def test_a_healthy_one_has_nothing_that_points_to_a_breakage(hookfuse: Hookfuse, world: World) -> None:
@@ -269,3 +270,16 @@ def test_who_asks_about_a_delivery_is_shown_the_way(hookfuse: Hookfuse, world: W
         f"hookfuse: installation {world.dead_id} is not known: see `hookfuse installations`,"
         " or `hookfuse logs delivery` if it is a delivery\n"
     )
+
+
+def test_of_one_that_is_not_on_its_way_nothing_is_said_to_stop_it(hookfuse: Hookfuse, world: World) -> None:
+    """Two time-outs of the thousand that the rule asks for are 0% of the way."""
+    with world.store() as store, store.transaction() as transaction:
+        timed_out = DeliveryTimedOut("d", "issue.created", 5, 17, 1, "https://pager.example/hook", error_class="dns")
+        succeeded = DeliverySucceeded(**attempt(5, "pager", status_code=200))
+        transaction.append(*[NewEvent(installation_stream(PAGER), one) for one in (succeeded, timed_out, timed_out)])
+    told = hookfuse("why", PAGER)
+
+    assert "nothing points to a breakage" in told.out
+    assert "would" not in told.out
+    assert hookfuse("why", PAGER, "--json").json["prevention"] == ""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
@@ -165,6 +166,8 @@ def _settle(system: ActorSystem) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Play the month and print it, in a folder that is kept when one is given."""
+    if find_spec("aiosmtpd") is None:
+        sys.exit("the month has a mail server, which needs aiosmtpd: type `make test` first, which installs it")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with ExitStack() as stack:
         folder = Path(arguments[0] if arguments else stack.enter_context(tempfile.TemporaryDirectory()))

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -228,3 +229,32 @@ def test_a_database_that_cannot_be_opened_for_want_of_files_says_so_and_names_no
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
     assert "permissions" not in str(caught.value)
+
+
+def sqlite_error(name: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
+    return error
+
+
+@pytest.mark.parametrize("name", ["SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"])
+def test_after_a_failed_fsync_nobody_says_that_nothing_was_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DiskFullError) as raised, explained(tmp_path / "events.db"):
+        raise sqlite_error(name)
+
+    assert "may or may not have been" in str(raised.value)
+    assert "nothing was changed" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_READONLY_DBMOVED", "SQLITE_IOERR_SHMOPEN"]
+)
+@pytest.mark.parametrize("is_read_only", [True, False])
+def test_a_read_only_file_system_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_read_only: bool
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=os.ST_RDONLY if is_read_only else 0))
+
+    with pytest.raises(DatabaseError) as raised, explained(tmp_path / "events.db"):
+        raise sqlite_error(name)
+    assert ("the file system is read-only" in str(raised.value)) is is_read_only

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -258,3 +259,25 @@ def test_a_folder_with_another_use_is_never_made_private(tmp_path: Path) -> None
 
     assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_doorbell_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+
+    with pytest.raises(HomeError, match=r"home .*: doorbell cannot be made \(No such file or directory\)"):
+        home.open_doorbell()
+
+
+@pytest.mark.parametrize(
+    ("flag", "fault"), [(os.ST_RDONLY, "Read-only file system"), (0, "Permission denied")], ids=["read-only", "mode"]
+)
+def test_a_read_only_file_system_is_not_taken_for_a_lack_of_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: int, fault: str
+) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    monkeypatch.setattr(os, "access", lambda *_arguments: False)
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=flag))
+
+    with pytest.raises(HomeError, match=fault):
+        home.prepare()

@@ -160,7 +160,7 @@ def test_a_success_would_stop_a_streak_before_the_end() -> None:
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: policy.name)
 def test_staying_below_the_limit_would_stop_a_day_of_timeouts(policy: Policy) -> None:
     assert helping(policy, on(0, timeout=999, success=1)).sentence == (
-        "Fewer than 1000 time-outs on 2025-02-07, of which there are 999, would stop it."
+        "There have been 999 time-outs so far on 2025-02-07, and 1000 within the day would disable it."
     )
 
 
