@@ -6,11 +6,16 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from console.printable import printable, safe_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 __all__ = [
     "Column",
@@ -39,7 +44,10 @@ _FOLDED_CHARACTERS = 24
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. On a narrow terminal one that `is_whole` is not wrapped, and one that `is_extra` goes."""
+    """A column of a table.
+
+    On a narrow terminal one that `is_whole` is not wrapped, and one that `is_extra` goes to a line below its row.
+    """
 
     title: str
     is_number: bool = False
@@ -182,27 +190,83 @@ def _print_plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> N
 def _print_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
     # rich takes 60 ms to import: only a person at a terminal waits for it.
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     shown = _fitting(columns, cells, console.width)
-    table = Table(box=None, padding=(0, len(_GAP), 0, 0), pad_edge=False, header_style="bold")
-    for index in shown:
+    if shown is None:
+        _print_records(columns, cells)
+    elif len(shown) == len(columns):
+        console.print(_rich_table(columns, cells, shown))
+    else:
+        _print_in_two_lines(console, columns, cells, shown)
+
+
+def _rich_table(
+    columns: Sequence[Column],
+    cells: Sequence[Sequence[str]],
+    shown: Sequence[int],
+    widths: Sequence[int] = (),
+    *,
+    is_headed: bool = True,
+) -> "Table":
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, padding=(0, len(_GAP), 0, 0), pad_edge=False, header_style="bold", show_header=is_headed)
+    for place, index in enumerate(shown):
         column = columns[index]
         table.add_column(
             Text(column.title),
             justify="right" if column.is_number else "left",
             no_wrap=_is_rigid(column),
             overflow="fold",
+            width=widths[place] if widths else None,
         )
     for line in cells:
         table.add_row(*(Text(line[index], style=_STYLES.get(line[index], "")) for index in shown))
-    console.print(table)
+    return table
 
 
-def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Choose the columns that fit, leaving out extra ones from the right."""
+def _print_in_two_lines(
+    console: "Console", columns: Sequence[Column], cells: Sequence[Sequence[str]], shown: Sequence[int]
+) -> None:
+    """Put what does not fit beside the others on a line of its own under each row: nothing is left out."""
+    from rich.padding import Padding  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415
+
+    widths = _widths(columns, cells, shown, console.width)
+    rest = [index for index in range(len(columns)) if index not in shown]
+    console.print(_rich_table(columns, [], shown, widths))
+    for line in cells:
+        console.print(_rich_table(columns, [line], shown, widths, is_headed=False))
+        told = "  ".join(f"{columns[index].title}: {line[index]}" for index in rest if line[index] != _NOTHING)
+        if told:
+            console.print(Padding(Text(told, style="dim", overflow="fold"), (0, 0, 0, len(_GAP))))
+
+
+def _print_records(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
+    """Give each row as names and values, one below the other, where no table fits."""
+    for number, line in enumerate(cells):
+        if number:
+            print_line()
+        print_facts({column.title: text for column, text in zip(columns, line, strict=True) if text != _NOTHING})
+
+
+def _widths(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], shown: Sequence[int], width: int
+) -> tuple[int, ...]:
+    """Give each column its width: the rigid ones theirs, and the others equal parts of what is left."""
+    widest = {index: max(len(columns[index].title), *(len(line[index]) for line in cells)) for index in shown}
+    folded = [index for index in shown if not _is_rigid(columns[index])]
+    left = width - len(_GAP) * len(shown) - sum(widest[index] for index in shown if index not in folded)
+    for place, index in enumerate(folded):
+        widest[index] = min(widest[index], max(1, left // (len(folded) - place)))
+        left -= widest[index]
+    return tuple(widest[index] for index in shown)
+
+
+def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Choose the columns that fit beside each other, extra ones going first from the right; None = not even so."""
     needed = [_least_width(column, [line[index] for line in cells]) for index, column in enumerate(columns)]
     shown = list(range(len(columns)))
     for index in reversed(range(len(columns))):
@@ -210,7 +274,7 @@ def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: i
             break
         if columns[index].is_extra:
             shown.remove(index)
-    return shown
+    return shown if sum(needed[one] + len(_GAP) for one in shown) - len(_GAP) <= width else None
 
 
 def _least_width(column: Column, texts: Sequence[str]) -> int:

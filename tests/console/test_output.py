@@ -53,14 +53,36 @@ def test_markup_is_text_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_narrow_terminal_folds_text_and_leaves_out_what_is_extra(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table(COLUMNS, [("0123456789", 1, "words " * 10, "never seen")])
+def test_a_narrow_terminal_folds_text_and_puts_what_is_extra_below(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(COLUMNS, [("0123456789", 1, "words " * 10, "and more")])
 
     shown = capsys.readouterr().out
     assert "0123456789" in shown
     assert shown.count("words") == 10
-    assert "never seen" not in shown
+    assert "and more" in shown.splitlines()[-1]
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 40 + len("\x1b[1m\x1b[0m") * 6
+
+
+WIDE = (
+    Column("id", is_whole=True),
+    Column("count", is_number=True),
+    Column("text"),
+    Column("when", is_whole=True, is_extra=True),
+    Column("error", is_extra=True),
+)
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("width", [12, 20, 30, 40, 50, 60, 80, 100, 200])
+def test_at_no_width_anything_is_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = [(f"id{n}", 100 + n, f"text{n}", f"at{n}", f"error{n}") for n in range(3)]
+    print_table(WIDE, rows)
+    shown = capsys.readouterr().out
+
+    assert [str(cell) for row in rows for cell in row if str(cell) not in shown] == []
 
 
 def test_ids_are_shortened_for_a_person_only(monkeypatch: pytest.MonkeyPatch) -> None:
