@@ -76,7 +76,9 @@ _DOCUMENTS = """\
 `warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
 `recovering`), `failures` (by error class, of 24 hours, as far as the request log has them), \
 `redis` (`url`, `lag_events`, `error`; null without one), \
-`stream` (`url`, `unread`, `held`, `dead`, `error`; null without one), `apps_without_secret` (ids), `worker_pids` |
+`stream` (`url`, `unread`, `held`, `dead`, `error`; null without one), `apps_without_secret` (ids), `worker_pids`, \
+`clock` (`now`, `expected`, `doubt_left_s` (null = it is believed), `newest_event`, `events_ahead`, `waits_ahead`: \
+of each `what`, `count`, `latest`) |
 | `show` | an object: `installation_id`, `as_of` (`at`, `position`; null without `--as-of`), `app`, \
 `organization`, `state`, `since`, `disabled`, `buffer` (a list of `day`, `success`, `error`, `timeout` and the \
 classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `warned_level`, `breaker` \

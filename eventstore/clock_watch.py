@@ -8,7 +8,7 @@ from eventstore.clock import Clock, parse_time, time_text
 from eventstore.clock_doubt import ClockPair, Doubt, follow
 from eventstore.uptime import ReadUptime, Uptime, read_uptime
 
-__all__ = ["ClockWatch", "read_clock_pair", "write_clock_pair"]
+__all__ = ["ClockWatch", "read_clock_pair", "stored_clock_pair", "write_clock_pair"]
 
 # It is looked at once a minute: more, between two looks, is a process that was stopped or a machine that slept.
 _LONGEST_RUN_S = 120.0
@@ -19,13 +19,21 @@ def read_clock_pair(connection: sqlite3.Connection) -> ClockPair | None:
 
     A home in which none was written yet has the moment of its newest event, and no running time beside it.
     """
-    row = connection.execute("SELECT moment, boot_id, uptime_s, doubted_ahead_s, doubted_ran_s FROM clock").fetchone()
-    if row is not None:
-        moment, boot_id, uptime_s, ahead_s, ran_s = row
-        doubt = None if ahead_s is None else Doubt(ahead_s, ran_s)
-        return ClockPair(parse_time(moment), Uptime(boot_id, uptime_s), doubt)
+    pair = stored_clock_pair(connection)
+    if pair is not None:
+        return pair
     newest = connection.execute("SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1").fetchone()
     return ClockPair(parse_time(newest[0]), Uptime("", 0.0)) if newest else None
+
+
+def stored_clock_pair(connection: sqlite3.Connection) -> ClockPair | None:
+    """Read the pair that was written last, None where no daemon has written any."""
+    row = connection.execute("SELECT moment, boot_id, uptime_s, doubted_ahead_s, doubted_ran_s FROM clock").fetchone()
+    if row is None:
+        return None
+    moment, boot_id, uptime_s, ahead_s, ran_s = row
+    doubt = None if ahead_s is None else Doubt(ahead_s, ran_s)
+    return ClockPair(parse_time(moment), Uptime(boot_id, uptime_s), doubt)
 
 
 def write_clock_pair(connection: sqlite3.Connection, pair: ClockPair) -> None:

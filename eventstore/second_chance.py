@@ -1,4 +1,4 @@
-"""Decisions about deliveries that were kept: sent again, or given up."""
+"""Decisions about deliveries that were kept, or wait: sent again, or given up."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -7,27 +7,39 @@ from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import DeliveryDropped, DeliveryRequeued
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent
+from eventstore.parcels import read_parcels
 from eventstore.queue_view import find_delivery
 from eventstore.recovery import completing_recoveries
 from eventstore.registry import find_installation
 from eventstore.store import Transaction
-from eventstore.work_queue import QueuedDelivery, drop, put_back
+from eventstore.work_queue import (
+    QueuedDelivery,
+    draw_attention,
+    drop,
+    drop_waiting,
+    find_row,
+    make_due,
+    open_parcel,
+    put_back,
+)
 
-__all__ = ["count_expired", "drop_kept", "kept_deliveries", "resend_kept"]
+__all__ = ["count_expired", "drop_kept", "kept_deliveries", "lay_out", "resend_kept"]
 
 
 def resend_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str, reason: str = "") -> None:
     """Let dead or missed deliveries wait again, all or none, under their ids and in the order of queueing.
 
-    Raises NotFoundError (the queue does not hold one) and RejectedError (one is waiting, or has no payload any
+    One that waits is due at once; what else holds it (its breaker, a pause, its ordering key) still does.
+    Raises NotFoundError (the queue does not hold one) and RejectedError (one is a test delivery, or has no payload any
     more, or its installation is not active, so that it would only be missed again).
     """
     deliveries = _find_all(transaction, delivery_ids)
     for delivery in deliveries:
-        _require_kept(delivery)
+        _refuse_probe(delivery)
         _require_payload(delivery)
         _require_active(transaction, delivery)
-        put_back(transaction.connection, delivery, due_at=transaction.recorded_at)
+        let_go = make_due if delivery.state == "waiting" else put_back
+        let_go(transaction.connection, delivery, due_at=transaction.recorded_at)
     transaction.append(
         *(
             NewEvent(
@@ -40,17 +52,19 @@ def resend_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: st
 
 
 def drop_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str, reason: str) -> None:
-    """Give dead or missed deliveries up, or ones that are being recovered, all or none.
+    """Give deliveries up, dead, missed or waiting, all or none.
 
-    Raises NotFoundError (the queue does not hold one) and RejectedError (one is waiting, and was never missed).
+    Raises NotFoundError (the queue does not hold one) and RejectedError (one is a test delivery).
     """
     deliveries = _find_all(transaction, delivery_ids)
     for delivery in deliveries:
-        if not delivery.is_recovery:
-            _require_kept(delivery)
+        _refuse_probe(delivery)
     with completing_recoveries(transaction, (delivery.installation_id for delivery in deliveries)):
         for delivery in deliveries:
-            drop(transaction.connection, delivery)
+            give_up = drop_waiting if delivery.state == "waiting" else drop
+            give_up(transaction.connection, delivery)
+        if any(delivery.state == "waiting" for delivery in deliveries):
+            draw_attention(transaction.connection)  # the next of its ordering key may go
         transaction.append(
             *(
                 NewEvent(
@@ -71,7 +85,7 @@ def kept_deliveries(
     limit: int,
     is_with_expired: bool = False,
 ) -> tuple[tuple[int, str], ...]:
-    """Read sequence number and id of an installation's dead or missed deliveries, in the order of queueing.
+    """Read sequence number and id of an installation's deliveries in these states, in the order of queueing.
 
     Those whose payload is gone are among them only where they are asked for: they cannot be sent.
     With the last sequence number as `after_sequence` the next ones are read: one that dies again meanwhile
@@ -79,11 +93,17 @@ def kept_deliveries(
     """
     rows = connection.execute(
         "SELECT sequence, delivery_id FROM queue WHERE installation_id = ?"  # noqa: S608
-        f" AND state IN ({', '.join('?' * len(states))}) AND state != 'waiting' AND sequence > ?"
+        f" AND state IN ({', '.join('?' * len(states))}) AND NOT is_probe AND sequence > ?"
         " AND (? OR NOT is_expired) ORDER BY sequence LIMIT ?",
         (installation_id, *states, after_sequence, is_with_expired, limit),
     )
     return tuple((int(sequence), str(delivery_id)) for sequence, delivery_id in rows)
+
+
+def lay_out(transaction: Transaction, installation_id: str) -> None:
+    """Make rows of all deliveries that wait for an installation in parcels, so that they can be decided about."""
+    for parcel in list(read_parcels(transaction.connection, installation_id=installation_id)):
+        open_parcel(transaction.connection, parcel.first_sequence)
 
 
 def count_expired(connection: sqlite3.Connection, installation_id: str, states: Sequence[str]) -> int:
@@ -105,13 +125,15 @@ def _find(transaction: Transaction, delivery_id: str) -> QueuedDelivery:
     delivery = find_delivery(transaction.connection, delivery_id)
     if delivery is None:
         raise NotFoundError(f"delivery {delivery_id} is not in the queue: it was delivered or dropped, or never was")
+    if find_row(transaction.connection, delivery_id) is None:
+        lay_out(transaction, delivery.installation_id)
     return delivery
 
 
-def _require_kept(delivery: QueuedDelivery) -> None:
-    if delivery.state == "waiting":
+def _refuse_probe(delivery: QueuedDelivery) -> None:
+    if delivery.is_probe:
         raise RejectedError(
-            f"delivery {delivery.delivery_id} is waiting: only dead or missed ones are sent again or dropped"
+            f"delivery {delivery.delivery_id} is a test delivery, which is sent once and leaves the queue by itself"
         )
 
 

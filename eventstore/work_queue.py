@@ -23,6 +23,7 @@ __all__ = [
     "draw_attention",
     "drop",
     "drop_probe",
+    "drop_waiting",
     "enqueue",
     "enqueue_batch",
     "enqueue_probe",
@@ -34,6 +35,7 @@ __all__ = [
     "installations_with_waiting",
     "is_first_of_its_key",
     "is_recovering",
+    "make_due",
     "mark_dead",
     "mark_missed",
     "mark_retry",
@@ -460,6 +462,23 @@ def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at
         "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, due_at = ?"
         " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
         (due_at, delivery.sequence, delivery.state),
+    )
+    return cursor.rowcount == 1
+
+
+def make_due(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
+    """Have a delivery that waits be due by a moment; the attempts that were made stay, as one may be under way."""
+    cursor = connection.execute(
+        "UPDATE queue SET due_at = ? WHERE sequence = ? AND state = 'waiting' AND NOT is_probe",
+        (due_at, delivery.sequence),
+    )
+    return cursor.rowcount == 1
+
+
+def drop_waiting(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
+    """Give a delivery up that waits; the outcome of an attempt that is under way is not recorded."""
+    cursor = connection.execute(
+        "DELETE FROM queue WHERE sequence = ? AND state = 'waiting' AND NOT is_probe", (delivery.sequence,)
     )
     return cursor.rowcount == 1
 

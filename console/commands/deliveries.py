@@ -14,7 +14,7 @@ from console.session import Session
 from console.times import short_time
 from eventstore.clock import time_text
 from eventstore.queue_view import read_deliveries
-from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, resend_kept
+from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
 from eventstore.store import Store, Transaction
 from eventstore.work_queue import QueuedDelivery
 
@@ -137,7 +137,9 @@ def _document(delivery: QueuedDelivery, *, is_with_payload: bool) -> dict[str, o
 @deliveries.command("resend")
 @click.argument("delivery_ids", nargs=-1, metavar="[DELIVERY_ID]...")
 @click.option("--installation", metavar="ID", help="All that are kept of this installation.")
-@click.option("--state", type=click.Choice(["dead", "missed"]), help="With --installation: only in this state.")
+@click.option(
+    "--state", type=click.Choice(["dead", "missed", "waiting"]), help="With --installation: only in this state."
+)
 @reason_option("by hand")
 @by_option
 @click.pass_obj
@@ -153,7 +155,7 @@ def resend(
     """Send dead or missed deliveries again, in order, under their ids and with all attempts before them.
 
     They are all due at once; what an installation missed is better sent by `hookfuse enable --recover`, which
-    paces it.
+    paces it. By its id, or with --state waiting, one that waits for its next attempt is due at once, too.
 
     \b
     Example:
@@ -172,7 +174,8 @@ def resend(
         resend_batch = partial(resend_kept, by=person(by), reason=reason)
         count = _in_batches(store, resend_batch, installation_id, states, is_with_expired=False)
         gone_count = count_expired(store.connection, installation_id, states)
-    print_line(_counted(count, "waits again", "wait again"))
+    is_due = states == ("waiting",)
+    print_line(_counted(count, "is due now", "are due now") if is_due else _counted(count, "waits again", "wait again"))
     if gone_count:
         print_line(_counted(gone_count, "has no payload any more", "have no payload any more"))
 
@@ -198,6 +201,9 @@ def _in_batches(
 ) -> int:
     """Decide about all that are kept of an installation, in transactions of their own, and give how many."""
     count = after_sequence = 0
+    if "waiting" in states:
+        with store.transaction() as transaction:
+            lay_out(transaction, installation_id)
     while True:
         with store.transaction() as transaction:
             kept = kept_deliveries(
@@ -219,7 +225,11 @@ def _in_batches(
 @deliveries.command("drop")
 @click.argument("delivery_ids", nargs=-1, metavar="[DELIVERY_ID]...")
 @click.option("--installation", metavar="ID", help="All dead ones of this installation.")
-@click.option("--state", type=click.Choice(["dead", "missed"]), help="With --installation: all in this state instead.")
+@click.option(
+    "--state",
+    type=click.Choice(["dead", "missed", "waiting"]),
+    help="With --installation: all in this state instead.",
+)
 @reason_option()
 @by_option
 @click.pass_obj
@@ -234,7 +244,8 @@ def drop(
 ) -> None:
     """Give dead or missed deliveries up; their data is gone, the decision is recorded.
 
-    By its id, one that was missed and is being recovered can be given up too.
+    By its id, or with --state waiting, one that waits can be given up too; an attempt that is under way is made all the
+    same, and its outcome is not recorded.
 
     \b
     Example:

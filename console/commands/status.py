@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.clock_text import clock_text
 from console.installation_view import breaker_of, disabling_of, fleet_row, hold_of, ledger_text, verdict_of
 from console.options import json_option
 from console.output import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
@@ -16,6 +17,7 @@ from console.redis_state import RedisState, redis_state, stream_depth
 from console.session import Session
 from console.times import age_text, short_time
 from eventstore.clock import parse_time
+from eventstore.clock_survey import ClockSurvey, survey_clock
 from eventstore.health import read_fleet
 from eventstore.log import last_position
 from eventstore.outbox import count_mails
@@ -64,6 +66,7 @@ class _Status:
     redis: RedisState | None
     stream: "StreamDepth | None"
     apps_without_secret: list[int]
+    clock: ClockSurvey
 
 
 @click.command()
@@ -116,6 +119,7 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy, conf
         redis=redis_state(connection, configuration.redis),
         stream=stream_depth(configuration),
         apps_without_secret=[app.app_id for app in apps_without_secret(connection)],
+        clock=survey_clock(connection, now, longest_retry_s=max(configuration.retry.schedule, default=0.0)),
     )
 
 
@@ -196,6 +200,7 @@ def _facts(found: _Status) -> Row:
         "paused": f"{found.paused}, as their endpoints asked" if found.paused else "",
         "warned": ", ".join(f"{count} at {level}%" for level, count in _levels(found.warned)),
         "no secret": _without_secret(found.apps_without_secret),
+        "clock": clock_text(found.clock),
         "last event": found.last_position,
         "redis": found.redis.text if found.redis else "",
         "stream": found.stream.text if found.stream else "",

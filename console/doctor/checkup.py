@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from console.doctor.clock_checks import check_clock
 from console.doctor.daemon_checks import check_daemon
-from console.doctor.database_checks import check_chain, check_clock, check_integrity, check_work
+from console.doctor.database_checks import check_chain, check_integrity, check_work
 from console.doctor.home_checks import check_disk, check_permissions, check_sync
 from console.doctor.redis_checks import check_redis, check_stream
 from console.exit_codes import ExitCode
@@ -77,7 +78,8 @@ def _check_database(
         yield Finding.good("database", f"schema {SCHEMA_VERSION}, SQLite {sqlite3.sqlite_version}, Python {_python()}")
         yield check_integrity(connection)
         yield check_chain(connection)
-        yield check_clock(connection, session.now())
+        longest_s = max(configuration.retry.schedule, default=0.0) if configuration is not None else 0.0
+        yield from check_clock(connection, session.now(), longest_retry_s=longest_s)
         yield from check_work(connection, is_running=session.home.daemon_pid() is not None, now=session.now())
         if configuration is not None:
             yield from check_redis(configuration, connection)

@@ -1,10 +1,9 @@
-"""Checks of events.db: that it is whole, that its newest events hang together, and that the clock fits them."""
+"""Checks of events.db: that it is whole, that its newest events hang together, and that nothing lies about."""
 
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from console.times import age_text, short_time
 from eventstore.clock import parse_time
 from eventstore.finding import Finding
 from eventstore.log import NO_HASH, chain_hash, last_position
@@ -12,13 +11,10 @@ from eventstore.outbox import count_mails
 from eventstore.queue_view import count_deliveries, read_deliveries
 from eventstore.registry import apps_without_secret
 
-__all__ = ["check_chain", "check_clock", "check_integrity", "check_work"]
+__all__ = ["check_chain", "check_integrity", "check_work"]
 
 _SUBJECT = "database"
 _CHAINED_EVENTS = 1000
-_EARLIEST_YEAR = 2026
-# Clocks of machines that are looked after differ by less.
-_CLOCK_SKEW = timedelta(seconds=5)
 _LONG_WAIT = timedelta(hours=1)
 _APPS_NAMED = 5
 
@@ -62,18 +58,6 @@ def check_chain(connection: sqlite3.Connection) -> Finding:
                 )
         previous = found
     return Finding.good(_SUBJECT, f"the newest {min(len(rows), _CHAINED_EVENTS):,} events are as they were recorded")
-
-
-def check_clock(connection: sqlite3.Connection, now: datetime) -> Finding:
-    """Compare the machine's clock with the newest event: days and waits go by it."""
-    mend = "set the clock (NTP), then look whether what waits is due when it should be"
-    if now.year < _EARLIEST_YEAR:
-        return Finding.fault("clock", f"it says {now:%Y-%m-%d}, which is long ago", mend)
-    row = connection.execute("SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1").fetchone()
-    if row is not None and parse_time(row[0]) > now + _CLOCK_SKEW:
-        ahead = age_text(parse_time(row[0]) - now)
-        return Finding.fault("clock", f"the newest event was recorded {ahead} after what the clock says now", mend)
-    return Finding.good("clock", f"{now:%Y-%m-%dT%H:%M:%SZ}" + (f", newest event {short_time(row[0])}" if row else ""))
 
 
 def check_work(connection: sqlite3.Connection, *, is_running: bool, now: datetime) -> Iterator[Finding]:

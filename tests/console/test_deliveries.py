@@ -5,6 +5,7 @@ import pytest
 
 from console.commands import deliveries as deliveries_command
 from console.exit_codes import ExitCode
+from eventstore.clock import time_text
 from eventstore.events import DeliveryDropped, DeliveryRequeued
 from eventstore.log import read_events
 from eventstore.queue_view import read_deliveries
@@ -214,14 +215,29 @@ def test_one_unknown_delivery_stops_all(hookfuse: Hookfuse, world: World, verb: 
     assert len(_queue(world, "dead")) == 1
 
 
-@pytest.mark.parametrize("verb", ["resend", "drop"])
-def test_a_waiting_delivery_is_left_alone(hookfuse: Hookfuse, world: World, verb: str) -> None:
-    waiting = _queue(world, "waiting")[0].delivery_id
+def test_a_waiting_delivery_is_due_at_once_when_it_is_sent_again(hookfuse: Hookfuse, world: World) -> None:
+    waiting = _queue(world, "waiting")[0]
+    with world.store() as store:
+        store.connection.execute("UPDATE queue SET attempts = 3, due_at = '2036-01-01' WHERE state = 'waiting'")
 
-    ended = hookfuse("deliveries", verb, waiting, "--reason", "x")
+    ended = hookfuse("deliveries", "resend", waiting.delivery_id, "--reason", "x")
 
-    assert ended.code == ExitCode.BAD_INPUT
-    assert "is waiting: only dead or missed ones" in ended.err
+    (found,) = _queue(world, "waiting")
+    assert ended.code == ExitCode.OK
+    assert (found.delivery_id, found.attempts) == (waiting.delivery_id, 3)
+    assert found.due_at == time_text(world.clock.now())
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_waiting_delivery_is_dropped(hookfuse: Hookfuse, world: World, *, named: bool) -> None:
+    waiting = _queue(world, "waiting")[0]
+    chosen = [waiting.delivery_id] if named else ["--installation", waiting.installation_id, "--state", "waiting"]
+
+    ended = hookfuse("deliveries", "drop", *chosen, "--reason", "x")
+
+    assert (ended.code, ended.out) == (ExitCode.OK, "1 delivery dropped\n")
+    assert _queue(world, "waiting") == ()
+    assert len(_queue(world)) == 4
 
 
 @pytest.mark.parametrize(
@@ -230,7 +246,6 @@ def test_a_waiting_delivery_is_left_alone(hookfuse: Hookfuse, world: World, verb
         ("resend",),
         ("resend", "x", "--installation", PAGER),
         ("resend", "x", "--state", "dead"),
-        ("resend", "--installation", PAGER, "--state", "waiting"),
         ("drop", "x"),
         ("drop", "--reason", "x"),
         ("drop", "x", "--installation", PAGER, "--reason", "x"),

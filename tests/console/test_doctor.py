@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
@@ -11,9 +12,12 @@ from console.doctor.configuration_checks import check_limits
 from console.doctor.home_checks import check_disk
 from console.exit_codes import ExitCode
 from console.session import Session
+from eventstore.clock_doubt import ClockPair
+from eventstore.clock_watch import write_clock_pair
 from eventstore.configuration import load_configuration
 from eventstore.finding import Finding
 from eventstore.redis_projection import RedisProjection
+from eventstore.uptime import Uptime
 from tests.console.conftest import World
 from tests.redis_server import RedisServer, serving_redis
 
@@ -124,6 +128,63 @@ def test_a_clock_that_went_back_is_a_fault(healthy: World) -> None:
     (found,) = look(healthy)["clock"]
     assert found.level == "fault"
     assert "after what the clock says now" in found.text
+
+
+def write_pair(world: World, *, days: float) -> None:
+    """Have a daemon of before written down a moment so many days ago, in another boot of the machine."""
+    pair = ClockPair(world.clock.now() - timedelta(days=days), Uptime("another boot", 5.0))
+    with world.store() as store:
+        write_clock_pair(store.connection, pair)
+
+
+@pytest.mark.parametrize(("days", "way"), [(31, "31d ahead of"), (-31, "31d behind")])
+def test_a_clock_that_has_leapt_is_doubted_aloud(healthy: World, days: float, way: str) -> None:
+    write_pair(healthy, days=days)
+
+    (found,) = look(healthy)["clock"]
+    assert found.level == "warning"
+    assert way in found.text
+    assert "nothing expires for 1d of running" in found.text
+
+
+def test_events_and_waits_of_a_clock_that_was_ahead_are_named(healthy: World) -> None:
+    write_pair(healthy, days=0)
+    healthy.clock.advance(days=-100)
+    write_pair(healthy, days=0)
+    with healthy.store() as store:
+        store.connection.execute("UPDATE installations SET hold_until = '2037-01-01T00:00:00.000000Z'")
+
+    (found,) = look(healthy)["clock"]
+    assert "of the newest 1,000 events are up to" in found.text
+    assert "pauses until 2037-01-01T00:00:00Z" in found.text
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE queue SET state = 'waiting', attempts = 1, due_at = :far WHERE state = 'dead'", "1 deliveries"),
+        ("UPDATE queue SET state = 'waiting', due_at = :far WHERE state = 'dead'", "1 deliveries"),
+        ("UPDATE queue SET state = 'waiting', is_recovery = 1, due_at = :far WHERE state = 'missed'", "1 recoveries"),
+        ("UPDATE installations SET breaker_open_until = :far", "open breakers"),
+        ("UPDATE secrets SET previous_until = :far", "secrets of before"),
+        ("INSERT INTO idempotency_keys VALUES ('i', 'k', 'd', :far)", "1 idempotency keys"),
+        (
+            (
+                "INSERT INTO outbox (mail_id, message_id, installation_id, recipient, kind, about_position, state,"
+                " requested_at, due_at) VALUES ('m', 'm', 'i', 'a', 'k', 1, 'requested', :far, :far)"
+            ),
+            "1 mails",
+        ),
+    ],
+)
+def test_every_moment_that_waits_is_compared_with_the_clock(world: World, statement: str, what: str) -> None:
+    world.clock.advance(days=600)
+    with world.store() as store:
+        store.connection.execute("DELETE FROM queue WHERE state = 'waiting'")
+        store.connection.execute(statement, {"far": "2037-01-01T00:00:00.000000Z"})
+
+    (found,) = look(world)["clock"]
+    assert what in found.text
 
 
 def test_what_waits_while_no_daemon_runs_is_worth_a_look(world: World) -> None:

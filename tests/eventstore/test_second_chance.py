@@ -6,10 +6,12 @@ from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import DeliveryDropped, DeliveryRequeued, InstallationRemoved
 from eventstore.identifiers import installation_stream
 from eventstore.log import NewEvent, read_events
+from eventstore.probing import enqueue_probe
 from eventstore.queue_view import read_deliveries
+from eventstore.registry import attention_version
 from eventstore.second_chance import drop_kept, resend_kept
 from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_dead, mark_missed
+from eventstore.work_queue import NewDelivery, QueuedDelivery, claim, enqueue, mark_dead, mark_missed, mark_retry
 from tests.eventstore.facts import INSTALLATION_ID, register
 
 
@@ -63,13 +65,56 @@ def test_kept_ones_are_dropped(kept: Store) -> None:
 
 
 @pytest.mark.parametrize("decide", [drop_kept, resend_kept])
-def test_one_that_waits_or_is_unknown_stops_all(kept: Store, decide: Callable[..., None]) -> None:
+def test_a_test_delivery_or_one_that_is_unknown_stops_all(kept: Store, decide: Callable[..., None]) -> None:
+    with kept.transaction() as transaction:
+        probe_id = enqueue_probe(transaction, INSTALLATION_ID, by="person:ada")
     before = queue(kept)
-    for refused, error in ((ids(kept)[2], RejectedError), ("unknown", NotFoundError)):
+    for refused, error in ((probe_id, RejectedError), ("unknown", NotFoundError)):
         with pytest.raises(error), kept.transaction() as transaction:
             decide(transaction, [ids(kept)[0], refused], by="person:ada", reason="x")
 
     assert queue(kept) == before
+
+
+def test_one_that_waits_for_a_retry_is_due_at_once_with_the_attempts_that_were_made(kept: Store) -> None:
+    waiting = queue(kept)[2]
+    with kept.transaction() as transaction:
+        mark_retry(transaction.connection, waiting, due_at="2036-01-01T00:00:00.000000Z", last_error="500 server_error")
+        resend_kept(transaction, [waiting.delivery_id], by="person:ada")
+        now = transaction.recorded_at
+
+    assert (queue(kept)[2].due_at, queue(kept)[2].attempts) == (now, 1)
+    assert [stored.event for stored in read_events(kept.connection)][-1] == DeliveryRequeued(
+        waiting.delivery_id, "issue.created", "waiting", "person:ada", ""
+    )
+
+
+def test_one_that_waits_is_dropped_and_the_next_of_its_key_may_go(store: Store) -> None:
+    register(store)
+    new = [NewDelivery(INSTALLATION_ID, "issue.created", "{}", ordering_key="incident") for _ in range(2)]
+    with store.transaction() as transaction:
+        first, second = enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at)
+        attention = attention_version(transaction.connection)
+        drop_kept(transaction, [first], by="person:ada", reason="stale")
+        now = transaction.recorded_at
+
+    claimed = claim(store.connection, {INSTALLATION_ID: 8}, due_at=now)[INSTALLATION_ID]
+    assert [one.delivery_id for one in claimed.deliveries] == [second]
+    assert attention_version(store.connection) > attention
+
+
+@pytest.mark.parametrize("decide", [drop_kept, resend_kept])
+def test_one_that_lies_in_a_parcel_is_laid_out_first(store: Store, decide: Callable[..., None]) -> None:
+    register(store)
+    new = [NewDelivery(INSTALLATION_ID, "issue.created", "{}") for _ in range(64)]
+    with store.transaction() as transaction:
+        known = enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at, in_parcels=True)
+    with store.transaction() as transaction:
+        decide(transaction, [known[10]], by="person:ada", reason="x")
+
+    left = 63 if decide is drop_kept else 64
+    assert store.connection.execute("SELECT count(*) FROM queue").fetchone() == (left,)
+    assert (known[10] in ids(store)) is (decide is resend_kept)
 
 
 def test_nothing_is_sent_again_to_an_installation_that_is_removed(kept: Store) -> None:

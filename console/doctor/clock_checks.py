@@ -1,0 +1,50 @@
+"""Checks of the clock: days, waits and all that expires go by it."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+
+from console.clock_text import ahead_texts, doubt_text
+from console.times import age_text, short_time
+from eventstore.clock import parse_time
+from eventstore.clock_survey import ClockSurvey, survey_clock
+from eventstore.finding import Finding
+
+__all__ = ["check_clock"]
+
+_SUBJECT = "clock"
+_EARLIEST_YEAR = 2026
+_SET_IT = "set the clock (NTP); what waits is put right by the daemon within a minute"
+_IS_PAST = (
+    "nothing, if the clock is right now: a running daemon puts the waits right (docs/operations.md), and days and"
+    " policies pass over what lies ahead"
+)
+
+
+def check_clock(connection: sqlite3.Connection, now: datetime, *, longest_retry_s: float) -> Iterator[Finding]:
+    """Compare the clock with the running time, the newest events, and every moment that waits."""
+    if now.year < _EARLIEST_YEAR:
+        yield Finding.fault(_SUBJECT, f"it says {now:%Y-%m-%d}, which is long ago", _SET_IT)
+    survey = survey_clock(connection, now, longest_retry_s=longest_retry_s)
+    found = list(_faults(survey))
+    if not found and now.year >= _EARLIEST_YEAR:
+        newest = f", newest event {short_time(survey.newest_event)}" if survey.newest_event else ""
+        yield Finding.good(_SUBJECT, f"{now:%Y-%m-%dT%H:%M:%SZ}{newest}")
+    yield from found
+
+
+def _faults(survey: ClockSurvey) -> Iterator[Finding]:
+    if survey.is_doubted:
+        yield Finding.warning(
+            _SUBJECT,
+            f"it is doubted: {doubt_text(survey)}",
+            "set the clock (NTP); if it is right, as after a long rest, that passes by itself",
+        )
+    is_confirmed = survey.expected is not None and not survey.is_doubted
+    texts = ahead_texts(survey)
+    if survey.is_newest_ahead and not is_confirmed and survey.newest_event is not None:
+        ahead = age_text(parse_time(survey.newest_event) - parse_time(survey.now))
+        first = f"the newest event was recorded {ahead} after what the clock says now"
+        yield Finding.fault(_SUBJECT, "; ".join([first, *texts]), _SET_IT)
+    elif texts:
+        yield Finding.warning(_SUBJECT, "; ".join(texts), _IS_PAST)
