@@ -99,7 +99,7 @@ class Gate:
             return None
         is_success = isinstance(event, DeliverySucceeded)
         if self._breaker.open_until is not None:
-            return self._end_trial(self._breaker, now, is_success=is_success) if is_trial else None
+            return self._end_trial(self._breaker, event, now) if is_trial else None
         trip = self._breaker.note(now, is_success=is_success)
         if trip is None:
             return None
@@ -108,7 +108,11 @@ class Gate:
         else:
             self._breaker.opened(trip)
         return BreakerOpened(
-            self._installation_id, time_text(trip.until), trip.explanation, is_dry_run=self._rule.is_dry_run
+            self._installation_id,
+            time_text(trip.until),
+            trip.explanation,
+            is_dry_run=self._rule.is_dry_run,
+            webhook_url=event.webhook_url,
         )
 
     def close_after_test(self, now: datetime, *, by: str) -> BreakerClosed | None:
@@ -128,13 +132,17 @@ class Gate:
         if until is not None and (held_until is None or until > held_until):
             self._hold_until = until
 
-    def _end_trial(self, breaker: Breaker, now: datetime, *, is_success: bool) -> BreakerOpened | BreakerClosed:
-        if is_success:
+    def _end_trial(self, breaker: Breaker, event: AttemptEvent, now: datetime) -> BreakerOpened | BreakerClosed:
+        if isinstance(event, DeliverySucceeded):
             return BreakerClosed(self._installation_id, time_text(breaker.closed(now)))
         trip = breaker.probe_failed(now)
         breaker.opened(trip)
         return BreakerOpened(
-            self._installation_id, time_text(trip.until), trip.explanation, failed_trials=trip.failed_trials
+            self._installation_id,
+            time_text(trip.until),
+            trip.explanation,
+            failed_trials=trip.failed_trials,
+            webhook_url=event.webhook_url,
         )
 
 

@@ -45,6 +45,8 @@ from eventstore.disabling import may_be_disabled
 from eventstore.errors import NotFoundError
 from eventstore.events import (
     AttemptEvent,
+    BreakerClosed,
+    BreakerOpened,
     DeliveryMissed,
     DeliverySucceeded,
     DeliveryTimedOut,
@@ -362,7 +364,7 @@ class InstallationActor(SupervisedActor[Message]):
     def _follow(self, sequence: int, event: AttemptEvent) -> None:
         """Have breaker and supervisor know how it went; the breaker passes over what comes after a disabling."""
         if self._gate is not None and self._is_active():
-            change = self._gate.note(sequence, event, self._parts.clock.now())
+            change = self._noted(self._gate, sequence, event)
             if change is not None:
                 self._parts.journal.tell(RecordEvent(installation_stream(self._installation_id), change))
                 log_breaker(self._installation_id, change)
@@ -371,6 +373,12 @@ class InstallationActor(SupervisedActor[Message]):
         if counted_class(event) not in (None, "rate_limited") and is_failing != self._is_failing:
             self._is_failing = is_failing
             tell_if_alive(self._parts.supervisor, NoteHealth(self._installation_id, is_failing=is_failing))
+
+    def _noted(self, gate: Gate, sequence: int, event: AttemptEvent) -> BreakerOpened | BreakerClosed | None:
+        if self._endpoint is not None and event.webhook_url != self._endpoint.app.webhook_url:
+            gate.leave(sequence)  # it was on its way to the URL of before, and says nothing about this one
+            return None
+        return gate.note(sequence, event, self._parts.clock.now())
 
     def _settle(self, record: DeliveryRecord) -> None:
         event, gate = record.event, self._gate

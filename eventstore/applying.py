@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from eventstore.app_secrets import AppSecrets, read_secrets, write_secrets
@@ -10,6 +10,7 @@ from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events import (
     AppChanged,
     AppRegistered,
+    EndpointChanged,
     Event,
     InstallationCreated,
     InstallationRemoved,
@@ -19,6 +20,7 @@ from eventstore.events import (
 from eventstore.identifiers import app_stream, installation_stream, organization_stream, parse_uuid
 from eventstore.log import NewEvent
 from eventstore.registry import (
+    Installation,
     find_app,
     find_installation,
     find_installation_of_app,
@@ -33,7 +35,7 @@ __all__ = ["Change", "app_label", "apply_document"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the summary. `action`: registered, changed, created or removed."""
+    """One line of the summary. `action`: registered, changed, created, removed or released."""
 
     action: str
     what: str
@@ -86,6 +88,10 @@ _APP_FIELDS = (
 )
 
 
+# What is sent, or where to: with another one the endpoint is another to its breaker.
+_ENDPOINT_FIELDS = ("webhook_url", "secret", "headers")
+
+
 def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
     what = app_label(entry)
     _require_organization(transaction, entry.organization, what)
@@ -114,7 +120,34 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
         return []
     write_secrets(transaction.connection, entry.id, new_secrets)
     changed = AppChanged(**{name: getattr(state, name) for name in AppRegistered.__struct_fields__}, changed=fields)
-    return [_append(transaction, stream, changed, Change("changed", what, fields))]
+    change = _append(transaction, stream, changed, Change("changed", what, fields))
+    return [change, *_released(transaction, changed)]
+
+
+def _released(transaction: Transaction, app: AppChanged) -> list[Change]:
+    """Have what was learned about an endpoint forgotten with it, and say what that lets go on."""
+    changed = tuple(name for name in _ENDPOINT_FIELDS if name in app.changed)
+    if not changed:
+        return []
+    known = [one for one in read_installations(transaction.connection) if one.app_id == app.app_id]
+    events = (EndpointChanged(one.installation_id, app.webhook_url, changed) for one in known)
+    transaction.append(*(NewEvent(installation_stream(event.installation_id), event) for event in events))
+    releases = ((one, _releases(one, changed, transaction.recorded_at)) for one in known)
+    return [
+        Change(
+            "released",
+            f"installation {one.installation_id} (app {one.app_id}, organization {one.organization_id})",
+            texts,
+        )
+        for one, texts in releases
+        if texts
+    ]
+
+
+def _releases(before: Installation, changed: Collection[str], now: str) -> tuple[str, ...]:
+    texts = ("the breaker is closed",) if before.breaker_open_until is not None else ()
+    is_held = (before.hold_until or "") > now and "webhook_url" in changed
+    return (*texts, "the pause is lifted") if is_held else texts
 
 
 def _new_secrets(entry: AppEntry, old: AppSecrets, what: str) -> AppSecrets:

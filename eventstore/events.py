@@ -30,6 +30,7 @@ __all__ = [
     "DisableEvidence",
     "DisablingFrozen",
     "DisablingThawed",
+    "EndpointChanged",
     "Event",
     "FailureRecord",
     "InstallationCalmed",
@@ -349,7 +350,7 @@ class InstallationCalmed(Event, frozen=True, omit_defaults=True):
 class BreakerOpened(Event, frozen=True, omit_defaults=True):
     """Its deliveries wait until `until`, when one is let through; in a dry run nothing waits.
 
-    `failed_trials`: how many that were let through have failed in a row.
+    `failed_trials`: how many that were let through have failed in a row; `webhook_url`: what failed, empty = not known.
     """
 
     type_name: ClassVar[str] = "breaker.opened"
@@ -358,6 +359,7 @@ class BreakerOpened(Event, frozen=True, omit_defaults=True):
     explanation: str
     is_dry_run: bool = False
     failed_trials: int = 0
+    webhook_url: str = ""
 
 
 class BreakerClosed(Event, frozen=True, omit_defaults=True):
@@ -372,6 +374,19 @@ class BreakerClosed(Event, frozen=True, omit_defaults=True):
     strict_until: str
     by: str = ""
     reason: str = ""
+
+
+class EndpointChanged(Event, frozen=True, omit_defaults=True):
+    """What is sent, or where to, is another: the breaker is closed, and what led it there is forgotten.
+
+    `changed` names what is new: "webhook_url", "secret", "headers". The pause that the endpoint asked for is lifted
+    with a new `webhook_url` only, as it was the word of whoever is behind the old one.
+    """
+
+    type_name: ClassVar[str] = "endpoint.changed"
+    installation_id: str
+    webhook_url: str
+    changed: tuple[str, ...]
 
 
 class DisablingFrozen(Event, frozen=True, omit_defaults=True):
@@ -477,6 +492,7 @@ EVENT_CLASSES: dict[str, type[Event]] = {
         InstallationCalmed,
         BreakerOpened,
         BreakerClosed,
+        EndpointChanged,
         DisablingFrozen,
         DisablingThawed,
         InstallationEnabled,

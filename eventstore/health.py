@@ -14,6 +14,7 @@ from eventstore.events import (
     DeliverySucceeded,
     DisablingFrozen,
     DisablingThawed,
+    EndpointChanged,
     InstallationCalmed,
     InstallationCreated,
     InstallationEnabled,
@@ -103,7 +104,7 @@ def _calmed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 def _opened(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, BreakerOpened)  # noqa: S101
-    if not stored.event.is_dry_run:
+    if not stored.event.is_dry_run and not _is_of_another_url(connection, stored, stored.event.webhook_url):
         _set_active(
             connection,
             stored,
@@ -127,6 +128,26 @@ def _closed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
         draw_attention(connection)
 
 
+def _changed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    assert isinstance(stored.event, EndpointChanged)  # noqa: S101
+    assignments = (
+        "breaker_open_until = NULL, breaker_failed_trials = 0, breaker_strict_until = NULL, breaker_closed_position = ?"
+    )
+    if "webhook_url" in stored.event.changed:
+        assignments += ", hold_until = NULL, probe_failures = 0, last_probe_at = NULL"
+    _set(connection, stored, assignments, stored.position)
+    draw_attention(connection)
+
+
+def _is_of_another_url(connection: sqlite3.Connection, stored: StoredEvent, url: str) -> bool:
+    """Say whether what is told of a URL comes after the app got another; empty = it is not known of which."""
+    row = connection.execute(
+        "SELECT 1 FROM installations JOIN apps USING (app_id) WHERE installation_id = ? AND webhook_url != ?",
+        (installation_of(stored.stream), url),
+    ).fetchone()
+    return url != "" and row is not None
+
+
 def follow_attempts(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
     """Follow outcomes of attempts, of which few concern what is known here."""
     for stored in group:
@@ -136,12 +157,13 @@ def follow_attempts(connection: sqlite3.Connection, group: Sequence[StoredEvent]
 
 def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, AttemptEvent)  # noqa: S101
-    if stored.event.hold_until is not None:
+    event = stored.event
+    if event.hold_until is not None and not _is_of_another_url(connection, stored, event.webhook_url):
         # The longest pause counts, as other attempts that were in flight may ask for less; but for one that was asked
         # for by another clock, far ahead of this one.
         latest = time_text(parse_time(stored.recorded_at) + timedelta(seconds=LONGEST_PAUSE_S))
         longer = "CASE WHEN hold_until IS NULL OR hold_until > ? THEN ? ELSE max(hold_until, ?) END"
-        until = stored.event.hold_until
+        until = event.hold_until
         _set_active(connection, stored, f"hold_until = {longer}", max(latest, until), until, until)
 
 
@@ -173,6 +195,7 @@ HANDLERS: Handlers = {
     InstallationCalmed: _calmed,
     BreakerOpened: _opened,
     BreakerClosed: _closed,
+    EndpointChanged: _changed,
     DisablingFrozen: _fleet,
     DisablingThawed: _fleet,
 }

@@ -15,6 +15,7 @@ from eventstore.events import (
     DeliveryFailed,
     DeliverySucceeded,
     DeliveryTimedOut,
+    EndpointChanged,
     InstallationCreated,
     InstallationEnabled,
 )
@@ -28,8 +29,11 @@ _KEPT_OUTCOMES = 500
 OUTCOMES = (DeliverySucceeded.type_name, DeliveryFailed.type_name, DeliveryTimedOut.type_name)
 # Its breaker forgets then what was before.
 _STARTS_ANEW = tuple(
-    event.type_name for event in (BreakerOpened, BreakerClosed, InstallationCreated, InstallationEnabled)
+    event.type_name
+    for event in (BreakerOpened, BreakerClosed, EndpointChanged, InstallationCreated, InstallationEnabled)
 )
+# What answered 410 may work now, or is another.
+_TAKES_GONE_BACK = (InstallationEnabled.type_name, EndpointChanged.type_name)
 _GONE_IN_JSON = '"error_class":"gone"'
 _NOTHING_IN_JSON = tuple(f'"error_class":"{name}"' for name in SAYS_NOTHING)
 
@@ -68,7 +72,7 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
     endpoint, since its breaker started anew. `last_attempt` is the version of the latest outcome of any kind, 0 =
     there is none; what is further back than LATEST_EVENTS is forgotten. `has_failed_last`: it failed, and no counts of
     another system came after it; `last_class` is what it is counted under, empty = nowhere. `is_gone_last`: it was
-    answered with 410, and nobody has enabled the installation since.
+    answered with 410, and nobody has enabled the installation since, or changed its endpoint.
     """
 
     version: int = 0
@@ -93,7 +97,7 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
                     outcomes.append((version, parse_time(recorded_at), is_success))
             elif type_name in _STARTS_ANEW:
                 outcomes.clear()
-                is_gone_last = is_gone_last and type_name != InstallationEnabled.type_name
+                is_gone_last = is_gone_last and type_name not in _TAKES_GONE_BACK
             elif type_name == CountsImported.type_name:
                 has_failed_last = False  # what they add is judged with the next failure, and not by an actor's start
         oldest = version - LATEST_EVENTS

@@ -14,6 +14,7 @@ from eventstore.events import (
     DeliveryMissed,
     DeliverySucceeded,
     DeliveryTimedOut,
+    EndpointChanged,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
@@ -28,7 +29,14 @@ OTHER = "other"
 MISSED = "missed"
 
 # After these no breaker is open.
-_CLOSING = (BreakerClosed, InstallationCreated, InstallationDisabled, InstallationEnabled, InstallationRemoved)
+_CLOSING = (
+    BreakerClosed,
+    EndpointChanged,
+    InstallationCreated,
+    InstallationDisabled,
+    InstallationEnabled,
+    InstallationRemoved,
+)
 
 # Openings that are nearer to each other are one: in a picture they would be so anyway.
 _NEAR = timedelta(hours=1)

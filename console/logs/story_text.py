@@ -13,6 +13,7 @@ from eventstore.events import (
     DeliveryExpired,
     DeliveryMissed,
     DeliveryRequeued,
+    EndpointChanged,
     Event,
     InstallationDisabled,
     InstallationEnabled,
@@ -90,6 +91,7 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     BreakerClosed: lambda event: (
         f"the breaker {_closed(event)}, with stricter limits until {short_time(event.strict_until)}: deliveries flow"
     ),
+    EndpointChanged: lambda event: f"its {', '.join(event.changed)} is another: the breaker is closed, deliveries flow",
     InstallationDisabled: _disabled,
     InstallationEnabled: lambda event: _decided("the installation is enabled", event),
     InstallationRemoved: lambda _event: "the installation is removed",

@@ -65,7 +65,11 @@ def test_a_new_gate_lets_everything_through() -> None:
 def test_the_failure_that_opens_it_gives_the_event() -> None:
     changes = fail(gate())
 
-    assert changes == [None, None, BreakerOpened(ONE, moment(300), "3 failures in a row (the limit is 3)")]
+    assert changes == [
+        None,
+        None,
+        BreakerOpened(ONE, moment(300), "3 failures in a row (the limit is 3)", webhook_url=URL),
+    ]
 
 
 def test_time_outs_open_it_too() -> None:
@@ -106,7 +110,9 @@ def test_a_trial_that_fails_opens_it_again_for_longer() -> None:
     one.enter(1, at(300))
     change = one.note(1, FAILED, at(301))
 
-    assert change == BreakerOpened(ONE, moment(901), "the attempt that was let through failed", failed_trials=1)
+    assert change == BreakerOpened(
+        ONE, moment(901), "the attempt that was let through failed", failed_trials=1, webhook_url=URL
+    )
     assert one.enter(2, at(900)) == moment(901)
 
 
@@ -192,7 +198,7 @@ def test_a_dry_run_says_that_it_would_open_and_holds_nothing() -> None:
     changes = fail(one, 6)
 
     assert [change for change in changes if change] == [
-        BreakerOpened(ONE, moment(300), "3 failures in a row (the limit is 3)", is_dry_run=True)
+        BreakerOpened(ONE, moment(300), "3 failures in a row (the limit is 3)", is_dry_run=True, webhook_url=URL)
     ] * 2
     assert not one.is_suspect
     assert one.enter(1, START) is None

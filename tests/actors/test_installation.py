@@ -21,6 +21,7 @@ from actors.messages import (
     Refresh,
     Settle,
 )
+from eventstore.applying import apply_document
 from eventstore.breaker import BreakerRule
 from eventstore.breaker_closing import close_breaker
 from eventstore.buffer import counted_class
@@ -42,7 +43,8 @@ from eventstore.policy import BALANCED, SENTRY_2024
 from eventstore.probing import enqueue_probe
 from eventstore.queue_view import count_deliveries, find_delivery, read_deliveries
 from eventstore.recording import DeliveryRecord
-from eventstore.registry import find_installation, read_endpoint
+from eventstore.registry import find_app, find_installation, read_endpoint
+from eventstore.registry_document import AppEntry, RegistryDocument
 from eventstore.work_queue import QueuedDelivery
 from tests.actors.stage import (
     EVENT_NAME,
@@ -1396,3 +1398,52 @@ def test_a_success_that_comes_meanwhile_asks_for_nothing(stage: Stage, lines: li
     post.tell(Refresh())
 
     assert len(post.asked) == 1
+
+
+def move(stage: Stage, url: str) -> None:
+    """Give the app of ONE another URL, as `hookfuse apply` does."""
+    known = find_app(stage.store.connection, find_installation(stage.store.connection, ONE).app_id)
+    entry = AppEntry(
+        known.app_id, known.slug, known.name, known.organization_id, url, headers=(f"X-Key: {HEADER_VALUE}",)
+    )
+    with stage.store.transaction() as transaction:
+        apply_document(transaction, RegistryDocument(apps=(entry,)))
+
+
+def test_another_url_is_sent_to_at_once_though_the_breaker_was_open(stage: Stage, lines: list[EventDict]) -> None:
+    works = broken(stage)
+    works.receiver.answer = outcome()
+    held = works.look_around()
+    move(stage, "https://new.example/hook")
+    while works.look_around(after_s=6):
+        pass
+
+    assert held == 0
+    assert {request.url for request in works.receiver.requests[3:]} == {"https://new.example/hook"}
+    assert len(stage.events("delivery.succeeded")) == 4
+
+
+def test_failures_at_the_old_url_do_not_open_the_breaker_of_the_new_one(stage: Stage) -> None:
+    stage.register(ONE)
+    sender = _MovingSender(stage, [SERVER_ERROR] * 4)
+    post = Post(stage, sender=sender, gate=GATE)
+    sender.refresh = lambda: post.ref.tell(Refresh())
+    post.deliver(*stage.enqueue(ONE, 4))
+
+    assert [request.url for request in sender.requests] == [URL] * 4
+    assert stage.events("breaker.opened") == []
+
+
+class _MovingSender(FakeSender):
+    """Has the app move after the first request, before its outcome is known."""
+
+    def __init__(self, stage: Stage, outcomes: list[Outcome]) -> None:
+        super().__init__(outcomes)
+        self._stage = stage
+        self.refresh: Callable[[], None]
+
+    def send(self, request: WebhookRequest) -> Outcome:
+        if not self.requests:
+            move(self._stage, "https://new.example/hook")
+            self.refresh()
+        return super().send(request)

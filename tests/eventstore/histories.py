@@ -28,6 +28,7 @@ from eventstore.events import (
     DisableEvidence,
     DisablingFrozen,
     DisablingThawed,
+    EndpointChanged,
     Event,
     FailureRecord,
     InstallationCalmed,
@@ -59,7 +60,7 @@ MOMENT = "2025-02-05T00:00:00.000000Z"
 ERROR_CLASSES = ("server_error", "client_error", "gone", "rate_limited", "redirect", "internal", "unavailable")
 KINDS = (
     *("succeeded", "failed", "failed", "held", "timed_out", "blocked", "missed", "exhausted", "probed", "probe_failed"),
-    *("disabled", "warned", "calmed", "enabled", "removed", "created", "opened", "closed", "frozen", "thawed"),
+    *("disabled", "warned", "calmed", "enabled", "removed", "created", "opened", "closed", "moved", "frozen", "thawed"),
     *(
         "audited",
         "requested",
@@ -138,6 +139,7 @@ def event_of(step: Step, number: int, position: int) -> tuple[str, Event]:
         "created": InstallationCreated(one, app_id, 17),
         "opened": BreakerOpened(one, MOMENT, "10 in a row"),
         "closed": BreakerClosed(one, MOMENT),
+        "moved": EndpointChanged(one, "https://new.example/", ("webhook_url",) if some % 2 else ("secret",)),
         "frozen": DisablingFrozen(10, 6, 6),
         "thawed": DisablingThawed(10, 1),
         "audited": AuditRecorded("internal-integration.disable", "system", "organization:17", {"name": "Äpp"}),

@@ -1,13 +1,16 @@
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from eventstore.app_secrets import read_secrets
 from eventstore.applying import Change
+from eventstore.clock import time_text
 from eventstore.errors import RejectedError
-from eventstore.events import AppChanged, Event
-from eventstore.log import last_position, read_events
+from eventstore.events import BreakerOpened, EndpointChanged, Event
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent, last_position, read_events
 from eventstore.registry import find_app, find_installation, find_organization, read_installations
 from eventstore.store import Store
 from tests.eventstore.documents import (
@@ -20,6 +23,7 @@ from tests.eventstore.documents import (
     WITH_SECRETS,
     apply_text,
 )
+from tests.eventstore.facts import failed
 
 UUID = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"
 OTHER_APP = APP.replace("42", "43").replace("pager", "other")
@@ -70,8 +74,9 @@ def test_each_change_is_one_event(store: Store, tmp_path: Path, old: str, new: s
     apply_text(store, tmp_path, WITH_SECRETS)
     changes = apply_text(store, tmp_path, WITH_SECRETS.replace(old, new))
 
+    of_endpoint = [name for name in expected.fields if name in ("webhook_url", "secret", "headers")]
     assert changes == [expected]
-    assert last_position(store.connection) == 4
+    assert last_position(store.connection) == 4 + bool(of_endpoint)
     assert getattr(newest(store), "changed") == expected.fields  # noqa: B009
 
 
@@ -129,7 +134,7 @@ def test_secrets_are_nowhere_but_in_their_table(store: Store, tmp_path: Path) ->
     assert {table for table, rows in dump.items() if SECRET in rows or HEADER_VALUE in rows} == {"secrets"}
     assert SECRET not in shown
     assert HEADER_VALUE not in shown
-    assert isinstance(newest(store), AppChanged)
+    assert isinstance(newest(store), EndpointChanged)
 
 
 def test_what_is_left_out_stays(store: Store, tmp_path: Path) -> None:
@@ -203,3 +208,25 @@ def test_unknown_organization_or_app_leaves_nothing_applied(
 
     assert last_position(store.connection) == 0
     assert read_secrets(store.connection, 42) is None
+
+
+def test_another_url_lets_each_installation_go_on_and_says_of_which(store: Store, tmp_path: Path) -> None:
+    apply_text(store, tmp_path, WHOLE)
+    (held,) = read_installations(store.connection)
+    until = time_text(store.clock.now() + timedelta(hours=2))
+    with store.transaction() as transaction:
+        transaction.append(
+            NewEvent(
+                installation_stream(held.installation_id), BreakerOpened(held.installation_id, until, "on purpose")
+            ),
+            NewEvent(installation_stream(held.installation_id), failed("unavailable", 503, hold_until=until)),
+        )
+    changes = apply_text(store, tmp_path, WHOLE.replace("pager.example/hook", "pager.example/new"))
+
+    what = f"installation {held.installation_id} (app 42, organization 17)"
+    assert changes == [
+        Change("changed", "app 42 (pager)", ("webhook_url",)),
+        Change("released", what, ("the breaker is closed", "the pause is lifted")),
+    ]
+    assert newest(store) == EndpointChanged(held.installation_id, "https://pager.example/new", ("webhook_url",))
+    assert apply_text(store, tmp_path, WHOLE.replace("pager.example/hook", "pager.example/new")) == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from eventstore import projections
 from eventstore.clock import ManualClock, time_text
 from eventstore.events import (
+    AppChanged,
     BreakerClosed,
     BreakerOpened,
     DeliveryBlocked,
@@ -18,6 +19,7 @@ from eventstore.events import (
     DisableEvidence,
     DisablingFrozen,
     DisablingThawed,
+    EndpointChanged,
     Event,
     InstallationCalmed,
     InstallationCreated,
@@ -28,7 +30,7 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.identifiers import FLEET_STREAM, installation_stream
+from eventstore.identifiers import FLEET_STREAM, app_stream, installation_stream
 from eventstore.log import NewEvent, read_events
 from eventstore.registry import Installation, find_installation
 from eventstore.snapshot import read_recent_outcomes
@@ -36,6 +38,7 @@ from eventstore.store import Store
 from tests.eventstore.facts import INSTALLATION_ID, URL, attempt, failed, record, register, succeeded, timed_out
 
 START = datetime(2025, 2, 3, 12, tzinfo=UTC)
+NEW_URL = "https://pager.example/new"
 EVIDENCE = DisableEvidence("balanced", 1, "no-success", "", (), 0)
 
 
@@ -266,3 +269,66 @@ def test_only_failed_deliveries_hold_back_and_each_has_its_handler() -> None:
         "eventstore.buffer",
         "eventstore.request_log",
     ]
+
+
+def changed(*fields: str) -> EndpointChanged:
+    return EndpointChanged(INSTALLATION_ID, NEW_URL, fields)
+
+
+def move(store: Store) -> None:
+    """Give the app another URL, as `apply` does."""
+    app = AppChanged(42, "pager", "Pager", "uuid-42", "internal", 17, NEW_URL, changed=("webhook_url",))
+    with store.transaction() as transaction:
+        transaction.append(NewEvent(app_stream(42), app))
+    tell(store, changed("webhook_url"))
+
+
+def test_another_url_inherits_neither_breaker_nor_pause(store: Store) -> None:
+    tell(store, opened(moment(300), failed_trials=3), failed("unavailable", 503, hold_until=moment(7200)))
+    row = tell(store, changed("webhook_url"))
+
+    assert (row.breaker_open_until, row.breaker_failed_trials, row.hold_until) == (None, 0, None)
+
+
+@pytest.mark.parametrize("field", ["secret", "headers"])
+def test_another_secret_or_header_closes_the_breaker_and_leaves_the_pause(store: Store, field: str) -> None:
+    tell(store, opened(moment(300)), failed("unavailable", 503, hold_until=moment(7200)))
+    row = tell(store, changed(field))
+
+    assert (row.breaker_open_until, row.hold_until) == (None, moment(7200))
+
+
+def test_another_url_is_probed_anew(store: Store) -> None:
+    tell(store, disabled(), attempt(ProbeFailed, error_class="timeout"))
+    row = tell(store, changed("webhook_url"))
+
+    assert (row.probe_failures, row.last_probe_at) == (0, None)
+
+
+def test_what_was_on_its_way_to_the_old_url_holds_nothing_back(store: Store) -> None:
+    move(store)
+    late = failed("unavailable", 503, hold_until=moment(7200))
+    row = tell(store, late, opened(moment(300), webhook_url=URL))
+
+    assert (row.breaker_open_until, row.hold_until) == (None, None)
+
+    own = failed("unavailable", 503, hold_until=moment(7200), webhook_url=NEW_URL)
+    row = tell(store, own, opened(moment(300), webhook_url=NEW_URL))
+    assert (row.breaker_open_until, row.hold_until) == (moment(300), moment(7200))
+
+
+def test_another_url_begins_without_the_failures_and_the_410_of_the_old_one(store: Store) -> None:
+    tell(store, timed_out(), failed("gone", 410))
+    tell(store, changed("webhook_url"))
+    recent = read_recent_outcomes(store.connection, INSTALLATION_ID)
+
+    assert (recent.moments(), recent.is_gone_last) == ([], False)
+
+
+def test_another_url_is_found_again_when_the_projections_are_made_anew(store: Store) -> None:
+    tell(store, opened(moment(300)), failed("unavailable", 503, hold_until=moment(7200)))
+    move(store)
+    tell(store, failed("unavailable", 503, hold_until=moment(7200)), opened(moment(300), webhook_url=URL))
+    before = tables(store)
+
+    assert rebuilt(store) == before
