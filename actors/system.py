@@ -50,9 +50,9 @@ from eventstore.shard import WHOLE, Shard
 from eventstore.shortage import FILES
 from eventstore.store import Store
 from eventstore.uptime import ReadUptime, read_uptime
-from webhook import AddressGuard, RetrySchedule, Sender, Timeouts, WebhookSender
+from webhook import AddressGuard, Proxy, RetrySchedule, Sender, Timeouts, WebhookSender
 
-__all__ = ["ActorSystem", "guard_for", "postbox_for", "sender_for", "start_system"]
+__all__ = ["ActorSystem", "guard_for", "postbox_for", "proxy_for", "sender_for", "start_system"]
 
 log = structlog.get_logger("hookfuse.daemon")
 
@@ -431,9 +431,17 @@ def sender_for(configuration: Configuration, files: FileBudget | None = None) ->
     return Sender(
         guard_for(configuration),
         response_body_bytes=configuration.limits.response_bytes,
+        ca_file=configuration.tls.ca_file or None,
+        proxy=proxy_for(configuration),
         kept_connections=files.kept_connections,
         lookup_threads=files.lookups,
     )
+
+
+def proxy_for(configuration: Configuration) -> Proxy | None:
+    """Give the egress proxy that the configuration names, if it does."""
+    url = configuration.proxy.url.get_secret_value()
+    return Proxy.from_url(url, is_by_name=configuration.proxy.by == "name") if url else None
 
 
 def guard_for(configuration: Configuration) -> AddressGuard:

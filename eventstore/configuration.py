@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -53,9 +54,22 @@ def _receiver_address(text: str) -> str:
     return text
 
 
+def _proxy_url(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        is_proxy = parts.scheme == "http" and bool(parts.hostname) and bool(parts.port)
+        is_alone = parts.path in ("", "/") and not parts.query and not parts.fragment
+    except ValueError:
+        is_proxy = is_alone = False
+    if url.get_secret_value() and not (is_proxy and is_alone and url.get_secret_value().isascii()):
+        raise ValueError("it is http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with % codes for other characters")
+    return url
+
+
 Address = Annotated[str, AfterValidator(_address)]
 ReceiverAddress = Annotated[Address, AfterValidator(_receiver_address)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
 Network = Annotated[str, AfterValidator(_network)]
 
 
@@ -81,6 +95,30 @@ class Guard(Section):
     )
     deny_networks: tuple[Network, ...] = Field((), description="networks that are refused though they are public")
     allow_http: bool = Field(False, description="whether plain http is allowed")
+
+
+class Tls(Section):
+    """Whom to believe when an endpoint says who it is; mails have [smtp] ca_file."""
+
+    ca_file: str = Field(
+        "",
+        max_length=4096,
+        description="file of certificates to trust instead; empty = the system's, and those that come with certifi",
+    )
+
+
+class Proxy(Section):
+    """An HTTP proxy that all requests to endpoints go through, by CONNECT; HTTPS_PROXY and its like are not read."""
+
+    url: ProxyUrl = Field(
+        SecretStr(""),
+        description="http://HOST:PORT, perhaps with USER:PASSWORD@; empty = none; better in HOOKFUSE_PROXY__URL",
+    )
+    by: Literal["address", "name"] = Field(
+        "address",
+        description='what the proxy is told: "address", which the guard has checked, or "name", which only the proxy'
+        " looks up",
+    )
 
 
 class Retry(Section):
@@ -298,6 +336,8 @@ class Configuration(BaseSettings):
 
     timeouts: Timeouts = Timeouts()
     guard: Guard = Guard()
+    tls: Tls = Tls()
+    proxy: Proxy = Proxy()
     retry: Retry = Retry()
     policy: PolicyChoice = PolicyChoice()
     disabling: Disabling = Disabling()

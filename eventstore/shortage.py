@@ -11,10 +11,11 @@ __all__ = ["DISK", "FILES", "LOOKUPS", "MEMORY", "THREADS", "Lack", "lack_of", "
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What is short, and what a person can do about it."""
+    """What is short, and what a person can do about it; `is_of_machine`: it may help to give something up here."""
 
     what: str
     fix: str
+    is_of_machine: bool = True
 
 
 FILES = Lack(

@@ -14,6 +14,7 @@ from webhook.fake_sender import FakeSender
 from webhook.headers import parse_custom_headers
 from webhook.outcome import ErrorClass, Outcome, OutcomeKind, classify_status, kind_of
 from webhook.payload import SYSTEM_ACTOR, application_actor, build_body, split_event, user_actor
+from webhook.proxy import Proxy
 from webhook.retry import STANDARD_SCHEDULE, RetrySchedule, is_final, parse_retry_after
 from webhook.sender import Sender, WebhookRequest, WebhookSender
 from webhook.signature import sentry_signature, standard_signature
@@ -31,6 +32,7 @@ __all__ = [
     "HeaderRefusedError",
     "Outcome",
     "OutcomeKind",
+    "Proxy",
     "RequestInvalidError",
     "RetrySchedule",
     "Sender",

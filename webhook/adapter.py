@@ -132,7 +132,8 @@ class GuardedAdapter(BaseAdapter):
         try:
             return connect(self._dialer, target, self._tls_context)
         except Exception as error:
-            if lack_of(error) in (None, LOOKUPS):
+            lack = lack_of(error)
+            if lack is None or lack is LOOKUPS or not lack.is_of_machine:
                 raise
         # What is kept for later requests can be given up for this one. Once: it is postponed then.
         self._pool.clear()

@@ -81,17 +81,6 @@ def connect(dialer: Dialer, target: Target, tls_context: ssl.SSLContext) -> Conn
         raise ConnectFailed("can't connect") from error
 
 
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Return how TLS is spoken: certificates and host names are checked, and nothing is taken from the environment."""
-    # Made by hand: create_default_context obeys SSLKEYLOGFILE, which writes down the keys.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_verify_locations(ca_file)
-    context.sslsocket_class = DeadlineTlsSocket
-    return context
-
-
 def _secured(connected: DeadlineTcpSocket, host: str, context: ssl.SSLContext) -> DeadlineTlsSocket:
     """Shake hands; the certificate is checked against the host's name, not against the address."""
     try:

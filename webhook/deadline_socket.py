@@ -102,6 +102,16 @@ class Exchange:
             raise TimeoutError("no connection within the connect time")
         return left_s
 
+    @contextmanager
+    def sharing_dial_time(self, count: int) -> Iterator[None]:
+        """Let the block have an even share of what is left for connecting, as one of so many tries."""
+        ends_at_s = self.connect_ends_at_s
+        self.connect_ends_at_s = time.monotonic() + self.dial_budget_s() / count
+        try:
+            yield
+        finally:
+            self.connect_ends_at_s = ends_at_s
+
 
 class _Current(threading.local):
     exchange: Exchange | None = None
@@ -172,6 +182,17 @@ class DeadlineTcpSocket(socket.socket):
             else:
                 exchange.note_received(self, len(data))
                 return data
+
+    def receive_while_dialing(self, bufsize: int) -> bytes:
+        """Receive what a proxy says within the connect time: it is no part of the answer, and does not count."""
+        exchange = current_exchange()
+        until_s = time.monotonic() + exchange.dial_budget_s()
+        while True:
+            self._limit(socket.SO_RCVTIMEO, until_s)
+            try:
+                return socket.socket.recv(self, bufsize)
+            except BlockingIOError:
+                self._wait(select.POLLIN, until_s, exchange)
 
     def is_quiet(self) -> bool:
         """Return whether nothing has come, and the peer has not closed it; nothing is waited for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from eventstore.shortage import lack_of
@@ -11,10 +12,11 @@ from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, Exchang
 from webhook.name_lookup import LOOKUP_THREADS, NameLookup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from webhook.address_guard import Address, AddressGuard
     from webhook.name_lookup import Resolver
+    from webhook.proxy import Proxy
 
 
 def resolve_by_system(host: str) -> list[str]:
@@ -31,19 +33,53 @@ class Dialer:
         guard: AddressGuard,
         resolve: Resolver = resolve_by_system,
         lookup_threads: int = LOOKUP_THREADS,
+        proxy: Proxy | None = None,
     ) -> None:
         self._guard = guard
         self._names = NameLookup(resolve, lookup_threads)
+        self._proxy = proxy
 
     def dial(self, host: str, port: int) -> DeadlineTcpSocket:
         """Return a socket connected to one of the host's addresses, all of which the guard has passed.
 
+        A proxy that is told names looks them up by itself: then only an address in the URL is checked.
         Raise AddressBlocked, socket.gaierror (no address, or no answer within the connect time), ShortageError,
         TimeoutError, DeadlineExceeded, or the OSError of the last address tried.
         """
         exchange = current_exchange()
-        addresses = self._guard.check_addresses(host, _numeric(host) or self._look_up(host, exchange))
-        return _connect_to_one(addresses, port, exchange)
+        numeric = _numeric(host)
+        if self._proxy is not None and self._proxy.is_by_name and not numeric:
+            return self._tunnel(self._proxy, host, port, exchange)
+        addresses = self._guard.check_addresses(host, numeric or self._look_up(host, exchange))
+        if self._proxy is None:
+            return _connect_to_one(
+                addresses, lambda address: _connect(address, port, exchange.dial_budget_s()), exchange
+            )
+        proxy = self._proxy
+        return _connect_to_one(addresses, lambda address: self._tunnel(proxy, str(address), port, exchange), exchange)
+
+    def check_proxy(self) -> None:
+        """Connect to the proxy, if there is one, and ask nothing of it. Raises ShortageError."""
+        if self._proxy is not None:
+            self._connect_to_proxy(self._proxy, current_exchange()).close()
+
+    def _tunnel(self, proxy: Proxy, host: str, port: int, exchange: Exchange) -> DeadlineTcpSocket:
+        connection = self._connect_to_proxy(proxy, exchange)
+        try:
+            proxy.open_tunnel(connection, host, port, exchange)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_to_proxy(self, proxy: Proxy, exchange: Exchange) -> DeadlineTcpSocket:
+        try:
+            addresses = [ip_address(text) for text in _numeric(proxy.host) or self._look_up(proxy.host, exchange)]
+            return _connect_to_one(
+                addresses, lambda address: _connect(address, proxy.port, exchange.dial_budget_s()), exchange
+            )
+        except OSError as error:
+            proxy.blame(f"it cannot be connected to: {error.strerror or error}", error)
 
     def _look_up(self, host: str, exchange: Exchange) -> Sequence[str]:
         budget_s = exchange.dial_budget_s()
@@ -64,13 +100,15 @@ def _numeric(host: str) -> list[str]:
     return [str(sockaddr[0]) for *_, sockaddr in answers]
 
 
-def _connect_to_one(addresses: tuple[Address, ...], port: int, exchange: Exchange) -> DeadlineTcpSocket:
+def _connect_to_one(
+    addresses: Sequence[Address], connect: Callable[[Address], DeadlineTcpSocket], exchange: Exchange
+) -> DeadlineTcpSocket:
     # Each gets an even share of what is left, as in Go: a dead first one leaves time for the next.
     last_error: OSError = OSError("no address to connect to")
     for index, address in enumerate(addresses):
-        share_s = exchange.dial_budget_s() / (len(addresses) - index)
         try:
-            return _connect(address, port, share_s)
+            with exchange.sharing_dial_time(len(addresses) - index):
+                return connect(address)
         except DeadlineExceeded:
             raise
         except OSError as error:

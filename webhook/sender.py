@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from webhook.address_guard import AddressGuard
     from webhook.answer import Answer
     from webhook.name_lookup import Resolver
+    from webhook.proxy import Proxy
 
 RESPONSE_BODY_BYTES: Final = 65_536
 REFERENCE_CHARACTERS: Final = 100
@@ -114,6 +115,7 @@ class Sender:
         pool_connections: int = KEPT_BY_ONE,
         resolve: Resolver = resolve_by_system,
         lookup_threads: int = LOOKUP_THREADS,
+        proxy: Proxy | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_request_id: Callable[[], str] = _new_request_id,
@@ -123,7 +125,7 @@ class Sender:
             kept_connections=kept_connections, kept_by_one=pool_connections, monotonic=monotonic
         )
         self._transport = Transport(
-            Dialer(guard, resolve, lookup_threads),
+            Dialer(guard, resolve, lookup_threads, proxy),
             guard.check_url,
             self._pool,
             body_limit_bytes=response_body_bytes,

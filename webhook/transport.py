@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from requests.exceptions import RequestException
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from webhook.adapter import GuardedAdapter, TargetedRequest
 from webhook.answer import Answer
-from webhook.connection import tls_context
 from webhook.deadline_socket import Exchange, carrying
+from webhook.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +36,7 @@ class Transport:
         ca_file: str | None = None,
     ) -> None:
         self._pool = pool
-        self._adapter = GuardedAdapter(
-            dialer, check_url, tls_context(ca_file or DEFAULT_CA_BUNDLE_PATH), pool, body_limit_bytes=body_limit_bytes
-        )
+        self._adapter = GuardedAdapter(dialer, check_url, tls_context(ca_file), pool, body_limit_bytes=body_limit_bytes)
 
     def post(self, target: Target, headers: Headers, body: bytes, timeouts: Timeouts, *, app: str = "") -> Answer:
         """Return the final answer, or raise what the error table knows; over at `total_s` in any case.

@@ -189,3 +189,32 @@ def test_a_configuration_that_is_no_file_is_not_passed_over(tmp_path: Path) -> N
     for path in (folder, dangling):
         with pytest.raises(ConfigurationError, match="no file"):
             load_configuration(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "proxy.internal:3128",
+        "https://proxy.internal:3128",
+        "http://proxy.internal",
+        "http://:3128",
+        "http://proxy:0",
+        "http://ada:hush@proxy:x",
+        "http://ada:hush@proxy:3128/path",
+        "http://ada:hüsh@proxy:3128",
+    ],
+)
+def test_what_is_no_proxy_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    fault = fault_of(tmp_path, f'[proxy]\nurl = "{url}"\n')
+
+    assert "proxy.url: it is http://HOST:PORT" in fault
+    assert "hush" not in fault
+
+
+def test_the_credentials_of_a_proxy_are_in_no_repr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOKFUSE_PROXY__URL", f"http://ada:{PASSWORD}@proxy.internal:3128")
+    configuration = load(tmp_path, '[proxy]\nby = "name"\n')
+
+    assert configuration.proxy.by == "name"
+    assert PASSWORD in configuration.proxy.url.get_secret_value()
+    assert PASSWORD not in f"{configuration!r} {configuration.model_dump_json()}"
