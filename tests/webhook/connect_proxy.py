@@ -17,7 +17,7 @@ ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 @contextmanager
 def proxying(answer: bytes = ESTABLISHED, *, to_port: int | None = None) -> Iterator[Server]:
-    """Run a proxy that gives this answer; when it is 200 it tunnels, to 127.0.0.1 and the port, or the one asked for."""
+    """Run a proxy that gives this answer; with a 200 it tunnels to 127.0.0.1, at the port or at the one asked for."""
 
     def behave(client: Client) -> None:
         request = client.read_request()
