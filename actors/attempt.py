@@ -3,8 +3,11 @@
 import json
 from datetime import datetime, timedelta
 
+import msgspec
+
 from eventstore.app_secrets import signing_secrets
 from eventstore.clock import time_text
+from eventstore.codec import encode_event
 from eventstore.events import (
     AttemptEvent,
     DeliveryBlocked,
@@ -14,6 +17,7 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
+from eventstore.excerpt import shorten_all, stored_bytes
 from eventstore.registry import App, Endpoint
 from eventstore.work_queue import QueuedDelivery
 from webhook import (
@@ -22,6 +26,7 @@ from webhook import (
     Outcome,
     OutcomeKind,
     RetrySchedule,
+    SecretMask,
     Timeouts,
     WebhookRequest,
     build_body,
@@ -29,14 +34,22 @@ from webhook import (
     split_event,
 )
 
-__all__ = ["attempt_event", "body_of", "hold_moment", "own_failure", "retry_moment", "timeouts_of", "webhook_request"]
+__all__ = [
+    "attempt_event",
+    "body_of",
+    "hold_moment",
+    "own_failure",
+    "retry_moment",
+    "secrets_of",
+    "timeouts_of",
+    "webhook_request",
+]
 
 _EXCERPT_CHARACTERS = 1024  # FLOW section 5
 _LONGEST_HOLD_S = 86_400.0
 
-_HIDDEN = "[hidden]"
-# Shorter ones are no secrets, and would blacken half of a text.
-_SECRET_CHARACTERS = 6
+# A failed attempt takes 3 kB in the log at most: this much in JSON, and its stream, moments and hashes beside it.
+_EVENT_BYTES = 2_700
 
 _EVENT_CLASSES: dict[OutcomeKind, type[AttemptEvent]] = {
     OutcomeKind.SUCCESS: DeliverySucceeded,
@@ -70,6 +83,7 @@ def webhook_request(
         custom_headers=endpoint.secrets.headers,
         timeouts=timeouts,
         signing_key=endpoint.secrets.signing_key,
+        other_secrets=secrets_of(endpoint),
         app=str(endpoint.app.app_id),
     )
 
@@ -122,16 +136,8 @@ def attempt_event(
     hold_until: str | None = None,
 ) -> AttemptEvent:
     """Give the event that records an attempt; excerpts only where it failed (FLOW section 5)."""
-    is_success = outcome.kind is OutcomeKind.SUCCESS
-    excerpts: dict[str, str] = {}
-    if not is_success:
-        excerpts = {
-            "detail": _hide_secrets(outcome.detail, endpoint),
-            "request_headers": json.dumps(dict(outcome.request_headers))[:_EXCERPT_CHARACTERS],
-            "request_body": body[: 4 * _EXCERPT_CHARACTERS].decode(errors="replace")[:_EXCERPT_CHARACTERS],
-            "response_body": _hide_secrets(outcome.response_body, endpoint)[:_EXCERPT_CHARACTERS],
-        }
-    return _event_class(delivery, outcome)(
+    mask = SecretMask(secrets_of(endpoint))
+    event = _event_class(delivery, outcome)(
         delivery_id=delivery.delivery_id,
         event_name=delivery.event_name,
         app_id=endpoint.app.app_id,
@@ -144,10 +150,36 @@ def attempt_event(
         error_class=outcome.error_class or "",
         retry_at=retry_at,
         hold_until=hold_until,
-        error_id=outcome.error_id,
-        project_id=outcome.project_id,
-        **excerpts,
+        error_id=outcome.error_id and mask.hide(outcome.error_id),
+        project_id=outcome.project_id and mask.hide(outcome.project_id),
     )
+    if outcome.kind is OutcomeKind.SUCCESS:
+        return event
+    return msgspec.structs.replace(event, **_excerpts(event, outcome, body, mask))
+
+
+def _excerpts(event: AttemptEvent, outcome: Outcome, body: bytes, mask: SecretMask) -> dict[str, str]:
+    """Give what was sent and answered, as much of it as the event has room for."""
+    texts = {
+        "detail": mask.hide(outcome.detail),
+        "request_headers": _headers_text(outcome, mask, _EXCERPT_CHARACTERS),
+        "request_body": mask.excerpt(body, _EXCERPT_CHARACTERS),
+        "response_body": mask.hide(outcome.response_body)[:_EXCERPT_CHARACTERS],
+    }
+    names = sum(len(name) + len('"":"",') for name in texts)
+    shortened = shorten_all(texts, _EVENT_BYTES - len(encode_event(event).encode()) - names)
+    shortened["request_headers"] = _headers_text(outcome, mask, stored_bytes(shortened["request_headers"]))
+    return shortened
+
+
+def _headers_text(outcome: Outcome, mask: SecretMask, limit_bytes: int) -> str:
+    """Give the headers that were sent as JSON, without the last ones where they take more than so many bytes."""
+    headers = [(name, mask.hide(value)) for name, value in outcome.request_headers]
+    while stored_bytes(text := json.dumps(dict(headers))) > limit_bytes:
+        if not headers:
+            return ""
+        headers.pop()
+    return text
 
 
 def own_failure(error: Exception) -> Outcome:
@@ -162,12 +194,8 @@ def own_failure(error: Exception) -> Outcome:
     )
 
 
-def _hide_secrets(text: str, endpoint: Endpoint) -> str:
-    """Give the text without the app's secrets: an endpoint's error page may well show the headers it was sent."""
-    secrets = {endpoint.secrets.client_secret, *(value for _, value in endpoint.secrets.headers)}
-    # After the overlap too: in a registry file, or at a receiver, it may go on for a while.
-    secrets.add(endpoint.secrets.previous_secret or "")
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SECRET_CHARACTERS:
-            text = text.replace(secret, _HIDDEN)
-    return text
+def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """Give what an endpoint's error page may show again: secrets, and values of headers that it was sent."""
+    secrets = endpoint.secrets
+    # One that was rotated out, too: in a registry file, or at a receiver, it may go on for a while.
+    return (secrets.client_secret, secrets.previous_secret or "", *(value for _, value in secrets.headers))

@@ -15,6 +15,7 @@ from actors.attempt import (
     hold_moment,
     own_failure,
     retry_moment,
+    secrets_of,
     timeouts_of,
     webhook_request,
 )
@@ -65,7 +66,7 @@ from eventstore.shortage import Lack, lack_of
 from eventstore.snapshot import read_recent_outcomes
 from eventstore.verdict import judge
 from eventstore.work_queue import QueuedDelivery
-from webhook import ErrorClass, Outcome, RetrySchedule, Timeouts, WebhookSender
+from webhook import ErrorClass, Outcome, RetrySchedule, SecretMask, Timeouts, WebhookSender, hidden_traceback
 
 __all__ = ["InstallationActor", "InstallationParts"]
 
@@ -286,10 +287,15 @@ class InstallationActor(SupervisedActor[Message]):
             now = (self._parts.believed_now or self._parts.clock.now)()
             request = webhook_request(endpoint, delivery, body, timeouts, now=now)
             outcome = self._parts.sender.send(request)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is logged, without what is secret
             lack = lack_of(error)
             if lack is None:
-                log.exception("attempt_crashed", delivery_id=delivery.delivery_id, done="recorded as failed attempt")
+                log.error(  # noqa: TRY400 - its text may hold what is secret
+                    "attempt_crashed",
+                    delivery_id=delivery.delivery_id,
+                    traceback=hidden_traceback(error, SecretMask(secrets_of(endpoint))),
+                    done="recorded as failed attempt",
+                )
                 outcome = own_failure(error)
         try:
             if lack is not None:

@@ -33,7 +33,7 @@ _PACKAGES = {
     "webhook": {"requests", "httptools", "msgspec", "structlog", "certifi", "cryptography"},
     "replay": {"msgspec", "structlog"},
     "console": {"click", "rich", "msgspec", "structlog", "ddsketch", "matplotlib"},
-    "actors": {"pykka", "jinja2", "structlog", "prometheus_client"},
+    "actors": {"pykka", "jinja2", "structlog", "prometheus_client", "msgspec"},
     "runner": {"click", "structlog"},
 }
 # What webhook may import of eventstore, and what those may: pure, and shared with `apply`, `doctor` and the daemon.

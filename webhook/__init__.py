@@ -16,6 +16,7 @@ from webhook.outcome import ErrorClass, Outcome, OutcomeKind, classify_status, k
 from webhook.payload import SYSTEM_ACTOR, application_actor, build_body, split_event, user_actor
 from webhook.proxy import Proxy
 from webhook.retry import STANDARD_SCHEDULE, RetrySchedule, is_final, parse_retry_after
+from webhook.secret_mask import SecretMask, hidden_traceback
 from webhook.sender import Sender, WebhookRequest, WebhookSender
 from webhook.signature import sentry_signature, standard_signature
 from webhook.target import Target
@@ -35,6 +36,7 @@ __all__ = [
     "Proxy",
     "RequestInvalidError",
     "RetrySchedule",
+    "SecretMask",
     "Sender",
     "Target",
     "Timeouts",
@@ -45,6 +47,7 @@ __all__ = [
     "application_actor",
     "build_body",
     "classify_status",
+    "hidden_traceback",
     "is_final",
     "kind_of",
     "parse_custom_headers",

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
+import structlog
+
 from eventstore.shortage import lack_of, raise_shortage
 from webhook.connection_pool import KEPT_BY_ONE, KEPT_CONNECTIONS, ConnectionPool
 from webhook.dialer import Dialer, resolve_by_system
@@ -28,6 +30,7 @@ from webhook.outcome import (
 )
 from webhook.payload import split_event
 from webhook.retry import parse_retry_after
+from webhook.secret_mask import SecretMask, hidden_traceback
 from webhook.timeouts import Timeouts
 from webhook.transport import Transport
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from webhook.answer import Answer
     from webhook.name_lookup import Resolver
     from webhook.proxy import Proxy
+
+log = structlog.get_logger("hookfuse.delivery")
 
 RESPONSE_BODY_BYTES: Final = 65_536
 REFERENCE_CHARACTERS: Final = 100
@@ -56,6 +61,7 @@ class WebhookRequest:
 
     `secrets` are the app's client secrets, several while they are rotated: the first one makes
     Sentry-Hook-Signature, each one a v1 signature. `signing_key` is the seed of its Ed25519 key;
+    `other_secrets` are hidden in answers, as the others are, such as one that was rotated out.
     `custom_headers` come from `parse_custom_headers`; `delivery_id` is the same on each attempt. `app`: connections are
     kept for an app, and never used for another.
     Raises RequestInvalidError or EventNameError for a request that can't be signed or named.
@@ -69,6 +75,7 @@ class WebhookRequest:
     custom_headers: Headers = field(default=(), repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     signing_key: bytes | None = field(default=None, repr=False)
+    other_secrets: tuple[str, ...] = field(default=(), repr=False)
     app: str = ""
 
     def __post_init__(self) -> None:
@@ -141,12 +148,21 @@ class Sender:
         An exception that is no doing of the endpoint is an outcome too, of class `internal`, unless this machine was
         short of something: then ShortageError is raised, and nothing else ever is.
         """
-        attempt = _Attempt(self._new_request_id(), self._monotonic)
+        mask = SecretMask([*request.secrets, *(value for _, value in request.custom_headers), *request.other_secrets])
+        attempt = _Attempt(self._new_request_id(), self._monotonic, mask)
         try:
             return self._attempt(request, attempt)
         except Exception as error:  # noqa: BLE001 - the outcome of a delivery is a value
             raise_shortage(error, "nothing was sent")
-            return attempt.failure(error)
+            outcome = attempt.failure(error)
+            if outcome.error_class is ErrorClass.INTERNAL:
+                log.error(  # noqa: TRY400 - its text may hold what is secret
+                    "attempt_crashed",
+                    delivery_id=request.delivery_id,
+                    traceback=hidden_traceback(error, mask),
+                    done="recorded as failed attempt of class internal, which is counted nowhere",
+                )
+            return outcome
 
     @property
     def kept_connections(self) -> int:
@@ -184,8 +200,9 @@ class Sender:
 class _Attempt:
     """One attempt on its way: its request id, its headers as they may be logged, and its clock."""
 
-    def __init__(self, request_id: str, monotonic: Callable[[], float]) -> None:
+    def __init__(self, request_id: str, monotonic: Callable[[], float], mask: SecretMask) -> None:
         self.request_id = request_id
+        self._mask = mask
         self.request_headers: Headers = ()
         self._monotonic = monotonic
         self._started_s = monotonic()
@@ -244,22 +261,29 @@ class _Attempt:
         status_code: int = 0,
         retry_after_s: float | None = None,
     ) -> Outcome:
-        error_id, project_id = _references(answer.headers) if answer is not None else (None, None)
+        error_id, project_id = self._references(answer.headers) if answer is not None else (None, None)
         return Outcome(
             kind=kind,
             error_class=error_class,
             status_code=status_code,
             duration_ms=self._duration_ms(),
-            detail=detail[:DETAIL_CHARACTERS],
+            detail=self._mask.hide(detail)[:DETAIL_CHARACTERS],
             request_id=self.request_id,
             request_headers=self.request_headers,
-            response_body=_excerpt(answer.body) if answer is not None else "",
+            response_body=self._mask.excerpt(answer.body, RESPONSE_EXCERPT_CHARACTERS) if answer is not None else "",
             error_id=error_id,
             project_id=project_id,
             retry_after_s=retry_after_s,
             answered_after_ms=answer.after_ms if answer is not None else None,
             fault=fault,
         )
+
+    def _references(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+        """Return the endpoint's own error id and project id, which are taken only as a pair."""
+        error_id, project_id = (headers.get(name, "") for name in ("Sentry-Hook-Error", "Sentry-Hook-Project"))
+        if all(0 < len(value) <= REFERENCE_CHARACTERS and value.isprintable() for value in (error_id, project_id)):
+            return self._mask.hide(error_id), self._mask.hide(project_id)
+        return None, None
 
     def _duration_ms(self) -> float:
         return (self._monotonic() - self._started_s) * 1000
@@ -268,16 +292,3 @@ class _Attempt:
 def _fault_text(error: Exception) -> str:
     fault = fault_of(error)
     return "" if fault is None else fault.fault.value
-
-
-def _excerpt(body: bytes) -> str:
-    # A character takes four bytes at most, so that no more of the body need be decoded.
-    return body[: 4 * RESPONSE_EXCERPT_CHARACTERS].decode("utf-8", "replace")[:RESPONSE_EXCERPT_CHARACTERS]
-
-
-def _references(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return the endpoint's own error id and project id, which are taken only as a pair."""
-    pair = headers.get("Sentry-Hook-Error", ""), headers.get("Sentry-Hook-Project", "")
-    if all(0 < len(value) <= REFERENCE_CHARACTERS and value.isprintable() for value in pair):
-        return pair
-    return None, None

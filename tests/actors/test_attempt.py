@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from actors.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
 from eventstore.app_secrets import AppSecrets
 from eventstore.clock import parse_time, time_text
+from eventstore.codec import encode_event
 from eventstore.events import (
     AttemptEvent,
     DeliveryBlocked,
@@ -311,26 +312,58 @@ def test_the_event_has_all_facts_of_the_attempt() -> None:
     assert (event.error_id, event.project_id) == ("e-1", "p-1")
 
 
-@given(body=st.text(max_size=3000), response=st.text(max_size=3000))
-def test_excerpts_are_the_first_1024_characters(body: str, response: str) -> None:
-    event = event_of(outcome(ErrorClass.SERVER_ERROR, response_body=response), body=body.encode())
-
-    assert event.request_body == body[:1024]
-    assert event.response_body == response[:1024]
+ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=3000)
 
 
-@pytest.mark.parametrize("letter", ["a", "\N{SNOWMAN}", "\N{PILE OF POO}"])
-def test_a_long_body_is_cut_at_1024_characters_whatever_their_bytes(letter: str) -> None:
-    event = event_of(outcome(ErrorClass.SERVER_ERROR), body=(letter * 5000).encode())
-
-    assert event.request_body == letter * 1024
+def stored_bytes(event: AttemptEvent) -> int:
+    return len(encode_event(event).encode())
 
 
-def test_headers_are_cut_at_1024_characters() -> None:
+def test_excerpts_are_the_first_1024_characters_where_there_is_room() -> None:
+    event = event_of(outcome(ErrorClass.SERVER_ERROR, response_body="a" * 3000), body=b"b" * 800)
+
+    assert event.request_body == "b" * 800
+    assert event.response_body == "a" * 1024
+
+
+@given(body=ANY_TEXT, response=ANY_TEXT, detail=ANY_TEXT, headers=st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=20))
+def test_no_failed_attempt_takes_more_than_three_kilobytes_in_the_log(
+    body: str, response: str, detail: str, headers: dict[str, str]
+) -> None:
+    fault = Outcome(
+        kind_of(ErrorClass.SERVER_ERROR),
+        ErrorClass.SERVER_ERROR,
+        500,
+        1.0,
+        detail,
+        "f" * 32,
+        request_headers=tuple(headers.items()),
+        response_body=response,
+    )
+    event = event_of(fault, body=body.encode())
+
+    assert stored_bytes(event) <= 2700
+    assert body.startswith(event.request_body)
+    assert response.startswith(event.response_body)
+    assert detail.startswith(event.detail)
+
+
+@pytest.mark.parametrize("letter", ["a", "\N{SNOWMAN}", "\N{PILE OF POO}", "\x01", '"', "\\"])
+def test_whatever_an_excerpt_s_characters_take_the_event_has_room_for_them(letter: str) -> None:
+    event = event_of(outcome(ErrorClass.SERVER_ERROR, response_body=letter * 5000), body=(letter * 5000).encode())
+
+    assert stored_bytes(event) <= 2700
+    assert 0 < len(event.request_body) <= 1024
+    assert set(event.request_body) == set(event.response_body) == {letter}
+
+
+def test_of_headers_without_room_the_last_ones_are_left_out_and_the_rest_is_json() -> None:
     headers = tuple((f"X-{number}", "v" * 100) for number in range(50))
     fault = Outcome(kind_of(ErrorClass.DNS), ErrorClass.DNS, 0, 1.0, "", "", request_headers=headers)
+    text = event_of(fault).request_headers
 
-    assert len(event_of(fault).request_headers) == 1024
+    assert len(text) <= 1024
+    assert list(json.loads(text).items()) == list(headers[:8])
 
 
 @pytest.mark.parametrize("secret", [SECRET, HEADER_VALUE, OLD_SECRET])
