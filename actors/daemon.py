@@ -70,7 +70,7 @@ class Daemon(_Process):
         from actors.system import start_system  # noqa: PLC0415
 
         is_time, is_time_to_report, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
-        report = Reporter(self.home)
+        report = Reporter(self.home, self.configuration, self.policy)
         with closing(self._open_lookout()) as lookout:
             system = start_system(
                 self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
@@ -112,7 +112,7 @@ class Daemon(_Process):
             changed=self._name_workers,
         )
         is_time, is_time_to_ask, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
-        report = Reporter(self.home)
+        report = Reporter(self.home, self.configuration, self.policy)
         with closing(self._open_lookout()) as lookout:
             crew.start()
             lookout.show(crew)

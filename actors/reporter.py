@@ -1,12 +1,18 @@
 """What a daemon writes down about itself for `hookfuse doctor`."""
 
 import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 
-from eventstore.daemon_report import DaemonReport, write_report
+from eventstore.daemon_report import DaemonReport, digests_of, write_report
 from eventstore.errors import HomeError
 from eventstore.home import Home
+from eventstore.policy import Policy
+
+if TYPE_CHECKING:
+    from eventstore.configuration import Configuration
 
 __all__ = ["Reporter"]
 
@@ -14,15 +20,17 @@ log = structlog.get_logger("hookfuse.daemon")
 
 
 class Reporter:
-    """Keeps the home's report in step with what the daemon knows; it writes when something is new."""
+    """Keeps the home's report in step with what the daemon knows; it writes at its start, and when something is new."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, configuration: "Configuration", policy: Policy) -> None:
         self._path = home.report
         self._told: DaemonReport | None = None
+        self._first = DaemonReport(os.getpid(), 0, policy, configuration.disabling.apps, digests_of(configuration))
+        self.tell(0)
 
     def tell(self, dropped_lines: int) -> None:
         """Write the report anew if the number is another."""
-        report = DaemonReport(os.getpid(), dropped_lines)
+        report = replace(self._first, dropped_lines=dropped_lines)
         if report == self._told:
             return
         self._told = report

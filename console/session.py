@@ -16,6 +16,7 @@ from eventstore.store import Store
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration
+    from eventstore.daemon_report import DaemonReport
     from eventstore.policy import Policy
 
 __all__ = ["Session", "open_session"]
@@ -39,11 +40,26 @@ class Session:
 
         return load_configuration(self.home.configuration)
 
-    def policy(self) -> "Policy":
-        """Give the policy by which the home's installations are judged. Raises ConfigurationError, DocumentError."""
+    def running(self) -> "DaemonReport | None":
+        """Give what the running daemon says of itself, None = none runs."""
+        from eventstore.daemon_report import read_report  # noqa: PLC0415 - policies take a while to import
+
+        pid = self.home.daemon_pid()
+        return None if pid is None else read_report(self.home.report, pid)
+
+    def configured_policy(self) -> "Policy":
+        """Give the policy that the settings choose. Raises ConfigurationError, DocumentError."""
         from eventstore.policy_document import configured_policy  # noqa: PLC0415 - as above
 
         return configured_policy(self.home, self.configuration().policy)
+
+    def policy(self) -> "Policy":
+        """Give the policy that installations are judged by: the running daemon's, or else that of the settings.
+
+        Raises ConfigurationError, DocumentError.
+        """
+        running = self.running()
+        return running.policy if running is not None and running.policy is not None else self.configured_policy()
 
     def require_home(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""

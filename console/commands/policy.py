@@ -39,7 +39,7 @@ def show(session: Session, name: str | None) -> None:
     Example:
       hookfuse policy show balanced > my-policy.toml
     """  # noqa: D301 - \b is click's
-    found = given_policy(name) if name is not None else session.policy()
+    found = given_policy(name) if name is not None else session.configured_policy()
     for line in policy_text(found).splitlines():
         print_line(line)
 

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from console.clock_text import clock_text
-from console.installation_view import breaker_of, disabling_of, fleet_row, hold_of, ledger_text, verdict_of
-from console.options import json_option
+from console.installation_view import (
+    breaker_of,
+    disabling_of,
+    fleet_row,
+    hold_of,
+    last_opening,
+    ledger_text,
+    verdict_of,
+)
+from console.options import json_option, limit_option
 from console.output import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
 from console.redis_state import RedisState, redis_state, stream_depth
+from console.running import unheeded_text
 from console.session import Session
 from console.times import age_text, short_time
 from eventstore.clock import parse_time
@@ -26,6 +35,7 @@ from eventstore.queue_view import count_deliveries, oldest_waiting
 from eventstore.recovery import Ledger, missed_totals
 from eventstore.registry import Installation, apps_without_secret, find_app, read_installations
 from eventstore.request_log import count_error_classes
+from eventstore.verdict import Verdict
 
 if TYPE_CHECKING:
     from eventstore.configuration import Configuration
@@ -34,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["status"]
 
 _NEAREST = 10
+# Below half a percent of the way nothing is wrong yet.
+_WORTH_A_LINE = 0.005
 _DISABLED_SHOWN = 20
 
 Row = dict[str, object]
@@ -49,12 +61,14 @@ class _Status:
     is_running: bool
     policy: str
     policy_version: int
+    unheeded_settings: str
     last_position: int
     installations: dict[str, int]
     deliveries: dict[str, int]
     oldest_waiting_s: float | None
     mails: dict[str, int]
     nearest: list[Row]
+    in_trouble: int
     disabled: list[Row]
     fleet: Row
     open_breakers: int
@@ -70,30 +84,38 @@ class _Status:
 
 
 @click.command()
+@limit_option(_NEAREST)
 @json_option
 @click.pass_obj
-def status(session: Session, is_json: bool) -> None:
-    """Show whether the daemon runs, what waits, and which installations are disabled or near to it.
+def status(session: Session, limit: int, is_json: bool) -> None:
+    """Show whether the daemon runs, what waits, and which installations are in trouble or disabled.
+
+    In trouble are those whose breaker is open, which come first, and those that are on the way to being disabled.
+    --limit says how many of them are shown.
 
     \b
     Example:
       hookfuse status
+      hookfuse status --limit 50
     """  # noqa: D301 - \b is click's
     configuration, policy = session.configuration(), session.policy()
     with session.reading() as connection:
-        found = _read(session, connection, policy, configuration)
+        found = _read(session, connection, policy, configuration, limit)
     if is_json:
         print_json(found)
     else:
         _print(found)
 
 
-def _read(session: Session, connection: sqlite3.Connection, policy: Policy, configuration: "Configuration") -> _Status:
+def _read(
+    session: Session, connection: sqlite3.Connection, policy: Policy, configuration: "Configuration", limit: int
+) -> _Status:
     installations = read_installations(connection)
     pid = session.home.daemon_pid()
     now = session.now()
     fleet = read_fleet(connection)
     breakers = Counter(breaker_of(one, now).state for one in installations if one.is_active)
+    troubled = _in_trouble(connection, installations, policy, now)
     states = {"active": 0, "disabled": 0} | Counter(one.state for one in installations)
     return _Status(
         home=str(session.home.path.absolute()),
@@ -102,12 +124,14 @@ def _read(session: Session, connection: sqlite3.Connection, policy: Policy, conf
         is_running=pid is not None,
         policy=policy.name,
         policy_version=policy.version,
+        unheeded_settings=unheeded_text(session),
         last_position=last_position(connection),
         installations=states,
         deliveries=count_deliveries(connection),
         oldest_waiting_s=_oldest_waiting_s(connection, now),
         mails=count_mails(connection),
-        nearest=_nearest(connection, installations, policy, now),
+        nearest=[_trouble_row(connection, one, verdict, now) for verdict, one in troubled[:limit]],
+        in_trouble=len(troubled),
         disabled=[_disabled_row(connection, one) for one in installations if one.state == "disabled"],
         fleet=fleet_row(fleet),
         open_breakers=breakers["open"] + breakers["half_open"],
@@ -128,18 +152,32 @@ def _oldest_waiting_s(connection: sqlite3.Connection, now: datetime) -> float | 
     return max(0.0, (now - parse_time(oldest)).total_seconds()) if oldest else None
 
 
-def _nearest(
+def _in_trouble(
     connection: sqlite3.Connection, installations: Sequence[Installation], policy: Policy, now: datetime
-) -> list[Row]:
-    active = [one for one in installations if one.is_active]
-    verdicts = [(verdict_of(connection, one.installation_id, policy, now), one) for one in active]
-    near = sorted((pair for pair in verdicts if pair[0].nearness > 0), key=lambda pair: -pair[0].nearness)
-    return [
-        _identity(connection, one)
-        | {"nearness": verdict.nearness, "rule": verdict.rule, "explanation": verdict.explanation}
-        | {"warned_level": one.warned_level, "breaker": breaker_of(one, now).state}
-        for verdict, one in near[:_NEAREST]
+) -> list[tuple[Verdict, Installation]]:
+    """Give those whose breaker is open now, whatever it was before, and then those nearest to their limit."""
+    verdicts = [
+        (verdict_of(connection, one.installation_id, policy, now), one) for one in installations if one.is_active
     ]
+    troubled = [pair for pair in verdicts if pair[0].nearness >= _WORTH_A_LINE or _is_down(pair[1], now)]
+    return sorted(troubled, key=lambda pair: (not _is_down(pair[1], now), -pair[0].nearness))
+
+
+def _is_down(installation: Installation, now: datetime) -> bool:
+    return breaker_of(installation, now).state in ("open", "half_open")
+
+
+def _trouble_row(connection: sqlite3.Connection, installation: Installation, verdict: Verdict, now: datetime) -> Row:
+    explanation = verdict.explanation
+    if _is_down(installation, now) and (opening := last_opening(connection, installation.installation_id)):
+        explanation = "; ".join(part for part in (f"breaker: {opening[1].explanation}", explanation) if part)
+    return _identity(connection, installation) | {
+        "nearness": verdict.nearness,
+        "rule": verdict.rule,
+        "explanation": explanation,
+        "warned_level": installation.warned_level,
+        "breaker": breaker_of(installation, now).state,
+    }
 
 
 def _disabled_row(connection: sqlite3.Connection, installation: Installation) -> Row:
@@ -168,6 +206,8 @@ def _print(found: _Status) -> None:
     if found.nearest:
         print_line()
         _print_nearest(found.nearest)
+        if found.in_trouble > len(found.nearest):
+            print_line(f"and {found.in_trouble - len(found.nearest)} more: hookfuse status --limit {found.in_trouble}")
     if found.disabled:
         print_line()
         _print_disabled(found.disabled)
@@ -190,6 +230,7 @@ def _facts(found: _Status) -> Row:
         "home": found.home,
         "daemon": _daemon(found),
         "policy": f"{found.policy} (version {found.policy_version})",
+        "settings": found.unheeded_settings,
         "installations": _counts(found.installations),
         "deliveries": _counts(found.deliveries),
         "oldest waiting": None if found.oldest_waiting_s is None else f"{_age(found.oldest_waiting_s)} old",
@@ -262,7 +303,7 @@ def _print_nearest(nearest: list[Row]) -> None:
         for row in nearest
     ]
     reasons = [row["explanation"] for row in nearest]
-    _print_with_reasons(columns, rows, "because", reasons, title="nearest to their limit")
+    _print_with_reasons(columns, rows, "because", reasons, title="in trouble")
 
 
 def _print_disabled(disabled: list[Row]) -> None:
@@ -279,7 +320,7 @@ def _print_disabled(disabled: list[Row]) -> None:
     ]
     _print_with_reasons(columns, rows, "reason", [row["reason"] for row in shown], title="disabled")
     if len(disabled) > _DISABLED_SHOWN:
-        print_line(f"and {len(disabled) - _DISABLED_SHOWN} more: see status --json")
+        print_line(f"and {len(disabled) - _DISABLED_SHOWN} more: hookfuse installations --state disabled")
 
 
 def _cause(row: Row) -> object:

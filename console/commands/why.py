@@ -23,6 +23,7 @@ from console.installation_view import (
 )
 from console.options import json_option
 from console.output import Column, print_facts, print_json, print_line, print_table
+from console.running import unheeded_text
 from console.session import Session
 from console.times import short_time
 from eventstore.buffer import COUNTED_CLASSES
@@ -88,11 +89,16 @@ def why(session: Session, installation: str, as_of: str | None, is_json: bool) -
     configuration = session.configuration()
     policy = session.policy()
     with seeing(session, installation, as_of) as sight:
-        account = _read(sight, policy, configuration.disabling.apps)
+        running = session.running()
+        scope = (running and running.disable_scope) or configuration.disabling.apps
+        account = _read(sight, policy, scope)
     if is_json:
         print_json(_document(account))
     else:
         _print(account)
+        if (note := unheeded_text(session)) and not account.disabling:
+            print_line()
+            print_line(note)
 
 
 def _read(sight: Sight, policy: Policy, scope: str) -> _Account:

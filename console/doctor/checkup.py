@@ -13,6 +13,7 @@ from console.doctor.home_checks import check_disk, check_permissions, check_sync
 from console.doctor.redis_checks import check_redis, check_stream
 from console.exit_codes import ExitCode
 from console.output import Column, print_json, print_line, print_table
+from console.running import unheeded_text
 from console.session import Session
 from eventstore.database import explained, open_database
 from eventstore.errors import ConfigurationError, DatabaseError
@@ -49,7 +50,10 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Finding]:
 
         configuration = session.configuration()
         yield from check_configuration(configuration)
-        yield check_judging(session.home, configuration)
+        judging = check_judging(session.home, configuration)
+        yield judging
+        if judging.level != "fault" and (unheeded := unheeded_text(session)):
+            yield Finding.warning("daemon", unheeded, "restart the daemon when the settings are as you want them")
         yield check_limits(configuration)
     except ConfigurationError as error:
         yield Finding.fault("settings", str(error), "mend the file: docs/configuration.md has every setting")

@@ -6,6 +6,7 @@ from pathlib import Path
 from eventstore.events import (
     BreakerOpened,
     DeliveryFailed,
+    DeliverySucceeded,
     DisableEvidence,
     DisablingFrozen,
     DisablingThawed,
@@ -110,7 +111,7 @@ def test_many_disabled_installations_are_counted_and_not_all_shown(hookfuse: Hoo
     for number in range(1, 23):
         hookfuse("disable", f"{number:08}", "--reason", "x")
 
-    assert "and 2 more: see status --json" in hookfuse("status").out
+    assert "and 2 more: hookfuse installations --state disabled" in hookfuse("status").out
     assert len(hookfuse("status", "--json").json["disabled"]) == 22
 
 
@@ -201,3 +202,18 @@ def test_apps_to_which_nothing_can_be_sent_for_want_of_a_secret_are_named(hookfu
         "no secret       app 5, 6: nothing is sent before hookfuse apply, or hookfuse app rotate-secret"
         in hookfuse("status").out
     )
+
+
+def test_who_is_down_now_comes_first_and_how_many_more_there_are_is_said(hookfuse: Hookfuse, world: World) -> None:
+    """Pager had a success today, by which nothing of the policy is near; but its breaker is open."""
+    append(world, PAGER, DeliverySucceeded(**attempt(5, "pager", status_code=200)))
+    append(world, PAGER, BreakerOpened(PAGER, "2025-02-08T12:05:00.000000Z", "10 failures in a row (the limit is 10)"))
+    found = hookfuse("status", "--json").json
+    shown = hookfuse("status", "--limit", 1).out
+
+    assert [row["installation_id"] for row in found["nearest"]] == [PAGER, SHOP]
+    assert found["nearest"][0]["explanation"].startswith("breaker: 10 failures in a row")
+    assert found["in_trouble"] == 2
+    assert PAGER in shown
+    assert SHOP not in shown
+    assert "and 1 more: hookfuse status --limit 2\n" in shown
