@@ -35,8 +35,9 @@ from eventstore.work_queue import NewDelivery, enqueue
 
 __all__ = ["DemoError", "Promise", "Scene", "Sighting", "promises", "record_bad_days"]
 
-_WAIT_S = 20.0
-_COMMAND_S = 20.0
+# Far beyond what anything here takes, on a slow machine too.
+_WAIT_S = 60.0
+_COMMAND_S = 60.0
 _FATES = ("delivery.succeeded", "delivery.missed", "delivery.exhausted")
 
 

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,10 +25,11 @@ from pathlib import Path
 __all__ = ["ServerProcess", "main"]
 
 _HOST = "127.0.0.1"
-_START_S = 10.0
+# Far beyond what anything here takes, on a slow machine too.
+_START_S = 60.0
 # The keeper gives up on the daemon before the demo gives up on the keeper.
-_DAEMON_END_S = 6.0
-_END_S = 9.0
+_DAEMON_END_S = 45.0
+_END_S = 60.0
 
 
 class ServerProcess:
@@ -55,6 +56,12 @@ class ServerProcess:
     def exit_code(self) -> int | None:
         """How it ended, None while it runs."""
         return self._process.poll()
+
+    def answer_all(self) -> None:
+        """Let a receiver go on that holds its answers back."""
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
 
     def ask_to_end(self) -> None:
         """Let its standard input end."""
@@ -84,11 +91,15 @@ class ServerProcess:
 
 @dataclass(frozen=True, slots=True)
 class _Behaviour:
-    """How a receiver answers, where it notes what it saw, and where the secret will be."""
+    """How a receiver answers, where it notes what it saw, and where the secret will be.
+
+    After `answer_first` requests, 0 = never, it holds its answers back until it is told to go on.
+    """
 
     status: int
     answer: bytes
     delay_s: float
+    answer_first: int
     log: Path
     secret: Path
 
@@ -99,7 +110,14 @@ class _Receiver(ThreadingHTTPServer):
 
     def __init__(self, behaviour: _Behaviour) -> None:
         self.behaviour = behaviour
+        self.may_go_on = threading.Event()
+        self._numbers = count(1)
         super().__init__((_HOST, 0), _ReceiverHandler)
+
+    def hold(self) -> None:
+        """Wait with the answer to a request, if it is one of those that are held back."""
+        if 0 < self.behaviour.answer_first < next(self._numbers):
+            self.may_go_on.wait()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Pass over a sender that was killed, and show any other trouble."""
@@ -117,6 +135,7 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         _append(behaviour.log, self._sighting(body))
         time.sleep(behaviour.delay_s)
+        self.server.hold()
         with suppress(ConnectionError):
             self.send_response(behaviour.status)
             self.send_header("Content-Type", "application/json")
@@ -200,11 +219,11 @@ class _MailHandler(socketserver.StreamRequestHandler):
         self.wfile.write(f"{text}\r\n".encode())
 
 
-def _serve(server: socketserver.BaseServer, port: int) -> int:
+def _serve(server: socketserver.BaseServer, port: int, go_on: Callable[[], None] = lambda: None) -> int:
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     _announce(port)
     while os.read(sys.stdin.fileno(), 4096):
-        pass
+        go_on()
     server.shutdown()
     return 0
 
@@ -241,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     receiver.add_argument("--status", type=int, required=True, help="what it answers")
     receiver.add_argument("--answer", default="{}", help="the answer's body")
     receiver.add_argument("--delay-s", type=float, default=0.0, help="how long it takes")
+    receiver.add_argument("--answer-first", type=int, default=0, help="hold back answers after so many requests")
     receiver.add_argument("--log", type=Path, required=True, help="the file for what it saw")
     receiver.add_argument("--secret", type=Path, required=True, help="the file with the client secret")
     mail = roles.add_parser("mail", help="take mails")
@@ -258,9 +278,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.role == "mail":
         mail_server = _MailServer(options.folder)
         return _serve(mail_server, mail_server.server_address[1])
-    behaviour = _Behaviour(options.status, options.answer.encode(), options.delay_s, options.log, options.secret)
+    behaviour = _Behaviour(
+        options.status, options.answer.encode(), options.delay_s, options.answer_first, options.log, options.secret
+    )
     receiver = _Receiver(behaviour)
-    return _serve(receiver, receiver.server_port)
+    return _serve(receiver, receiver.server_port, receiver.may_go_on.set)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ _BAD_DAYS = 6
 # For each app: how many alerts go in by the batch, and how many by the Python function.
 _BATCH = {_PAGER: 249, _CHAT: 80}
 _CALLS = {_PAGER: 50, _CHAT: 20}
-_KILL_AFTER = 100
+# Requests at Pager: when the daemon is killed, and after how many none is answered until then, so that however fast
+# the machine is there is a middle to kill it in.
+_KILL_AFTER, _ANSWER_FIRST = 100, 150
 _MAIL_LINES = 9
 _WHY_LINES = 4
 
@@ -149,10 +151,10 @@ class Story:
         scene, tell = self._scene, self._tell
         tell.step("Two receivers and a mail server, each a process of its own on a free port")
         (scene.folder / "mails").mkdir()
-        self._pager_port = scene.start(*_receiver("pager", 200, 0.03)).number
+        self._pager_server = scene.start(*_receiver("pager", 200, 0.03), "--answer-first", str(_ANSWER_FIRST))
         self._chat_port = scene.start(*_receiver("chat", 500, 1.0)).number
         self._mail_port = scene.start("mail", "--folder", "mails").number
-        tell.say(f"port {self._pager_port}: Pager answers 200 within 30 ms, and checks each signature")
+        tell.say(f"port {self._pager_server.number}: Pager answers 200 within 30 ms, and checks each signature")
         tell.say(f"port {self._chat_port}: Chat Bridge is broken: it answers 500, after a whole second")
         tell.say(f"port {self._mail_port}: SMTP, for the mails to the owners")
 
@@ -171,7 +173,7 @@ class Story:
 
     def _registry(self) -> str:
         organization = _ORGANIZATION_ENTRY.format(organization=_ORGANIZATION, owners=json.dumps(_OWNERS))
-        apps = ((_PAGER, "pager", "Pager", self._pager_port), (_CHAT, "chat", "Chat Bridge", self._chat_port))
+        apps = ((_PAGER, "pager", "Pager", self._pager_server.number), (_CHAT, "chat", "Chat Bridge", self._chat_port))
         return organization + "".join(
             _APP_ENTRY.format(organization=_ORGANIZATION, app=app_id, slug=slug, name=name, port=port)
             for app_id, slug, name, port in apps
@@ -234,6 +236,7 @@ class Story:
         scene.wait_until(lambda: len(scene.sightings("pager")) >= _KILL_AFTER, f"{_KILL_AFTER} deliveries")
         tell.command(f"kill -9 {daemon.number}")
         code = scene.kill_daemon(daemon)
+        self._pager_server.answer_all()
         seen_count, waiting_count = len(scene.sightings("pager")), scene.counts()["waiting"]
         tell.say(f"Pager had seen {seen_count} requests by then, Chat Bridge {len(scene.sightings('chat'))}.")
         self._run("status", paragraphs=1)

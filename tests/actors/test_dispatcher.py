@@ -278,7 +278,7 @@ def test_where_one_of_them_ends_soon_the_next_is_tried_at_once(stage: Stage) -> 
     in_flight=st.integers(1, 6),
     share=st.sampled_from([0.25, 0.5, 1.0]),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whoever_answers_or_not_the_room_is_kept(
     tmp_path_factory: pytest.TempPathFactory,
     steps: list[tuple[int, bool, bool]],

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.mail_frame import one_line
@@ -322,7 +322,6 @@ def test_short_subject_is_readable_in_the_raw_mail() -> None:
     assert b"Subject: Action required: Fix your Pager integration\r\n" in rendered().as_bytes()
 
 
-@settings(deadline=None)  # the first one reads the templates
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 @example("=?utf-8?q?x=0AEvil:1?=")
 @example("=?utf-8?b?4piD?= é")
@@ -340,7 +339,6 @@ def test_any_app_name_gives_one_subject_line_and_survives_the_wire(app_name: str
     assert one_line(app_name) in part(received, "plain")
 
 
-@settings(deadline=None)  # the first one reads the templates
 @given(st.text(alphabet=st.sampled_from("=?utf-8qb_ é\n\t\"'<>@,;:()\\.\u00a0\u200d😀0A")))
 def test_any_sign_with_a_meaning_in_headers_survives_the_wire(app_name: str) -> None:
     received = parsed(rendered(replace(NOTICE, app_name=app_name)))
@@ -439,7 +437,6 @@ def test_hostile_texts_add_neither_header_nor_tag_nor_line_to_a_warning() -> Non
         assert len(content) < 20_000
 
 
-@settings(deadline=None)  # the first one reads the templates
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 @example("=?utf-8?q?=0AEvil:1?=")
 @example("\ud800")

@@ -637,7 +637,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
 
 class TestMailboxMachine(MailboxMachine.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=150, stateful_step_count=30)
 
 
 # The contract with pykka: what mailbox.py relies on. When one of these fails after an upgrade, read it again.

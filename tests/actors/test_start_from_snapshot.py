@@ -42,7 +42,7 @@ def gate_of(stage: Stage, works: Works) -> Any:
         max_size=14,
     )
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_it_lives_on_as_if_there_were_no_snapshots(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, float]]
 ) -> None:

@@ -1,11 +1,12 @@
 """A stage for each test."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.stage import Stage, serving
+from tests.end_to_end.stage import LIMIT_S, Stage, serving
 
 
 @pytest.fixture
@@ -17,3 +18,14 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         stage = Stage(tmp_path / "home", receiver, mail_server)
         stage.configure()
         yield stage
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Yield the socket at which systemd hears what the daemons say that are started meanwhile."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "n"))
+        systemd.settimeout(LIMIT_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "n"))
+        monkeypatch.setenv("WATCHDOG_USEC", "200000")
+        yield systemd

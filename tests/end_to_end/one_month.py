@@ -32,7 +32,7 @@ from eventstore.recovery import start_recovery
 from eventstore.registry_document import read_registry_document
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery
-from tests.end_to_end.stage import Stage, installation_id, serving
+from tests.end_to_end.stage import LIMIT_S, Stage, installation_id, serving
 
 APP = 5
 ALERTS_A_DAY = 6
@@ -44,8 +44,6 @@ MENDED_DAY, LAST_DAY = 22, 31
 
 # What happens too often for a line of its own.
 _COUNTED = ("delivery.", "breaker.", "mail.")
-
-_LIMIT_S = 120.0
 
 
 @dataclass
@@ -156,7 +154,7 @@ def _mend(store: Store) -> None:
 
 def _settle(system: ActorSystem) -> None:
     """Let everything that is due at this hour happen."""
-    deadline_s = time.monotonic() + _LIMIT_S
+    deadline_s = time.monotonic() + LIMIT_S
     system.look_around()
     while not system.is_drained():
         if system.failure or time.monotonic() > deadline_s:

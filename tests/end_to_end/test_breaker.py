@@ -1,6 +1,6 @@
 """Behind an open breaker deliveries wait, and none is dropped."""
 
-from tests.end_to_end.stage import Stage, installation_id
+from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
 
 _BREAKER = "[breaker]\nstreak_min = 3\nopen_s = 0.3\n[retry]\nschedule = [0, 0]\n[delivery]\nper_installation = 1\n"
@@ -18,7 +18,7 @@ def test_deliveries_wait_behind_an_open_breaker_and_flow_when_a_trial_succeeds(s
         wait_until(lambda: stage.json("events", "--type", "breaker.closed"), "a trial that succeeds")
         wait_until(lambda: not stage.json("deliveries", "--state", "waiting"), "nothing waits any more")
         daemon.terminate()
-        assert daemon.wait(timeout=30) == 0
+        assert daemon.wait(LIMIT_S) == 0
 
     delivered = stage.json("events", "--type", "delivery.succeeded", "--limit", "100")
     dead = stage.json("deliveries", "--state", "dead")

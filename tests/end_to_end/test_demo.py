@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from console.exit_codes import ExitCode
+from tests.end_to_end.stage import LIMIT_S
 from tests.end_to_end.waiting import wait_until
 
-_LIMIT_S = 120
 _COMMAND = [sys.executable, "-m", "runner", "demo"]
 _WITHOUT_A_KILL = """
 import console.demo, console.commands.demo, runner
@@ -21,7 +21,7 @@ runner.main()
 
 def test_demo_keeps_what_it_promises_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = subprocess.run(
-        _COMMAND, env=_environment(tmp_path), capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        _COMMAND, env=_environment(tmp_path), capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,7 +43,7 @@ def test_demo_fails_and_says_why_when_its_story_cannot_go_on(tmp_path: Path) -> 
         env=_environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=_LIMIT_S,
+        timeout=LIMIT_S,
         check=False,
     )
 
@@ -76,7 +76,7 @@ def _signalled_while_the_daemon_runs(folder: Path, number: signal.Signals) -> in
         wait_until(lambda: len(_still_running(folder)) >= 6, "itself, three servers, the keeper, the daemon")
         demo.send_signal(number)
         demo.stdout.read()
-        return demo.wait(_LIMIT_S)
+        return demo.wait(LIMIT_S)
 
 
 def _environment(folder: Path) -> dict[str, str]:

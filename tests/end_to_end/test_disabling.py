@@ -2,7 +2,7 @@
 
 from replay import verify
 from tests.end_to_end.history import fail_for_days
-from tests.end_to_end.stage import Server, Stage, installation_id
+from tests.end_to_end.stage import LIMIT_S, Server, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
 
 _OWNERS = ("ann@acme.example", "bob@acme.example")
@@ -120,7 +120,7 @@ def test_mails_wait_for_a_mail_server_that_is_away(stage: Stage) -> None:
     with away.daemon() as daemon:
         wait_until(lambda: away.json("events", "--type", "mail.failed"), "a failed hand-over")
         daemon.terminate()
-        assert daemon.wait(timeout=30) == 0
+        assert daemon.wait(LIMIT_S) == 0
     assert away.json("status")["mails"]["requested"] == 2
 
     stage.configure()

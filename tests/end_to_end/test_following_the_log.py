@@ -13,6 +13,7 @@ import pytest
 from console.exit_codes import ExitCode
 from eventstore.home import Home
 from tests.console.logs.lines import daemon_log, line
+from tests.end_to_end.stage import LIMIT_S
 
 _ROOT = Path(__file__).parent.parent.parent
 
@@ -38,7 +39,7 @@ def _following(home: Home) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        process.wait(timeout=20)
+        process.wait(LIMIT_S)
         process.stdout.close()
         process.stderr.close()
 
@@ -62,7 +63,7 @@ def test_no_line_is_lost_and_none_comes_twice_across_rotations_until_ctrl_c(home
             file.write(line(number))
         seen += _numbers(process, 4999)
         process.send_signal(signal.SIGINT)
-        code = process.wait(timeout=20)
+        code = process.wait(LIMIT_S)
         assert process.stderr is not None
         said = process.stderr.read()
 
@@ -76,6 +77,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from tests.console.logs.lines import daemon_log, line
+from tests.end_to_end.stage import LIMIT_S
 file = daemon_log(Path(sys.argv[1]), rotate_bytes=20_000)
 for number in range(int(sys.argv[2]), 6000, 3):
     file.write(line(number))
@@ -96,7 +98,7 @@ def test_the_lines_of_several_processes_come_once_each(home: Home) -> None:
         ]
         assert process.stdout is not None
         seen = [json.loads(process.stdout.readline())["position"] for _ in range(6000)]
-        assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+        assert [writer.wait(LIMIT_S) for writer in writers] == [0, 0, 0]
 
     assert sorted(seen) == list(range(6000))
     assert len(list(home.log.parent.glob("hookfuse.jsonl.*"))) > 50
@@ -109,7 +111,7 @@ def test_a_pipe_that_nobody_reads_any_more_ends_it_quietly_even_when_nothing_is_
         _numbers(process, 0)
         assert process.stdout is not None
         process.stdout.close()
-        code = process.wait(timeout=20)
+        code = process.wait(LIMIT_S)
         assert process.stderr is not None
         said = process.stderr.read()
 

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 from collections import defaultdict
@@ -21,7 +22,7 @@ from replay import check_log
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.proof import insist_on_all, insist_on_one_disabling
 from tests.end_to_end.stage import LIMIT_S, PATIENT, Stage, installation_id
-from tests.end_to_end.waiting import kill_moments, wait_for_requests, wait_until
+from tests.end_to_end.waiting import hear, kill_moments, wait_for_requests, wait_until
 
 _OWNERS = ("ann@acme.example", "bob@acme.example")
 _STORY = ("open", "warning", "critical", "resolved")
@@ -294,20 +295,23 @@ def test_another_number_of_processes_takes_all_over(stage: Stage) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("is_group", [False, True])
 def test_a_signal_to_the_daemon_or_to_all_its_processes_lets_what_is_in_flight_finish(
-    stage: Stage, number: signal.Signals, is_group: bool
+    stage: Stage, systemd: socket.socket, number: signal.Signals, is_group: bool
 ) -> None:
-    hanging = (_apps_of(1)[0], _apps_of(2)[0])
-    stage.apply(dict.fromkeys(hanging, "/hang"))
-    stage.configure("[timeouts]\ntotal_s = 1.5\n[retry]\nschedule = []\n")
-    stage.send([(app, "issue.created") for app in hanging])
+    slow = (_apps_of(1)[0], _apps_of(2)[0])
+    stage.apply(dict.fromkeys(slow, "/200"))
+    stage.configure(f"{PATIENT}[daemon]\nstop_s = {LIMIT_S}\n")
+    stage.receiver.answer_first(0)
+    stage.send([(app, "issue.created") for app in slow])
     with _crew(stage) as daemon:
-        wait_until(lambda: len(stage.receiver.seen()) == 2, "the requests are in flight")
+        wait_for_requests(stage.receiver, 2)
         for pid in (daemon.pid, *(_workers(stage) if is_group else ())):
             os.kill(pid, number)
+        hear(systemd, "STOPPING=1")
+        stage.receiver.answer_first()
 
         assert daemon.wait(LIMIT_S) == 0
 
-    assert len(stage.json("events", "--type", "delivery.timed_out")) == 2
+    assert len(stage.json("events", "--type", "delivery.succeeded")) == 2
     assert len(_lines(stage, "worker_stopped")) == 2
     assert _lines(stage, "worker_ended") == []
 
@@ -315,7 +319,7 @@ def test_a_signal_to_the_daemon_or_to_all_its_processes_lets_what_is_in_flight_f
 def test_a_second_signal_ends_the_daemon_and_its_workers_at_once(stage: Stage) -> None:
     hanging = (_apps_of(1)[0], _apps_of(2)[0])
     stage.apply(dict.fromkeys(hanging, "/hang"))
-    stage.configure("[timeouts]\ntotal_s = 60\nread_s = 60\n")
+    stage.configure(PATIENT)
     stage.send([(app, "issue.created") for app in hanging])
     with _crew(stage) as daemon:
         wait_until(lambda: len(stage.receiver.seen()) == 2, "the requests are in flight")

@@ -1,6 +1,6 @@
 """After a disabling: the ledger of what was missed, probes, and the way back."""
 
-from tests.end_to_end.stage import Stage, installation_id
+from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
 
 _INSTALLATION = installation_id(5)
@@ -26,7 +26,7 @@ def test_what_was_missed_is_counted_and_recovered_in_order_and_the_gap_is_closed
         stage.run("enable", _INSTALLATION, "--recover", "--reason", "mended")
         wait_until(lambda: stage.json("events", "--type", "recovery.completed"), "the gap is closed")
         daemon.terminate()
-        assert daemon.wait(timeout=30) == 0
+        assert daemon.wait(LIMIT_S) == 0
 
     assert ledger["count"] == stage.json("events", "--type", "recovery.started")[0]["data"]["deliveries"] == 20
     assert [request["headers"]["webhook-id"] for request in stage.receiver.seen()][1:] == kept

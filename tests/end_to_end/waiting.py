@@ -1,6 +1,7 @@
 """Waiting for what another process does."""
 
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -22,6 +23,14 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 def wait_for_requests(receiver: Server, count: int) -> None:
     """Wait until the receiver has seen so many requests."""
     wait_until(lambda: receiver.count() >= count, f"{count} requests")
+
+
+def hear(systemd: socket.socket, wanted: str) -> list[str]:
+    """Return what a daemon says to systemd until it says what begins so."""
+    heard = [""]
+    while not heard[-1].startswith(wanted):
+        heard.append(systemd.recv(4096).decode())
+    return heard[1:]
 
 
 def kill_moments(receiver: Server, dice: random.Random, kills: int) -> Iterator[int]:

@@ -266,7 +266,7 @@ def test_after_a_week_of_error_days_the_very_next_failure_breaks_it_by_the_origi
         max_size=6,
     )
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_is_in_the_buffer_is_the_most_that_ever_stood_there_as_long_as_it_only_grew(
     tmp_path_factory: pytest.TempPathFactory, runs: list[dict[tuple[int, str], tuple[int, int, int, int]]]
 ) -> None:

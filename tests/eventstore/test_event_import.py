@@ -35,7 +35,7 @@ from tests.eventstore.histories import (
     written,
 )
 
-_FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 # One installation, from its beginning to a disabling that refers to events before it, and a mail about it.
 STORY: list[Step] = [

@@ -221,7 +221,7 @@ KINDS: dict[str, Any] = {"+": succeeded, "-": failed, "t": timed_out, "F": FROZE
 
 
 @given(history=st.text(st.sampled_from("+-tFT"), max_size=30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_live_buffer_and_the_replay_agree_on_a_freeze(tmp_path_factory: Any, history: str) -> None:
     database = tmp_path_factory.mktemp("home") / "events.db"
     with Store(database, ManualClock(START)) as store:

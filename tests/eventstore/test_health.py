@@ -246,7 +246,7 @@ EVENTS = _events()
 
 
 @given(history=st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.integers(0, 100)), max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_all_of_it_is_made_anew_from_the_events(tmp_path_factory: Any, history: list[tuple[str, int]]) -> None:
     clock = ManualClock(START)
     with Store(tmp_path_factory.mktemp("home") / "events.db", clock) as store:

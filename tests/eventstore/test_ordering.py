@@ -284,7 +284,7 @@ class OrderMachine(RuleBasedStateMachine):
         assert {one.sequence for one in far.deliveries} == free | set(firsts.values())
 
 
-OrderMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+OrderMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40)
 
 
 class TestOrderIsKeptForEachKey(OrderMachine.TestCase):  # type: ignore[misc,valid-type]

@@ -287,7 +287,7 @@ steps = st.one_of(
 
 
 @pytest.mark.usefixtures("small")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(steps, max_size=25))
 def test_in_whatever_order_parcels_are_opened_all_arrives_once_and_each_key_in_order(
     tmp_path_factory: pytest.TempPathFactory, past: list[tuple[str, object, object]]

@@ -195,7 +195,7 @@ def written(path: Path, history: list[tuple[str, str, str, float]]) -> tuple[Sto
 
 
 @given(history=histories)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_projection_is_the_fold_of_the_events(
     tmp_path_factory: Any, history: list[tuple[str, str, str, float]]
 ) -> None:
@@ -258,7 +258,7 @@ def event_app(event: Event) -> int:
 
 
 @given(history=histories, cuts=st.lists(st.integers(0, 60), max_size=4))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_by_the_group_every_projection_is_what_it_is_one_by_one(
     tmp_path_factory: Any, history: list[tuple[str, str, str, float]], cuts: list[int]
 ) -> None:

@@ -411,7 +411,7 @@ def test_staggering_keeps_the_order_and_the_pace(start: datetime, count: int, pe
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ends=st.lists(st.tuples(st.integers(0, 7), st.sampled_from(ENDS)), max_size=40), count=st.integers(1, 6))
 def test_a_recovery_is_completed_exactly_once_whatever_becomes_of_its_deliveries(
     ends: list[tuple[int, str]], count: int

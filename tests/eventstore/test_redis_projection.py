@@ -370,7 +370,7 @@ def _expected(kinds: Sequence[str]) -> dict[str, int]:
     return total
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(kinds=st.lists(st.sampled_from(sorted(KINDS)), max_size=25), batch_events=st.integers(1, 7))
 def test_whatever_the_batches_redis_holds_what_the_events_add_up_to(
     redis: Redis, server: RedisServer, kinds: list[str], batch_events: int

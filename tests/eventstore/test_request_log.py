@@ -171,7 +171,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
 
 
 @given(history=outcomes)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_trimming_drops_nothing_that_a_reader_sees(tmp_path_factory: Any, history: list[Any]) -> None:
     with Store(tmp_path_factory.mktemp("home") / "events.db") as store:
         for make, event_name, organization_id, count in history:

@@ -232,7 +232,7 @@ HISTORY: dict[str, Event] = {
     history=st.lists(st.tuples(st.sampled_from(sorted(HISTORY)), st.integers(0, 100)), max_size=60),
     every=st.integers(1, 9),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_with_and_without_a_snapshot_the_latest_outcomes_are_the_same(
     tmp_path_factory: Any, history: list[tuple[str, int]], every: int
 ) -> None:

@@ -215,7 +215,7 @@ def test_it_leaves_no_transaction_behind(store: Store, clock: ManualClock) -> No
     assert not store.connection.in_transaction
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(["", "a", "b"]), st.integers(-100, 100), st.sampled_from([0, 1])), max_size=12

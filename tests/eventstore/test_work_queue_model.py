@@ -156,7 +156,7 @@ class QueueMachine(RuleBasedStateMachine):
         }
 
 
-QueueMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
 
 
 class TestQueueIsADictionary(QueueMachine.TestCase):  # type: ignore[misc,valid-type]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.clock import ManualClock
@@ -75,7 +75,7 @@ def lived(history: list[tuple[str, bool]]) -> Iterator[tuple[Store, list[tuple[M
 
 
 @given(history=histories)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_at_every_moment_of_a_history_the_past_says_what_the_live_readers_said(history: list[tuple[str, bool]]) -> None:
     with lived(history) as (store, said), open_past(database(store), INSTALLATION_ID) as past:
         for moment, document in said:
@@ -85,7 +85,7 @@ def test_at_every_moment_of_a_history_the_past_says_what_the_live_readers_said(h
 
 
 @given(history=histories, data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 def test_a_moment_that_is_looked_at_first_is_no_other_than_one_that_is_moved_to(
     history: list[tuple[str, bool]], data: st.DataObject
 ) -> None:

@@ -61,7 +61,7 @@ def folded(database: Path, bounds: list[int]) -> tuple[Rows, Rows, Rows]:
 
 
 @given(history=histories, cuts=st.sets(st.integers(0, 60)), days_in_memory=st.sampled_from((1, 3, 1000)))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_fast_fold_the_live_handlers_and_the_live_buffer_agree_on_every_history(
     tmp_path_factory: Any,
     monkeypatch: pytest.MonkeyPatch,

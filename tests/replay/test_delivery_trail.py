@@ -58,7 +58,7 @@ _MADE: list[Callable[[str], Event]] = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.sampled_from(_MADE), st.booleans(), st.integers(0, 600)), max_size=25),
     st.integers(1, 4),

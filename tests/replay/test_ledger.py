@@ -48,7 +48,7 @@ def test_what_has_lived_undisturbed_is_in_step(lived: Lived) -> None:
 
 
 @given(history=steps, range_events=st.sampled_from((1, 7, 10_000)))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_happens_to_deliveries_the_ledger_is_that_of_the_queue(
     tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch, history: list[Step], range_events: int
 ) -> None:
@@ -63,7 +63,7 @@ def test_whatever_happens_to_deliveries_the_ledger_is_that_of_the_queue(
 
 
 @given(history=steps, after=steps)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_the_queue_has_lost_comes_back_without_its_payload_and_what_happens_then_is_followed(
     tmp_path_factory: Any, history: list[Step], after: list[Step]
 ) -> None:

@@ -68,7 +68,7 @@ def test_whatever_was_done_to_a_live_table_is_undone(lived: Lived, statement: st
 
 
 @given(history=steps, statements=st.lists(st.sampled_from([one for one in DAMAGES if "audit" not in one]), max_size=4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_after_any_history_and_any_damages_a_rebuild_is_in_step_and_a_second_changes_nothing(
     tmp_path_factory: Any, history: list[Step], statements: list[str]
 ) -> None:

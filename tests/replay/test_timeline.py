@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.timeline_text import entry_lines
@@ -144,7 +144,7 @@ histories = st.lists(st.sampled_from((*HAPPENINGS, *MORE, "failed", "succeeded",
 
 
 @given(history=histories)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_all_that_happened_is_told_once(history: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "events.db", ManualClock(BEGAN)) as store:
         register(store)

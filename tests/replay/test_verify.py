@@ -44,7 +44,7 @@ def test_what_was_written_by_the_store_is_in_step(lived: Lived) -> None:
 
 
 @given(history=histories)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_history_is_in_step(tmp_path_factory: Any, history: list[tuple[str, str, str, float]]) -> None:
     database = tmp_path_factory.mktemp("home") / "events.db"
     written(database, history)[0].close()

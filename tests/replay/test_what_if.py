@@ -121,7 +121,7 @@ suppositions = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(histories, suppositions)
 def test_judging_only_where_something_can_have_changed_gives_what_judging_always_gives(
     rows: Any, supposition: Supposition
@@ -133,7 +133,7 @@ def test_judging_only_where_something_can_have_changed_gives_what_judging_always
     assert fast.outcomes() == naive.outcomes()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(histories, suppositions, st.integers(1, 20))
 def test_how_the_events_are_cut_into_batches_makes_no_difference(
     rows: Any, supposition: Supposition, batch_events: int

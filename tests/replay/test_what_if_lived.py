@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from eventstore.clock import ManualClock
@@ -92,7 +92,7 @@ steps = st.builds(
 _BROKEN = [Step(DAY_S, 0, "server_error", 4)] * 3
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(policies, st.lists(steps, min_size=5, max_size=25), st.booleans())
 @example(BALANCED, [*_BROKEN, Step(DAY_S, 0, "success"), Step(DAY_S, 0, "enable"), *_BROKEN], True)
 @example(BALANCED, [Step(0, 0, "success"), *_BROKEN, Step(3 * DAY_S, 0, "success")], True)

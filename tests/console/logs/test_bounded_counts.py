@@ -1,6 +1,6 @@
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.logs.bounded_counts import BoundedCounts
@@ -13,7 +13,6 @@ def _counts(names: list[str], capacity: int) -> BoundedCounts:
     return counts
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from("aaaabbcdefghij"), max_size=60), st.integers(1, 12), st.integers(0, 12))
 def test_each_count_is_too_small_by_the_undercount_at_most_and_the_sum_is_exact(
     names: list[str], capacity: int, most: int

@@ -251,7 +251,7 @@ class _World:
 _ACTIONS = st.lists(st.lists(st.sampled_from(["write", "write", "rotate", "compress"]), max_size=6), max_size=8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(_ACTIONS)
 def test_whatever_happens_between_two_looks_no_line_is_lost_and_none_twice(looks: list[list[str]]) -> None:
     with TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 from collections.abc import Iterable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.logs.line_cutter import LineCutter, LongLine
@@ -11,7 +11,6 @@ def _cut(pieces: Iterable[bytes]) -> list[bytes | LongLine]:
     return [block for piece in pieces for block in cutter.feed(piece)] + list(cutter.finish())
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("ab\n", max_size=8).map(str.encode)))
 def test_however_the_bytes_come_the_blocks_are_the_same_bytes_in_whole_lines(pieces: list[bytes]) -> None:
     blocks = _cut(pieces)

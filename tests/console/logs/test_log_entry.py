@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.logs.log_entry import LogEntry, read_entry, read_fields
@@ -47,7 +47,6 @@ def test_the_fields_are_read() -> None:
     assert entry == LogEntry(event="a", level="info", attempt=2, duration_ms=3.0)
 
 
-@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode) | st.text().map(lambda text: b'{"x":"' + text.encode() + b'"}'))
 def test_no_bytes_are_too_bad_to_be_read_and_shown(line: bytes) -> None:
     entry = read_entry(line)
@@ -64,7 +63,6 @@ _VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["exception", "logger", "attempt", "event", "x", "\x1b[2J"]), _VALUES))
 def test_no_object_is_too_odd_to_be_shown(document: dict[str, object]) -> None:
     import json

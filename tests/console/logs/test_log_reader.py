@@ -3,7 +3,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.logs import log_reader
@@ -27,7 +27,6 @@ _FILES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(_FILES, st.integers(0, 6), st.sampled_from([LineFilter(), LineFilter(outcome="failed")]), st.booleans())
 def test_the_last_lines_are_the_end_of_all_lines(
     files: list[tuple[list[bytes], bool]], count: int, wanted: LineFilter, is_open_end: bool

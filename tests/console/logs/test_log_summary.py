@@ -3,7 +3,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.logs import bounded_counts
@@ -20,7 +20,6 @@ def _summary(*entries: LogEntry) -> LogSummary:
     return summary
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1e9), min_size=1, max_size=200))
 def test_latencies_are_within_one_percent(durations_ms: list[float]) -> None:
     summary = _summary(*(LogEntry(outcome="succeeded", duration_ms=duration) for duration in durations_ms))

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.logs.line_cutter import LongLine
@@ -45,7 +45,6 @@ def _picked(block: bytes, wanted: LineFilter) -> list[bytes]:
     return [raw for raw, _ in Sieve(wanted).pick(block)]
 
 
-@settings(deadline=None)
 @given(st.lists(_FIELDS.map(lambda fields: json.dumps(fields).encode()), max_size=8), _FILTERS)
 def test_looking_for_bytes_first_finds_what_reading_each_line_finds(lines: list[bytes], wanted: LineFilter) -> None:
     entries = [(one, read_entry(one)) for one in lines]
@@ -53,7 +52,6 @@ def test_looking_for_bytes_first_finds_what_reading_each_line_finds(lines: list[
     assert _picked(_block(lines), wanted) == [one for one, entry in entries if entry and wanted.wants(entry)]
 
 
-@settings(deadline=None)
 @given(st.lists(_FIELDS.map(lambda fields: json.dumps(fields).encode()) | st.binary(max_size=12), max_size=8), _FILTERS)
 def test_broken_lines_hide_no_others_and_all_are_counted(lines: list[bytes], wanted: LineFilter) -> None:
     lines = [part for one in lines for part in one.split(b"\n") if part.strip()]
