@@ -9,12 +9,15 @@ import random
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.home_builder import alert
 from benchmarks.process_group import ProcessGroup
+from eventstore.database import open_database
 from eventstore.home import Home
 from eventstore.producer import Producer
+from eventstore.queue_view import count_deliveries
 from eventstore.work_queue import NewDelivery
 
 __all__ = ["finished", "run_load", "start_load"]
@@ -61,6 +64,21 @@ def _paced(producer: Producer, options: argparse.Namespace) -> dict[str, float]:
     return {"sent": sent, "late_s": late_s}
 
 
+def _live(producer: Producer, options: argparse.Namespace) -> dict[str, float]:
+    """Queue beside a daemon at work as paced ones do, few at a time, and as fast as it works them off."""
+    started_s = time.monotonic()
+    sent = waiting = 0
+    with closing(open_database(Home(options.home).database, is_writer=False)) as connection:
+        while (now_s := time.monotonic()) < started_s + options.seconds:
+            if waiting >= options.count:
+                time.sleep(_TICK_S)
+            for _ in range(0, options.count - waiting, options.batch):
+                _send(producer, options, range(sent, sent + options.batch), now_s)
+                sent += options.batch
+            waiting = count_deliveries(connection)["waiting"]
+    return {"sent": sent}
+
+
 def _burst(producer: Producer, options: argparse.Namespace) -> dict[str, float]:
     """Queue as fast as it goes, in batches; what is to be queued is there already."""
     started_s = time.monotonic()
@@ -93,7 +111,7 @@ def _alerts(options: argparse.Namespace, numbers: Sequence[int], queued_s: float
     return [alert(first + number, lowest + number % count, queued_s) for number in numbers]
 
 
-_MODES = {"paced": _paced, "burst": _burst, "singles": _singles}
+_MODES = {"paced": _paced, "live": _live, "burst": _burst, "singles": _singles}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-__all__ = ["BenchmarkError", "Memory", "ProcessGroup", "Usage", "cpu_seconds", "session_of"]
+__all__ = ["BenchmarkError", "Descriptors", "Memory", "ProcessGroup", "Usage", "cpu_seconds", "session_of"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,6 +34,13 @@ class Memory(NamedTuple):
     process_id: int
     resident_mb: float
     peak_mb: float
+
+
+class Descriptors(NamedTuple):
+    """Open file descriptors: sockets, which are connections or about to be, and all others."""
+
+    connections: int
+    others: int
 
 
 class Usage(NamedTuple):
@@ -130,13 +137,11 @@ class ProcessGroup:
         """Give the memory of each of its processes."""
         return [memory for one in session_of(self.process_id) if (memory := _memory_of(one)) is not None]
 
-    def descriptors(self) -> int:
+    def descriptors(self) -> Descriptors:
         """Count the open file descriptors of its processes."""
-        count = 0
-        for process_id in session_of(self.process_id):
-            with suppress(OSError):
-                count += sum(1 for _ in Path(f"/proc/{process_id}/fd").iterdir())
-        return count
+        targets = [target for one in session_of(self.process_id) for target in _descriptor_targets(one)]
+        count = sum(target.startswith("socket:") for target in targets)
+        return Descriptors(count, len(targets) - count)
 
     def stop(self) -> None:
         """Ask it to end, and end it and all that it started if it does not."""
@@ -191,6 +196,13 @@ def _stat_fields(process_id: int) -> list[str]:
     except OSError:
         return []
     return text.rpartition(")")[2].split()  # a command's name may hold spaces and parentheses
+
+
+def _descriptor_targets(process_id: int) -> Iterator[str]:
+    with suppress(OSError):  # it has ended
+        for descriptor in Path(f"/proc/{process_id}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                yield str(descriptor.readlink())
 
 
 def _memory_of(process_id: int) -> Memory | None:

@@ -1,4 +1,4 @@
-"""`make soak`: minutes at 70% load with faults, and a restart each minute; nothing may grow, and nothing be lost.
+"""`make soak`: minutes under load with faults, and a restart each minute; nothing may grow, and nothing be lost.
 
 python -m benchmarks.soak --minutes 10
 """
@@ -16,7 +16,6 @@ from pathlib import Path
 from benchmarks.alert import INSTALLATIONS
 from benchmarks.conditions import Conditions
 from benchmarks.endpoints import Endpoints
-from benchmarks.figures.throughput import drain_hookfuse
 from benchmarks.hookfuse_flow import HookfuseFlow, has_processes
 from benchmarks.latency import latencies_ms
 from benchmarks.load import finished, start_load
@@ -26,6 +25,7 @@ from benchmarks.process_group import ROOT, BenchmarkError, ProcessGroup
 from benchmarks.readings import percentile
 from benchmarks.receiver import Answering
 from benchmarks.record import Record, SoakResult, merged, read_record, write_record
+from benchmarks.sustained_pace import sustained_per_s
 from benchmarks.vital_signs import VitalSign, growth_faults, highest, lives_of
 from eventstore.home import Home
 
@@ -37,6 +37,8 @@ _LOOK_S = 1.0
 # A producer that is later than that was held up, and not only by a commit.
 _LATE_S = 1.0
 _DRAIN_S = 180.0
+# From the last delivery: by then all kept connections are closed, which are kept for a minute.
+_CLOSED_S = 90.0
 _ORPHANS_S = 10.0
 _RECORD = ROOT / "docs" / "benchmarks.json"
 _PAGE = ROOT / "docs" / "benchmarks.md"
@@ -62,7 +64,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description="Soak hookfuse.")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--restart-s", type=float, default=60.0, help="seconds from one restart to the next")
-    parser.add_argument("--per-s", type=float, default=0.0, help="load; 0 = 70%% of what is measured before")
+    parser.add_argument(
+        "--per-s", type=float, default=0.0, help="load; 0 = 70%% of what the producer and the daemon sustain"
+    )
     parser.add_argument("--processes", type=int, default=2 if has_processes() else 1, help="of hookfuse run")
     parser.add_argument("--quick", action="store_true", help="write nothing")
     parser.add_argument("--folder", type=Path, default=ROOT / ".benchmarks", help="where the home is made, on a disk")
@@ -79,7 +83,10 @@ def _write(conditions: Conditions, facts: dict[str, str], faults: list[str]) -> 
 
 def _soak(conditions: Conditions, options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
     """Give what there is to say, and what is wrong."""
-    per_s = options.per_s or round(_LOAD * drain_hookfuse(conditions).per_s)
+    per_s, pace = options.per_s, "as it was told to"
+    if not per_s:
+        sustained = sustained_per_s(conditions, _ANSWERING, apps=INSTALLATIONS, settings=_SETTINGS)
+        per_s, pace = round(_LOAD * sustained), f"{_LOAD:.0%} of the {sustained:.0f} that producer and daemon sustain"
     seconds = options.minutes * 60
     with (
         conditions.scratch() as folder,
@@ -95,11 +102,11 @@ def _soak(conditions: Conditions, options: argparse.Namespace) -> tuple[dict[str
         total, unique = flow.successes()
         facts = {
             "load": f"{per_s:.0f} deliveries a second for {seconds / 60:.1f} minutes, {sent['sent']:.0f} in all",
+            "pace": pace,
             "faults": f"{_ANSWERING.failing:.1%} answered 500, {_ANSWERING.hanging_up:.1%} hung up on,"
             f" {_ANSWERING.ignoring:.1%} not answered",
             "restarts": f"{len(lives_of(signs)) - 1}, by SIGTERM and by SIGKILL in turn",
-            "producer": f"late by {sent['late_s']:.2f} s at most"
-            + (": the load was not kept up at all times" if sent["late_s"] > _LATE_S else ""),
+            "kept up": _kept_up(sent["late_s"]),
             **_arrival_facts(endpoints, int(sent["sent"]), faults),
             "recorded as successful": f"{unique} deliveries, by {total} events",
             **_sign_facts(signs),
@@ -126,7 +133,7 @@ def _keep_running(flow: HookfuseFlow, load: ProcessGroup, restart_s: float) -> t
                 if load.is_over():
                     end_s = end_s or time.monotonic() + _DRAIN_S
                     if not flow.count_waiting():
-                        return signs, faults
+                        return signs, faults + _left_open(daemon)
                     if time.monotonic() > end_s:
                         faults.append(f"{flow.count_waiting()} deliveries still wait {_DRAIN_S:.0f} s after the load")
                         return signs, faults
@@ -136,6 +143,23 @@ def _keep_running(flow: HookfuseFlow, load: ProcessGroup, restart_s: float) -> t
         finally:
             daemon.stop()
     raise AssertionError("there is always a next signal")
+
+
+def _left_open(daemon: ProcessGroup) -> list[str]:
+    """Wait until the daemon, which has nothing to send any more, has closed all that it kept."""
+    end_s = time.monotonic() + _CLOSED_S
+    while count := daemon.descriptors().connections:
+        if time.monotonic() > end_s:
+            return [f"{count} connections are still open {_CLOSED_S:.0f} s after the last delivery"]
+        daemon.require_running()
+        time.sleep(_LOOK_S)
+    return []
+
+
+def _kept_up(late_s: float) -> str:
+    if late_s > _LATE_S:
+        return f"**no**: the producer was late by up to {late_s:.1f} s, and so the load was less than that"
+    return f"yes: the producer was late by {late_s:.2f} s at most"
 
 
 def _in_turn(*numbers: signal.Signals) -> Iterator[signal.Signals]:
@@ -152,12 +176,13 @@ def _end(daemon: ProcessGroup, number: signal.Signals) -> list[str]:
 
 
 def _look(daemon: ProcessGroup, home: Home, life: int, age_s: float) -> VitalSign:
-    memory = daemon.memory()
+    memory, descriptors = daemon.memory(), daemon.descriptors()
     return VitalSign(
         life,
         age_s,
         sum(one.resident_mb for one in memory),
-        daemon.descriptors(),
+        descriptors.others,
+        descriptors.connections,
         _file_bytes(Path(f"{home.database}-wal")) / 1e6,
     )
 
@@ -179,10 +204,13 @@ def _arrival_facts(endpoints: Endpoints, sent: int, faults: list[str]) -> dict[s
 def _sign_facts(signs: Sequence[VitalSign]) -> dict[str, str]:
     lives = lives_of(signs)
     resident = ", ".join(f"{highest(life, 'resident_mb'):.0f}" for life in lives)
-    descriptors = ", ".join(f"{highest(life, 'descriptors'):.0f}" for life in lives)
+    files, connections = (
+        ", ".join(f"{highest(life, name):.0f}" for life in lives) for name in ("files", "connections")
+    )
     return {
         "memory, highest of each life": f"{resident} MB, all processes",
-        "descriptors, highest of each life": descriptors,
+        "files and pipes, highest of each life": files,
+        "connections, highest of each life": connections,
         "WAL, highest": f"{highest(signs, 'wal_mb'):.1f} MB",
     }
 
