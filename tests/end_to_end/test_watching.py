@@ -183,8 +183,8 @@ def test_a_run_that_drains_sends_all_its_counts_by_statsd(stage: Stage, processe
         heard = _received(receiver)
 
     assert sorted(heard) == [
-        "integration-platform.http_response:1|c|#status:200,integration:app-5,webhook_event:metric_alert.critical",
-        "integration-platform.http_response:1|c|#status:500,integration:app-6,webhook_event:issue.created",
+        "integration-platform.http_response:1|c|#status:200,integration:internal,webhook_event:metric_alert.critical",
+        "integration-platform.http_response:1|c|#status:500,integration:internal,webhook_event:issue.created",
         "notifications.sent:1|c|#instance:app-5",
     ]
 
