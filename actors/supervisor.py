@@ -30,8 +30,8 @@ from actors.supervised import SupervisedActor
 from eventstore.clock import Clock
 from eventstore.disabling import SYSTEM, Decision, DisableRequest
 from eventstore.events import DisableEvidence, DisablingFrozen, DisablingThawed
-from eventstore.fleet import FleetRule, should_thaw
-from eventstore.fleet_watch import HealthChange, read_fleet_state
+from eventstore.fleet import FleetRule
+from eventstore.fleet_watch import HealthChange, has_freeze_passed
 from eventstore.health import failing_since, read_fleet
 from eventstore.identifiers import FLEET_STREAM
 from eventstore.log import read_events
@@ -193,10 +193,10 @@ class SupervisorActor(SupervisedActor[Message]):
         with self._parts.readers.borrow() as connection:
             if not read_fleet(connection).is_frozen:
                 return
-            state = read_fleet_state(connection, rule or FleetRule(), now)
-        # Where it can't be frozen any more, a freeze that was recorded before ends at once.
-        watched_s = (now - self._watched_since).total_seconds()
-        if rule is None or should_thaw(rule, state, watched_s=watched_s):
+            # Where it can't be frozen any more, a freeze that was recorded before ends at once.
+            watched_s = (now - self._watched_since).total_seconds()
+            is_over = rule is None or has_freeze_passed(connection, rule, now, watched_s=watched_s)
+        if is_over:
             self._decide(ThawDisabling(rule, self._watched_since))
 
     def _say_freeze(self) -> None:
@@ -213,6 +213,8 @@ class SupervisorActor(SupervisedActor[Message]):
                 active=event.active,
                 failing=event.failing,
                 newly_failing=event.newly_failing,
+                organizations=", ".join(event.organizations),
+                hosts=", ".join(event.hosts),
                 done="nothing is disabled or warned of, and no failure counts, until most work again: look at this"
                 " machine's network first",
             )

@@ -74,7 +74,8 @@ _DOCUMENTS = """\
 `unheeded_settings` (what a restart would change, in words, or empty), `last_position`, \
 `installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `in_trouble` (a count), \
 `disabled`, `fleet` (`is_frozen`, `since`, \
-`active`, `failing`), `open_breakers`, `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
+`active`, `failing`), `frozen_by` (hosts), `open_breakers`, \
+`breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
 `warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
 `recovering`), `failures` (by error class, of 24 hours, as far as the request log has them), \
 `redis` (`url`, `lag_events`, `error`; null without one), \

@@ -396,6 +396,8 @@ class DisablingFrozen(Event, frozen=True, omit_defaults=True):
     active: int
     failing: int
     newly_failing: int
+    organizations: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 class DisablingThawed(Event, frozen=True, omit_defaults=True):

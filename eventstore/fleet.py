@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-__all__ = ["FleetRule", "FleetState", "should_freeze", "should_thaw"]
+__all__ = ["FleetRule", "FleetState", "FleetView", "has_passed", "is_outage", "should_freeze", "should_thaw"]
 
 
 @dataclass(frozen=True, slots=True)
 class FleetRule:
     """Automatic disabling is frozen when more than `share` (0 to 1) of the active installations, and at least
     `installations_min` of them, have begun to fail within `window_s` seconds; it is thawed when no more than
-    that share is failing.
+    that share is failing. One tenant is not the fleet: the same must hold for organizations and for hosts, each of
+    which counts once, however many of its installations have begun to fail.
     """  # noqa: D205
 
     share: float = 0.3
@@ -19,7 +20,7 @@ class FleetRule:
 
 @dataclass(frozen=True, slots=True)
 class FleetState:
-    """How many installations are active, fail, and have begun to within the window."""
+    """How many installations (or organizations, or hosts) are active, fail, and have begun to within the window."""
 
     active: int
     failing: int
@@ -36,6 +37,39 @@ def should_thaw(rule: FleetRule, state: FleetState, *, watched_s: float) -> bool
 
     `watched_s`: for how long it has been watched since the last start.
     """
-    has_seen_enough = state.active >= rule.installations_min or watched_s > rule.window_s
+    return _has_seen_enough(rule, state, watched_s) and _is_usual(rule, state)
+
+
+def _has_seen_enough(rule: FleetRule, state: FleetState, watched_s: float) -> bool:
     # When nobody is active that is no sign of anything: what fails is between two attempts, perhaps hours apart.
-    return has_seen_enough and state.active > 0 and state.failing <= rule.share * state.active
+    return state.active > 0 and (state.active >= rule.installations_min or watched_s > rule.window_s)
+
+
+def _is_usual(rule: FleetRule, state: FleetState) -> bool:
+    return state.failing <= rule.share * state.active
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """The fleet by its installations, by whose they are, and by where their endpoints are."""
+
+    installations: FleetState
+    organizations: FleetState
+    hosts: FleetState
+
+
+def is_outage(rule: FleetRule, view: FleetView) -> bool:
+    """Say whether so much has begun to fail at once, with so many and in so many places, that the cause is here."""
+    return should_freeze(rule, view.installations) and all(
+        # Where there are fewer than the minimum at all, all of them.
+        one.newly_failing >= min(rule.installations_min, one.active) and one.newly_failing > rule.share * one.active
+        for one in (view.organizations, view.hosts)
+    )
+
+
+def has_passed(rule: FleetRule, view: FleetView, *, watched_s: float) -> bool:
+    """Say whether no more than the usual share fails, of installations, or of organizations, or of hosts."""
+    return should_thaw(rule, view.installations, watched_s=watched_s) or (
+        _has_seen_enough(rule, view.installations, watched_s)
+        and any(_is_usual(rule, one) for one in (view.organizations, view.hosts))
+    )

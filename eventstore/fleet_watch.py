@@ -1,21 +1,27 @@
 """Who is at work, and since when it fails: the watch by which disabling is frozen and thawed, shared by all workers."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from eventstore.clock import parse_time, time_text
 from eventstore.disabling import Decision
+from eventstore.endpoint_url import parse_url
+from eventstore.errors import UrlInvalidError
 from eventstore.events import DisablingFrozen, DisablingThawed
-from eventstore.fleet import FleetRule, FleetState, should_freeze, should_thaw
+from eventstore.fleet import FleetRule, FleetState, FleetView, has_passed, is_outage, should_freeze
 from eventstore.health import read_fleet
 from eventstore.identifiers import FLEET_STREAM
 from eventstore.log import NewEvent
 from eventstore.shard import Shard
 from eventstore.store import Transaction
 
-__all__ = ["HealthChange", "begin_watch", "note_health", "read_fleet_state", "thaw"]
+__all__ = ["HealthChange", "begin_watch", "has_freeze_passed", "note_health", "read_fleet_state", "thaw"]
+
+# Of organizations and of hosts that have begun to fail so many are named.
+_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,16 @@ def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule:
     state = read_fleet_state(connection, rule, parse_time(transaction.recorded_at))
     if not should_freeze(rule, state):
         return None
-    frozen = DisablingFrozen(state.active, state.failing, state.newly_failing)
+    known = _read_at_work(connection, rule, parse_time(transaction.recorded_at))
+    if not is_outage(rule, known.view()):
+        return None
+    frozen = DisablingFrozen(
+        state.active,
+        state.failing,
+        state.newly_failing,
+        organizations=known.organizations.named(),
+        hosts=known.hosts.named(),
+    )
     transaction.append(NewEvent(FLEET_STREAM, frozen))
     return frozen
 
@@ -59,9 +74,10 @@ def thaw(transaction: Transaction, rule: FleetRule | None, *, watched_since: dat
     if not read_fleet(transaction.connection).is_frozen:
         return Decision(False, "it is not frozen")
     now = parse_time(transaction.recorded_at)
-    state = read_fleet_state(transaction.connection, rule or FleetRule(), now)
-    if rule is not None and not should_thaw(rule, state, watched_s=(now - watched_since).total_seconds()):
+    watched_s = (now - watched_since).total_seconds()
+    if rule is not None and not has_freeze_passed(transaction.connection, rule, now, watched_s=watched_s):
         return Decision(False, "too many fail still")
+    state = read_fleet_state(transaction.connection, rule or FleetRule(), now)
     (stored,) = transaction.append(NewEvent(FLEET_STREAM, DisablingThawed(state.active, state.failing)))
     return Decision(True, "thawed", stored.position)
 
@@ -76,6 +92,70 @@ def read_fleet_state(connection: sqlite3.Connection, rule: FleetRule, now: datet
         (time_text(now - window), time_text(now + window)),
     ).fetchone()
     return FleetState(*row)
+
+
+def has_freeze_passed(connection: sqlite3.Connection, rule: FleetRule, now: datetime, *, watched_s: float) -> bool:
+    """Say whether no more than the usual share fails any more."""
+    return has_passed(rule, _read_at_work(connection, rule, now).view(), watched_s=watched_s)
+
+
+class _Counted:
+    """Installations at work by something that they have in common, which counts once."""
+
+    def __init__(self) -> None:
+        self._failing: dict[object, bool] = {}
+        self._begun: Counter[object] = Counter()
+
+    def count(self, key: object, *, is_failing: bool, has_begun: bool) -> None:
+        self._failing[key] = self._failing.get(key, False) or is_failing
+        if has_begun:
+            self._begun[key] += 1
+
+    def state(self) -> FleetState:
+        return FleetState(len(self._failing), sum(self._failing.values()), len(self._begun))
+
+    def named(self) -> tuple[str, ...]:
+        """Name those that have begun to fail, the ones with the most installations first."""
+        return tuple(str(key) for key, _ in self._begun.most_common(_NAMED) if not isinstance(key, _Unknown))
+
+
+class _Unknown(str):
+    """An installation that the registry does not know (any more): it has nothing in common with others."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    installations: _Counted = field(default_factory=_Counted)
+    organizations: _Counted = field(default_factory=_Counted)
+    hosts: _Counted = field(default_factory=_Counted)
+
+    def view(self) -> FleetView:
+        return FleetView(self.installations.state(), self.organizations.state(), self.hosts.state())
+
+
+def _read_at_work(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> _AtWork:
+    start = time_text(now - timedelta(seconds=rule.window_s))
+    rows = connection.execute(
+        "SELECT installation_id, failing_since, installations.organization_id, webhook_url FROM at_work"
+        " LEFT JOIN installations USING (installation_id) LEFT JOIN apps USING (app_id)"
+    )
+    at_work = _AtWork()
+    for installation_id, since, organization_id, url in rows:
+        unknown = _Unknown(installation_id)
+        fares = {"is_failing": since is not None, "has_begun": (since or "") > start}
+        at_work.installations.count(installation_id, **fares)
+        at_work.organizations.count(unknown if organization_id is None else organization_id, **fares)
+        at_work.hosts.count(unknown if url is None else _host(url), **fares)
+    return at_work
+
+
+def _host(url: str) -> str:
+    try:
+        return parse_url(url).host
+    except UrlInvalidError:  # of a registry of before: nothing is sent to it either
+        return url
 
 
 def _note(connection: sqlite3.Connection, change: HealthChange) -> None:

@@ -27,8 +27,10 @@ from console.session import Session
 from console.times import age_text, short_time
 from eventstore.clock import parse_time
 from eventstore.clock_survey import ClockSurvey, survey_clock
+from eventstore.events import DisablingFrozen
 from eventstore.health import read_fleet
-from eventstore.log import last_position
+from eventstore.identifiers import FLEET_STREAM
+from eventstore.log import last_position, read_events
 from eventstore.outbox import count_mails
 from eventstore.policy import Policy
 from eventstore.queue_view import count_deliveries, oldest_waiting
@@ -71,6 +73,7 @@ class _Status:
     in_trouble: int
     disabled: list[Row]
     fleet: Row
+    frozen_by: list[str]
     open_breakers: int
     breakers: dict[str, int]
     paused: int
@@ -134,6 +137,7 @@ def _read(
         in_trouble=len(troubled),
         disabled=[_disabled_row(connection, one) for one in installations if one.state == "disabled"],
         fleet=fleet_row(fleet),
+        frozen_by=_begun_by(connection) if fleet.is_frozen else [],
         open_breakers=breakers["open"] + breakers["half_open"],
         breakers={state: breakers[state] for state in ("open", "half_open", "recovering")},
         paused=sum(1 for one in installations if hold_of(one, now)),
@@ -201,7 +205,7 @@ def _identity(connection: sqlite3.Connection, installation: Installation) -> Row
 
 def _print(found: _Status) -> None:
     if found.fleet["is_frozen"]:
-        _print_frozen(found.fleet)
+        _print_frozen(found.fleet, found.frozen_by)
     print_facts(_facts(found))
     if found.nearest:
         print_line()
@@ -216,13 +220,23 @@ def _print(found: _Status) -> None:
         print_line("the reasons: hookfuse why INSTALLATION")
 
 
-def _print_frozen(fleet: Row) -> None:
+def _print_frozen(fleet: Row, hosts: Sequence[str]) -> None:
     print_line("AUTOMATIC DISABLING IS FROZEN: so many have begun to fail at once that the")
     print_line(
         f"fault may be here: {fleet['failing']} of {fleet['active']} active ones at {short_time(str(fleet['since']))}."
     )
+    if hosts:
+        print_line(f"It began at {', '.join(hosts)}.")
     print_line("Until it has passed the machine disables nothing, and counts no failure.")
     print_line()
+
+
+def _begun_by(connection: sqlite3.Connection) -> list[str]:
+    """Name the hosts whose endpoints had begun to fail when disabling was frozen."""
+    frozen = read_events(
+        connection, stream=FLEET_STREAM, type_names=(DisablingFrozen.type_name,), is_newest_first=True, limit=1
+    )
+    return [host for stored in frozen if isinstance(stored.event, DisablingFrozen) for host in stored.event.hosts]
 
 
 def _facts(found: _Status) -> Row:

@@ -13,8 +13,9 @@ from eventstore.events import (
     Event,
     InstallationWarned,
 )
-from eventstore.identifiers import installation_stream
+from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import NewEvent
+from eventstore.store import Store
 from eventstore.vital_signs import read_vital_signs
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World, attempt
 
@@ -123,6 +124,15 @@ def append(world: World, installation_id: str, *events: Event) -> None:
 def warned(level: int) -> InstallationWarned:
     evidence = DisableEvidence("balanced", 1, "no-success", "x", (), 1)
     return InstallationWarned(PAGER, 5, 17, "https://pager.example/hook", level, level / 100, evidence)
+
+
+def test_who_has_begun_to_fail_when_it_was_frozen_is_named(hookfuse: Hookfuse, world: World) -> None:
+    frozen = DisablingFrozen(20, 12, 11, organizations=("17",), hosts=("one.example", "two.example"))
+    with Store(world.home.database, world.clock) as store, store.transaction() as transaction:
+        transaction.append(NewEvent(FLEET_STREAM, frozen))
+
+    assert "It began at one.example, two.example." in hookfuse("status").out
+    assert hookfuse("status", "--json").json["frozen_by"] == ["one.example", "two.example"]
 
 
 def test_a_frozen_fleet_is_said_before_all_else(hookfuse: Hookfuse, world: World) -> None:

@@ -10,12 +10,19 @@ from hypothesis import strategies as st
 from eventstore.buffer import read_days
 from eventstore.clock import ManualClock, SystemClock
 from eventstore.disabling import DisableRequest, disable
-from eventstore.events import DisablingFrozen, DisablingThawed, Event, InstallationDisabled
+from eventstore.events import (
+    AppRegistered,
+    DisablingFrozen,
+    DisablingThawed,
+    Event,
+    InstallationCreated,
+    InstallationDisabled,
+)
 from eventstore.fleet import FleetRule, FleetState, should_freeze, should_thaw
 from eventstore.fleet_watch import HealthChange, begin_watch, note_health, read_fleet_state, thaw
 from eventstore.health import Fleet, failing_since, read_fleet
 from eventstore.home import Home
-from eventstore.identifiers import FLEET_STREAM
+from eventstore.identifiers import FLEET_STREAM, app_stream, installation_stream
 from eventstore.log import NewEvent, read_events
 from eventstore.policy import BALANCED
 from eventstore.review import ReviewRequest, review
@@ -143,6 +150,73 @@ def test_the_one_that_is_too_many_freezes_and_no_other_does_again(store: Store) 
 
     assert (before, again) == (None, None)
     assert frozen == DisablingFrozen(active=11, failing=5, newly_failing=5)
+    assert read_fleet(store.connection).is_frozen
+
+
+def at_hosts(store: Store, *tenants: tuple[int, str]) -> list[str]:
+    """Register installations, each of an organization and at a host; give their ids."""
+    ids = []
+    for number, (organization_id, host) in enumerate(tenants, start=1):
+        app = AppRegistered(
+            number, "app", "App", f"u-{number}", "internal", organization_id, f"https://{host}/{number}"
+        )
+        ids.append(f"{number:08d}-1111-4111-8111-111111111111")
+        with store.transaction() as transaction:
+            transaction.append(
+                NewEvent(app_stream(number), app),
+                NewEvent(installation_stream(ids[-1]), InstallationCreated(ids[-1], number, organization_id)),
+            )
+    return ids
+
+
+OTHERS = [(number, f"host-{number}.example") for number in range(100, 110)]
+
+
+@pytest.mark.parametrize(
+    "flapping",
+    [
+        [(1, "one.example")] * 6,  # one organization, one host
+        [(1, f"{number}.one.example") for number in range(6)],  # one organization, many hosts
+        [(number, "one.example") for number in range(1, 7)],  # many organizations, one host
+    ],
+)
+def test_one_tenant_or_one_host_that_flaps_freezes_disabling_for_nobody(
+    store: Store, flapping: list[tuple[int, str]]
+) -> None:
+    ids = at_hosts(store, *flapping, *OTHERS)
+    note(store, *((one, None) for one in ids))
+    for look in range(22):
+        assert note(store, *((one, at(look)) for one in ids[:6])) is None
+        note(store, *((one, None) for one in ids[:6]))
+
+    assert not read_fleet(store.connection).is_frozen
+
+
+def test_many_tenants_at_many_hosts_freeze_and_the_event_says_who_they_are(store: Store) -> None:
+    ids = at_hosts(store, *OTHERS, *[OTHERS[3]] * 2)
+    note(store, *((one, None) for one in ids))
+    note(store, *((one, START) for one in (*ids[:5], *ids[10:])))
+    (stored,) = read_events(store.connection, stream=FLEET_STREAM)
+
+    assert isinstance(stored.event, DisablingFrozen)
+    assert stored.event.hosts[0] == "host-103.example"
+    assert sorted(stored.event.organizations) == ["100", "101", "102", "103", "104"]
+
+
+def test_a_freeze_passes_though_one_tenant_goes_on_failing(store: Store) -> None:
+    ids = at_hosts(store, *OTHERS, *[(1, "one.example")] * 20)
+    note(store, *((one, START) for one in ids))
+    assert read_fleet(store.connection).is_frozen
+
+    note(store, *((one, None) for one in ids[:10]))
+    with store.transaction() as transaction:
+        assert thaw(transaction, RULE, watched_since=START).is_changed
+
+
+def test_a_daemon_of_one_organization_at_one_host_is_its_own_fleet(store: Store) -> None:
+    ids = at_hosts(store, *[(1, "one.example")] * 6)
+    note(store, *((one, START) for one in ids))
+
     assert read_fleet(store.connection).is_frozen
 
 
