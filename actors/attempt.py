@@ -148,6 +148,7 @@ def attempt_event(
         duration_ms=round(outcome.duration_ms, 3),
         request_id=outcome.request_id,
         error_class=outcome.error_class or "",
+        fault=outcome.fault,
         retry_at=retry_at,
         hold_until=hold_until,
         error_id=outcome.error_id and mask.hide(outcome.error_id),

@@ -5,7 +5,7 @@ from typing import Literal, cast
 
 from actors.digest_message import DigestEntry
 from actors.mail_message import DayLine, DisabledNotice, FailureLine, WarningNotice
-from eventstore.buffer import COUNTED_CLASSES
+from eventstore.buffer import JUDGED_CLASSES
 from eventstore.clock import parse_time
 from eventstore.errors import NotFoundError
 from eventstore.events import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
@@ -93,7 +93,7 @@ def _event_at(connection: sqlite3.Connection, position: int) -> StoredEvent:
 
 
 def _day_line(day: DayRecord) -> DayLine:
-    return DayLine(day.day, **{name: getattr(day, name) for name in COUNTED_CLASSES})
+    return DayLine(day.day, **{name: getattr(day, name) for name in JUDGED_CLASSES})
 
 
 def _failure_line(failure: FailureRecord | None) -> FailureLine | None:

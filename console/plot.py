@@ -50,6 +50,7 @@ _LOOKS = {
     "rate_limited": _Look("429", "#f0e442", "|||"),
     "redirect": _Look("redirect", "#cc79a7", "\\\\\\\\"),
     "protocol": _Look("broken answer", "#56b4e9", "---"),
+    "no_answer": _Look("ended before an answer", "#004466", "..."),
     "fatal": _Look("fatal", "#000000"),
     OTHER: _Look("not sent (guard, own fault)", "#777777", "++"),
     MISSED: _Look("missed", "#ffffff", "//"),

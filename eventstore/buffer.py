@@ -24,10 +24,11 @@ __all__ = [
     "COUNTED_CLASSES",
     "HANDLERS",
     "IMPORTED_CLASSES",
+    "JUDGED_CLASSES",
     "DayCounts",
     "count_outcomes",
-    "counted_answer",
     "counted_class",
+    "counted_failure",
     "read_days",
     "window_start",
 ]
@@ -40,8 +41,12 @@ COUNTED_CLASSES = (
     "server_error",
     "protocol",
     "timeout",
+    "no_answer",
     "fatal",
 )
+
+# Those that a policy judges by: it has a connection that ended before an answer be one of these (Policy.no_answer).
+JUDGED_CLASSES = tuple(name for name in COUNTED_CLASSES if name != "no_answer")
 
 # Those that counts of another system are told apart by.
 IMPORTED_CLASSES = ("success", "client_error", "timeout", "fatal")
@@ -49,6 +54,20 @@ IMPORTED_CLASSES = ("success", "client_error", "timeout", "fatal")
 # The sender's error classes that are counted under another name; those that are not named here and not in
 # COUNTED_CLASSES are counted nowhere, as they say nothing about the endpoint ("internal", "blocked").
 _CLASS_OF = {"gone": "client_error", "unavailable": "server_error"}
+
+# By what was wrong with the answer (webhook.fault.Fault, or the class of a time-out behind a status), before the error
+# class is asked. FLOW section 3: what requests raises a ConnectionError for is one thing there, a broken body another,
+# whatever the status was. Not here: a head that can't be read behind a status, which is counted as that status.
+_CLASS_OF_FAULT = {
+    "no_answer": "no_answer",
+    "reset": "no_answer",
+    "bad_status_line": "no_answer",
+    "head_too_large": "no_answer",
+    "broken_body": "protocol",
+    "read_timeout": "timeout",
+    "deadline": "timeout",
+    "tls": "timeout",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,7 @@ class DayCounts:
     server_error: int = 0
     protocol: int = 0
     timeout: int = 0
+    no_answer: int = 0
     fatal: int = 0
     first_failure: int | None = None
     last_failure: int | None = None
@@ -81,20 +101,29 @@ class DayCounts:
 
     def record(self) -> DayRecord:
         """Give the counts as evidence holds them."""
-        return DayRecord(self.day, **{name: getattr(self, name) for name in COUNTED_CLASSES})
+        return DayRecord(self.day, **{name: getattr(self, name) for name in JUDGED_CLASSES})
 
 
 def counted_class(event: Event) -> str | None:
     """Say under which class an outcome is counted, None = not at all."""
     if isinstance(event, DeliverySucceeded):
         return "success"
-    if isinstance(event, DeliveryTimedOut):
+    if isinstance(event, DeliveryTimedOut | DeliveryFailed):
+        return counted_failure(event.type_name, event.error_class, event.fault)
+    return None
+
+
+def counted_failure(type_name: str, error_class: str, fault: str) -> str | None:
+    """Say under which class an attempt that is no success is counted, None = not at all.
+
+    Pure, and the one place where it is decided: the live buffer, rebuilding, as-of, what-if and Redis ask it.
+    """
+    if type_name == DeliveryTimedOut.type_name:
         return "timeout"
-    return counted_answer(event.error_class) if isinstance(event, DeliveryFailed) else None
-
-
-def counted_answer(error_class: str) -> str | None:
-    """Say under which class an answer that is no success is counted, None = not at all."""
+    if type_name != DeliveryFailed.type_name:
+        return None
+    if fault in _CLASS_OF_FAULT and error_class != "rate_limited":  # 429 is held against nobody
+        return _CLASS_OF_FAULT[fault]
     counted = _CLASS_OF.get(error_class, error_class)
     return counted if counted in COUNTED_CLASSES else None
 

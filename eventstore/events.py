@@ -129,9 +129,10 @@ class AttemptEvent(Event, frozen=True, omit_defaults=True):
     """What all outcomes of one attempt share.
 
     `attempt` counts from 1; `status_code` is 0 where there was no answer; `duration_ms` is wall-clock
-    time; `retry_at` is when the next attempt is due, None = there is none; `hold_until`: the endpoint asked
-    for a pause (429, 503), and the whole installation gets it. Excerpts are of failed attempts only, 1024
-    characters each at most (FLOW section 5), with secret header values hidden.
+    time; `fault` is what was wrong with the answer (eventstore.buffer says how each is counted), empty = nothing, or
+    an event of before it was kept; `retry_at` is when the next attempt is due, None = there is none; `hold_until`: the
+    endpoint asked for a pause (429, 503), and the whole installation gets it. Excerpts are of failed attempts only,
+    1024 characters each at most (FLOW section 5), with secret header values hidden.
     """
 
     delivery_id: str
@@ -144,6 +145,7 @@ class AttemptEvent(Event, frozen=True, omit_defaults=True):
     duration_ms: float = 0.0
     request_id: str = ""
     error_class: str = ""
+    fault: str = ""
     detail: str = ""
     retry_at: str | None = None
     hold_until: str | None = None

@@ -13,6 +13,7 @@ __all__ = [
     "Rule",
     "SilenceRule",
     "StreakRule",
+    "class_under",
     "is_checked_after",
     "policy_named",
 ]
@@ -56,6 +57,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     `errors` names the classes of eventstore.buffer.COUNTED_CLASSES that count as an error; rules are tested
     in order, over the `window_days` UTC days that end today; `gone_disables`: 410 Gone disables at once.
     `checked_after` names the classes of failed attempts after which they are tested; empty = after each.
+    `no_answer`: what it is that a connection ends before there was an answer, "protocol" or "timeout".
     """
 
     name: str
@@ -65,6 +67,15 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     rules: tuple[Rule, ...]
     gone_disables: bool = False
     checked_after: tuple[str, ...] = ()
+    no_answer: str = "protocol"
+
+
+def class_under(policy: Policy, counted: str) -> str:
+    """Give the class that a policy has a counted outcome be of.
+
+    Pure: the verdict, the installation's actor and Redis ask it; what-if counts by `Policy.no_answer` at once.
+    """
+    return policy.no_answer if counted == "no_answer" else counted
 
 
 def is_checked_after(policy: Policy, counted: str | None) -> bool:
@@ -72,7 +83,7 @@ def is_checked_after(policy: Policy, counted: str | None) -> bool:
 
     Pure: the installation's actor and what-if ask this function.
     """
-    return not policy.checked_after or counted in policy.checked_after
+    return not policy.checked_after or (counted is not None and class_under(policy, counted) in policy.checked_after)
 
 
 # FLOW section 4, with the classes of section 3: only a 4xx other than 429 is an error.
@@ -88,6 +99,8 @@ SENTRY_2024 = Policy(
     ),
     # FLOW section 4: only after a recorded failure; 429, 5xx, 3xx and what was blocked are never recorded.
     checked_after=("client_error", "timeout", "fatal"),
+    # FLOW section 3: requests has one ConnectionError for what is refused, reset, closed, or garbage for a status line.
+    no_answer="timeout",
 )
 
 # DESIGN section 5. Ten failures over three days: a weekly alert never trips it, as its eight attempts (the default

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from eventstore.bounded_file import read_toml
-from eventstore.buffer import COUNTED_CLASSES
+from eventstore.buffer import JUDGED_CLASSES
 from eventstore.errors import DocumentError, NotFoundError
 from eventstore.home import Home
 from eventstore.policy import POLICIES, DayRule, Policy, Rule, SilenceRule
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["ERROR_CLASSES", "configured_policy", "given_policy", "policy_text", "read_policy_document"]
 
 # What a policy may call an error.
-ERROR_CLASSES = tuple(name for name in COUNTED_CLASSES if name != "success")
+ERROR_CLASSES = tuple(name for name in JUDGED_CLASSES if name != "success")
+
+# What a policy may call a connection that ended before there was an answer.
+_NO_ANSWER = ("protocol", "timeout")
 
 _FILE_BYTES = 65_536
 _RULES = 32
@@ -84,6 +87,8 @@ def policy_text(policy: Policy) -> str:
     ]
     if policy.checked_after:
         lines.append(f"checked_after = [{', '.join(_toml(name) for name in policy.checked_after)}]")
+    if policy.no_answer != Policy.no_answer:
+        lines.append(f'no_answer = "{policy.no_answer}"  # what a connection is that ended before an answer')
     if not policy.rules:
         lines.append("rules = []")
     for rule in policy.rules:
@@ -108,6 +113,8 @@ def _faults(policy: Policy) -> Iterator[tuple[str, str]]:
             if name not in ERROR_CLASSES:
                 yield field, f"{name[:60]!r} is no class of error; there are: {', '.join(ERROR_CLASSES)}"
         yield from ((field, f"{name} is there twice") for name in _repeated(names))
+    if policy.no_answer not in _NO_ANSWER:
+        yield "no_answer", f"{policy.no_answer[:60]!r} is none of: {', '.join(_NO_ANSWER)}"
     if len(policy.rules) > _RULES:
         yield "rules", f"there are more than {_RULES}"
     for number, rule in enumerate(policy.rules, start=1):

@@ -7,7 +7,7 @@ from math import floor
 
 from msgspec import structs
 
-from eventstore.buffer import COUNTED_CLASSES, DayCounts
+from eventstore.buffer import JUDGED_CLASSES, DayCounts
 from eventstore.clock import parse_time
 from eventstore.events import DayRecord, DisableEvidence
 from eventstore.policy import POLICIES, DayRule, Policy, Rule, SilenceRule, StreakRule
@@ -64,7 +64,7 @@ def _is_of(evidence: DisableEvidence, policy: Policy, today: date) -> bool:
 
 
 def _counts(day: DayCounts | DayRecord) -> DayCounts:
-    return DayCounts(day.day, **{name: getattr(day, name) for name in COUNTED_CLASSES})
+    return DayCounts(day.day, **{name: getattr(day, name) for name in JUDGED_CLASSES})
 
 
 def _given(sentence: str, counts: dict[str, DayCounts]) -> Prevention:
@@ -104,7 +104,7 @@ def _undo_day(rule: DayRule, day: DayCounts) -> tuple[str, DayCounts]:
     fewer = day.timeout - (rule.timeout_min or 1) + 1
     thing = f"fewer than {rule.timeout_min} time-outs on {day.day}: {fewer} fewer, answered with success instead,"
     if rule.timeout_share_above >= 0:
-        attempts = sum(getattr(day, name) for name in COUNTED_CLASSES)
+        attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
         answered = max(1, day.timeout - floor(rule.timeout_share_above * attempts))
         if answered < fewer:
             fewer = answered

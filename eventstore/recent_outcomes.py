@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from eventstore.breaker import SAYS_NOTHING
-from eventstore.buffer import counted_answer
+from eventstore.buffer import counted_failure
 from eventstore.clock import parse_time
 from eventstore.events import (
     BreakerClosed,
@@ -46,11 +46,12 @@ def says_nothing(type_name: str, data: str) -> bool:
     return type_name != DeliverySucceeded.type_name and any(text in data for text in _NOTHING_IN_JSON)
 
 
-class _ErrorClass(msgspec.Struct, frozen=True):
+class _Failure(msgspec.Struct, frozen=True):
     error_class: str = ""
+    fault: str = ""
 
 
-_decoder = msgspec.json.Decoder(_ErrorClass)
+_decoder = msgspec.json.Decoder(_Failure)
 
 
 def _class_of(type_name: str, data: str) -> str:
@@ -60,7 +61,8 @@ def _class_of(type_name: str, data: str) -> str:
     if type_name == DeliveryTimedOut.type_name:
         return "timeout"
     try:
-        return counted_answer(_decoder.decode(data).error_class) or ""
+        failure = _decoder.decode(data)
+        return counted_failure(type_name, failure.error_class, failure.fault) or ""
     except msgspec.MsgspecError:
         return ""  # a damaged event, which `replay verify --log` names
 

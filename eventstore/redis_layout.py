@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from eventstore.buffer import counted_class
+from eventstore.buffer import IMPORTED_CLASSES, counted_class
 from eventstore.clock import day_of, parse_time
 from eventstore.events import (
     AttemptEvent,
@@ -20,6 +20,7 @@ from eventstore.events import (
 )
 from eventstore.identifiers import installation_of
 from eventstore.log import StoredEvent
+from eventstore.policy import SENTRY_2024, class_under
 from eventstore.request_log import KEPT_ROWS, is_error_code, request_row
 
 __all__ = [
@@ -96,14 +97,14 @@ def collect(events: Sequence[StoredEvent], directory: Directory, *, is_frozen: b
         event = stored.event
         if isinstance(event, AttemptEvent):
             _log(change, stored, event, directory)
-            counted = counted_class(event)
+            counted = class_under(SENTRY_2024, counted_class(event) or "")
             if counted in COUNT_FIELDS and not (change.is_frozen and counted != "success"):
                 place = Place(event.app_id, event.organization_id, directory.is_internal(event.app_id))
                 _count(change, stored, place, day_of(stored.recorded_at), {counted: 1})
         elif isinstance(event, DisablingFrozen | DisablingThawed):
             change.is_frozen = isinstance(event, DisablingFrozen)
         elif isinstance(event, CountsImported):
-            counts = {name: getattr(event, name) for name in COUNT_FIELDS}
+            counts = {name: getattr(event, name) for name in IMPORTED_CLASSES}
             _count(change, stored, directory.place_of(event.installation_id), event.day, counts)
         elif isinstance(event, InstallationCreated | InstallationEnabled | InstallationDisabled):
             # The original clears at the disabling; an enabled one must not be disabled again by its old days.

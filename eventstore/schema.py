@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "found_schema", "migrate"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -252,7 +252,6 @@ _SEVENTH = (
 
 # The event by which somebody closed a breaker by hand: before, nobody could.
 _EIGHTH = ("ALTER TABLE installations ADD COLUMN breaker_closed_position INTEGER NOT NULL DEFAULT 0",)
-
 _NINTH = (
     # One row, from the first minute of the first daemon on: what time it was when the machine had run for so long, and
     # whether the clock is doubted since (NULL = it is not).
@@ -266,6 +265,7 @@ _NINTH = (
     )""",
 )
 
+_TENTH = ("ALTER TABLE buffer ADD COLUMN no_answer INTEGER NOT NULL DEFAULT 0",)
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -276,6 +276,7 @@ _MIGRATIONS = (
     ("0007_parcels", _SEVENTH),
     ("0008_breakers_closed_by_hand", _EIGHTH),
     ("0009_clock", _NINTH),
+    ("0010_no_answer", _TENTH),
 )
 
 

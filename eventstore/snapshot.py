@@ -13,7 +13,7 @@ from eventstore.recent_outcomes import LATEST_EVENTS, RecentOutcomes
 __all__ = ["SNAPSHOT_SCHEMA", "read_recent_outcomes", "renew_snapshots"]
 
 # Moves with each change of RecentOutcomes, of what it is folded from, or of how.
-SNAPSHOT_SCHEMA = 3
+SNAPSHOT_SCHEMA = 4
 # Reading so many events costs about as much as reading a snapshot; writing one costs as much as 20 of them.
 _SNAPSHOT_EVERY = 128
 

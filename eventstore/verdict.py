@@ -1,13 +1,13 @@
 """The verdict: is an integration broken, by which rule, and how near is the limit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from eventstore.buffer import COUNTED_CLASSES, DayCounts
-from eventstore.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
+from eventstore.buffer import JUDGED_CLASSES, DayCounts
+from eventstore.policy import DayRule, Policy, Rule, SilenceRule, StreakRule, class_under
 
-__all__ = ["Verdict", "error_count", "failure_count", "judge", "warning_level"]
+__all__ = ["Verdict", "as_judged", "error_count", "failure_count", "judge", "warning_level"]
 
 # A rule that has not fired is never shown as having reached its limit.
 _NEARLY = 0.99
@@ -44,7 +44,8 @@ def judge(policy: Policy, days: Sequence[DayCounts], today: date) -> Verdict:
     Pure: the live actors, `why`, as-of and what-if all ask this function.
     """
     first = (today - timedelta(days=policy.window_days - 1)).isoformat()
-    window = tuple(sorted((day for day in days if first <= day.day <= today.isoformat()), key=lambda day: day.day))
+    inside = (as_judged(policy, day) for day in days if first <= day.day <= today.isoformat())
+    window = tuple(sorted(inside, key=lambda day: day.day))
     nearest, nearest_rule = _Finding(has_fired=False, nearness=0.0, explanation=""), ""
     for rule in policy.rules:
         finding = _examine(rule, policy, window, today)
@@ -61,6 +62,14 @@ def judge(policy: Policy, days: Sequence[DayCounts], today: date) -> Verdict:
         policy_version=policy.version,
         days=window,
     )
+
+
+def as_judged(policy: Policy, day: DayCounts) -> DayCounts:
+    """Give a day with each outcome under the class that the policy has it be of."""
+    if not day.no_answer:
+        return day
+    counted = class_under(policy, "no_answer")
+    return replace(day, no_answer=0, **{counted: getattr(day, counted) + day.no_answer})
 
 
 def warning_level(nearness: float) -> int:
@@ -96,7 +105,7 @@ def _examine_day(rule: DayRule, day: DayCounts) -> _Finding:
         return _Finding(True, 1.0, f"{day.fatal} fatal outcomes on {day.day} (the limit is {rule.fatal_min})")
     if rule.timeout_min is None or not day.timeout:
         return _Finding(False, day.fatal / rule.fatal_min if rule.fatal_min else 0.0, "")
-    attempts = sum(getattr(day, name) for name in COUNTED_CLASSES)
+    attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
     share = day.timeout / attempts
     explanation = f"{day.timeout} time-outs on {day.day} (the limit is {rule.timeout_min}"
     nearness = day.timeout / rule.timeout_min

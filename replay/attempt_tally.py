@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from eventstore.buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_answer
+from eventstore.buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
 from eventstore.codec import decode_event
 from eventstore.errors import UnknownEventError
-from eventstore.events import AttemptEvent, CountsImported, DeliveryFailed, DeliverySucceeded, DeliveryTimedOut
+from eventstore.events import AttemptEvent, CountsImported, DeliverySucceeded
 from eventstore.request_log import KEPT_ROWS, is_error_code
 
 __all__ = ["ATTEMPT_TYPES", "AttemptRecord", "AttemptTally", "read_attempt"]
@@ -23,6 +23,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     app_id: int
     status_code: int = 0
     error_class: str = ""
+    fault: str = ""
     hold_until: str | None = None
 
 
@@ -74,7 +75,9 @@ class AttemptTally:
             requests.errors.append(position)
         if type_name == DeliverySucceeded.type_name:
             self._days[recorded_at[:10]].counts["success"] += 1
-        elif not is_frozen and (counted := _counted_failure(type_name, attempt.error_class)) is not None:
+            return
+        counted = counted_failure(type_name, attempt.error_class, attempt.fault)
+        if counted is not None and not is_frozen:
             day = self._days[recorded_at[:10]]
             day.counts[counted] += 1
             day.first_failure = day.first_failure or position
@@ -110,9 +113,3 @@ class AttemptTally:
                 for position in {*requests.latest, *requests.errors}
             ),
         )
-
-
-def _counted_failure(type_name: str, error_class: str) -> str | None:
-    if type_name == DeliveryTimedOut.type_name:
-        return "timeout"
-    return counted_answer(error_class) if type_name == DeliveryFailed.type_name else None

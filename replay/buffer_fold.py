@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 
 from eventstore import buffer
-from eventstore.buffer import COUNTED_CLASSES, counted_answer
+from eventstore.buffer import COUNTED_CLASSES, counted_failure
 from eventstore.clock import day_of
 from eventstore.codec import decode_event
 from eventstore.errors import UnknownEventError
@@ -113,7 +113,7 @@ class BufferFold:
             if type_name == _SUCCEEDED:  # of an older form
                 self._counts(stream, day_of(recorded_at))[_SUCCESS] += 1
                 return
-            counted = "timeout" if type_name == _TIMED_OUT else counted_answer(facts.error_class)
+            counted = counted_failure(type_name, facts.error_class, facts.fault)
             if counted is not None and not self._is_frozen:
                 counts = self._counts(stream, day_of(recorded_at))
                 counts[COUNTED_CLASSES.index(counted)] += 1

@@ -4,16 +4,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from eventstore.buffer import IMPORTED_CLASSES, counted_answer
+from eventstore.buffer import IMPORTED_CLASSES, counted_failure
 from eventstore.clock import day_of, parse_time
 from eventstore.events import (
     BreakerClosed,
     BreakerOpened,
     CountsImported,
-    DeliveryFailed,
     DeliveryMissed,
     DeliverySucceeded,
-    DeliveryTimedOut,
     EndpointChanged,
     InstallationCreated,
     InstallationDisabled,
@@ -57,9 +55,9 @@ class OutcomeDays:
     days: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     open_spans: list[OpenSpan] = field(default_factory=list)
 
-    def follow_attempt(self, recorded_at: str, type_name: str, error_class: str) -> None:
+    def follow_attempt(self, recorded_at: str, type_name: str, error_class: str, fault: str) -> None:
         """Count an attempt at a delivery."""
-        self.days[recorded_at[:10]][_class_of(type_name, error_class)] += 1
+        self.days[recorded_at[:10]][_class_of(type_name, error_class, fault)] += 1
 
     def follow(self, stored: StoredEvent) -> None:
         """Take in one more event that is no attempt at a delivery."""
@@ -88,9 +86,7 @@ class OutcomeDays:
             self.open_spans[-1].last_at = recorded_at
 
 
-def _class_of(type_name: str, error_class: str) -> str:
+def _class_of(type_name: str, error_class: str, fault: str) -> str:
     if type_name == DeliverySucceeded.type_name:
         return "success"
-    if type_name == DeliveryTimedOut.type_name:
-        return "timeout"
-    return (counted_answer(error_class) if type_name == DeliveryFailed.type_name else None) or OTHER
+    return counted_failure(type_name, error_class, fault) or OTHER

@@ -22,6 +22,7 @@ class AttemptFacts(msgspec.Struct, frozen=True):
 
     attempt: int = 1
     error_class: str = ""
+    fault: str = ""
     duration_ms: float = 0.0
 
 
@@ -52,7 +53,7 @@ def attempt_facts(type_name: str, schema: int, data: str) -> AttemptFacts:
             raise UnknownEventError(f"the data of this {type_name} cannot be read: {error}") from error
     event = decode_event(type_name, schema, data)
     return (
-        AttemptFacts(event.attempt, event.error_class, event.duration_ms)
+        AttemptFacts(event.attempt, event.error_class, event.fault, event.duration_ms)
         if isinstance(event, AttemptEvent)
         else AttemptFacts()
     )

@@ -50,10 +50,11 @@ def _follow(timeline: Timeline, days: OutcomeDays | None, row: EventRow) -> None
     position, stream, version, type_name, schema, recorded_at, data = row
     if type_name in _OF_DELIVERIES:
         is_success = type_name == DeliverySucceeded.type_name
-        error_class = "" if is_success else read_attempt(type_name, schema, data).error_class
+        attempt = None if is_success else read_attempt(type_name, schema, data)
+        error_class, fault = ("", "") if attempt is None else (attempt.error_class, attempt.fault)
         timeline.follow_attempt(recorded_at, position, None if is_success else error_class)
         if days is not None:
-            days.follow_attempt(recorded_at, type_name, error_class)
+            days.follow_attempt(recorded_at, type_name, error_class, fault)
     else:
         stored = StoredEvent(position, stream, version, recorded_at, decode_event(type_name, schema, data))
         timeline.follow(stored)

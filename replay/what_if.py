@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-from eventstore.buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_answer
+from eventstore.buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
 from eventstore.clock import day_of
 from eventstore.codec import decode_event
 from eventstore.disabling import may_be_disabled
@@ -179,7 +179,7 @@ class WhatIf:
         day = recorded_at[:10]
         if day != twin.day:
             twin.turn_to(day, self._policy.window_days)
-        index = _index(type_name, facts.error_class)
+        index = _index(type_name, facts.error_class, facts.fault, self._policy.no_answer)
         if index is not None and not self._is_frozen:
             twin.today[index] += 1
             twin.failures_left -= 1
@@ -326,12 +326,13 @@ class WhatIf:
 
 
 @lru_cache(maxsize=64)
-def _index(type_name: str, error_class: str) -> int | None:
-    """Say where an outcome that is no success is counted in a day's tally, None = nowhere."""
-    if type_name == _TIMED_OUT:
-        return _TIMEOUT
-    counted = counted_answer(error_class) if type_name == _FAILED else None
-    return None if counted is None else _INDEX[counted]
+def _index(type_name: str, error_class: str, fault: str, no_answer: str) -> int | None:
+    """Say where an outcome that is no success is counted in a day's tally, None = nowhere.
+
+    `no_answer` is the policy's: the tally is as it judges.
+    """
+    counted = counted_failure(type_name, error_class, fault)
+    return None if counted is None else _INDEX[no_answer if counted == "no_answer" else counted]
 
 
 def _ending(evidence: DisableEvidence | None, cause: str, reason: str, recorded_at: str, position: int) -> Ending:

@@ -241,7 +241,7 @@ class Stage:
 
     def counts(self) -> list[tuple[Any, ...]]:
         """Give the buffer's rows without their zeros."""
-        columns = "success, redirect, client_error, rate_limited, server_error, protocol, timeout, fatal"
+        columns = "success, redirect, client_error, rate_limited, server_error, protocol, timeout, no_answer, fatal"
         names = columns.split(", ")
         return [
             tuple((name, count) for name, count in zip(names, row, strict=True) if count)

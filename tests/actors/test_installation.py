@@ -265,6 +265,8 @@ def test_after_a_declined_disabling_the_next_failure_asks_again(stage: Stage) ->
         (outcome(ErrorClass.SERVER_ERROR, 500), DeliveryFailed, "server_error"),
         (outcome(ErrorClass.UNAVAILABLE, 503), DeliveryFailed, "server_error"),
         (outcome(ErrorClass.PROTOCOL, 0), DeliveryFailed, "protocol"),
+        (outcome(ErrorClass.PROTOCOL, 0, fault="no_answer"), DeliveryFailed, "no_answer"),
+        (outcome(ErrorClass.PROTOCOL, 200, fault="broken_body"), DeliveryFailed, "protocol"),
         (outcome(ErrorClass.DNS), DeliveryTimedOut, "timeout"),
         (outcome(ErrorClass.CONNECT), DeliveryTimedOut, "timeout"),
         (outcome(ErrorClass.TLS), DeliveryTimedOut, "timeout"),

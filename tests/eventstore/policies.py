@@ -24,13 +24,15 @@ rules = st.one_of(
 )
 
 
-def _policy(window_days: int, errors: list[str], unnamed: list[Rule], gone_disables: bool, after: list[str]) -> Policy:
+def _policy(
+    window_days: int, errors: list[str], unnamed: list[Rule], gone_disables: bool, after: list[str], *, no_answer: str
+) -> Policy:
     kinds = {DayRule: "day", StreakRule: "streak", SilenceRule: "silence"}
     named: list[Rule] = []
     for number, rule in enumerate(unnamed, start=1):
         fields = {field: getattr(rule, field) for field in rule.__struct_fields__}
         named.append(type(rule)(**{**fields, "name": f"{kinds[type(rule)]}-{number}"}))
-    return Policy("mine", 3, window_days, tuple(errors), tuple(named), gone_disables, tuple(after))
+    return Policy("mine", 3, window_days, tuple(errors), tuple(named), gone_disables, tuple(after), no_answer)
 
 
 def policies(rules_max: int = 4) -> st.SearchStrategy[Policy]:
@@ -42,4 +44,5 @@ def policies(rules_max: int = 4) -> st.SearchStrategy[Policy]:
         st.lists(rules, max_size=rules_max),
         st.booleans(),
         st.just([]) | st.lists(st.sampled_from(ERROR_CLASSES), unique=True),
+        no_answer=st.sampled_from(("protocol", "timeout")),
     )

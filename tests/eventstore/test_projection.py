@@ -45,7 +45,17 @@ from eventstore.store import Store
 from tests.eventstore.facts import attempt, failed, succeeded, timed_out
 
 IDS = ("one", "two", "three")
-COLUMNS = ("success", "redirect", "client_error", "rate_limited", "server_error", "protocol", "timeout", "fatal")
+COLUMNS = (
+    "success",
+    "redirect",
+    "client_error",
+    "rate_limited",
+    "server_error",
+    "protocol",
+    "timeout",
+    "no_answer",
+    "fatal",
+)
 COUNTED_AS = {
     "redirect": "redirect",
     "client_error": "client_error",
@@ -54,6 +64,7 @@ COUNTED_AS = {
     "server_error": "server_error",
     "unavailable": "server_error",
     "protocol": "protocol",
+    "no_answer": "no_answer",
 }
 CODES = {"redirect": 302, "gone": 410, "rate_limited": 429, "unavailable": 503, "client_error": 404}
 
@@ -79,7 +90,11 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
     }
     attempts = {
         "succeeded": lambda: succeeded(app_id=app_id),
-        "failed": lambda: failed(error_class, CODES.get(error_class, 500), app_id=app_id),
+        "failed": lambda: (
+            failed("protocol", 0, fault="no_answer", app_id=app_id)
+            if error_class == "no_answer"
+            else failed(error_class, CODES.get(error_class, 500), app_id=app_id)
+        ),
         "timed_out": lambda: timed_out(app_id=app_id),
         "blocked": lambda: attempt(DeliveryBlocked, error_class="blocked", app_id=app_id),
         "probe_failed": lambda: attempt(ProbeFailed, error_class=error_class, status_code=500, app_id=app_id),
@@ -120,8 +135,8 @@ def fold_buffer(events: list[StoredEvent]) -> dict[tuple[str, str], dict[str, An
                 column = "success"
             case DeliveryTimedOut():
                 column = "timeout"
-            case DeliveryFailed(error_class=error_class):
-                column = COUNTED_AS.get(error_class)
+            case DeliveryFailed(error_class=error_class, fault=fault):
+                column = COUNTED_AS.get(fault or error_class)
         if isinstance(stored.event, InstallationCreated | InstallationEnabled):
             days = {other: counts for other, counts in days.items() if other[0] != key[0]}
         if isinstance(stored.event, CountsImported):

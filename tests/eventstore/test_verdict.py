@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from eventstore.buffer import COUNTED_CLASSES, DayCounts
 from eventstore.policy import BALANCED, POLICIES, SENTRY_2024, Policy
-from eventstore.verdict import Verdict, judge
+from eventstore.verdict import Verdict, as_judged, judge
 
 TODAY = date(2025, 2, 7)
 
@@ -84,12 +84,22 @@ def test_sentry_names_the_classes_of_a_day_in_their_order() -> None:
     assert verdict_of(SENTRY_2024, *week, on(0, client_error=1)).rule == "seven-error-days"
 
 
+def test_a_connection_that_ends_before_an_answer_is_a_time_out_for_sentry_and_an_error_for_balanced() -> None:
+    day = on(0, no_answer=999, timeout=1, protocol=2)
+
+    assert verdict_of(SENTRY_2024, day).rule == "timeout-day"
+    assert is_broken(SENTRY_2024, day)
+    assert as_judged(SENTRY_2024, day) == on(0, timeout=1000, protocol=2)
+    assert as_judged(BALANCED, day) == on(0, timeout=1, protocol=1001)
+    assert verdict_of(BALANCED, day).days == (on(0, timeout=1, protocol=1001),)
+
+
 @pytest.mark.parametrize("counted", ["redirect", "rate_limited", "server_error", "protocol"])
 def test_sentry_never_breaks_by_what_is_no_4xx(counted: str) -> None:
     assert verdict_of(SENTRY_2024, *(on(days_ago, **{counted: 900}) for days_ago in range(7))).nearness == 0.0
 
 
-@pytest.mark.parametrize("counted", ["redirect", "client_error", "server_error", "protocol", "timeout"])
+@pytest.mark.parametrize("counted", ["redirect", "client_error", "server_error", "protocol", "no_answer", "timeout"])
 def test_balanced_breaks_by_every_class_of_failure(counted: str) -> None:
     assert is_broken(BALANCED, *(on(days_ago, **{counted: 4}) for days_ago in range(3)))
 

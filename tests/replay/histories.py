@@ -130,10 +130,12 @@ def _on(number: int, event: Event) -> Fact:
 
 numbers = st.integers(0, len(INSTALLATIONS) - 1)
 _classes = ("server_error", "client_error", "redirect", "rate_limited", "protocol", "unavailable", "gone", "internal")
+faults = st.sampled_from(("no_answer", "reset", "bad_status_line", "bad_head", "broken_body", "deadline"))
 outcomes = st.one_of(
     numbers.map(succeeded),
     st.builds(failed, numbers, st.sampled_from(_classes)),
     st.builds(failed, numbers, st.sampled_from(("server_error", "client_error", "fatal"))),
+    st.builds(failed, numbers, st.sampled_from(("protocol", "client_error", "rate_limited")), fault=faults),
     numbers.map(timed_out),
 )
 bursts = st.tuples(outcomes, st.integers(1, 40)).map(lambda burst: [burst[0]] * burst[1])

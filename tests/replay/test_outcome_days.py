@@ -56,7 +56,7 @@ def test_an_attempt_is_counted_by_the_class_of_the_buffer(
     event_class: type[Event], error_class: str, expected: str
 ) -> None:
     days = OutcomeDays()
-    days.follow_attempt(at(0), event_class.type_name, error_class)
+    days.follow_attempt(at(0), event_class.type_name, error_class, "")
 
     assert days.days == {"2025-02-03": {expected: 1}}
 
