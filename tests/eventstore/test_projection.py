@@ -216,7 +216,9 @@ def test_every_projection_is_the_fold_of_the_events(
 ) -> None:
     store, events = written(tmp_path_factory.mktemp("home") / "events.db", history)
     with store:
-        buffer = store.connection.execute("SELECT * FROM buffer").fetchall()
+        buffer = store.connection.execute(
+            f"SELECT installation_id, day, {', '.join(COLUMNS)}, first_failure, last_failure FROM buffer"
+        ).fetchall()
         installations = store.connection.execute(
             "SELECT installation_id, state, changed_at, disabled_position FROM installations"
         ).fetchall()

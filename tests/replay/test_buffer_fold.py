@@ -87,7 +87,7 @@ def test_success_of_before_an_enabling_is_gone_and_one_of_after_it_is_counted(st
     fast, by_handlers, live = folded(path_of(store), [0, 6])
 
     assert fast == by_handlers == live
-    assert [row[2:] for row in fast] == [(1, 0, 0, 0, 1, 0, 0, 0, 6, 6)]
+    assert [row[2:] for row in fast] == [(1, 0, 0, 0, 1, 0, 0, 0, 6, 6, 0)]
 
 
 def test_failures_of_a_freeze_are_not_counted_successes_and_imported_counts_are(store: Store) -> None:
@@ -104,8 +104,8 @@ def test_failures_of_a_freeze_are_not_counted_successes_and_imported_counts_are(
 
     assert fast == by_handlers == live
     assert [row[1:] for row in fast] == [
-        ("2026-02-27", 4, 0, 6, 0, 0, 0, 8, 0, None, None),
-        ("2026-03-01", 1, 0, 1, 0, 0, 0, 1, 0, 1, 9),
+        ("2026-02-27", 4, 0, 6, 0, 0, 0, 8, 0, None, None, 0),
+        ("2026-03-01", 1, 0, 1, 0, 0, 0, 1, 0, 1, 9, 0),
     ]
 
 
