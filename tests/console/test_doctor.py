@@ -15,7 +15,10 @@ from console.session import Session
 from eventstore.clock_doubt import ClockPair
 from eventstore.clock_watch import write_clock_pair
 from eventstore.configuration import load_configuration
+from eventstore.events import DisablingThawed
 from eventstore.finding import Finding
+from eventstore.identifiers import FLEET_STREAM
+from eventstore.log import NewEvent
 from eventstore.redis_projection import RedisProjection
 from eventstore.uptime import Uptime
 from tests.console.conftest import World
@@ -148,14 +151,16 @@ def test_a_clock_that_has_leapt_is_doubted_aloud(healthy: World, days: float, wa
 
 
 def test_events_and_waits_of_a_clock_that_was_ahead_are_named(healthy: World) -> None:
-    write_pair(healthy, days=0)
+    with healthy.store() as store, store.transaction() as transaction:
+        transaction.append(NewEvent(FLEET_STREAM, DisablingThawed(1, 0)))
     healthy.clock.advance(days=-100)
     write_pair(healthy, days=0)
     with healthy.store() as store:
         store.connection.execute("UPDATE installations SET hold_until = '2037-01-01T00:00:00.000000Z'")
 
     (found,) = look(healthy)["clock"]
-    assert "of the newest 1,000 events are up to" in found.text
+    assert found.level == "warning"
+    assert "1 of the newest 1,000 events are up to 100d ahead of it" in found.text
     assert "pauses until 2037-01-01T00:00:00Z" in found.text
 
 
