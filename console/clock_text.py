@@ -4,9 +4,21 @@ from datetime import timedelta
 
 from console.times import age_text, short_time
 from eventstore.clock import parse_time
-from eventstore.clock_survey import ClockSurvey
+from eventstore.clock_survey import ClockSurvey, MomentsAhead
 
 __all__ = ["ahead_texts", "clock_text", "doubt_text"]
+
+_ONE = {
+    "deliveries": "delivery",
+    "recoveries": "recovery",
+    "mails": "mail",
+    "pauses": "pause",
+    "open breakers": "open breaker",
+    "secrets of before": "secret of before",
+    "idempotency keys": "idempotency key",
+}
+# What lies so far ahead is over (eventstore.waits); the moment stands until the endpoint's next failure replaces it.
+_OVER = ("pauses", "open breakers")
 
 
 def doubt_text(survey: ClockSurvey) -> str:
@@ -29,10 +41,16 @@ def ahead_texts(survey: ClockSurvey) -> list[str]:
     if events.count:
         ahead = age_text(parse_time(events.latest) - parse_time(survey.now))
         texts.append(f"{events.count} of the newest 1,000 events are up to {ahead} ahead of it")
-    waits = [f"{one.count} {one.what} until {short_time(one.latest)}" for one in survey.waits_ahead]
+    waits = [_wait_text(one) for one in survey.waits_ahead]
     if waits:
         texts.append(f"further ahead than any rule allows: {', '.join(waits)}")
     return texts
+
+
+def _wait_text(ahead: MomentsAhead) -> str:
+    what = _ONE.get(ahead.what, ahead.what) if ahead.count == 1 else ahead.what
+    holds = " (holding nothing)" if ahead.what in _OVER else ""
+    return f"{ahead.count:,} {what} until {short_time(ahead.latest)}{holds}"
 
 
 def clock_text(survey: ClockSurvey) -> str:

@@ -161,24 +161,24 @@ def test_events_and_waits_of_a_clock_that_was_ahead_are_named(healthy: World) ->
     (found,) = look(healthy)["clock"]
     assert found.level == "warning"
     assert "1 of the newest 1,000 events are up to 100d ahead of it" in found.text
-    assert "pauses until 2037-01-01T00:00:00Z" in found.text
+    assert "until 2037-01-01T00:00:00Z (holding nothing)" in found.text
 
 
 @pytest.mark.parametrize(
     ("statement", "what"),
     [
-        ("UPDATE queue SET state = 'waiting', attempts = 1, due_at = :far WHERE state = 'dead'", "1 deliveries"),
-        ("UPDATE queue SET state = 'waiting', due_at = :far WHERE state = 'dead'", "1 deliveries"),
-        ("UPDATE queue SET state = 'waiting', is_recovery = 1, due_at = :far WHERE state = 'missed'", "1 recoveries"),
-        ("UPDATE installations SET breaker_open_until = :far", "open breakers"),
-        ("UPDATE secrets SET previous_until = :far", "secrets of before"),
-        ("INSERT INTO idempotency_keys VALUES ('i', 'k', 'd', :far)", "1 idempotency keys"),
+        ("UPDATE queue SET state = 'waiting', attempts = 1, due_at = :far WHERE state = 'dead'", "1 delivery"),
+        ("UPDATE queue SET state = 'waiting', due_at = :far WHERE state = 'dead'", "1 delivery"),
+        ("UPDATE queue SET state = 'waiting', is_recovery = 1, due_at = :far WHERE state = 'missed'", "1 recover"),
+        ("UPDATE installations SET breaker_open_until = :far", "open breaker"),
+        ("UPDATE secrets SET previous_until = :far", " of before until"),
+        ("INSERT INTO idempotency_keys VALUES ('i', 'k', 'd', :far)", "1 idempotency key"),
         (
             (
                 "INSERT INTO outbox (mail_id, message_id, installation_id, recipient, kind, about_position, state,"
                 " requested_at, due_at) VALUES ('m', 'm', 'i', 'a', 'k', 1, 'requested', :far, :far)"
             ),
-            "1 mails",
+            "1 mail",
         ),
     ],
 )
