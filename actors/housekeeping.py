@@ -1,11 +1,11 @@
-"""What is done once a minute: the clock is looked at, and what is kept for a time only goes."""
+"""What is done once a minute: the clock is looked at, the WAL cut, and what is kept for a time only goes."""
 
 from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 
-from actors.messages import ExpirePayloads, ForgetKeys, KeepClock
+from actors.messages import ExpirePayloads, ForgetKeys, KeepClock, TrimWal
 from eventstore.clock import Clock, time_text
 from eventstore.clock_doubt import TRUSTED_LEAP, ClockPair, Doubt
 from eventstore.clock_watch import ClockWatch
@@ -39,7 +39,8 @@ class Housekeeping:
         self._said = known
 
     def keep(self) -> None:
-        """Look at the clock and, where it is believed, drop what is too old."""
+        """Have the WAL cut, look at the clock and, where it is believed, drop what is too old."""
+        self._tell_journal(TrimWal())
         now = self._clock.now()  # before the look: a leap in between is seen
         if self.keep_clock().doubt is not None:
             return

@@ -26,6 +26,7 @@ from actors.messages import (
     RecordMail,
     SendProbe,
     ThawDisabling,
+    TrimWal,
     tell_if_alive,
 )
 from actors.pool import Pool
@@ -53,7 +54,7 @@ __all__ = ["Company", "JournalActor"]
 log = structlog.get_logger("hookfuse.journal")
 
 Gathered = RecordDelivery | RecordEvent | RecordHealth | OpenParcels
-Kept = KeepClock | ForgetKeys | ExpirePayloads
+Kept = KeepClock | ForgetKeys | ExpirePayloads | TrimWal
 Message = Gathered | Decide | RecordMail | BeginWatch | BoundWaits | Kept | FinishFirst
 
 
@@ -84,7 +85,7 @@ class JournalActor(SupervisedActor[Message]):
     """Owns the one writing connection of the daemon, and the records that wait for the next commit.
 
     Receives RecordDelivery, RecordEvent, RecordHealth and OpenParcels, of which a turn's worth shares one commit, and
-    Decide, RecordMail, BeginWatch, BoundWaits, KeepClock, ForgetKeys, ExpirePayloads and FinishFirst.
+    Decide, RecordMail, BeginWatch, BoundWaits, KeepClock, ForgetKeys, ExpirePayloads, TrimWal and FinishFirst.
     Tells the installations what is recorded, and the dispatcher which parcels are opened, after it is on disk.
     """
 
@@ -130,17 +131,30 @@ class JournalActor(SupervisedActor[Message]):
                     begin_watch(transaction, shard)
             case BoundWaits(installation_ids, rule):
                 self._bound_waits(installation_ids, rule)
+            case KeepClock() | ForgetKeys() | TrimWal() | ExpirePayloads():
+                self._keep_house(message)
+        return None
+
+    def _keep_house(self, message: Kept) -> None:
+        match message:
             case KeepClock(pair):
                 self._keep_clock(pair)
             case ForgetKeys(older_than):
                 with self._store.transaction() as transaction:
                     forget_idempotency_keys(transaction.connection, older_than=older_than)
+            case TrimWal():
+                self._trim_wal()
             case ExpirePayloads(older_than):
                 with self._store.transaction() as transaction:
                     expired = expire_payloads(transaction, older_than=older_than)
                 if expired:  # some at a time, so that outcomes are not held up
                     tell_if_alive(self.actor_ref, message)
-        return None
+
+    def _trim_wal(self) -> None:
+        try:
+            self._store.trim_wal()
+        except DatabaseError as error:  # what has to be written says for itself whether it can be
+            log.warning("wal_not_cut", error=str(error), done="tried again in a minute; deliveries go on")
 
     def turn_ended(self) -> None:
         """Commit what has gathered in this turn: one fsync for all of it."""

@@ -280,6 +280,11 @@ class ForgetKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class TrimWal:
+    """Put the WAL back into the database where it has become large."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExpirePayloads:
     """To the journal: drop the payloads of missed and dead deliveries of before this moment."""
 

@@ -44,6 +44,7 @@ class Readings:
 
     is_ready: bool
     signs: VitalSigns
+    wal_bytes: int = 0
     machinery: Machinery | None
     restarts: int = 0
     redis_lag: int | None = None
@@ -136,6 +137,7 @@ class _Gauges(Collector):
         yield _by("mails", "Mails, by state.", "state", signs.mails)
         yield _one("disabling_frozen", "Whether automatic disabling is frozen.", int(signs.is_frozen))
         yield _one("last_position", "Position of the newest event.", signs.last_position)
+        yield _one("wal_bytes", "Size of the database's write-ahead log.", self._readings.wal_bytes)
 
     def _of_redis(self) -> Iterable[Metric]:
         lag = self._readings.redis_lag

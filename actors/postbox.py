@@ -5,21 +5,13 @@ MailError
 └── MailRefused    never: another attempt would be answered in the same way
 """
 
-import re
 from collections import deque
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Final, Protocol
+from typing import Protocol
 
-# RFC 5321, section 4.5.3.1: the octets that every server must take.
-_LOCAL_PART_OCTETS: Final = 64
-_ADDRESS_OCTETS: Final = 254
-# RFC 5322's dot-atom (quoted local parts are not taken) at host labels (RFC 1123). Nothing in it can end
-# an SMTP command or a header line.
-_ADDRESS: Final = re.compile(
-    r"(?P<local>[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?",
-)
+from eventstore.errors import MailAddressInvalidError
+from eventstore.mail_address import ascii_address
 
 
 class MailError(Exception):
@@ -47,15 +39,10 @@ class Postbox(Protocol):
 
 def checked_address(address: str) -> str:
     """Return the bare address `local@domain`, its domain in ASCII (IDNA); MailRefused if it is none."""
-    local, _, domain = address.rpartition("@")
     try:
-        candidate = f"{local}@{domain.encode('idna').decode('ascii')}"
-    except UnicodeError:
-        candidate = ""
-    match = _ADDRESS.fullmatch(candidate)
-    if match is None or len(candidate) > _ADDRESS_OCTETS or len(match["local"]) > _LOCAL_PART_OCTETS:
-        raise MailRefused(f"not a mail address: {address[:_ADDRESS_OCTETS]!a}")
-    return candidate
+        return ascii_address(address)
+    except MailAddressInvalidError as error:
+        raise MailRefused(str(error)) from error
 
 
 @dataclass(slots=True)

@@ -26,7 +26,8 @@ class SmtpPostbox:
     """A relay. With `starttls` and `tls` its certificate is verified, against `ca_file` (PEM) if given.
 
     A password over security `none` travels in the clear: that is for a relay on the same host.
-    `timeout_s` bounds each operation on the socket, not the whole conversation.
+    `timeout_s` bounds each operation on the socket, not the whole conversation. `helo` is what this machine calls
+    itself, empty = as its own name service knows it, which may have to be waited for.
     """
 
     host: str
@@ -36,6 +37,7 @@ class SmtpPostbox:
     password: str = field(default="", repr=False)
     timeout_s: float = 10.0
     ca_file: Path | str | None = None
+    helo: str = ""
 
     def deliver(self, message: EmailMessage, recipient: str) -> None:
         """Return once the server has accepted the mail; see `Postbox.deliver` for the errors.
@@ -49,8 +51,12 @@ class SmtpPostbox:
         self._talk(lambda connection: connection.sendmail(sender, [address], octets))
 
     def check(self) -> None:
-        """Return once the server has let us in, with TLS and login as configured; raise MailDeferred else."""
-        self._talk(lambda connection: connection.noop())
+        """Return once the server has taken our name and let us in, as configured; raise MailDeferred else.
+
+        Without STARTTLS and a login nobody has greeted it by then, and a server that does not take the name takes no
+        mail.
+        """
+        self._talk(_greet)
 
     def _talk(self, say: Callable[[smtplib.SMTP], object]) -> None:
         try:
@@ -66,8 +72,10 @@ class SmtpPostbox:
 
     def _connect(self) -> smtplib.SMTP:
         if self.security == "tls":
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_s, context=self._tls_context())
-        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_s)
+            return smtplib.SMTP_SSL(
+                self.host, self.port, self.helo or None, timeout=self.timeout_s, context=self._tls_context()
+            )
+        return smtplib.SMTP(self.host, self.port, self.helo or None, timeout=self.timeout_s)
 
     def _enter(self, connection: smtplib.SMTP) -> None:
         # STARTTLS before the login, or the password would go out in the clear. smtplib raises when it is not
@@ -80,6 +88,11 @@ class SmtpPostbox:
     def _tls_context(self) -> ssl.SSLContext:
         # Made anew for each mail: a CA file that is missing or renewed is found without a restart.
         return ssl.create_default_context(cafile=self.ca_file)
+
+
+def _greet(connection: smtplib.SMTP) -> None:
+    connection.ehlo_or_helo_if_needed()
+    connection.noop()
 
 
 def _sender(message: EmailMessage) -> str:
@@ -107,8 +120,13 @@ def _mail_error(error: OSError | ValueError, postbox: SmtpPostbox) -> MailError:
             return _answered(f"{where} to the mail", code, answer)
         case smtplib.SMTPAuthenticationError(smtp_code=code):
             return MailDeferred(f"{where} refused the login with {code}")
-        case smtplib.SMTPSenderRefused(smtp_code=code, smtp_error=answer):
-            return MailDeferred(f"{where} to the sender: {code} {_one_line(answer)}")
+        case (
+            smtplib.SMTPHeloError(smtp_code=code, smtp_error=answer)
+            | smtplib.SMTPSenderRefused(smtp_code=code, smtp_error=answer)
+        ):
+            is_name = isinstance(error, smtplib.SMTPHeloError)
+            refused = "our name (EHLO; [smtp] helo gives another)" if is_name else "the sender"
+            return MailDeferred(f"{where} to {refused}: {code} {_one_line(answer)}")
         case OSError():  # before ValueError: a certificate's error is both
             return MailDeferred(f"{where}: {type(error).__name__}: {_one_line(str(error))}")
         case _:

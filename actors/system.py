@@ -465,6 +465,7 @@ def postbox_for(home: Home, configuration: Configuration) -> Postbox:
         password=smtp.password.get_secret_value(),
         timeout_s=smtp.timeout_s,
         ca_file=smtp.ca_file or None,
+        helo=smtp.helo,
     )
 
 

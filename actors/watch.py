@@ -8,7 +8,7 @@ from actors.machinery import Machinery
 from actors.meters import Meters, Readings
 from actors.observer_server import Health
 from eventstore.clock import Clock
-from eventstore.database import explained
+from eventstore.database import explained, wal_bytes
 from eventstore.errors import EventStoreError, RedisAwayError
 from eventstore.log import last_position
 from eventstore.readers import Readers
@@ -84,6 +84,7 @@ class Watch:
             Readings(
                 is_ready=self.readiness().is_good,
                 signs=self._signs(),
+                wal_bytes=wal_bytes(self._readers.path),
                 machinery=machinery + self._own() if machinery is not None else None,
                 restarts=subject.restarts if subject is not None else 0,
                 redis_lag=self._redis_lag(),

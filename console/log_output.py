@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["configure_command_logging", "configure_daemon_logging", "queue_copies"]
 
+_log = structlog.get_logger("hookfuse.daemon")
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LEVEL_OF_METHOD = {"warn": "warning", "exception": "error", "fatal": "critical", "msg": "info"}
 _METHODS = ("debug", "info", "warning", "warn", "error", "critical", "exception", "fatal", "msg")
@@ -79,7 +81,7 @@ def queue_copies() -> Callable[[], int]:
 
 def _note_dropped(count: int) -> None:
     # Not above the level of what goes to standard error too: there it has been said already.
-    structlog.get_logger("hookfuse.daemon").info("stderr_lines_dropped", lines=count, done="the log has them")
+    _log.info("stderr_lines_dropped", count=count, done="the log has them")
 
 
 def configure_command_logging() -> None:

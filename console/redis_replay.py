@@ -25,18 +25,16 @@ def rebuild_redis(session: Session, *, is_json: bool) -> ExitCode:
 
     Raises DamagedLogError, and then nothing was deleted.
     """
-    with _opened(session) as projection, session.reading() as connection:
+    with _opened(session) as projection, session.reading_on() as connection:
         check = check_log(session.home.database, limit=1)
         if check.count:
             fault = check.faults[0]
             raise DamagedLogError(f"event {fault.position} {fault.text}: `hookfuse replay verify --log` says more")
-        connection.execute("ROLLBACK")  # each batch is read as of its own moment: the log goes on meanwhile
         total = last_position(connection)
         projection.clear()
         with SlowProgress("writing to Redis", total) as progress:
             while count := projection.catch_up(connection, session.now()):
                 progress.advance(count)
-        connection.execute("BEGIN")
     if is_json:
         print_json({"url": shown_url(projection.url), "events": total})
     else:
@@ -46,11 +44,12 @@ def rebuild_redis(session: Session, *, is_json: bool) -> ExitCode:
 
 def verify_redis(session: Session, *, limit: int, is_json: bool) -> ExitCode:
     """Name each value in Redis that the events do not bear out."""
-    with _opened(session) as projection, session.reading() as connection:
-        connection.execute("ROLLBACK")  # as above
-        with SlowProgress("reading events", last_position(connection)) as progress:
-            differences = compare_redis(connection, projection, session.now(), progress.advance)
-        connection.execute("BEGIN")
+    with (
+        _opened(session) as projection,
+        session.reading_on() as connection,
+        SlowProgress("reading events", last_position(connection)) as progress,
+    ):
+        differences = compare_redis(connection, projection, session.now(), progress.advance)
     if is_json:
         print_json(differences[:limit])
     elif not differences:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from eventstore.clock import Clock, SystemClock
 from eventstore.database import explained, open_database
-from eventstore.errors import HomeError
 from eventstore.home import Home
 from eventstore.store import Store
 
@@ -63,24 +62,29 @@ class Session:
 
     def require_home(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
-        if not self.home.database.is_file():
-            fault = "is not a home" if self.home.path.exists() else "does not exist"
-            raise HomeError(
-                f"no home at {self.home.path} (it {fault}): start the daemon or apply a registry first,"
-                " or name another with --home or HOOKFUSE_HOME"
-            )
+        self.home.require()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open the database for reading; all that the block reads is of one moment.
 
-        Raises HomeError when there is no home, and DatabaseError.
+        It is for what is read at once, and shown afterwards: while the block lasts the WAL only grows. Raises HomeError
+        when there is no home, and DatabaseError.
+        """
+        with self.reading_on() as connection:
+            connection.execute("BEGIN")
+            yield connection
+
+    @contextmanager
+    def reading_on(self) -> Iterator[sqlite3.Connection]:
+        """Open the database for reading that takes its time, or is shown meanwhile: each statement for itself.
+
+        The log is the same all along up to any position. Raises HomeError when there is no home, and DatabaseError.
         """
         self.require_home()
         connection = open_database(self.home.database, is_writer=False)
         try:
             with explained(self.home.database):
-                connection.execute("BEGIN")
                 yield connection
         finally:
             connection.close()

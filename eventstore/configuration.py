@@ -5,7 +5,9 @@ A setting `read_s` of `[timeouts]` is HOOKFUSE_TIMEOUTS__READ_S in the environme
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterable
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -20,10 +22,15 @@ from pydantic_settings import (
 )
 
 from eventstore.bounded_file import read_toml
-from eventstore.errors import ConfigurationError, DocumentError
+from eventstore.errors import ConfigurationError, DocumentError, MailAddressInvalidError
+from eventstore.mail_address import ascii_address
 from eventstore.policy import POLICIES
 
 __all__ = ["Configuration", "load_configuration"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# A domain name, or an address literal such as [192.0.2.1] (RFC 5321 section 4.1.3).
+_HELO = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|\[[0-9A-Za-z:.]{3,60}\]")
 
 
 # Some 5 KiB with each setting in it.
@@ -66,6 +73,24 @@ def _proxy_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _host_name(text: str) -> str:
+    if text and (len(text) > 253 or _HELO.fullmatch(text) is None):
+        raise ValueError("it is a host name such as mail.acme.example, or an address such as [192.0.2.1]")
+    return text
+
+
+def _sender_address(text: str) -> str:
+    try:
+        ascii_address(parseaddr(text)[1])
+    except MailAddressInvalidError as error:
+        raise ValueError(str(error)) from error
+    if _CONTROL.search(text):
+        raise ValueError("it has control characters")
+    return text
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+SenderAddress = Annotated[str, AfterValidator(_sender_address)]
 Address = Annotated[str, AfterValidator(_address)]
 ReceiverAddress = Annotated[Address, AfterValidator(_receiver_address)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -240,6 +265,7 @@ class Smtp(Section):
     """The mail server; without a host, mails are put into the Maildir `outbox/` of the home."""
 
     host: str = Field("", description="name of the mail server; empty = the Maildir")
+    helo: HostName = Field("", description="name that this machine gives of itself (EHLO); empty = its own")
     port: int = Field(587, ge=1, le=65_535, description="port of the mail server")
     security: Literal["none", "starttls", "tls"] = Field("starttls", description='"starttls", "tls" or "none"')
     username: str = Field("", description="login name; empty = no login")
@@ -251,7 +277,7 @@ class Smtp(Section):
 class Mail(Section):
     """What mails look like, and when one is tried again."""
 
-    sender: str = Field("hookfuse@localhost", pattern=r"^[^@\s]+@[^@\s]+$", description="the From address")
+    sender: SenderAddress = Field("hookfuse@localhost", description="the From address")
     retry: tuple[Seconds, ...] = Field(
         (5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400),
         min_length=1,

@@ -12,16 +12,30 @@ from eventstore.file_system import READ_ONLY, is_read_only
 from eventstore.schema import migrate
 from eventstore.shortage import raise_shortage
 
-__all__ = ["BUSY_MS", "explained", "open_database", "reading", "writing"]
+__all__ = [
+    "BUSY_MS",
+    "BUSY_S",
+    "WAL_LIMIT_BYTES",
+    "explained",
+    "open_database",
+    "reading",
+    "wait_until",
+    "wal_bytes",
+    "writing",
+]
 
 # Pages of 4 KB after which a commit copies the WAL into the database, which takes 50 ms. With SQLite's own figure, a
 # fourth of it, that takes 12 ms, and a producer's batches a tenth more time in all.
 _WAL_PAGES = 4000
+# What a WAL is cut to once all of it is in the database: twice as much as it takes while nobody reads for long. By
+# SQLite's own default it stays as large as it has ever been.
+WAL_LIMIT_BYTES = 2 * _WAL_PAGES * 4096
 # With a long history a commit touches a page for each installation in each index; SQLite's own 2 MB do not hold those.
 _WRITER_CACHE_KIB = 8000
 
-# How long a writer waits for another process's commit, in milliseconds.
-BUSY_MS = 30_000
+# How long a writer waits for another process's commit, all in all.
+BUSY_S = 30.0
+BUSY_MS = int(BUSY_S * 1000)
 
 # After a failed fsync nobody can say what has reached the disk.
 _UNKNOWN = (DiskFullError, "the disk fails: what was being written may or may not have been: look before you try again")
@@ -78,20 +92,31 @@ def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
     with explained(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-            _enter_wal_mode(connection)
+            deadline_s = time.monotonic() + BUSY_S
+            _enter_wal_mode(connection, deadline_s)
             # FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit (sqlite.org/pragma.html).
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             if is_writer:
                 connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+            wait_until(connection, deadline_s)
             migrate(connection)
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             if not is_writer:
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def wal_bytes(path: Path) -> int:
+    """Return how large the WAL beside a database is, 0 = there is none."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size
+    except OSError:
+        return 0
 
 
 @contextmanager
@@ -124,10 +149,16 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
             raise
 
 
-def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+def wait_until(connection: sqlite3.Connection, deadline_s: float) -> None:
+    """Have statements from now on wait for another process's lock until that moment of time.monotonic() only."""
+    left_ms = max(1, int((deadline_s - time.monotonic()) * 1000))
+    connection.execute(f"PRAGMA busy_timeout = {left_ms}")
+
+
+def _enter_wal_mode(connection: sqlite3.Connection, deadline_s: float) -> None:
     # SQLite does not ask its busy handler when several connections change the mode of a new file at once.
-    deadline_s = time.monotonic() + BUSY_MS / 1000
     while True:
+        wait_until(connection, deadline_s)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:

@@ -13,6 +13,7 @@ EventStoreError
 ├── DocumentError           a file that a person gave is wrong (TOML, JSON)
 ├── UrlInvalidError         a URL that no request can be sent to
 ├── HeaderInvalidError      a custom header that may not go out
+├── MailAddressInvalidError what no mail can be sent to
 ├── NotFoundError           an id that the registry or the queue does not know
 ├── RejectedError           a value over a limit or outside what is allowed
 ├── ConflictError           a stream has moved on since it was read
@@ -36,6 +37,7 @@ __all__ = [
     "EventStoreError",
     "HeaderInvalidError",
     "HomeError",
+    "MailAddressInvalidError",
     "NewerSchemaError",
     "NotADatabaseError",
     "NotFoundError",
@@ -97,6 +99,10 @@ class DocumentError(EventStoreError):
 
 class UrlInvalidError(EventStoreError, ValueError):
     """A URL that no request can be sent to, whatever the settings are; the text never has its path or query."""
+
+
+class MailAddressInvalidError(EventStoreError, ValueError):
+    """What no mail can be sent to; the text says why, in one line of ASCII."""
 
 
 class HeaderInvalidError(EventStoreError, ValueError):

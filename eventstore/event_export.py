@@ -1,14 +1,15 @@
 """History on its way out: events as lines."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from eventstore.errors import DamagedLogError
 from eventstore.event_line import EventLine, write_event_line
-from eventstore.log import NO_HASH
+from eventstore.log import NO_HASH, last_position
+from eventstore.paging import read_paged
 
 __all__ = ["ExportFilter", "ExportedLine", "export_lines"]
 
@@ -38,7 +39,9 @@ class ExportedLine:
 
 
 def export_lines(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterator[ExportedLine]:
-    """Give the events one by one as they are stored; within a transaction of the caller they are of one moment.
+    """Give the events one by one as they are stored, all of the moment of the first.
+
+    They are read in pages, and no transaction is open between two: whoever takes them may take his time.
 
     None is decoded, so that what only a newer hookfuse can read goes out too. Raises DamagedLogError at one that
     does not follow from the event before it: a damaged log must leave no file that looks whole.
@@ -56,22 +59,23 @@ def export_lines(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterat
 
 
 def _read(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterator[tuple[EventLine, bytes]]:
-    conditions, arguments = ["position > ?"], [wanted.after_position, *wanted.type_names]
+    conditions: dict[str, Sequence[object]] = {}
     if wanted.type_names:
-        conditions.append(f"type IN ({', '.join('?' * len(wanted.type_names))})")
+        conditions[f"type IN ({', '.join('?' * len(wanted.type_names))})"] = wanted.type_names
     for condition, argument in (
         ("stream = ?", wanted.stream),
         ("recorded_at >= ?", wanted.since),
         ("recorded_at < ?", wanted.until),
     ):
         if argument is not None:
-            conditions.append(condition)
-            arguments.append(argument)
-    # Of one stream versions and positions are of one order, and for the versions there is an index.
-    rows = connection.execute(
-        "SELECT position, stream, version, type, schema, recorded_at, data, CAST(hash AS BLOB) FROM events"  # noqa: S608
-        f" WHERE {' AND '.join(conditions)} ORDER BY {'position' if wanted.stream is None else 'version'}",
-        arguments,
+            conditions[condition] = [argument]
+    rows = read_paged(
+        connection,
+        "position, stream, version, type, schema, recorded_at, data, CAST(hash AS BLOB)",
+        conditions,
+        after_position=wanted.after_position,
+        up_to_position=last_position(connection),  # as of this moment: what is recorded is never changed
+        is_of_one_stream=wanted.stream is not None,
     )
     for position, stream, version, type_name, schema, recorded_at, data, digest in rows:
         raw = msgspec.Raw(data.encode())

@@ -34,6 +34,15 @@ class Home:
         self._workers_lock = self.path / "workers.lock"
         self._doorbell = self.path / "doorbell"
 
+    def require(self) -> None:
+        """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
+        if not self.database.is_file():
+            fault = "is not a home" if self.path.exists() else "does not exist"
+            raise HomeError(
+                f"no home at {self.path} (it {fault}): start the daemon or apply a registry first,"
+                " or name another with --home or HOOKFUSE_HOME"
+            )
+
     @classmethod
     def from_environment(cls) -> "Home":
         """Name the home that HOOKFUSE_HOME gives, `.hookfuse` where it gives none."""
@@ -156,25 +165,59 @@ class Home:
         return None
 
     def open_doorbell(self) -> int:
-        """Make the named pipe on which producers ring, and open it for the daemon; give its descriptor."""
+        """Make the named pipe on which producers ring, and open it for the daemon; give its descriptor.
+
+        What else is there by its name goes: a file always has something to read, and would keep the daemon awake.
+        Raises HomeError where it can't.
+        """
         try:
-            with suppress(FileExistsError):
+            descriptor = self._open_pipe()
+            if descriptor is None:
+                self._remove_foreign_doorbell()
                 os.mkfifo(self._doorbell, 0o600)
-            # Read and write: with a writer of its own the daemon never sees an end of file.
-            return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+                descriptor = self._open_pipe()
         except OSError as error:
             raise_shortage(error, f"home {self.path}: {self._doorbell.name} not opened")
-            raise HomeError(f"home {self.path}: {self._doorbell.name} cannot be made ({error.strerror})") from error
+            raise HomeError(
+                f"home {self.path}: {self._doorbell.name} cannot be made ({error.strerror}): it is to be a named pipe,"
+                " and whatever else is there has to go"
+            ) from error
+        if descriptor is None:
+            raise HomeError(f"home {self.path}: {self._doorbell.name} is not a named pipe, and was put there just now")
+        return descriptor
+
+    def _open_pipe(self) -> int | None:
+        """Open the doorbell, made where it is missing; None = something else is there, or nobody may open it."""
+        with suppress(FileExistsError):
+            os.mkfifo(self._doorbell, 0o600)
+        if not stat.S_ISFIFO(self._doorbell.lstat().st_mode):
+            return None
+        try:
+            # Read and write: with a writer of its own the daemon never sees an end of file.
+            return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except PermissionError:
+            return None
+
+    def _remove_foreign_doorbell(self) -> None:
+        import structlog  # noqa: PLC0415 - no command but this one needs it here
+
+        if stat.S_ISDIR(self._doorbell.lstat().st_mode):
+            self._doorbell.rmdir()  # one that holds something is not ours to empty
+        else:
+            self._doorbell.unlink()
+        log = structlog.get_logger("hookfuse.home")
+        log.warning("doorbell_replaced", path=str(self._doorbell), done="it was no named pipe of ours; one is made")
 
     def ring_doorbell(self) -> None:
         """Wake the daemon; where none runs, or its pipe is full, nothing is needed and nothing happens."""
         try:
-            descriptor = os.open(self._doorbell, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(self._doorbell, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:  # no daemon: what is committed is found when one starts
             return
         try:
             with suppress(OSError):
-                os.write(descriptor, b"!")
+                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):  # no file grows by a byte a delivery
+                    os.write(descriptor, b"!")
         finally:
             os.close(descriptor)
 

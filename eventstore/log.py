@@ -11,6 +11,7 @@ from eventstore.codec import decode_event, encode_event
 from eventstore.errors import ConflictError, UnknownEventError
 from eventstore.events import Event
 from eventstore.many_rows import insert_rows, json_list
+from eventstore.paging import read_paged
 
 __all__ = [
     "NO_HASH",
@@ -155,33 +156,29 @@ def read_events(
 ) -> Iterator[StoredEvent]:
     """Read events one by one, in the order of their positions.
 
-    Raises UnknownEventError, which names its position, at an event that cannot be read.
+    They are read some at a time: between two, and so while they are shown to somebody, no statement is under way that
+    would keep SQLite from putting the WAL back into the file. Raises UnknownEventError, which names its position, at an
+    event that cannot be read.
     """
-    conditions = ["position > ?"]
-    arguments: list[object] = [after_position]
-    if up_to_position is not None:
-        conditions.append("position <= ?")
-        arguments.append(up_to_position)
+    conditions: dict[str, Sequence[object]] = {}
     if stream is not None:
-        conditions.append("stream = ?")
-        arguments.append(stream)
+        conditions["stream = ?"] = [stream]
     if type_names:
-        conditions.append(f"type IN ({', '.join('?' * len(type_names))})")
-        arguments.extend(type_names)
+        conditions[f"type IN ({', '.join('?' * len(type_names))})"] = type_names
     for condition, moment in (("recorded_at >= ?", since), ("recorded_at <= ?", until)):
         if moment is not None:
-            conditions.append(condition)
-            arguments.append(moment)
-    arguments.append(-1 if limit is None else limit)
-    # Within a stream versions grow as positions do, and by them nothing has to be sorted.
-    order = "position" if stream is None else "version"
-    cursor = connection.execute(
-        "SELECT position, stream, version, type, schema, recorded_at, data FROM events WHERE "  # noqa: S608
-        + " AND ".join(conditions)
-        + f" ORDER BY {order} {'DESC' if is_newest_first else 'ASC'} LIMIT ?",
-        arguments,
+            conditions[condition] = [moment]
+    rows = read_paged(
+        connection,
+        "position, stream, version, type, schema, recorded_at, data",
+        conditions,
+        after_position=after_position,
+        up_to_position=up_to_position,
+        is_of_one_stream=stream is not None,
+        is_newest_first=is_newest_first,
+        limit=limit,
     )
-    for position, stream_name, version, type_name, schema, recorded_at, data in cursor:
+    for position, stream_name, version, type_name, schema, recorded_at, data in rows:
         try:
             event = decode_event(type_name, schema, data)
         except UnknownEventError as error:

@@ -56,10 +56,15 @@ def _close_inherited() -> None:
 
 
 class Producer:
-    """An open queue for one thread of a producer; what it returned from is fsynced."""
+    """An open queue for one thread of a producer; what it returned from is fsynced.
+
+    Raises HomeError when there is no home at the path that is given, or that HOOKFUSE_HOME names (`.hookfuse` where it
+    names none): nobody would send what is queued in a new one.
+    """
 
     def __init__(self, home: Home | None = None, clock: Clock | None = None) -> None:
         self.home = home or Home.from_environment()
+        self.home.require()
         self.home.prepare()
         # pydantic takes 200 ms to import: only who opens a queue pays.
         from eventstore.configuration import load_configuration  # noqa: PLC0415

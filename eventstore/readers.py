@@ -23,7 +23,7 @@ class Readers:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._is_closed = False
         self._has_opened = False
@@ -43,10 +43,10 @@ class Readers:
                 self._close_idle()
 
     def _open(self) -> sqlite3.Connection:
-        if not self._path.exists():  # opening it would make an empty one in its place
-            raise DatabaseError(f"{self._path}: it was removed, or never was")
+        if not self.path.exists():  # opening it would make an empty one in its place
+            raise DatabaseError(f"{self.path}: it was removed, or never was")
         try:
-            connection = open_database(self._path, is_writer=False)
+            connection = open_database(self.path, is_writer=False)
         except ShortageError:
             if not self._has_opened:
                 raise

@@ -10,8 +10,9 @@ from msgspec import Meta, Struct
 from eventstore.bounded_file import input_name, read_toml
 from eventstore.custom_headers import Headers, parse_custom_headers
 from eventstore.endpoint_url import parse_url
-from eventstore.errors import DocumentError, HeaderInvalidError, RejectedError, UrlInvalidError
+from eventstore.errors import DocumentError, HeaderInvalidError, MailAddressInvalidError, RejectedError, UrlInvalidError
 from eventstore.identifiers import parse_uuid
+from eventstore.mail_address import ascii_address
 
 __all__ = [
     "AppEntry",
@@ -103,7 +104,7 @@ def read_registry_document(path: Path) -> RegistryDocument:
 def _faults(document: RegistryDocument) -> "list[tuple[str, str]]":
     faults: list[tuple[str, str]] = []
     for organization in document.organizations:
-        texts = organization_faults(organization) + _url_faults("url", organization.url)
+        texts = _owner_faults(organization) + organization_faults(organization) + _url_faults("url", organization.url)
         faults += [(f"organization {organization.id}", text) for text in texts]
     for app in document.apps:
         faults += [(f"app {app.id}", text) for text in app_faults(app) + _request_faults(app)]
@@ -116,9 +117,12 @@ def _faults(document: RegistryDocument) -> "list[tuple[str, str]]":
 
 
 def organization_faults(entry: OrganizationEntry) -> list[str]:
-    """Say what is wrong with an organization by itself, its URL apart."""
+    """Say what is wrong with an organization by itself, its URL apart.
+
+    Of its owners only what no version has taken: a mail to another is refused by the mailer, and that is recorded.
+    """
     faults = _name_faults(entry.slug, entry.name)
-    return faults + [f"owner {owner!r} is not a mail address" for owner in entry.owners if not _is_mail_address(owner)]
+    return faults + [f"owner {owner!a} is not a mail address" for owner in entry.owners if not _is_address_like(owner)]
 
 
 def app_faults(entry: AppEntry) -> list[str]:
@@ -153,14 +157,19 @@ def _repeated(document: RegistryDocument) -> list[tuple[str, str]]:
     return [(key, "is there twice") for key in sorted({key for key in keys if keys.count(key) > 1})]
 
 
-def _is_mail_address(text: str) -> bool:
-    # As the mailer takes them: a domain may be of any script, as it has an ASCII form; a name may not.
-    name, _, domain = text.rpartition("@")
-    try:
-        domain.encode("idna")
-    except UnicodeError:
-        return False
-    return bool(_ADDRESS.fullmatch(text)) and name.isascii()
+def _is_address_like(text: str) -> bool:
+    return bool(_ADDRESS.fullmatch(text)) and text.rpartition("@")[0].isascii()
+
+
+def _owner_faults(entry: OrganizationEntry) -> list[str]:
+    """Say to which owners the mailer could send nothing."""
+    faults = []
+    for owner in entry.owners:
+        try:
+            ascii_address(owner)
+        except MailAddressInvalidError as error:
+            faults.append(f"owner {error}")
+    return faults
 
 
 def _is_uuid(text: str) -> bool:

@@ -1,6 +1,7 @@
 """The one way to write: a transaction that appends events and keeps every projection in step."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,13 +9,28 @@ from pathlib import Path
 from typing import Self
 
 from eventstore.clock import Clock, SystemClock, time_text
-from eventstore.database import open_database, writing
+from eventstore.database import (
+    BUSY_MS,
+    BUSY_S,
+    WAL_LIMIT_BYTES,
+    explained,
+    open_database,
+    wait_until,
+    wal_bytes,
+    writing,
+)
 from eventstore.log import NewEvent, StoredEvent, append_events
 from eventstore.projections import project_all
 from eventstore.snapshot import renew_snapshots
 from eventstore.write_turn import WriteTurn
 
 __all__ = ["Store", "TakenBackError", "Transaction"]
+
+
+# For as long nobody else can begin to write.
+_TRIM_MS = 100
+# So much of the wait may be used up before the rest is worth a statement.
+_LATE_S = 0.5
 
 
 class TakenBackError(Exception):
@@ -47,17 +63,49 @@ class Store:
     def __init__(self, path: Path, clock: Clock | None = None, *, is_patient: bool = False) -> None:
         """`is_patient`: it waits for others' transactions for as long as it takes, where others give up."""
         self.clock = clock or SystemClock()
+        self._path = path
+        self._is_patient = is_patient
+        started_s = time.monotonic()
         self.connection = open_database(path, is_writer=True)
+        # What opening it took counts for the first transaction: whoever does both waits once.
+        self._waited_s = time.monotonic() - started_s
         self._turn = WriteTurn(path, is_patient=is_patient)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Run the block as one transaction: all of it is on disk afterwards, or nothing.
 
-        Raises DatabaseError, of which DiskFullError is one.
+        It waits for other writers, to all intents and purposes, for BUSY_S seconds: for its turn, and then for those
+        that know of no turns. Raises DatabaseError, of which DiskFullError is one.
         """
-        with self._turn.taken(), writing(self.connection):
-            yield Transaction(self.connection, time_text(self.clock.now()))
+        deadline_s = time.monotonic() + BUSY_S - self._waited_s
+        self._waited_s = 0.0
+        with self._turn.taken(deadline_s - time.monotonic()):
+            is_late = not self._is_patient and deadline_s - time.monotonic() < BUSY_S - _LATE_S
+            if is_late:
+                wait_until(self.connection, deadline_s)
+            try:
+                with writing(self.connection):
+                    yield Transaction(self.connection, time_text(self.clock.now()))
+            finally:
+                if is_late:
+                    self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+    def trim_wal(self) -> bool:
+        """Put a WAL that has become large back into the database, as far as readers allow; say whether it is small.
+
+        A commit does so by itself, but not while somebody reads, and nobody commits to a home that has nothing to do.
+        Raises DatabaseError.
+        """
+        if wal_bytes(self._path) <= WAL_LIMIT_BYTES:
+            return True
+        with self._turn.taken(), explained(self._path):
+            self.connection.execute(f"PRAGMA busy_timeout = {_TRIM_MS}")  # readers are not waited for
+            try:
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        return wal_bytes(self._path) <= WAL_LIMIT_BYTES
 
     def close(self) -> None:
         """Give the connection back."""

@@ -9,13 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakSet
 
+from eventstore.database import BUSY_S
 from eventstore.errors import DatabaseError
 from eventstore.shortage import raise_shortage
 
 __all__ = ["WriteTurn"]
 
-# As long as SQLite itself waits for another's commit; the turn comes before that.
-_PATIENCE_S = 30.0
+# As long as SQLite itself waits for another's commit.
+_PATIENCE_S = BUSY_S
 # A commit of single deliveries or outcomes is over by then; a batch of hundreds is not. An import may take minutes.
 _LONG_S = 0.005
 _LONGEST_REST_S = 0.1
@@ -42,12 +43,12 @@ class WriteTurn:
         _opened.add(self)
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Have the turn within the block. Raises DatabaseError when it does not come for long, unless it is patient."""
+    def taken(self, patience_s: float | None = None) -> Iterator[None]:
+        """Have the turn within the block. Raises DatabaseError when it does not come so soon, unless it is patient."""
         self._rest()
         is_wanted = not self._take_if_free()
         if is_wanted:
-            self._wait()
+            self._wait(_PATIENCE_S if patience_s is None else patience_s)
         taken_s = time.monotonic()
         try:
             yield
@@ -85,7 +86,7 @@ class WriteTurn:
             return False
         return True
 
-    def _wait(self) -> None:
+    def _wait(self, patience_s: float) -> None:
         if self._is_patient:
             # With a thread in between all would wait for two threads of a process whose interpreter is busy.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
@@ -98,7 +99,7 @@ class WriteTurn:
         is_taken, has_come = False, threading.Event()
         threading.Thread(target=_wait, args=(self._descriptor, has_come), name="write-turn", daemon=True).start()
         try:
-            is_taken = has_come.wait(_PATIENCE_S)
+            is_taken = has_come.wait(max(0.0, patience_s - sum(_PAUSES_S)))
         finally:
             if not is_taken:
                 self.close()  # with the file the wait's lock goes too, when it comes after all

@@ -1,7 +1,7 @@
 """The events that concern one installation: its own, its app's, its organization's, the fleet's, the mails'."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from eventstore.codec import decode_event
 from eventstore.errors import NotFoundError, UnknownEventError
@@ -16,6 +16,7 @@ from eventstore.events import (
     InstallationCreated,
 )
 from eventstore.identifiers import FLEET_STREAM, MAIL_STREAM, app_stream, installation_stream, organization_stream
+from eventstore.paging import read_paged
 from replay.attempt_tally import ATTEMPT_TYPES
 from replay.moment import Moment, moment_text
 
@@ -126,13 +127,15 @@ class History:
         return event, row[4]
 
     def _read(self, stream: str, until: Versions, after: Versions, since: Moment | None = None) -> Iterator[EventRow]:
-        statement = (
-            "SELECT position, stream, version, type, schema, recorded_at, data"  # noqa: S608 - a name
-            f" FROM {self._database}.events WHERE stream = ? AND version > ? AND version <= ?"
-        )
-        values: list[object] = [stream, after.get(stream, 0), until[stream]]
+        conditions: dict[str, Sequence[object]] = {
+            "stream = ?": [stream],
+            "version > ?": [after.get(stream, 0)],
+            "version <= ?": [until[stream]],
+        }
         if since is not None:
             condition, first = since.begins()
-            statement += f" AND ({condition} OR type NOT IN ({', '.join('?' * len(_FREQUENT))}))"
-            values += [first, *_FREQUENT]
-        return self._connection.execute(f"{statement} ORDER BY version", values)
+            conditions[f"({condition} OR type NOT IN ({', '.join('?' * len(_FREQUENT))}))"] = [first, *_FREQUENT]
+        columns = "position, stream, version, type, schema, recorded_at, data"
+        return read_paged(
+            self._connection, columns, conditions, is_of_one_stream=True, table=f"{self._database}.events"
+        )

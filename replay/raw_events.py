@@ -8,6 +8,7 @@ import msgspec
 from eventstore.codec import decode_event
 from eventstore.errors import UnknownEventError
 from eventstore.events import AttemptEvent
+from eventstore.log import last_position
 
 __all__ = ["AttemptFacts", "RawEvent", "attempt_facts", "read_raw_events"]
 
@@ -29,16 +30,23 @@ class AttemptFacts(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(AttemptFacts)
 
 
+_BATCH = (
+    "SELECT position, stream, type, schema, recorded_at, data FROM events WHERE position > ? AND position <= ?"
+    " ORDER BY position LIMIT ?"
+)
+
+
 def read_raw_events(
     connection: sqlite3.Connection, *, after_position: int = 0, batch_events: int = _BATCH_EVENTS
 ) -> Iterator[list[RawEvent]]:
-    """Read all events after a position in order, batch by batch, so that memory does not grow with them."""
-    cursor = connection.execute(
-        "SELECT position, stream, type, schema, recorded_at, data FROM events WHERE position > ? ORDER BY position",
-        (after_position,),
-    )
-    while batch := cursor.fetchmany(batch_events):
+    """Read all events after a position in order, up to the newest of now, batch by batch, each by itself.
+
+    So memory does not grow with them, nor, without a transaction of the caller, the WAL.
+    """
+    newest = last_position(connection)
+    while batch := connection.execute(_BATCH, (after_position, newest, batch_events)).fetchall():
         yield batch
+        after_position = batch[-1][0]
 
 
 def attempt_facts(type_name: str, schema: int, data: str) -> AttemptFacts:

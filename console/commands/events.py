@@ -13,7 +13,7 @@ from console.session import Session
 from console.times import short_time
 from eventstore.clock import time_text
 from eventstore.identifiers import installation_stream
-from eventstore.log import read_events
+from eventstore.log import last_position, read_events
 
 __all__ = ["events"]
 
@@ -64,7 +64,7 @@ def events(
         raise click.UsageError("--stream and --installation name the same thing: give one of them")
     session = context.ensure_object(Session)
     start, end = period(since, until, session.now())
-    with session.reading() as connection:
+    with session.reading_on() as connection:
         if installation is not None:
             stream = installation_stream(resolve_installation(connection, installation))
         elif stream is not None:
@@ -72,6 +72,7 @@ def events(
         found = read_events(
             connection,
             after_position=after_position,
+            up_to_position=last_position(connection),  # nobody runs after a log that grows
             stream=stream,
             type_names=type_names,
             since=time_text(start) if start else None,

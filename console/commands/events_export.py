@@ -72,7 +72,7 @@ def export(
       hookfuse events export --type delivery.failed --since 7d | jq .data.error_class
     """  # noqa: D301 - \b is click's
     first, end = period(since, until, session.now())
-    with session.reading() as connection:
+    with session.reading_on() as connection:
         wanted = ExportFilter(
             after_position=after_position,
             stream=None

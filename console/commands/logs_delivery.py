@@ -43,7 +43,7 @@ def delivery(session: Session, /, *, delivery_id: str, files: tuple[Path, ...], 
     delivery_id = parse_uuid(delivery_id)
     if not files:
         require_home_folder(session)
-    reading = session.reading() if session.home.database.is_file() else nullcontext()
+    reading = session.reading_on() if session.home.database.is_file() else nullcontext()
     with reading as connection:
         sources, reader = gather_sources(connection, delivery_id, session.home.log, files)
         holds = _holds(connection, sources.queued, session.now()) if connection and sources.queued else []

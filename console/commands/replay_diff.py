@@ -79,7 +79,7 @@ def diff(session: Session, installation: str, *, first: str, last: str | None, i
 
 def _read(session: Session, installation: str, first: str, last: str | None) -> _Difference:
     policy, now = session.policy(), session.now()
-    with session.reading() as connection:
+    with session.reading_on() as connection:
         installation_id = resolve_installation(connection, installation)
         earlier = read_moment(connection, first, now)
         later = latest_moment(connection, now) if last is None else read_moment(connection, last, now)

@@ -104,7 +104,7 @@ def _read(
     session: Session, installation: str, since: str | None, until: str | None, days: OutcomeDays | None = None
 ) -> _Story:
     now = session.now()
-    with session.reading() as connection:
+    with session.reading_on() as connection:
         installation_id = resolve_installation(connection, installation)
         last = latest_moment(connection, now) if until is None else read_moment(connection, until, now)
         first = None if since is None else read_moment(connection, since, now)

@@ -67,7 +67,7 @@ def suppose(
         is_warned=configuration.warnings.enabled,
         since=time_text(begin) if begin else "",
     )
-    with session.reading() as connection:
+    with session.reading_on() as connection:
         only = [resolve_installation(connection, one) for one in installations]
         events = last_position(connection)
         with SlowProgress("judging", total=events) as progress:

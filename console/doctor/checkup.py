@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from console.doctor.clock_checks import check_clock
 from console.doctor.daemon_checks import check_daemon
 from console.doctor.database_checks import check_chain, check_integrity, check_work
-from console.doctor.home_checks import check_disk, check_permissions, check_sync
+from console.doctor.home_checks import check_disk, check_permissions, check_sync, check_wal
 from console.doctor.redis_checks import check_redis, check_stream
 from console.exit_codes import ExitCode
 from console.output import Column, print_json, print_line, print_table
@@ -39,6 +39,7 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Finding]:
     yield from check_permissions(session.home)
     yield check_disk(session.home)
     yield check_sync(session.home)
+    yield check_wal(session.home)
     configuration = None
     try:
         # pydantic takes 200 ms to import, and this command is the one that wants it all.

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from eventstore.database import WAL_LIMIT_BYTES, wal_bytes
 from eventstore.finding import Finding
 from eventstore.home import Home
 
-__all__ = ["check_disk", "check_permissions", "check_sync"]
+__all__ = ["check_disk", "check_permissions", "check_sync", "check_wal"]
 
 _FREE_FAULT_BYTES = 100_000_000
 _FREE_WARNING_BYTES = 1_000_000_000
@@ -53,6 +54,20 @@ def check_disk(home: Home) -> Finding:
         return Finding.fault("disk", text, mend)
     if usage.free < _FREE_WARNING_BYTES:
         return Finding.warning("disk", text, mend)
+    return Finding.good("disk", text)
+
+
+def check_wal(home: Home) -> Finding:
+    """See whether the write-ahead log can be put back into the database."""
+    size = wal_bytes(home.database)
+    text = f"the database's WAL takes {_size(size)}"
+    if size > 4 * WAL_LIMIT_BYTES:
+        return Finding.warning(
+            "disk",
+            text,
+            "end whatever has had the database open for long (fuser -v events.db); a daemon that runs cuts it within a"
+            " minute then",
+        )
     return Finding.good("disk", text)
 
 

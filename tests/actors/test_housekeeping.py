@@ -5,7 +5,7 @@ import pytest
 from structlog.typing import EventDict
 
 from actors.housekeeping import Housekeeping
-from actors.messages import ExpirePayloads, ForgetKeys, KeepClock
+from actors.messages import ExpirePayloads, ForgetKeys, KeepClock, TrimWal
 from eventstore.clock import ManualClock
 from eventstore.clock_doubt import ClockPair, Doubt
 from eventstore.clock_watch import ClockWatch
@@ -54,6 +54,7 @@ def test_what_is_old_is_dropped_once_a_minute_and_the_clock_is_written_down(hous
     house.keep_for(1, house.start())
 
     assert house.told == [
+        TrimWal(),
         KeepClock(ClockPair(house.clock.now(), Uptime("boot", 1060.0))),
         ForgetKeys("2026-02-28T12:01:00.000000Z"),
         ExpirePayloads("2026-01-30T12:01:00.000000Z"),

@@ -49,6 +49,7 @@ class Relay:
         self.answers = answers
         self.drop_at = drop_at
         self.commands: list[str] = []
+        self.names: list[str] = []
         self.envelopes: list[Any] = []
 
     def answer(self, command: str, server: Any, accepted: str) -> str:
@@ -56,6 +57,18 @@ class Relay:
         if command == self.drop_at:
             server.transport.abort()
         return self.answers.get(command, accepted)
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        self.names.append(hostname)
+        return [self.answers["ehlo"]] if "ehlo" in self.answers else responses
+
+    async def handle_HELO(self, server: Any, session: Any, envelope: Any, hostname: str) -> str:  # noqa: N802
+        session.host_name = hostname
+        self.names.append(hostname)
+        return self.answers.get("helo", "250 here")
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         envelope.mail_from = address
@@ -458,3 +471,27 @@ def test_mail_and_its_folder_are_synced_before_delivery_returns(
 
     assert synced[0] == "tmp"
     assert synced[2:4] == ["mails", "new"]
+
+
+@pytest.mark.parametrize("security", ["none", "starttls"])
+def test_the_name_of_this_machine_is_the_one_that_is_configured(
+    security: Security, server_context: ssl.SSLContext, certificate_file: Path
+) -> None:
+    relay = Relay()
+    with running(relay, tls_context=server_context) as port:
+        postbox = postbox_at(port, security, helo="hooks.acme.example", ca_file=certificate_file)
+        postbox.check()
+        postbox.deliver(notice(), RECIPIENT)
+
+    assert set(relay.names) == {"hooks.acme.example"}
+    assert len(relay.envelopes) == 1
+
+
+def test_a_check_is_told_that_the_server_does_not_take_the_name_and_so_is_a_mail() -> None:
+    relay = Relay(ehlo="550 your name is not known", helo="550 your name is not known")
+    with running(relay) as port:
+        postbox = postbox_at(port, helo="localhost")
+        with pytest.raises(MailDeferred, match=r"to our name \(EHLO; \[smtp\] helo .*: 550 your name is not known"):
+            postbox.check()
+        with pytest.raises(MailDeferred, match=r"to our name .*: 550 your name is not known"):
+            postbox.deliver(notice(), RECIPIENT)

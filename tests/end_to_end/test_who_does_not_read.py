@@ -4,7 +4,9 @@ import fcntl
 import os
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +14,12 @@ from typing import Any
 
 import pytest
 
+from eventstore.database import wal_bytes
+from eventstore.events import MailSent
 from eventstore.home import Home
+from eventstore.log import NewEvent, last_position
 from eventstore.shard import Shard
+from eventstore.store import Store
 from tests.end_to_end.stage import Stage, installation_id
 from tests.end_to_end.test_watching import Watcher
 from tests.end_to_end.waiting import wait_until
@@ -69,7 +75,7 @@ def test_deliveries_go_on_while_nobody_reads_standard_error_and_what_is_dropped_
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(timeout=_LIMIT_S) == 0
 
-    told = [line["lines"] for line in stage.log_lines() if line["event"] == "stderr_lines_dropped"]
+    told = [line["count"] for line in stage.log_lines() if line["event"] == "stderr_lines_dropped"]
     assert sum(told) > 0
 
 
@@ -132,3 +138,53 @@ def test_no_probe_is_turned_away_by_silent_clients(stage: Stage, processes: int)
             answers.append(watcher.health("/healthz")[0])
 
         assert answers == [200] * 32
+
+
+@contextmanager
+def _unread_command(stage: Stage, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command whose standard output nobody reads, until the pipe is full."""
+    process = subprocess.Popen(stage.command(*arguments), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    full = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ) - 8_192
+    try:
+        wait_until(lambda: _unread_bytes(process) > full, "nothing more fits into the pipe")
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=_LIMIT_S)
+        process.stdout.close()
+
+
+def _unread_bytes(process: subprocess.Popen[bytes]) -> int:
+    assert process.stdout is not None
+    (count,) = struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, b"\0" * 4))
+    return int(count)
+
+
+@pytest.mark.parametrize("arguments", [("export",), ("--json", "--limit", "100000")], ids=["export", "events"])
+def test_history_that_nobody_reads_keeps_the_wal_from_nothing(stage: Stage, arguments: tuple[str, ...]) -> None:
+    stage.apply({5: "/200"})
+    events = [NewEvent("somebody", MailSent("m", 1))] * 3_000
+    with Store(stage.home / "events.db") as store:
+        with store.transaction() as transaction:
+            transaction.append(*events)
+            count = last_position(transaction.connection)
+        with _unread_command(stage, "events", *arguments) as process:
+            with store.transaction() as transaction:
+                transaction.append(*events)
+            busy, _, _ = store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            assert (busy, wal_bytes(stage.home / "events.db")) == (0, 0)
+            said, _ = process.communicate(timeout=_LIMIT_S)
+
+    assert process.returncode == 0
+    assert said.count(b"\n") == (count if arguments == ("export",) else count + 2)  # with the list's brackets
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_who_follows_the_log_into_a_pipe_that_nobody_reads_can_be_ended(stage: Stage, number: int, code: int) -> None:
+    stage.apply({5: "/200"})
+    (stage.home / "logs" / "hookfuse.jsonl").write_text('{"event": "delivery_attempted", "level": "info"}\n' * 10_000)
+    with _unread_command(stage, "logs", "--follow", "--last", "10000", "--json") as process:
+        process.send_signal(number)
+
+        assert process.wait(timeout=_LIMIT_S) == code

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from eventstore import producer as producer_module
 from eventstore.clock import ManualClock
-from eventstore.errors import ConfigurationError, DocumentError, NotFoundError, RejectedError
+from eventstore.errors import ConfigurationError, DocumentError, HomeError, NotFoundError, RejectedError
 from eventstore.events import InstallationRemoved
 from eventstore.home import Home
 from eventstore.identifiers import installation_stream
@@ -152,7 +152,23 @@ def test_limit_is_in_bytes(home: Home, size_bytes: int, is_taken: bool) -> None:
     assert len(queued(home)) == is_taken
 
 
+@pytest.mark.parametrize("named", ["", "typo"])
+def test_a_home_that_is_not_there_is_refused_as_the_command_does_and_none_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOOKFUSE_HOME", named)
+    if not named:
+        monkeypatch.delenv("HOOKFUSE_HOME")
+
+    for use in (Producer, alert):
+        with pytest.raises(HomeError, match=rf"no home at {named or '.hookfuse'} \(it does not exist\)"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_wrong_configuration_is_said_when_a_queue_is_opened(home: Home) -> None:
+    Store(home.database).close()
     home.configuration.write_text("[limits]\nattachment_bytes = 0\n")
 
     with pytest.raises(ConfigurationError, match="attachment_bytes"):
@@ -275,7 +291,10 @@ def test_childs_delivery_outlives_the_parents_connection(known: Home, store: Sto
 
 def test_another_home_gets_another_queue(known: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert alert()
-    monkeypatch.setenv("HOOKFUSE_HOME", str(tmp_path / "other"))
+    other = Home(tmp_path / "other")
+    other.prepare()
+    Store(other.database).close()
+    monkeypatch.setenv("HOOKFUSE_HOME", str(other.path))
 
     assert not alert()
     monkeypatch.setenv("HOOKFUSE_HOME", str(known.path))
@@ -301,6 +320,7 @@ def test_queue_that_could_not_be_opened_does_not_spoil_the_other(
     alert()
     bad = Home(tmp_path / "bad")
     bad.prepare()
+    Store(bad.database).close()
     bad.configuration.write_text("foo = 1")
     monkeypatch.setenv("HOOKFUSE_HOME", str(bad.path))
     with pytest.raises(ConfigurationError):
