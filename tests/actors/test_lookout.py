@@ -25,7 +25,7 @@ from eventstore.store import Store
 from tests.actors.stage import EVENT_NAME, ONE, URL, lines_of
 from tests.exposition import Exposition
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from actors.mailbox import ActorInterrupted, Mailbox, MailboxFull, PooledActor, 
 from actors.manual_pool import ManualPool
 from actors.pool import Pool, PoolStopped, TurnPool
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Recorder(PooledActor):

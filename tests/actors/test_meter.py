@@ -175,7 +175,7 @@ def test_what_a_crash_interrupts_is_not_counted_twice(
 def receiver() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(10)
+        receiver.settimeout(60)
         yield receiver
 
 

@@ -7,7 +7,7 @@ import structlog
 from actors.manual_pool import ManualPool
 from actors.pool import PoolStopped, TurnPool
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(params=["manual", "one thread"])

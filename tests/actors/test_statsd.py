@@ -18,7 +18,7 @@ class Receiver:
     def __init__(self, family: socket.AddressFamily = socket.AF_INET, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.bind((host, port))
-        self._socket.settimeout(10)
+        self._socket.settimeout(60)
         self.port = int(self._socket.getsockname()[1])
 
     def packet(self) -> bytes:

@@ -13,7 +13,7 @@ from actors.pool import Pool, TurnPool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Clerk(SupervisedActor[Any]):

@@ -39,7 +39,7 @@ from tests.actors.stage import (
 )
 from webhook import ErrorClass
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Court:

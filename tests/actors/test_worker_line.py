@@ -15,7 +15,7 @@ from actors.worker_line import Answer, Order, WorkerLine
 from actors.worker_process import WorkerProcess
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 # A worker that repeats its greeting and the orders it gets, and does as told by the first letter of its greeting.
 ECHO = """

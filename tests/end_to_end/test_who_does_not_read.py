@@ -28,7 +28,7 @@ _LIMIT_S = 60.0
 _LISTEN = '[metrics]\nlisten = "127.0.0.1:0"\n'
 _PROCESSES = pytest.mark.parametrize("processes", [1, 2])
 # So many warnings of a breaker that opens that they fill the pipe and each worker's queue.
-_APPS = range(5, 655)
+_APPS = range(5, 1205)
 
 
 @contextmanager

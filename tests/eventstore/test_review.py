@@ -242,14 +242,14 @@ def test_two_threads_at_once_warn_once(store: Store, clock: ManualClock, home: H
 
     def warn() -> None:
         with Store(home.database, clock) as other:
-            barrier.wait(20)
+            barrier.wait(60)
             decisions.append(reviewed(other))
 
     threads = [threading.Thread(target=warn) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
 
     assert sorted(decision.is_changed for decision in decisions) == [False, True]
     assert levels(store) == [50]

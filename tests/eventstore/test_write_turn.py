@@ -83,7 +83,7 @@ def test_who_waits_has_it_when_it_is_given_back(turn: WriteTurn, database: Path)
     with turn.taken():
         waiting.start()
         order.append("first")
-    waiting.join(30)
+    waiting.join(60)
 
     assert order == ["first", "waited"]
 
@@ -114,7 +114,7 @@ def test_who_is_patient_waits_for_longer_than_others_do(turn: WriteTurn, databas
         waiting.start()
         assert not is_free(database), "another has given up meanwhile"
         order.append("first")
-    waiting.join(30)
+    waiting.join(60)
     patient.close()
 
     assert order == ["first", "patient"]

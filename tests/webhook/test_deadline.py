@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     MakeSender = Callable[..., Sender]
     MakeRequest = Callable[..., WebhookRequest]
 
-NEVER_ENDED_S = 5.0  # only tells "it ended" from "it did not"; each request has 0.3 s
+NEVER_ENDED_S = 60.0  # only tells "it ended" from "it did not"; each request has 0.3 s
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 UNENDED = b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n"
 
