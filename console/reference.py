@@ -93,15 +93,16 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 `policy_version`, `rule`, `explanation`, `nearness`, `days`, `first_failure`, `last_failure`, `prevention`, \
 `warned_level`, `breaker` (with `explanation`), `hold_until`, `fleet`, `positions` (of the events named) |
 | `policy check` | an object: `policy`, `policy_version`, `window_days`, `errors`, `gone_disables`, `rules` (a list of \
-`name`, `kind`, `fires`: yes, never, imported or in part), `faults` (a list of `rule`, `fires`, `reason`) |
+`name`, `kind`, `fires`: yes, never, imported or in part), `faults` (a list of `rule`, `fires`, `reason`), \
+`notes` (a list of `rule`, `note`: what the breaker leaves out of reach) |
 | `replay diff` | an object: `installation_id`, `from`, `to` (each `at`, `position`), `changes` (a list of `name`, \
 `before`, `after`), `counters` (a list of `day`, `counted`, `before`, `after`), `entries` (as `replay timeline`) |
 | `replay timeline` | an object: `installation_id`, `since`, `until`, `entries` (a list of `kind`, `first_at`, \
 `last_at`, `first_position`, `last_position`, `count`, and what its kind holds) |
 | `replay what-if` | an object: `policy`, `policy_version`, `since`, `events`, `summary` (counts of installations: \
 `judged`, `different`, `disabled`, `really_disabled`, `warned`, `really_warned`; sums: `missed`, `spared`, \
-`delivered`, `attempts_saved`), `installations` (all of them: `installation_id`, `app`, `is_different`, \
-`episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `really_disabled` (`at`, `position`, `cause`, \
+`delivered`, `attempts_saved`), `notes` (as `policy check`), `installations` (all of them: `installation_id`, `app`, \
+`is_different`, `episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `really_disabled` (`at`, `position`, `cause`, \
 `rule`, `explanation`), `warned` and `really_warned` (lists, with `level`), and the counts |
 | `test` | an object: `installation_id`, `is_success`, `position`, `recorded_at`, `delivery_id`, `webhook_url`, \
 `response_code`, `error_class`, `detail`, `duration_ms`, `response_body`; nothing when there was no outcome |

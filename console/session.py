@@ -14,6 +14,7 @@ from eventstore.home import Home
 from eventstore.store import Store
 
 if TYPE_CHECKING:
+    from eventstore.breaker import BreakerRule
     from eventstore.configuration import Configuration
     from eventstore.daemon_report import DaemonReport
     from eventstore.policy import Policy
@@ -59,6 +60,15 @@ class Session:
         """
         running = self.running()
         return running.policy if running is not None and running.policy is not None else self.configured_policy()
+
+    def breaker_rule(self) -> "BreakerRule | None":
+        """Give when a breaker of this home opens and for how long, None = none holds anything back."""
+        from eventstore.breaker import BreakerRule  # noqa: PLC0415 - as above
+
+        chosen = self.configuration().breaker
+        if not chosen.enabled or chosen.dry_run:
+            return None
+        return BreakerRule(streak_min=chosen.streak_min, open_s=chosen.open_s, open_max_s=chosen.open_max_s)
 
     def require_home(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""

@@ -4,10 +4,13 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 
 from eventstore.waits import is_held
 
-__all__ = ["SAYS_NOTHING", "Breaker", "BreakerRule", "Trip"]
+__all__ = ["SAYS_NOTHING", "Breaker", "BreakerRule", "Trip", "attempts_of_a_dead_endpoint"]
+
+DAY_S = 86_400
 
 # Error classes that say nothing about the endpoint: our own faults, the guard's word, a healthy endpoint's "slowly".
 SAYS_NOTHING = ("internal", "blocked", "rate_limited")
@@ -36,6 +39,22 @@ class BreakerRule:
     def longest_open_s(self) -> float:
         """For how long it may be open at most."""
         return max(self.open_s, self.open_max_s)
+
+
+def attempts_of_a_dead_endpoint(rule: BreakerRule) -> tuple[int, int]:
+    """Count the attempts that are made within a day at an endpoint that never answers: the first day, a later one.
+
+    So many in a row until it opens, and then one after each wait; each takes no time here, so that it is the most.
+    What is in flight beside the last failure before the opening comes on top, once.
+    """
+    longest_s = max(rule.open_s, rule.open_max_s)
+    wait_s, at_s, trials = rule.open_s, rule.open_s, 0
+    while at_s < DAY_S and wait_s < longest_s:
+        trials += 1
+        wait_s = min(2 * wait_s, longest_s)
+        at_s += wait_s
+    later = ceil(DAY_S / longest_s)
+    return rule.streak_min + trials + max(0, ceil((DAY_S - at_s) / longest_s)), later
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from typing import Literal
 
 from msgspec import structs
 
+from eventstore.breaker import DAY_S, BreakerRule, attempts_of_a_dead_endpoint
 from eventstore.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
 
-__all__ = ["PolicyFault", "check_policy"]
+__all__ = ["PolicyFault", "check_policy", "out_of_reach"]
 
 _IMPORTED = "nothing records a fatal outcome, only imported counts can have one"
 
@@ -41,6 +42,31 @@ def check_policy(policy: Policy) -> tuple[PolicyFault, ...]:
         if not never:
             earlier.append(rule)
     return tuple(faults)
+
+
+def out_of_reach(policy: Policy, breaker: BreakerRule | None) -> tuple[tuple[str, str], ...]:
+    """Name the rules whose time-outs an endpoint that never answers does not reach beside the breaker, and why.
+
+    They are no faults: an endpoint that answers now and then keeps the breaker closed, and can reach them.
+    """
+    if breaker is None:
+        return ()
+    first, later = attempts_of_a_dead_endpoint(breaker)
+    return tuple(
+        (rule.name, _beside_breaker(rule.timeout_min, first, later))
+        for rule in policy.rules
+        if isinstance(rule, DayRule) and rule.timeout_min is not None and rule.timeout_min > max(first, later)
+    )
+
+
+def _beside_breaker(timeout_min: int, first: int, later: int) -> str:
+    waits_s = DAY_S // timeout_min
+    shorter = f"[breaker] open_s and open_max_s of {waits_s} s at most, or " if waits_s else ""
+    return (
+        f"an endpoint that never answers is tried {first} times on its first day and {later} times on a later one, as"
+        f" the breaker holds back the rest; {timeout_min} time-outs are reached only by one that answers in between."
+        f" {shorter}[breaker] dry_run = true or enabled = false would let it"
+    )
 
 
 def _reason(rule: Rule, earlier: Sequence[Rule], policy: Policy) -> str:

@@ -16,6 +16,7 @@ from console.session import Session
 from console.times import short_time
 from eventstore.clock import time_text
 from eventstore.log import last_position
+from eventstore.policy_check import out_of_reach
 from eventstore.policy_document import given_policy
 from replay.episode import Ending, Episode, InstallationOutcome, Notice
 from replay.what_if import Supposition, what_if
@@ -73,7 +74,7 @@ def suppose(
         with SlowProgress("judging", total=events) as progress:
             outcomes = what_if(connection, supposition, only=only, advance=progress.advance)
         slugs = _slugs(connection)
-    told = _Told(supposition, events, outcomes, slugs)
+    told = _Told(supposition, events, outcomes, slugs, out_of_reach(policy, session.breaker_rule()))
     if is_json:
         print_json(_document(told))
     else:
@@ -86,6 +87,7 @@ class _Told:
     events: int
     outcomes: Sequence[InstallationOutcome]
     slugs: Mapping[int, str]
+    notes: Sequence[tuple[str, str]]
 
     def summary(self) -> dict[str, int]:
         """Count installations, and add up what would have come of it."""
@@ -113,6 +115,7 @@ def _document(told: _Told) -> dict[str, object]:
         "since": told.supposition.since or None,
         "events": told.events,
         "summary": told.summary(),
+        "notes": [{"rule": rule, "note": note} for rule, note in told.notes],
         "installations": [
             {
                 "installation_id": outcome.installation_id,
@@ -149,6 +152,8 @@ def _print(told: _Told) -> None:
     ]
     empty = "nothing: all would have gone as it did" if told.outcomes else "there is nothing to judge"
     print_table(_COLUMNS, rows, title="what differs", empty=empty)
+    for rule, note in told.notes:
+        click.echo(f"hookfuse: note on rule {rule}: {note}", err=True)
 
 
 def _deliveries(count: int) -> str:

@@ -187,3 +187,26 @@ def test_the_example_of_the_docs_is_checked_as_the_docs_say(hookfuse: Hookfuse, 
     (tmp_path / "strict.toml").write_text(text, encoding="utf-8")
 
     assert hookfuse("policy", "check", tmp_path / "strict.toml").out == said.partition("```")[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_noted"),
+    [
+        ("", True),
+        ("[breaker]\nenabled = false\n", False),
+        ("[breaker]\ndry_run = true\n", False),
+        ("[breaker]\nopen_s = 80\nopen_max_s = 80\n", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["balanced", "sentry-2024"])
+def test_what_the_breaker_leaves_out_of_reach_is_noted_and_is_no_fault(
+    hookfuse: Hookfuse, world: World, name: str, settings: str, is_noted: bool
+) -> None:
+    world.home.configuration.write_text(settings)
+    before = hookfuse("policy", "check", name)
+    notes = hookfuse("policy", "check", name, "--json").json["notes"]
+
+    assert [one["rule"] for one in notes] == ["timeout-day"] * is_noted
+    assert ("note on rule timeout-day" in before.out) is is_noted
+    assert before.code == (0 if name == "balanced" else 11)
+    assert hookfuse("replay", "what-if", "--policy", name, "--json").json["notes"] == notes

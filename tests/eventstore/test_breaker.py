@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.breaker import Breaker, BreakerRule, Trip
+from eventstore.breaker import Breaker, BreakerRule, Trip, attempts_of_a_dead_endpoint
 
 START = datetime(2025, 2, 3, 12, tzinfo=UTC)
 # The streak is out of the way, so that floor and share are seen alone.
@@ -244,3 +244,32 @@ def test_no_recovery_makes_a_limit_less_than_one_failure(setting: str) -> None:
     breaker.closed(START)
 
     assert run(breaker, "++++", start_s=1) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "counts"),
+    [
+        (BreakerRule(), (36, 24)),
+        (BreakerRule(open_s=86, open_max_s=86), (1014, 1005)),
+        (BreakerRule(open_s=3600, open_max_s=60), (33, 24)),
+        (BreakerRule(streak_min=3, open_s=100_000, open_max_s=200_000), (3, 1)),
+    ],
+)
+def test_a_dead_endpoint_is_tried_as_often_as_is_said(rule: BreakerRule, counts: tuple[int, int]) -> None:
+    """Play it: always something to send, and never an answer, which takes no time to fail."""
+    start = datetime(2025, 2, 1, tzinfo=UTC)
+    breaker, now, days = Breaker(rule), start, [0, 0, 0]
+    while (day := (now - start).days) < len(days):
+        days[day] += 1
+        if breaker.open_until is not None:
+            trip: Trip | None = breaker.probe_failed(now)
+        else:
+            trip = breaker.note(now, is_success=False)
+        if trip is not None:
+            breaker.opened(trip)
+            now = trip.until
+
+    first, later = attempts_of_a_dead_endpoint(rule)
+    assert (first, later) == counts
+    assert days[0] == first
+    assert max(days[1:]) <= later
