@@ -102,8 +102,8 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 | `replay what-if` | an object: `policy`, `policy_version`, `since`, `events`, `summary` (counts of installations: \
 `judged`, `different`, `disabled`, `really_disabled`, `warned`, `really_warned`; sums: `missed`, `spared`, \
 `delivered`, `attempts_saved`), `notes` (as `policy check`), `installations` (all of them: `installation_id`, `app`, \
-`is_different`, `episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `really_disabled` (`at`, `position`, `cause`, \
-`rule`, `explanation`), `warned` and `really_warned` (lists, with `level`), and the counts |
+`is_different`, `episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `really_disabled` (`at`, \
+`position`, `cause`, `rule`, `explanation`), `warned` and `really_warned` (lists, with `level`), and the counts |
 | `test` | an object: `installation_id`, `is_success`, `position`, `recorded_at`, `delivery_id`, `webhook_url`, \
 `response_code`, `error_class`, `detail`, `duration_ms`, `response_body`; nothing when there was no outcome |
 | `requests` | a list: `date`, `response_code`, `webhook_url`, `event`, `app_id`, `installation_id`, `delivery_id`, \
@@ -126,7 +126,8 @@ asked for) |
 `waiting`, `without_payload`; with `--log` also `log` (`events`, `last_position`, `last_hash`, `fault_count`, \
 `faults`: a list of `position`, `text`), and with a fault there all others are null |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
-`enqueued_at`, `due_at`, `last_error`, `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
+`enqueued_at`, `due_at`, `held_by` (breaker, pause or key), `held_until`, `held_behind` (a delivery), `last_error`, \
+`is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |
 | `logs delivery` | an object: `delivery_id`, `installation_id`, `event_name`, `state`, `due_at`, `held_back_by`, \
 `chapters` (a list of `at`, `sources`: events, log, queue or id, `text`, `position`, `is_decision`, `below`), `notes` |

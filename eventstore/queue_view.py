@@ -5,10 +5,12 @@ Both are read as of one moment: in between a parcel may be opened.
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
+from typing import Literal
 
 from eventstore.clock import time_text
 from eventstore.database import reading
@@ -16,7 +18,16 @@ from eventstore.parcels import Parcel, read_parcels
 from eventstore.waits import latest_pause
 from eventstore.work_queue import PROBE_DUE_AT, QUEUE_COLUMNS, QueuedDelivery, find_row, is_first_of_its_key
 
-__all__ = ["count_deliveries", "find_delivery", "longest_due", "oldest_waiting", "read_deliveries", "waits_behind"]
+__all__ = [
+    "Hold",
+    "count_deliveries",
+    "find_delivery",
+    "hold_of_delivery",
+    "longest_due",
+    "oldest_waiting",
+    "read_deliveries",
+    "waits_behind",
+]
 
 
 def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
@@ -46,6 +57,31 @@ def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> st
             before += islice(of_its_key, 1)
         first = min(before, default=None)
         return first[1] if first and first[0] < delivery.sequence else None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What holds a delivery that would be due: its breaker or a pause until a moment, or its key behind a delivery."""
+
+    by: Literal["breaker", "pause", "key"]
+    until: str
+
+
+def hold_of_delivery(connection: sqlite3.Connection, delivery: QueuedDelivery, now: str) -> Hold | None:
+    """Say what holds a waiting delivery back beyond the moment at which it is due, None = nothing."""
+    if delivery.state != "waiting" or delivery.is_probe:
+        return None
+    behind = waits_behind(connection, delivery) if delivery.ordering_key else None
+    if behind is not None:
+        return Hold("key", behind)
+    row = connection.execute(
+        "SELECT breaker_open_until, hold_until FROM installations WHERE installation_id = ? AND state = 'active'",
+        (delivery.installation_id,),
+    ).fetchone()
+    kinds: tuple[Literal["breaker", "pause"], ...] = ("breaker", "pause")
+    holds = [Hold(by, until) for by, until in zip(kinds, row or (), strict=False) if until and until > now]
+    longest = max(holds, key=lambda hold: hold.until, default=None)
+    return longest if longest is not None and longest.until > delivery.due_at else None
 
 
 # The class is what comes last in an error's text.

@@ -13,7 +13,7 @@ from console.output import Column, note_limit, print_json_rows, print_line, prin
 from console.session import Session
 from console.times import short_time
 from eventstore.clock import time_text
-from eventstore.queue_view import read_deliveries
+from eventstore.queue_view import Hold, hold_of_delivery, read_deliveries
 from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
 from eventstore.store import Store, Transaction
 from eventstore.work_queue import QueuedDelivery
@@ -86,15 +86,20 @@ def deliveries(
             until=None if end is None else time_text(end),
             limit=limit,
         )
+        now = time_text(session.now())
+        holds = {one.delivery_id: hold for one in found if (hold := hold_of_delivery(connection, one, now)) is not None}
     if is_json:
-        print_json_rows(_document(delivery, is_with_payload=payload) for delivery in found)
+        rows = (_document(one, holds.get(one.delivery_id), is_with_payload=payload) for one in found)
+        print_json_rows(rows)
         return
     columns = (*_COLUMNS, Column("data")) if payload else _COLUMNS
-    print_table(columns, [_cells(one)[: len(columns)] for one in found], empty="no such delivery")
+    print_table(
+        columns, [_cells(one, holds.get(one.delivery_id))[: len(columns)] for one in found], empty="no such delivery"
+    )
     note_limit(len(found), limit)
 
 
-def _cells(delivery: QueuedDelivery) -> tuple[object, ...]:
+def _cells(delivery: QueuedDelivery, hold: Hold | None) -> tuple[object, ...]:
     return (
         delivery.delivery_id,
         f"{delivery.state}, payload gone" if delivery.is_expired else delivery.state,
@@ -103,18 +108,25 @@ def _cells(delivery: QueuedDelivery) -> tuple[object, ...]:
         delivery.attempts,
         delivery.last_error,
         short_time(delivery.enqueued_at),
-        _due_text(delivery),
+        _due_text(delivery, hold),
         "" if delivery.is_expired else delivery.data,
     )
 
 
-def _due_text(delivery: QueuedDelivery) -> str:
+def _due_text(delivery: QueuedDelivery, hold: Hold | None) -> str:
+    """Say when it is due; of one that is held past that, what holds it."""
     if delivery.state != "waiting":
         return ""
-    return "at once" if delivery.is_probe else short_time(delivery.due_at)
+    if delivery.is_probe:
+        return "at once"
+    if hold is None:
+        return short_time(delivery.due_at)
+    if hold.by == "key":
+        return f"after {hold.until}"
+    return f"{short_time(hold.until)} ({hold.by})"
 
 
-def _document(delivery: QueuedDelivery, *, is_with_payload: bool) -> dict[str, object]:
+def _document(delivery: QueuedDelivery, hold: Hold | None, *, is_with_payload: bool) -> dict[str, object]:
     document: dict[str, object] = {
         "delivery_id": delivery.delivery_id,
         "state": delivery.state,
@@ -124,6 +136,9 @@ def _document(delivery: QueuedDelivery, *, is_with_payload: bool) -> dict[str, o
         "attempts": delivery.attempts,
         "enqueued_at": delivery.enqueued_at,
         "due_at": delivery.due_at if delivery.state == "waiting" and not delivery.is_probe else None,
+        "held_by": hold.by if hold else None,
+        "held_until": hold.until if hold and hold.by != "key" else None,
+        "held_behind": hold.until if hold and hold.by == "key" else None,
         "last_error": delivery.last_error,
         "is_probe": bool(delivery.is_probe),
         "is_recovery": bool(delivery.is_recovery),

@@ -6,11 +6,12 @@ import pytest
 from console.commands import deliveries as deliveries_command
 from console.exit_codes import ExitCode
 from eventstore.clock import time_text
-from eventstore.events import DeliveryDropped, DeliveryRequeued
-from eventstore.log import read_events
+from eventstore.events import BreakerOpened, DeliveryDropped, DeliveryRequeued
+from eventstore.identifiers import installation_stream
+from eventstore.log import NewEvent, read_events
 from eventstore.queue_view import read_deliveries
 from eventstore.retention import expire_payloads
-from eventstore.work_queue import QueuedDelivery
+from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
 
@@ -267,3 +268,19 @@ def test_sending_again_wakes_a_running_daemon(hookfuse: Hookfuse, world: World) 
         assert os.read(doorbell, 10) == b"!"
     finally:
         os.close(doorbell)
+
+
+def test_what_a_breaker_or_a_key_holds_is_not_said_to_be_due_in_the_past(hookfuse: Hookfuse, world: World) -> None:
+    with world.store() as store, store.transaction() as transaction:
+        opened = BreakerOpened(PAGER, "2025-02-08T12:05:00.000000Z", "x")
+        transaction.append(NewEvent(installation_stream(PAGER), opened))
+        new = NewDelivery(PAGER, "issue.created", "{}", ordering_key="k")
+        first, second = enqueue(transaction.connection, [new, new], enqueued_at=transaction.recorded_at)
+    world.clock.advance(seconds=60)
+    rows = {row["delivery_id"]: row for row in hookfuse("deliveries", "--json").json}
+    lines = {line.split()[0]: line for line in hookfuse("deliveries").out.splitlines()}
+
+    assert (rows[first]["held_by"], rows[first]["held_until"]) == ("breaker", "2025-02-08T12:05:00.000000Z")
+    assert (rows[second]["held_by"], rows[second]["held_behind"]) == ("key", first)
+    assert lines[first].endswith("2025-02-08T12:05:00Z (breaker)")
+    assert lines[second].endswith(f"after {first}")
