@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
-from requests.exceptions import InvalidHeader
+from requests.exceptions import InvalidHeader, RequestException
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
@@ -101,6 +101,8 @@ class GuardedAdapter(BaseAdapter):
             reader = AnswerReader(self._body_limit_bytes, is_head_only=request.method == "HEAD")
             try:
                 return self._answered(request, reader, exchange)
+            except RequestException:
+                raise
             except Exception as error:
                 meant = as_requests(error, request, _partial_response(request, reader))
                 if meant is None:

@@ -10,7 +10,8 @@ from typing import Final
 
 from webhook.outcome import ErrorClass
 
-_SECONDS: Final = re.compile(r"-?[0-9]{1,30}")
+_SECONDS: Final = re.compile(r"-?[0-9]+", re.ASCII)
+_LONGEST_S: Final = 1e9  # whatever has more digits is longer than anybody waits; a float has an end
 
 # Retrying can't change these: the guard's rule stands, and 410 says that nobody listens any more.
 _FINAL: Final = frozenset((ErrorClass.BLOCKED, ErrorClass.GONE))
@@ -61,7 +62,7 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
     """Return Retry-After (seconds or an HTTP date) in seconds from `now`; the past is 0, rubbish None."""
     text = value.strip()
     if _SECONDS.fullmatch(text):
-        return max(0.0, float(text))
+        return min(max(0.0, float(text)), _LONGEST_S)
     try:
         moment = parsedate_to_datetime(text)
         if moment.tzinfo is None:  # "-0000": UTC, with no word on the sender's own zone (RFC 5322)

@@ -77,12 +77,21 @@ def test_failed_attempts_count_from_one() -> None:
         ("", None),
         ("soon", None),
         ("1.5", None),
-        ("9" * 400, None),
+        ("1" + "0" * 30, 1e9),
+        ("9" * 400, 1e9),
+        ("0" * 400 + "60", 60.0),
+        ("１２", None),  # noqa: RUF001 - digits, and none of HTTP's
         ("Sat, 99 Feb 2025 10:01:00 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
+
+
+def test_a_retry_after_beyond_all_reason_is_a_day() -> None:
+    asked_s = parse_retry_after("1" + "0" * 30, NOW)
+
+    assert RetrySchedule((5.0,)).next_delay_s(1, random_unit=0.5, retry_after_s=asked_s) == 86_400.0
 
 
 @given(st.text(max_size=40))
