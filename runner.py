@@ -101,7 +101,9 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from eventstore.configuration import load_configuration
     from eventstore.database import open_database
     from eventstore.file_budget import files_needed, raise_file_limit, share_out
+    from eventstore.opened_files import OpenedFiles
     from eventstore.policy_document import configured_policy
+    from eventstore.scrubbing import check_at_start
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     dropped_lines = queue_copies()
@@ -114,7 +116,8 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         # Made, and brought to the newest schema, before anybody else needs it; whatever takes its place is noticed, as
         # no other file can have the inode of one that is open.
         stack.callback(open_database(home.database, is_writer=True).close)
-        inode = home.database_inode()
+        check_at_start(home)
+        files = OpenedFiles(home.database)
         count = processes or configuration.daemon.processes
         log_file = configure_daemon_logging(home, configuration.log, is_terminal=sys.stderr.isatty())
         stack.callback(log_file.close)
@@ -140,7 +143,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
             keep_log=log_file.look,
             dropped_lines=dropped_lines,
             doorbell=doorbell,
-            inode=inode,
+            files=files,
             is_drain=is_drain,
         )
         failure = daemon.work_alone() if count == 1 else daemon.lead_crew(count, workers_lock)

@@ -37,6 +37,7 @@ from webhook import (
 __all__ = [
     "attempt_event",
     "body_of",
+    "damaged_payload",
     "hold_moment",
     "own_failure",
     "retry_moment",
@@ -191,6 +192,18 @@ def own_failure(error: Exception) -> Outcome:
         status_code=0,
         duration_ms=0.0,
         detail=type(error).__name__,
+        request_id="",
+    )
+
+
+def damaged_payload() -> Outcome:
+    """Return the outcome of what is not attempted, as its payload is not what was queued."""
+    return Outcome(
+        kind=OutcomeKind.FAILED,
+        error_class=ErrorClass.DAMAGED,
+        status_code=0,
+        duration_ms=0.0,
+        detail="the stored payload is not what was queued: it was not sent",
         request_id="",
     )
 

@@ -23,7 +23,9 @@ from eventstore.configuration import Configuration
 from eventstore.errors import HomeError
 from eventstore.handover import pack_settings
 from eventstore.home import Home
+from eventstore.opened_files import OpenedFiles, loss_text
 from eventstore.policy import Policy
+from eventstore.scrubbing import Scrub
 from eventstore.shard import WHOLE, Shard
 
 if TYPE_CHECKING:
@@ -58,10 +60,10 @@ class _Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon(_Process):
-    """The process that holds the home: it does the work, or has workers do it. `inode`: that of the database."""
+    """The process that holds the home: it does the work, or has workers do it. `files`: those of the database."""
 
     doorbell: int
-    inode: int
+    files: OpenedFiles
     is_drain: bool
 
     def work_alone(self) -> str:
@@ -71,6 +73,7 @@ class Daemon(_Process):
 
         is_time, is_time_to_report, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
         report = Reporter(self.home, self.configuration, self.policy)
+        scrub = Scrub(self.home)
         with closing(self._open_lookout()) as lookout:
             system = start_system(
                 self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
@@ -81,9 +84,10 @@ class Daemon(_Process):
             while not (self.stop_asked.is_set() or system.failure or lookout.failure):
                 manager.alive()
                 lookout.look_around()
-                if self.home.database_inode() != self.inode:
-                    loss = self._loss()
+                if lost := self.files.lost():
+                    loss = loss_text(lost)
                     break
+                scrub.look()
                 system.look_around()
                 if self.is_drain and system.is_drained():
                     break
@@ -113,6 +117,7 @@ class Daemon(_Process):
         )
         is_time, is_time_to_ask, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
         report = Reporter(self.home, self.configuration, self.policy)
+        scrub = Scrub(self.home)
         with closing(self._open_lookout()) as lookout:
             crew.start()
             lookout.show(crew)
@@ -120,9 +125,10 @@ class Daemon(_Process):
             while not (self.stop_asked.is_set() or crew.failure or lookout.failure):
                 _tell_manager(manager, crew)
                 lookout.look_around()
-                if self.home.database_inode() != self.inode:
-                    loss = self._loss()
+                if lost := self.files.lost():
+                    loss = loss_text(lost)
                     break
+                scrub.look()
                 if self.is_drain and crew.is_drained():
                     break
                 if is_time_to_ask():
@@ -159,10 +165,6 @@ class Daemon(_Process):
             return False
         os.read(self.doorbell, 65_536)
         return True
-
-    def _loss(self) -> str:
-        database = self.home.database
-        return f"{database} was removed or replaced under the daemon, which would never see what is queued"
 
     def _name_workers(self, pids: list[int]) -> None:
         try:

@@ -12,6 +12,7 @@ import structlog
 from actors.attempt import (
     attempt_event,
     body_of,
+    damaged_payload,
     hold_moment,
     own_failure,
     retry_moment,
@@ -282,11 +283,14 @@ class InstallationActor(SupervisedActor[Message]):
         # On a thread of the send pool, beside this actor's turns: it touches nothing that changes.
         body, outcome, lack = b"", None, None
         try:
-            body = body_of(delivery)
-            timeouts = timeouts_of(endpoint.app, self._parts.timeouts)
-            now = (self._parts.believed_now or self._parts.clock.now)()
-            request = webhook_request(endpoint, delivery, body, timeouts, now=now)
-            outcome = self._parts.sender.send(request)
+            if delivery.is_intact:
+                body = body_of(delivery)
+                timeouts = timeouts_of(endpoint.app, self._parts.timeouts)
+                now = (self._parts.believed_now or self._parts.clock.now)()
+                request = webhook_request(endpoint, delivery, body, timeouts, now=now)
+                outcome = self._parts.sender.send(request)
+            else:
+                outcome = damaged_payload()
         except Exception as error:  # noqa: BLE001 - it is logged, without what is secret
             lack = lack_of(error)
             if lack is None:

@@ -3,21 +3,26 @@
 import sqlite3
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+from zlib import crc32
 
 import msgspec
+import structlog
 
 from eventstore.clock import time_text
 
 __all__ = [
     "LONGEST_OVERLAP",
     "AppSecrets",
+    "apps_with_damaged_secrets",
     "is_overlapping",
     "no_secret_text",
     "read_secrets",
     "signing_secrets",
     "write_secrets",
 ]
+
+_log = structlog.get_logger("hookfuse.registry")
 
 # Longer than any change freeze; beyond it two secrets are no rotation but a habit.
 LONGEST_OVERLAP: Final = timedelta(days=90)
@@ -67,28 +72,68 @@ def no_secret_text(app_id: int) -> str:
 
 
 def read_secrets(connection: sqlite3.Connection, app_id: int) -> AppSecrets | None:
-    """Read an app's secrets, None when it has none."""
-    row = connection.execute(
-        "SELECT client_secret, headers, previous_secret, previous_until, signing_key FROM secrets WHERE app_id = ?",
-        (app_id,),
-    ).fetchone()
+    """Read an app's secrets, None when it has none, or they are not what was stored: with those nothing is signed."""
+    row = connection.execute(f"{_READ} WHERE app_id = ?", (app_id,)).fetchone()
     if row is None:
         return None
-    client_secret, headers, *rest = row
-    return AppSecrets(client_secret, msgspec.json.decode(headers, type=Pairs), *rest)
+    if not _is_intact(row):
+        _log.error(
+            "secrets_damaged",
+            app_id=app_id,
+            done=f"not used; hookfuse apply REGISTRY.toml or hookfuse app rotate-secret {app_id} gives it new ones",
+        )
+        return None
+    client_secret, headers, previous_secret, previous_until = (
+        None if one is None else one.decode() for one in row[1:5]
+    )
+    return AppSecrets(
+        client_secret or "", msgspec.json.decode(headers or "[]", type=Pairs), previous_secret, previous_until, row[5]
+    )
+
+
+def apps_with_damaged_secrets(connection: sqlite3.Connection) -> list[int]:
+    """Return the apps whose secrets are not what was stored."""
+    return [row[0] for row in connection.execute(f"{_READ} ORDER BY app_id").fetchall() if not _is_intact(row)]
+
+
+# Texts as the bytes that they are stored as: what is none is damaged.
+_READ = (
+    "SELECT app_id, CAST(client_secret AS BLOB), CAST(headers AS BLOB), CAST(previous_secret AS BLOB),"
+    " CAST(previous_until AS BLOB), signing_key, checksum FROM secrets"
+)
+
+
+def _is_intact(row: tuple[Any, ...]) -> bool:
+    *stored, checksum = row
+    return checksum is None or checksum == _checksum(*stored)
+
+
+def _checksum(app_id: int, *stored: bytes | None) -> int:
+    """Return the checksum of a row (CRC-32): none of its parts is told from it."""
+    checksum = crc32(b"%d" % app_id)
+    for one in stored:
+        checksum = crc32(b"-" if one is None else b"%d:%b" % (len(one), one), checksum)
+    return checksum
 
 
 def write_secrets(connection: sqlite3.Connection, app_id: int, secrets: AppSecrets) -> None:
     """Keep an app's secrets in the place of all those it had, within the caller's transaction."""
+    headers = msgspec.json.encode(secrets.headers)
+    texts = [
+        None if one is None else one.encode()
+        for one in (secrets.client_secret, headers.decode(), secrets.previous_secret, secrets.previous_until)
+    ]
     connection.execute(
         "INSERT OR REPLACE INTO secrets"
-        " (app_id, client_secret, headers, previous_secret, previous_until, signing_key) VALUES (?, ?, ?, ?, ?, ?)",
+        " (app_id, client_secret, headers, previous_secret, previous_until, signing_key, checksum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             app_id,
             secrets.client_secret,
-            msgspec.json.encode(secrets.headers).decode(),
+            headers.decode(),
             secrets.previous_secret,
             secrets.previous_until,
             secrets.signing_key,
+            _checksum(app_id, *texts, secrets.signing_key),
         ),
     )

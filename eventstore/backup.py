@@ -1,52 +1,67 @@
 """A copy of events.db while it is written to, and putting one back."""
 
+import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from eventstore.database import explained, open_database
-from eventstore.errors import DatabaseError, NewerSchemaError, NotADatabaseError, RejectedError
+from eventstore.errors import DamagedFileError, DatabaseError, NewerSchemaError, NotADatabaseError, RejectedError
+from eventstore.high_water_mark import mark_path, reached_by, read_mark, require_kept, write_mark
 from eventstore.home import Home
 from eventstore.identifiers import new_id
-from eventstore.log import last_position
+from eventstore.integrity import Watch, quietly, require_whole
 from eventstore.schema import found_schema
 
-__all__ = ["back_up", "new_copy", "restore"]
+__all__ = ["DRAFT_PREFIX", "back_up", "new_copy", "remove_abandoned", "restore"]
+
+# Names of copies that are not whole yet, wherever they are made.
+DRAFT_PREFIX = ".hookfuse-draft-"
 
 # Pages of 4 KB between two looks at the progress; writers go on in between.
 _PAGES = 2048
 
 
-def back_up(home: Home, target: Path, on_pages: Callable[[int, int], None]) -> int:
-    """Copy the database, as of one moment, to a new private file that is whole or not there; give its last position.
+def back_up(home: Home, target: Path, watch: Watch = quietly) -> int:
+    """Copy the database, as of one moment, to a new private file that is whole or not there; return its last position.
 
-    `on_pages` is told how many pages are left, and of how many. The copy holds the secrets too. Raises RejectedError
-    when the target is there already, and DatabaseError.
+    The copy holds the secrets too. Raises RejectedError when the target is there already, DamagedFileError when the
+    database is not what was written to it, LostCommitsError when it is behind its mark, and DatabaseError.
     """
-    with new_copy(target) as draft:
-        with explained(draft), closing(open_database(home.database, is_writer=False)) as source:
+    with new_copy(home, target) as draft:
+        mark = read_mark(home.database)
+        with explained(home.database), closing(open_database(home.database, is_writer=False)) as source:
             # Read within one transaction: else each commit of a daemon would have the copy begin anew.
             source.execute("BEGIN")
-            source.execute("SELECT 1 FROM events LIMIT 1").fetchone()
-            with closing(sqlite3.connect(draft)) as copy:
-                source.backup(copy, pages=_PAGES, progress=lambda _status, left, total: on_pages(left, total))
-                copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL beside it
-        return _check(draft)
+            require_kept(home.database, mark, reached_by(source))
+            (pages,) = source.execute("PRAGMA page_count").fetchone()
+            with closing(sqlite3.connect(draft)) as copy, watch("copying", pages) as progress:
+                # Nothing lies beside a draft, and one that a crash leaves is of no use.
+                copy.execute("PRAGMA journal_mode = OFF")
+                source.backup(copy, pages=_PAGES, progress=lambda *_: progress.advance(_PAGES))
+        _leave_wal_mode(draft)
+        return _check(draft, watch)
 
 
 @contextmanager
-def new_copy(target: Path) -> Iterator[Path]:
+def new_copy(home: Home, target: Path) -> Iterator[Path]:
     """Lend an empty private file; once the block has ended it stands at `target`, fsynced, and else nothing does.
 
-    Raises RejectedError when the target is there already, and DatabaseError when it cannot be written.
+    What a copy into the same folder left behind that was killed is removed. Raises RejectedError when the target is
+    there already, or is the home's own, and DatabaseError when it cannot be written.
     """
     if target.exists():
         raise RejectedError(f"{target} is there already: name a file that is not")
-    draft = target.with_name(f".{target.name}.{new_id()}")
+    home.refuse_own(target)
+    remove_abandoned(target.parent)
+    draft = target.with_name(f"{DRAFT_PREFIX}{new_id()}.{target.name}")
+    held = -1
     try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        # A lock, for as long as somebody is at it: the kernel lets go of it with the process, however that ends.
+        held = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield draft
         _sync(draft)
         draft.rename(target)
@@ -55,32 +70,50 @@ def new_copy(target: Path) -> Iterator[Path]:
         raise DatabaseError(f"{target}: cannot be written ({error.strerror})") from error
     finally:
         draft.unlink(missing_ok=True)
+        if held >= 0:
+            os.close(held)
 
 
-def restore(home: Home, backup: Path) -> tuple[int, Path | None]:
-    """Put a copy in the place of the home's database; give its last position, and where the one before is now.
+def remove_abandoned(folder: Path) -> None:
+    """Remove drafts of copies in a folder that nobody is at any more, as their process was killed."""
+    for path in folder.glob(f"{DRAFT_PREFIX}*"):
+        with suppress(OSError):  # another's, or gone meanwhile
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
 
-    No daemon may run. The database that was there is kept beside it. Raises RejectedError where the copy is none,
-    HomeError, DatabaseError and DaemonRunningError.
+
+def restore(home: Home, backup: Path, watch: Watch = quietly) -> tuple[int, Path | None]:
+    """Put a copy in the place of the home's database; return its last position, and where the one before is now.
+
+    No daemon may run. The database that was there is kept beside it. Raises RejectedError where the copy is none, or
+    is damaged, HomeError, DatabaseError and DaemonRunningError.
     """
     if not backup.is_file():
         raise RejectedError(f"{backup}: there is no such file")
     try:
         _refuse_a_looking_copy(backup)
-        _check(backup)
-    except NewerSchemaError as error:
+        _check(backup, watch)
+    except (DamagedFileError, NewerSchemaError) as error:
         raise RejectedError(f"{backup}: {error}") from error
     except DatabaseError as error:
         raise RejectedError(f"{backup}: this is no copy that `hookfuse backup` made, or it is damaged") from error
     home.prepare()
     with home.held_by_daemon():
-        draft = home.database.with_name(f".restored.{new_id()}")
+        draft = home.database.with_name(f"{DRAFT_PREFIX}{new_id()}")
         try:
+            remove_abandoned(home.path)
             _copy(backup, draft)
-            position = _check(draft)
+            position = _check(draft, watch)
             kept = _set_aside(home)
+            # From here until the copy's own mark is written the home is refused, as behind: restore it again.
             draft.rename(home.database)
             _sync(home.path)
+            with closing(open_database(home.database, is_writer=True)) as connection:
+                write_mark(home.database, reached_by(connection))
         except OSError as error:
             raise DatabaseError(f"{home.database}: cannot be restored ({error.strerror})") from error
         finally:
@@ -95,23 +128,33 @@ def _set_aside(home: Home) -> Path | None:
     folder = home.path / f"before-restore-{new_id()}"
     folder.mkdir(mode=0o700)
     for path in (home.database, *home.path.glob("events.db-*")):
-        path.rename(folder / path.name)
+        if path != mark_path(home.database):
+            path.rename(folder / path.name)
     return folder
 
 
-def _check(path: Path) -> int:
-    """Have SQLite look at every page, and give the last position. Raises DatabaseError."""
-    with explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise DatabaseError(f"{path}: the copy is damaged: {found}")
+def _check(path: Path, watch: Watch) -> int:
+    """Have all of a copy looked at, and return the last position. Raises DatabaseError."""
+    with explained(path), closing(_opened(path)) as connection:
         if not found_schema(connection):
             raise NotADatabaseError(f"{path}: this is no database of hookfuse")
-        return last_position(connection)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        return require_whole(connection, watch)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+
+
+def _leave_wal_mode(path: Path) -> None:
+    """Mark a file that nobody has open as one without a WAL (sqlite.org/fileformat2.html, bytes 18 and 19)."""
+    with path.open("r+b") as file:
+        file.seek(18)
+        file.write(b"\x01\x01")
 
 
 def _refuse_a_looking_copy(path: Path) -> None:
-    with explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with explained(path), closing(_opened(path)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if {"events", "installations"} <= tables and "secrets" not in tables:
         raise RejectedError(f"{path} was made without secrets: it is for looking into, and cannot be restored")

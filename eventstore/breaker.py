@@ -13,7 +13,7 @@ __all__ = ["SAYS_NOTHING", "Breaker", "BreakerRule", "Trip", "attempts_of_a_dead
 DAY_S = 86_400
 
 # Error classes that say nothing about the endpoint: our own faults, the guard's word, a healthy endpoint's "slowly".
-SAYS_NOTHING = ("internal", "blocked", "rate_limited")
+SAYS_NOTHING = ("internal", "damaged", "blocked", "rate_limited")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventstore.errors import ConflictError, DatabaseError, DiskFullError, NotADatabaseError
+from eventstore.errors import ConflictError, DatabaseError, DiskFullError, LostCommitsError, NotADatabaseError
 from eventstore.file_system import READ_ONLY, is_read_only
-from eventstore.schema import migrate
+from eventstore.high_water_mark import WAY_OUT, mark_path, reached_by, write_mark
+from eventstore.schema import MARKED_SINCE, found_schema, migrate
 from eventstore.shortage import raise_shortage
 
 __all__ = [
@@ -49,7 +50,10 @@ _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
         NotADatabaseError,
         "this file is no SQLite database: move it away, or name another home",
     ),
-    "SQLITE_CORRUPT": (DatabaseError, "the database file is damaged: restore it from a backup"),
+    "SQLITE_CORRUPT": (
+        DatabaseError,
+        "the database file is damaged: hookfuse reindex mends it where only an index is, else restore it from a backup",
+    ),
     "SQLITE_READONLY": (
         DatabaseError,
         "the database cannot be written: see to the file's owner and permissions",
@@ -86,14 +90,19 @@ def explained(path: Path | str = "events.db") -> Iterator[None]:
 def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
     """Open events.db, made and migrated where needed; commits are fsynced before they return.
 
-    The connection may be used by one thread at a time. Raises DatabaseError.
+    The connection may be used by one thread at a time. Raises LostCommitsError when the file is missing or empty where
+    there was a database, and DatabaseError.
     """
+    _refuse_loss(path)
     _make_private(path)
     with explained(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             deadline_s = time.monotonic() + BUSY_S
             _enter_wal_mode(connection, deadline_s)
+            found_schema(connection)  # what is not ours is told before its schema is refused
+            # What a foreign trigger or view calls has no effects (sqlite.org/pragma.html#pragma_trusted_schema).
+            connection.execute("PRAGMA trusted_schema = OFF")
             # FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit (sqlite.org/pragma.html).
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
@@ -101,7 +110,8 @@ def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
             if is_writer:
                 connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
             wait_until(connection, deadline_s)
-            migrate(connection)
+            if migrate(connection) < MARKED_SINCE:
+                write_mark(path, reached_by(connection))
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             if not is_writer:
                 connection.execute("PRAGMA query_only = ON")
@@ -181,6 +191,23 @@ def _lacking_files() -> OSError:
         for descriptor in opened:
             os.close(descriptor)
     return OSError()
+
+
+def _refuse_loss(path: Path) -> None:
+    """Let nobody begin anew where there was a database: beside it lies what only one that was used leaves."""
+    # First the traces, then the size: another process may be making both at this moment.
+    traces = (mark_path(path), path.with_name(f"{path.name}-wal"), path.parent / "logs" / "hookfuse.jsonl")
+    trace = next((one for one in traces if _size_bytes(one)), None)
+    if trace is not None and not _size_bytes(path):
+        fault = "is empty" if path.exists() else "is missing"
+        raise LostCommitsError(f"{path} {fault}, and there was a database here, as {trace.name} shows: {WAY_OUT}")
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _make_private(path: Path) -> None:

@@ -6,6 +6,8 @@ EventStoreError
 ├── DatabaseError           events.db cannot be used
 │   ├── NotADatabaseError   the file is something else
 │   ├── NewerSchemaError    a newer hookfuse wrote it
+│   ├── DamagedFileError    it is not what was written: a page, an index, an event, a payload, the schema
+│   ├── LostCommitsError    what was committed to it is not there any more, or it is not there at all
 │   └── DiskFullError       nothing more can be written
 ├── ShortageError           this machine lacks something for the moment: open files, memory, threads
 ├── RedisAwayError          the Redis that is configured does not answer, or not as it should
@@ -30,6 +32,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "DaemonRunningError",
+    "DamagedFileError",
     "DamagedLogError",
     "DatabaseError",
     "DiskFullError",
@@ -37,6 +40,7 @@ __all__ = [
     "EventStoreError",
     "HeaderInvalidError",
     "HomeError",
+    "LostCommitsError",
     "MailAddressInvalidError",
     "NewerSchemaError",
     "NotADatabaseError",
@@ -71,6 +75,14 @@ class NotADatabaseError(DatabaseError):
 
 class NewerSchemaError(DatabaseError):
     """A newer hookfuse has written this database."""
+
+
+class DamagedFileError(DatabaseError):
+    """The file is not what was written; the text names the first fault, and what mends it."""
+
+
+class LostCommitsError(DatabaseError):
+    """What was committed is not there any more: a person decides how to go on."""
 
 
 class DiskFullError(DatabaseError):

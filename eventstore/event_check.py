@@ -27,6 +27,7 @@ from eventstore.events import (
 )
 from eventstore.identifiers import (
     FLEET_STREAM,
+    HOME_STREAM,
     MAIL_STREAM,
     app_stream,
     import_stream,
@@ -122,7 +123,7 @@ def _url_faults(name: str, url: str) -> list[str]:
 
 
 def _stream_faults(stream: str, event: Event) -> Iterator[str]:
-    if isinstance(event, AuditRecorded) and _APP_STREAM.fullmatch(stream):
+    if isinstance(event, AuditRecorded) and (stream == HOME_STREAM or _APP_STREAM.fullmatch(stream)):
         return
     if isinstance(event, MailFailed) and _is_import_stream(stream):
         return

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eventstore.errors import DaemonRunningError, HomeError, RejectedError
 from eventstore.file_system import refusal
+from eventstore.high_water_mark import mark_path
 from eventstore.identifiers import new_id, parse_uuid
 from eventstore.shortage import raise_shortage
 
@@ -68,7 +69,7 @@ class Home:
         if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
         kept = (self.configuration, self.log.parent, self.outbox, self.report, self._lock, self._workers_lock)
-        own = {*(path.name for path in kept), self._doorbell.name, _IDENTITY}
+        own = {*(path.name for path in kept), self._doorbell.name, _IDENTITY, mark_path(self.database).name}
         foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
         if foreign:
             raise HomeError(
@@ -76,12 +77,23 @@ class Home:
                 " or make it private first (chmod 700)"
             )
 
-    def database_inode(self) -> int:
-        """Give the number of events.db in its file system, 0 when it is not there."""
+    def refuse_own(self, target: Path) -> None:
+        """Raise RejectedError where a file that is to be written would be one of the home's own, by whatever name."""
+        own = (self.configuration, self.report, self._lock, self._workers_lock, self._doorbell, self.path / _IDENTITY)
         try:
-            return self.database.stat().st_ino
-        except OSError:
-            return 0
+            place = target.parent.resolve() / target.name
+            home = self.path.resolve()
+            is_own = (
+                place in {home / path.name for path in own}
+                or (place.parent == home and place.name.startswith(self.database.name))
+                or (place.parent == home and place.suffix == self.configuration.suffix)  # policies too
+                or any(folder in place.parents for folder in (home / "logs", home / "outbox"))
+                or any(_is_same(target, path) for path in (*own, *home.glob(f"{self.database.name}*")))
+            )
+        except OSError as error:
+            raise RejectedError(f"{target}: cannot be written ({error.strerror})") from error
+        if is_own or place == home:
+            raise RejectedError(f"{target} is the home's own: name another file")
 
     def identity(self) -> str:
         """Give the UUID that tells this home from others, made when it is first asked for. Raises HomeError."""
@@ -220,6 +232,13 @@ class Home:
                     os.write(descriptor, b"!")
         finally:
             os.close(descriptor)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of the two is not there
+        return False
 
 
 def _write_pids(descriptor: int, pids: Sequence[int], path: Path) -> None:

@@ -9,6 +9,7 @@ from eventstore.errors import RejectedError
 
 __all__ = [
     "FLEET_STREAM",
+    "HOME_STREAM",
     "MAIL_STREAM",
     "app_stream",
     "import_stream",
@@ -25,6 +26,9 @@ _INSTALLATION_PREFIX = "installation-"
 
 # What concerns all installations at once.
 FLEET_STREAM = "fleet"
+
+# What was decided about the home as a whole.
+HOME_STREAM = "home"
 
 # Mails that tell of many installations.
 MAIL_STREAM = "mail"

@@ -44,7 +44,7 @@ def copy_without_secrets(home: Home, target: Path, on_events: Callable[[int], No
     freed. The file is marked as no database of hookfuse's: no home can be put on it by mistake. `on_events` is told
     how many more were copied. Raises RejectedError when the target is there already, and DatabaseError.
     """
-    with new_copy(target) as draft, explained(draft):
+    with new_copy(home, target) as draft, explained(draft):
         # Open meanwhile: it brings an older file to this schema, and keeps the WAL that the copying reads.
         with closing(open_database(home.database, is_writer=False)), closing(_attached(draft, home.database)) as copy:
             copy.execute("BEGIN")

@@ -13,15 +13,21 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import msgspec
+import structlog
 import zstandard
 
 __all__ = [
     "Packed",
     "Parcel",
     "Wrapped",
+    "damaged_parcel_texts",
+    "damaged_parcels",
+    "forget_damaged_parcels",
     "is_unopened",
+    "parcel_checksum",
     "put_away",
     "read_parcels",
     "take_parcel",
@@ -42,6 +48,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ordering_key: str
     actor: str | None
     data: msgspec.Raw
+    checksum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,19 @@ class Wrapped:
     installations: str
     deliveries: bytes
 
+    @property
+    def checksum(self) -> int:
+        """That of all of it."""
+        return parcel_checksum(self.installations, self.deliveries)
+
 
 # At its quickest, and still a fifth of JSON whose texts are all different: 2 us a delivery, 1 us to open it.
 _COMPRESSION_LEVEL = 1
 
+# No parcel is larger: so many deliveries of [limits] attachment_bytes at their most.
+_MOST_TEXT_BYTES = 1 << 30
+
+_log = structlog.get_logger("hookfuse.queue")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Packed]).decode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
@@ -86,8 +102,15 @@ def put_away(connection: sqlite3.Connection, parcels: Sequence[Wrapped], *, enqu
     first_sequence = _reserve(connection, sum(parcel.delivery_count for parcel in parcels))
     for parcel in parcels:
         connection.execute(
-            "INSERT INTO parcels VALUES (?, ?, ?, ?, ?)",
-            (first_sequence, parcel.delivery_count, enqueued_at, parcel.installations, parcel.deliveries),
+            "INSERT INTO parcels VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                first_sequence,
+                parcel.delivery_count,
+                enqueued_at,
+                parcel.installations,
+                parcel.deliveries,
+                parcel.checksum,
+            ),
         )
         first_sequence += parcel.delivery_count
 
@@ -119,21 +142,44 @@ def is_unopened(connection: sqlite3.Connection, first_sequence: int) -> bool:
 
 
 def take_parcel(connection: sqlite3.Connection, first_sequence: int) -> Parcel | None:
-    """Take a parcel out, None = another process did."""
+    """Take a parcel out, None = another process did, or it cannot be read and is kept apart."""
     row = connection.execute(
-        "DELETE FROM parcels WHERE first_sequence = ? RETURNING first_sequence, enqueued_at, deliveries",
+        "DELETE FROM parcels WHERE first_sequence = ?"
+        " RETURNING first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB), deliveries, checksum",
         (first_sequence,),
     ).fetchone()
     if row is None:
         return None
-    first_sequence, enqueued_at, deliveries = row
-    return Parcel(first_sequence, enqueued_at, _decode(_decompress(deliveries)))
+    first_sequence, count, enqueued_at, installations, deliveries, checksum = row
+    unpacked = _unpack(deliveries)
+    # What can be unpacked is as good as the checksum of each delivery says, whatever is damaged around it.
+    if unpacked is not None and len(unpacked) == count:
+        return Parcel(first_sequence, enqueued_at, unpacked)
+    _keep_apart(connection, (first_sequence, count, enqueued_at, installations, deliveries, checksum))
+    return None
+
+
+def _keep_apart(connection: sqlite3.Connection, row: tuple[int, int, str, bytes, bytes, int | None]) -> None:
+    first_sequence, count, enqueued_at, *_ = row
+    connection.execute(
+        "INSERT INTO damaged_parcels VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ'))", row
+    )
+    _log.error(
+        "parcel_damaged",
+        first_sequence=first_sequence,
+        deliveries=count,
+        enqueued_at=enqueued_at,
+        done="kept apart, and not sent; hookfuse doctor names it",
+    )
 
 
 def read_parcels(
     connection: sqlite3.Connection, *, installation_id: str | None = None, holding: str = ""
 ) -> Iterator[Parcel]:
-    """Read parcels, in the order of queueing; only those with deliveries to an installation, or with a text in them."""
+    """Read parcels, in the order of queueing; only those with deliveries to an installation, or with a text in them.
+
+    One that cannot be read is left out.
+    """
     rows = connection.execute(
         "SELECT first_sequence, enqueued_at, deliveries FROM parcels"
         " WHERE (:id IS NULL OR instr(installations, :id)) ORDER BY first_sequence",
@@ -142,9 +188,73 @@ def read_parcels(
     wanted = holding.encode()
     for first_sequence, enqueued_at, deliveries in rows:
         text = _decompress(deliveries)
-        if wanted in text:
-            yield Parcel(first_sequence, enqueued_at, _decode(text))
+        if text is not None and wanted in text:
+            unpacked = _decode_or_none(text)
+            if unpacked is not None:
+                yield Parcel(first_sequence, enqueued_at, unpacked)
 
 
-def _decompress(deliveries: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(deliveries)
+def damaged_parcel_texts(connection: sqlite3.Connection) -> list[str]:
+    """Say of each parcel that is damaged, kept apart or not yet found, when it was queued and what it held."""
+    rows = connection.execute(
+        "SELECT first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB), deliveries, checksum, 0"
+        " FROM parcels UNION ALL SELECT first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB),"
+        " deliveries, checksum, 1 FROM damaged_parcels ORDER BY 1"
+    )
+    return [
+        f"{count} deliveries queued at {enqueued_at} (numbers {first} to {first + count - 1}), to"
+        f" {', '.join(_readable_counts(installations))}"
+        for first, count, enqueued_at, installations, deliveries, checksum, is_apart in rows
+        if is_apart or (checksum is not None and checksum != crc32(deliveries, crc32(installations)))
+    ]
+
+
+def damaged_parcels(connection: sqlite3.Connection) -> list[int]:
+    """Return the first sequence numbers of parcels that do not fit their checksums."""
+    rows = connection.execute("SELECT first_sequence, CAST(installations AS BLOB), deliveries, checksum FROM parcels")
+    return [
+        first
+        for first, installations, deliveries, checksum in rows
+        if checksum is not None and checksum != crc32(deliveries, crc32(installations))
+    ]
+
+
+def forget_damaged_parcels(connection: sqlite3.Connection) -> int:
+    """Let go of the parcels that are kept apart, and return how many deliveries they held."""
+    counts = connection.execute("DELETE FROM damaged_parcels RETURNING delivery_count").fetchall()
+    return sum(count for (count,) in counts)
+
+
+def parcel_checksum(installations: str, deliveries: bytes) -> int:
+    """Return the checksum of a parcel (CRC-32, as that of a delivery)."""
+    return crc32(deliveries, crc32(installations.encode()))
+
+
+def _readable_counts(installations: bytes) -> list[str]:
+    try:
+        return [f"{installation_id} ({count})" for installation_id, count in _decode_counts(installations).items()]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ["unknown installations"]
+
+
+def _unpack(deliveries: bytes) -> list[Packed] | None:
+    text = _decompress(deliveries)
+    return None if text is None else _decode_or_none(text)
+
+
+def _decode_or_none(text: bytes) -> list[Packed] | None:
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _decompress(deliveries: bytes) -> bytes | None:
+    """Return the text of a parcel, None = it is damaged."""
+    try:
+        # What a damaged header says of the size is not to be allocated.
+        if zstandard.frame_content_size(deliveries) > _MOST_TEXT_BYTES:
+            return None
+        return zstandard.ZstdDecompressor().decompress(deliveries, max_output_size=_MOST_TEXT_BYTES)
+    except (zstandard.ZstdError, TypeError):
+        return None

@@ -218,4 +218,5 @@ def _unpacked(parcel: Parcel) -> Iterator[QueuedDelivery]:
             "",
             one.actor,
             bytes(one.data).decode(),
+            checksum=one.checksum,
         )

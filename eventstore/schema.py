@@ -1,8 +1,8 @@
 """The tables of events.db, as migrations.
 
-Only `events`, `queue`, `parcels`, `idempotency_keys`, `stream_entries` and `secrets` hold what nothing else does;
-`at_work` begins empty with each daemon, `snapshots` spare reading, `clock` tells whether the machine's clock is to be
-believed, and every other table is a projection of `events` that can be made anew.
+Only `events`, `queue`, `parcels`, `damaged_parcels`, `idempotency_keys`, `stream_entries`, `secrets` and `database_id`
+hold what nothing else does; `at_work` begins empty with each daemon, `snapshots` spare reading, `clock` tells whether
+the machine's clock is to be believed, and every other table is a projection of `events` that can be made anew.
 """
 
 import sqlite3
@@ -16,10 +16,12 @@ from eventstore.errors import NewerSchemaError, NotADatabaseError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-__all__ = ["SCHEMA_VERSION", "found_schema", "migrate"]
+__all__ = ["MARKED_SINCE", "SCHEMA_VERSION", "found_schema", "migrate", "schema_of"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
+# From this one on a database has an id, and a mark beside it.
+MARKED_SINCE = 11
 
 # "hkfs", in the header of the file: tells it from any other program's.
 _APPLICATION_ID = 0x686B6673
@@ -266,6 +268,27 @@ _NINTH = (
 )
 
 _TENTH = ("ALTER TABLE buffer ADD COLUMN no_answer INTEGER NOT NULL DEFAULT 0",)
+
+_ELEVENTH = (
+    # Tells this database, and its copies, from every other: the mark beside it names the same (high_water_mark.py).
+    "CREATE TABLE database_id (id TEXT NOT NULL)",
+    "INSERT INTO database_id VALUES (lower(hex(randomblob(16))))",
+    # CRC-32 of what is sent (payload_checksum.py). NULL = it was queued before there were any, and is sent as it is.
+    "ALTER TABLE queue ADD COLUMN checksum INTEGER",
+    "ALTER TABLE parcels ADD COLUMN checksum INTEGER",
+    "ALTER TABLE secrets ADD COLUMN checksum INTEGER",
+    # Parcels that cannot be read any more, as they were found, until a person lets go of them.
+    """CREATE TABLE damaged_parcels (
+        first_sequence INTEGER PRIMARY KEY,
+        delivery_count INTEGER NOT NULL,
+        enqueued_at TEXT NOT NULL,
+        installations TEXT NOT NULL,
+        deliveries BLOB NOT NULL,
+        checksum INTEGER,
+        found_at TEXT NOT NULL
+    )""",
+)
+
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -277,16 +300,21 @@ _MIGRATIONS = (
     ("0008_breakers_closed_by_hand", _EIGHTH),
     ("0009_clock", _NINTH),
     ("0010_no_answer", _TENTH),
+    ("0011_damage", _ELEVENTH),
 )
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the database to the newest schema; one that is there already costs one read.
+def migrate(connection: sqlite3.Connection) -> int:
+    """Bring the database to the newest schema, and return the one that was found; 0 = it was new.
+
+    One that is there already costs one read.
 
     Raises NewerSchemaError when a newer hookfuse has written the file, NotADatabaseError when another program has.
     """
-    if found_schema(connection) < SCHEMA_VERSION:
+    found = found_schema(connection)
+    if found < SCHEMA_VERSION:
         _apply_migrations(connection)
+    return found
 
 
 def found_schema(connection: sqlite3.Connection) -> int:
@@ -303,14 +331,21 @@ def found_schema(connection: sqlite3.Connection) -> int:
     return int(found)
 
 
-def _apply_migrations(connection: sqlite3.Connection) -> None:
+def schema_of(connection: sqlite3.Connection, version: int) -> None:
+    """Make, in an empty database, the tables of a schema: of this one, or of one before."""
+    _apply_migrations(connection, _MIGRATIONS[:version])
+
+
+def _apply_migrations(
+    connection: sqlite3.Connection, wanted: tuple[tuple[str, tuple[str, ...]], ...] = _MIGRATIONS
+) -> None:
     # sqlite-utils takes 60 ms to import: only a file that needs it pays.
     from sqlite_utils import Database  # noqa: PLC0415
     from sqlite_utils.migrations import Migrations  # noqa: PLC0415
 
     migrations = Migrations("hookfuse")
 
-    for name, statements in _MIGRATIONS:
+    for name, statements in wanted:
         migrations(name=name)(partial(_execute_all, statements))  # type: ignore[type-var] # it has a name by that
     with _together(connection):
         migrations.apply(Database(connection))

@@ -143,6 +143,11 @@ def _require_payload(delivery: QueuedDelivery) -> None:
             f"delivery {delivery.delivery_id} has no payload any more, as it was kept for long enough:"
             " it cannot be sent again, only dropped"
         )
+    if not delivery.is_intact:
+        raise RejectedError(
+            f"delivery {delivery.delivery_id} is damaged: its payload is not what was queued, and is never sent;"
+            " queue it anew from where it came from, and drop this one"
+        )
 
 
 def _require_active(transaction: Transaction, delivery: QueuedDelivery) -> None:

@@ -19,7 +19,10 @@ from eventstore.database import (
     wal_bytes,
     writing,
 )
+from eventstore.errors import LostCommitsError
+from eventstore.high_water_mark import HighWaterMark
 from eventstore.log import NewEvent, StoredEvent, append_events
+from eventstore.opened_files import OpenedFiles, loss_text
 from eventstore.projections import project_all
 from eventstore.snapshot import renew_snapshots
 from eventstore.write_turn import WriteTurn
@@ -37,12 +40,18 @@ class TakenBackError(Exception):
     """Raised within a transaction, to undo what was done in it; nothing else is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+# Three looks at a folder cost as much as the rest of what is done about damage; a writer in full flow makes thousands
+# of commits a second.
+_LOOK_S = 0.02
+
+
+@dataclass(slots=True)
 class Transaction:
-    """One write transaction: what is read in it is what its events are based on."""
+    """One write transaction: what is read in it is what its events are based on. `position`: of its last event."""
 
     connection: sqlite3.Connection
     recorded_at: str
+    position: int = 0
 
     def append(self, *new_events: NewEvent, expected_versions: Mapping[str, int] | None = None) -> list[StoredEvent]:
         """Append events and bring every projection that follows them to their state.
@@ -52,6 +61,8 @@ class Transaction:
         stored_events = append_events(
             self.connection, new_events, recorded_at=self.recorded_at, expected_versions=expected_versions
         )
+        if stored_events:
+            self.position = stored_events[-1].position
         project_all(self.connection, stored_events)
         renew_snapshots(self.connection, stored_events)
         return stored_events
@@ -61,22 +72,33 @@ class Store:
     """A writing connection to events.db; one thread uses it at a time."""
 
     def __init__(self, path: Path, clock: Clock | None = None, *, is_patient: bool = False) -> None:
-        """`is_patient`: it waits for others' transactions for as long as it takes, where others give up."""
+        """`is_patient`: it waits for others' transactions for as long as it takes, where others give up.
+
+        Raises LostCommitsError when what was committed is not there any more; DatabaseError.
+        """
         self.clock = clock or SystemClock()
         self._path = path
         self._is_patient = is_patient
+        self._look_s = 0.0
         started_s = time.monotonic()
         self.connection = open_database(path, is_writer=True)
         # What opening it took counts for the first transaction: whoever does both waits once.
         self._waited_s = time.monotonic() - started_s
-        self._turn = WriteTurn(path, is_patient=is_patient)
+        try:
+            self._mark = HighWaterMark(path, self.connection)
+            self._files = OpenedFiles(path)
+            self._turn = WriteTurn(path, is_patient=is_patient)
+        except BaseException:
+            self.connection.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Run the block as one transaction: all of it is on disk afterwards, or nothing.
 
         It waits for other writers, to all intents and purposes, for BUSY_S seconds: for its turn, and then for those
-        that know of no turns. Raises DatabaseError, of which DiskFullError is one.
+        that know of no turns. Raises DatabaseError, of which DiskFullError is one; LostCommitsError when
+        somebody commits elsewhere, as the database's files were removed or replaced.
         """
         deadline_s = time.monotonic() + BUSY_S - self._waited_s
         self._waited_s = 0.0
@@ -86,10 +108,15 @@ class Store:
                 wait_until(self.connection, deadline_s)
             try:
                 with writing(self.connection):
-                    yield Transaction(self.connection, time_text(self.clock.now()))
+                    self._mark.require_kept()
+                    transaction = Transaction(self.connection, time_text(self.clock.now()))
+                    yield transaction
+                    reached = self._mark.reached(transaction.position)
+                self._mark.move(reached)
             finally:
                 if is_late:
                     self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        self._require_files()
 
     def trim_wal(self) -> bool:
         """Put a WAL that has become large back into the database, as far as readers allow; say whether it is small.
@@ -107,9 +134,20 @@ class Store:
                 self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         return wal_bytes(self._path) <= WAL_LIMIT_BYTES
 
+    def _require_files(self) -> None:
+        """Acknowledge nothing that went into a file without a name."""
+        now_s = time.monotonic()
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + _LOOK_S
+        if lost := self._files.lost():
+            self._look_s = 0.0
+            raise LostCommitsError(loss_text(lost))
+
     def close(self) -> None:
         """Give the connection back."""
         self.connection.close()
+        self._mark.close()
         self._turn.close()
 
     def __enter__(self) -> Self:

@@ -7,9 +7,11 @@ from types import MappingProxyType
 
 import msgspec
 
+from eventstore.errors import DatabaseError
 from eventstore.identifiers import new_id, new_ids
 from eventstore.many_rows import insert_rows, json_list
 from eventstore.parcels import Packed, Wrapped, put_away, take_parcel, wrap
+from eventstore.payload_checksum import payload_checksum
 from eventstore.waits import QueuedWait
 
 __all__ = [
@@ -72,7 +74,7 @@ class QueuedDelivery(msgspec.Struct, frozen=True):
     """A row of the queue. `attempts` are those already made; `actor` None = the platform itself.
 
     `is_probe`: a test delivery, which is sent whatever the installation's state; `is_recovery`: it was missed, and
-    is sent again; `is_expired`: its payload is gone.
+    is sent again; `is_expired`: its payload is gone; `checksum`: that of what was queued, None = it had none then.
     """
 
     sequence: int
@@ -90,6 +92,19 @@ class QueuedDelivery(msgspec.Struct, frozen=True):
     is_probe: bool = False
     is_recovery: bool = False
     is_expired: bool = False
+    checksum: int | None = None
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether its payload is what was queued, as far as is known: what is not is never sent."""
+        return self.checksum is None or self.checksum == payload_checksum(
+            delivery_id=self.delivery_id,
+            installation_id=self.installation_id,
+            event_name=self.event_name,
+            ordering_key=self.ordering_key,
+            actor=self.actor,
+            data=self.data.encode(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,7 @@ class Claim:
 
 QUEUE_COLUMNS = (
     "sequence, delivery_id, installation_id, event_name, ordering_key, state, attempts,"
-    " enqueued_at, due_at, last_error, actor, data, is_probe, is_recovery, is_expired"
+    " enqueued_at, due_at, last_error, actor, data, is_probe, is_recovery, is_expired, checksum"
 )
 
 
@@ -116,8 +131,8 @@ _MANY = 64
 # Between INSERT and the rows, and behind them. SQLite would rather read all that waits for the installation.
 _ENQUEUE = (
     " INTO queue (sequence, delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
-    " actor, data, is_behind) SELECT column1, column2, column3, column4, column5, 'waiting', column6, column6, column7,"
-    " column8, column9 OR EXISTS (SELECT 1 FROM queue INDEXED BY queue_by_ordering_key"
+    " actor, data, checksum, is_behind) SELECT column1, column2, column3, column4, column5, 'waiting', column6,"
+    " column6, column7, column8, column9, column10 OR EXISTS (SELECT 1 FROM queue INDEXED BY queue_by_ordering_key"
     "  WHERE installation_id = column3 AND ordering_key = column5 AND ordering_key != '' AND state = 'waiting'"
     "  AND (column1 IS NULL OR sequence < column1)) FROM ("
 )
@@ -172,18 +187,31 @@ def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: 
 
 
 def _packed(delivery: NewDelivery, delivery_id: str) -> Packed:
+    data = delivery.data.encode()
+    checksum = payload_checksum(
+        delivery_id=delivery_id,
+        installation_id=delivery.installation_id,
+        event_name=delivery.event_name,
+        ordering_key=delivery.ordering_key,
+        actor=delivery.actor,
+        data=data,
+    )
     return Packed(
         delivery_id,
         delivery.installation_id,
         delivery.event_name,
         delivery.ordering_key,
         delivery.actor,
-        msgspec.Raw(delivery.data.encode()),
+        msgspec.Raw(data),
+        checksum,
     )
 
 
 def open_parcel(connection: sqlite3.Connection, first_sequence: int) -> None:
-    """Make rows of a parcel's deliveries, unless another process has; one whose id has a row already is that one."""
+    """Make rows of a parcel's deliveries, unless another process has; one whose id has a row already is that one.
+
+    One that cannot be read any more is kept apart (`damaged_parcels`), so that it holds up nothing.
+    """
     parcel = take_parcel(connection, first_sequence)
     if parcel is not None:
         _insert(connection, parcel.deliveries, parcel.enqueued_at, insert="INSERT OR IGNORE", first=first_sequence)
@@ -212,6 +240,7 @@ def _insert(
                 enqueued_at,
                 one.actor,
                 bytes(one.data).decode(),
+                one.checksum,
                 # Rows of one statement do not see each other.
                 key in keys,
             )
@@ -226,10 +255,11 @@ def enqueue_probe(
 ) -> str:
     """Queue a test delivery before everything else of its installation, and give its id."""
     delivery_id = new_id()
+    checksum = _packed(NewDelivery(installation_id, event_name, data), delivery_id).checksum
     connection.execute(
         "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
-        " is_probe, data) VALUES (?, ?, ?, '', 'waiting', ?, ?, 1, ?)",
-        (delivery_id, installation_id, event_name, enqueued_at, PROBE_DUE_AT, data),
+        " is_probe, data, checksum) VALUES (?, ?, ?, '', 'waiting', ?, ?, 1, ?, ?)",
+        (delivery_id, installation_id, event_name, enqueued_at, PROBE_DUE_AT, data, checksum),
     )
     return delivery_id
 
@@ -365,8 +395,8 @@ def claim(
     behind a parcel waits for it.
     Nothing is written: what is claimed and then forgotten by a crash is still waiting.
     """
-    rows = connection.execute(
-        _CLAIM,
+    rows = _read_claimed(
+        connection,
         {
             "before": _encode({one: before.get(one, _NO_LIMIT) for one in limits}),
             "no_limit": _NO_LIMIT,
@@ -378,8 +408,10 @@ def claim(
     )
     found: dict[str, list[QueuedDelivery]] = {installation_id: [] for installation_id in limits}
     for row in rows:
-        delivery = QueuedDelivery(*row)
-        of_one = found[delivery.installation_id]
+        delivery = QueuedDelivery(*row)  # type: ignore[arg-type] # columns as they are
+        of_one = found.get(delivery.installation_id)
+        if of_one is None:  # its row says another one than the index by which it was found
+            raise DatabaseError("an index of the queue is damaged: stop the daemon, then hookfuse reindex")
         if len(of_one) < limits[delivery.installation_id]:
             of_one.append(delivery)
     short = [one for one, deliveries in found.items() if len(deliveries) < limits[one]]
@@ -392,6 +424,20 @@ def claim(
 
 def _next_of(wait: QueuedWait | None) -> tuple[str | None, QueuedWait | None]:
     return (None, None) if wait is None else (wait.due_at, wait)
+
+
+def _read_claimed(connection: sqlite3.Connection, wanted: Mapping[str, object]) -> list[tuple[object, ...]]:
+    try:
+        return connection.execute(_CLAIM, wanted).fetchall()
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    # One of them holds what is no text any more. It is read as other text, which its checksum does not fit.
+    connection.text_factory = lambda stored: stored.decode(errors="backslashreplace")
+    try:
+        return connection.execute(_CLAIM, wanted).fetchall()
+    finally:
+        connection.text_factory = str
 
 
 def _next_due(
@@ -505,7 +551,7 @@ def read_expiring(connection: sqlite3.Connection, *, older_than: str, limit: int
 def expire(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
     """Drop the payload of a dead or missed delivery; the rest of it stays."""
     cursor = connection.execute(
-        "UPDATE queue SET is_expired = 1, data = '{}', actor = NULL"
+        "UPDATE queue SET is_expired = 1, data = '{}', actor = NULL, checksum = NULL"
         " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
         (delivery.sequence, delivery.state),
     )

@@ -97,6 +97,7 @@ def _naming_the_folder() -> Iterator[None]:
 
 
 def _tune(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
     # What is rolled back is small, and a crash takes all of it anyway.
     connection.execute("PRAGMA main.journal_mode = MEMORY")

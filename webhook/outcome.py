@@ -38,6 +38,7 @@ class ErrorClass(StrEnum):
     PROTOCOL = "protocol"  # a malformed or broken answer, or none before the connection ended: see webhook/fault.py
     BLOCKED = "blocked"  # the guard refused
     INTERNAL = "internal"  # our own fault
+    DAMAGED = "damaged"  # the stored payload is not what was queued: it is never sent
 
 
 _TIMED_OUT: Final = frozenset(

@@ -14,7 +14,7 @@ _SECONDS: Final = re.compile(r"-?[0-9]+", re.ASCII)
 _LONGEST_S: Final = 1e9  # whatever has more digits is longer than anybody waits; a float has an end
 
 # Retrying can't change these: the guard's rule stands, and 410 says that nobody listens any more.
-_FINAL: Final = frozenset((ErrorClass.BLOCKED, ErrorClass.GONE))
+_FINAL: Final = frozenset((ErrorClass.BLOCKED, ErrorClass.DAMAGED, ErrorClass.GONE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def secret(session: Session, app_name: str, path: Path, force: bool) -> None:
         found = read_secrets(connection, app_id)
     if found is None:
         raise NotFoundError(no_secret_text(app_id))
-    with new_private_file(path, is_forced=force) as file:
+    with new_private_file(session.home, path, is_forced=force) as file:
         file.write(found.client_secret.encode())
     print_line(f"the client secret of app {app_id} ({slug}) is in {path} (readable by you only)")
 

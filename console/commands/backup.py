@@ -55,15 +55,7 @@ def backup(session: Session, target: Path, *, without_secrets: bool) -> None:
             position = copy_without_secrets(session.home, target, copied.advance)
         print_line(f"copied {position:,} events to {target} ({target.stat().st_size:,} bytes), without secrets")
         return
-    with SlowProgress("copying", None) as progress:
-        done = 0
-
-        def on_pages(left: int, total: int) -> None:
-            nonlocal done
-            progress.advance(total - left - done)
-            done = total - left
-
-        position = back_up(session.home, target, on_pages)
+    position = back_up(session.home, target, SlowProgress)
     print_line(f"copied {position:,} events to {target} ({target.stat().st_size:,} bytes)")
 
 
@@ -85,7 +77,7 @@ def restore(session: Session, source: Path) -> None:
     Example:
       hookfuse restore /var/backups/hookfuse-2026-03-01.db
     """  # noqa: D301 - \b is click's
-    position, kept = put_back(session.home, source)
+    position, kept = put_back(session.home, source, SlowProgress)
     print_line(f"restored {position:,} events into {session.home.database}")
     if kept is not None:
         print_line(f"what was there before is in {kept}")

@@ -85,7 +85,7 @@ def export(
         if path == "-":
             _write(connection, wanted, _print_safely if is_terminal() else print_bytes)
             return
-        with new_private_file(Path(path), is_forced=force) as file:
+        with new_private_file(session.home, Path(path), is_forced=force) as file:
             if path.endswith(".gz"):
                 # Neither a name nor the time: the same events give the same bytes.
                 with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:

@@ -91,7 +91,9 @@ def _draw(session: Session, installation: str, since: str | None, until: str | N
         raise click.UsageError(f"--plot draws .svg and .png, and {path.name!r} ends with neither")
     require_matplotlib()
     days = OutcomeDays()
-    with new_private_file(path, is_forced=True) as file:  # what stands in its way is said before the story is read
+    with new_private_file(
+        session.home, path, is_forced=True
+    ) as file:  # what stands in its way is said before the story is read
         story = _read(session, installation, since, until, days)
         first = story.since.at if story.since else parse_time(min([story.entries[0].first_at, *days.days]))
         days_told = f"{first:%Y-%m-%d} to {story.until.at:%Y-%m-%d}"

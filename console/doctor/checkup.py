@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from console.doctor.clock_checks import check_clock
 from console.doctor.daemon_checks import check_daemon
-from console.doctor.database_checks import check_chain, check_integrity, check_work
+from console.doctor.damage_checks import check_damage, check_mark
+from console.doctor.database_checks import check_work
 from console.doctor.home_checks import check_disk, check_permissions, check_sync, check_wal
 from console.doctor.redis_checks import check_redis, check_stream
 from console.exit_codes import ExitCode
@@ -18,6 +19,7 @@ from console.session import Session
 from eventstore.database import explained, open_database
 from eventstore.errors import ConfigurationError, DatabaseError
 from eventstore.finding import Finding
+from eventstore.high_water_mark import read_mark
 from eventstore.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Finding]:
     try:
         yield from _check_database(session, configuration, check_outside)
     except DatabaseError as error:
-        yield Finding.fault("database", str(error), "restore a backup when the file itself is damaged")
+        yield Finding.fault(
+            "database", str(error), "hookfuse reindex mends indexes; else restore a backup (hookfuse restore FILE)"
+        )
 
 
 def show_findings(findings: Iterable[Finding], *, is_json: bool) -> ExitCode:
@@ -78,11 +82,12 @@ def show_findings(findings: Iterable[Finding], *, is_json: bool) -> ExitCode:
 def _check_database(
     session: Session, configuration: "Configuration | None", check_outside: Outside
 ) -> Iterator[Finding]:
+    mark = read_mark(session.home.database)  # before the database is: it may be behind, and never ahead
     with closing(open_database(session.home.database, is_writer=False)) as connection, explained(session.home.database):
         yield from check_daemon(session.home)
         yield Finding.good("database", f"schema {SCHEMA_VERSION}, SQLite {sqlite3.sqlite_version}, Python {_python()}")
-        yield check_integrity(connection)
-        yield check_chain(connection)
+        yield check_mark(session.home.database, mark, connection)
+        yield from check_damage(session.home.database, connection)
         longest_s = max(configuration.retry.schedule, default=0.0) if configuration is not None else 0.0
         yield from check_clock(connection, session.now(), longest_retry_s=longest_s)
         yield from check_work(connection, is_running=session.home.daemon_pid() is not None, now=session.now())

@@ -564,7 +564,7 @@ def test_who_asks_for_a_parcel_that_is_opened_already_hears_so(stage: Stage) -> 
     assert room.heard.of(ParcelsOpened) == [ParcelsOpened((1,))] * 2
 
 
-def test_a_parcel_that_cannot_be_opened_takes_no_record_and_no_other_parcel_with_it(
+def test_a_parcel_that_is_damaged_takes_no_record_and_no_other_parcel_with_it_and_is_kept_apart(
     stage: Stage, lines: list[EventDict]
 ) -> None:
     room = Room(stage)
@@ -576,9 +576,10 @@ def test_a_parcel_that_cannot_be_opened_takes_no_record_and_no_other_parcel_with
     room.record(succeeded(delivery))
 
     assert room.positions == [1]
-    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((66,))]
-    assert len(lines_of(lines, "parcels_not_opened")) == 1
-    assert stage.rows("SELECT first_sequence FROM parcels") == [(2,)]
+    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((2,)), ParcelsOpened((66,))]
+    assert [line["first_sequence"] for line in lines_of(lines, "parcel_damaged")] == [2]
+    assert stage.rows("SELECT first_sequence FROM parcels") == []
+    assert stage.rows("SELECT first_sequence, delivery_count FROM damaged_parcels") == [(2, 64)]
     assert stage.escalations == []
 
 

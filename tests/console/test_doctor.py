@@ -20,6 +20,7 @@ from eventstore.finding import Finding
 from eventstore.identifiers import FLEET_STREAM
 from eventstore.log import NewEvent
 from eventstore.redis_projection import RedisProjection
+from eventstore.second_chance import drop_kept
 from eventstore.uptime import Uptime
 from tests.console.conftest import World
 from tests.redis_server import RedisServer, serving_redis
@@ -46,16 +47,21 @@ def server() -> Iterator[RedisServer]:
 def healthy(world: World) -> World:
     world.clock.advance(days=600)
     with world.store() as store:
+        with store.transaction() as transaction:
+            drop_kept(transaction, [world.dead_id], by="person:ann", reason="as a healthy home has none")
         store.connection.execute("DELETE FROM queue")
     return world
 
 
 def damage(world: World, *statements: str) -> None:
     with closing(sqlite3.connect(world.home.database)) as connection:
-        for name in ("update", "delete", "replace"):
-            connection.execute(f"DROP TRIGGER events_refuse_{name}")
+        rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE name GLOB 'events_refuse_*'").fetchall()
+        for name, _ in rows:
+            connection.execute(f"DROP TRIGGER {name}")
         for statement in statements:
             connection.execute(statement)
+        for _, made in rows:
+            connection.execute(made)
         connection.commit()
 
 
@@ -63,7 +69,8 @@ def test_a_healthy_home_has_no_fault(healthy: World) -> None:
     subjects = look(healthy)
 
     assert set(subjects) == {
-        "permissions", "disk", "settings", "policy", "limits", "daemon", "database", "clock", "work",
+        "permissions", "disk", "settings", "policy", "limits", "daemon", "commits", "database",
+        "payloads", "projections", "clock", "work",
     }  # fmt: skip
     assert [one for found in subjects.values() for one in found] == []
 
@@ -105,7 +112,7 @@ def test_an_event_that_was_changed_is_named_with_its_position(healthy: World) ->
 
     (found,) = look(healthy)["database"]
     assert found.level == "fault"
-    assert "position 9" in found.text
+    assert "event 9 is not what was recorded" in found.text
 
 
 def test_a_file_that_sqlite_finds_damaged_is_a_fault(healthy: World) -> None:

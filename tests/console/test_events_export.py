@@ -6,6 +6,7 @@ import pytest
 
 from console.exit_codes import ExitCode
 from console.private_file import new_private_file
+from eventstore.home import Home
 from eventstore.secret_rotation import ensure_signing_key, rotate_secret
 from tests.console.conftest import CHAT, HEADER_VALUE, PAGER, SECRET, Hookfuse, World
 
@@ -130,8 +131,8 @@ def test_a_home_that_there_is_not_is_not_made(hookfuse: Hookfuse, tmp_path: Path
 
 
 def test_who_comes_first_keeps_the_name_of_a_private_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    with pytest.raises(Exception, match="is there already"), new_private_file(path, is_forced=False) as file:  # noqa: PT012
+    path, home = tmp_path / "file", Home(tmp_path / "home")
+    with pytest.raises(Exception, match="is there already"), new_private_file(home, path, is_forced=False) as file:  # noqa: PT012
         file.write(b"late")
         path.write_bytes(b"early")
 

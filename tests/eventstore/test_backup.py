@@ -2,7 +2,8 @@
 
 import sqlite3
 import stat
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from eventstore.backup import back_up, restore
 from eventstore.clock import ManualClock
 from eventstore.errors import DaemonRunningError, DatabaseError, RejectedError
 from eventstore.home import Home
+from eventstore.integrity import Advancing, Nobody
 from eventstore.schema import SCHEMA_VERSION
 from eventstore.store import Store
 from tests.eventstore.facts import record, register, rows_of, succeeded
@@ -18,14 +20,10 @@ from tests.eventstore.facts import record, register, rows_of, succeeded
 _ALL = "SELECT position, stream, version, type, data, hash FROM events ORDER BY position"
 
 
-def _quietly(_left: int, _total: int) -> None:
-    pass
-
-
 def test_a_restored_home_is_the_one_that_was_copied(home: Home, store: Store, tmp_path: Path) -> None:
     register(store)
     record(store, succeeded())
-    position = back_up(home, tmp_path / "copy.db", _quietly)
+    position = back_up(home, tmp_path / "copy.db")
     before = rows_of(home.database, _ALL)
     record(store, succeeded(), succeeded())
     store.close()
@@ -44,8 +42,13 @@ def test_a_copy_of_a_database_that_is_being_written_is_of_one_moment(
     for _ in range(200):  # some thousand pages
         record(store, *[succeeded(request_body="x" * 1000)] * 40)
 
-    def write_meanwhile(_left: int, _total: int) -> None:
-        record(store, succeeded())
+    class Meanwhile:
+        def advance(self, _count: int) -> None:
+            record(store, succeeded())
+
+    @contextmanager
+    def write_meanwhile(what: str, _total: int | None) -> Iterator[Advancing]:
+        yield Meanwhile() if what == "copying" else Nobody()
 
     position = back_up(home, tmp_path / "copy.db", write_meanwhile)
 
@@ -58,7 +61,7 @@ def test_a_copy_is_private_and_one_file(home: Home, store: Store, tmp_path: Path
     register(store)
     target = tmp_path / "copies" / "copy.db"
     target.parent.mkdir()
-    back_up(home, target, _quietly)
+    back_up(home, target)
 
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert list(target.parent.iterdir()) == [target]
@@ -68,18 +71,18 @@ def test_nothing_is_overwritten(home: Home, store: Store, tmp_path: Path) -> Non
     (tmp_path / "copy.db").write_text("precious")
 
     with pytest.raises(RejectedError, match="is there already"):
-        back_up(home, tmp_path / "copy.db", _quietly)
+        back_up(home, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_text() == "precious"
 
 
 def test_a_folder_that_is_not_there_is_said(home: Home, store: Store, tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="No such file"):
-        back_up(home, tmp_path / "none" / "copy.db", _quietly)
+        back_up(home, tmp_path / "none" / "copy.db")
 
 
 def test_while_a_daemon_runs_nothing_is_restored(home: Home, store: Store, tmp_path: Path) -> None:
     register(store)
-    back_up(home, tmp_path / "copy.db", _quietly)
+    back_up(home, tmp_path / "copy.db")
     with home.held_by_daemon(), pytest.raises(DaemonRunningError):
         restore(home, tmp_path / "copy.db")
 
@@ -102,7 +105,7 @@ def test_a_copy_of_a_newer_hookfuse_is_not_restored_and_the_database_stays(
     home: Home, store: Store, tmp_path: Path
 ) -> None:
     register(store)
-    back_up(home, tmp_path / "copy.db", _quietly)
+    back_up(home, tmp_path / "copy.db")
     with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     store.close()
@@ -123,7 +126,7 @@ def test_the_database_of_another_program_is_no_copy(home: Home, store: Store, tm
 
 def test_a_home_that_was_lost_is_made_again(home: Home, store: Store, tmp_path: Path) -> None:
     register(store)
-    back_up(home, tmp_path / "copy.db", _quietly)
+    back_up(home, tmp_path / "copy.db")
     elsewhere = Home(tmp_path / "new")
     position, kept = restore(elsewhere, tmp_path / "copy.db")
 

@@ -59,7 +59,7 @@ def test_database_is_readable_by_its_owner_only(store: Store, home: Home) -> Non
     record(store, failed())
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.path.glob("events.db*")}
 
-    names = ("events.db", "events.db-wal", "events.db-shm", "events.db-turn")
+    names = ("events.db", "events.db-wal", "events.db-shm", "events.db-turn", "events.db-mark")
     assert modes == dict.fromkeys(names, 0o600)
 
 

@@ -1,0 +1,90 @@
+"""`reindex`, `accept-loss` and `forget-damaged`: ways on with a database that is damaged, or lacks commits."""
+
+import click
+
+from console.options import by_option, person, reason_option
+from console.output import print_line
+from console.progress import SlowProgress
+from console.session import Session
+from eventstore.accepted_loss import accept_loss as accept
+from eventstore.errors import HomeError
+from eventstore.events import AuditRecorded
+from eventstore.identifiers import HOME_STREAM
+from eventstore.log import NewEvent
+from eventstore.parcels import forget_damaged_parcels
+from eventstore.reindexing import reindex as make_indexes_anew
+
+__all__ = ["accept_loss", "forget_damaged", "reindex"]
+
+
+@click.command()
+@click.pass_obj
+def reindex(session: Session) -> None:
+    """Make every index of the database anew from its table, and check all of it; no daemon may run.
+
+    That mends what `hookfuse doctor` and the start of the daemon find in indexes. Nothing that is recorded or queued
+    is lost by it. What it does not mend is said, and is restored from a backup.
+
+    \b
+    Example:
+      hookfuse reindex
+    """  # noqa: D301 - \b is click's
+    session.require_home()
+    position = make_indexes_anew(session.home, SlowProgress)
+    print_line(f"made all indexes anew; the database is whole, and holds {position:,} events")
+
+
+@click.command("accept-loss")
+@reason_option()
+@by_option
+@click.pass_obj
+def accept_loss(session: Session, *, reason: str, by: str) -> None:
+    """Go on with what is left of a database that lacks what was committed to it; no daemon may run.
+
+    Where events.db is missing or empty a new one is made. Who decided so, and why, is recorded. Deliveries that are
+    lost are not sent; those that were sent since then, and are queued here still, are sent again under their ids.
+
+    \b
+    Example:
+      hookfuse accept-loss --reason "the disk was replaced, and the newest backup is of yesterday"
+    """  # noqa: D301 - \b is click's
+    if not session.home.path.is_dir():
+        raise HomeError(f"no home at {session.home.path}: name another with --home or HOOKFUSE_HOME")
+    loss = accept(session.home, session.clock, by=person(by), reason=reason)
+    if loss is None:
+        print_line("nothing is missing: nothing was changed")
+        return
+    left = f"{loss.left.position:,} events, and deliveries up to number {loss.left.sequence:,}"
+    if loss.before is None:
+        print_line(f"what was lost is not known; left are {left}")
+    elif loss.is_other:
+        print_line(f"accepted as another database, with {left}")
+    else:
+        print_line(
+            f"given up: {loss.before.position - loss.left.position:,} events, and"
+            f" {loss.before.sequence - loss.left.sequence:,} deliveries that were queued; left are {left}"
+        )
+
+
+@click.command("forget-damaged")
+@reason_option()
+@by_option
+@click.pass_obj
+def forget_damaged(session: Session, *, reason: str, by: str) -> None:
+    """Let go of parcels of large batches that were damaged, and that were kept apart for that.
+
+    `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries anew from where they came from
+    first, under other idempotency keys.
+
+    \b
+    Example:
+      hookfuse forget-damaged --reason "queued anew by the billing job"
+    """  # noqa: D301 - \b is click's
+    with session.writing() as store, store.transaction() as transaction:
+        count = forget_damaged_parcels(transaction.connection)
+        if count:
+            entry = AuditRecorded(
+                "home.forget-damaged", person(by), "home", {"reason": reason, "deliveries": f"{count}"}
+            )
+            transaction.append(NewEvent(HOME_STREAM, entry))
+    print_line(f"let go of {count} deliveries")

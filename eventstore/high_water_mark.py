@@ -1,0 +1,178 @@
+"""How far a database had come: a small file beside it, by which commits that are gone are noticed.
+
+SQLite takes a WAL that was damaged or removed, and an older copy of the database, for what they are not: all there is.
+Each committer writes down what it has committed, here, after the commit and before its turn to write ends. Nothing is
+fsynced: after a power cut the mark may be behind the database, and never ahead of it.
+"""
+
+import mmap
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from zlib import crc32
+
+import structlog
+
+from eventstore.errors import DatabaseError, LostCommitsError
+
+__all__ = [
+    "WAY_OUT",
+    "HighWaterMark",
+    "Mark",
+    "mark_path",
+    "reached_by",
+    "read_mark",
+    "require_kept",
+    "write_mark",
+]
+
+_log = structlog.get_logger("hookfuse.database")
+
+_LINE_BYTES = 91
+# One that is read while it is written may be half old and half new.
+_LOOKS = 3
+_REACHED = (
+    "SELECT (SELECT coalesce(max(position), 0) FROM events),"
+    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'queue'), 0)"
+)
+WAY_OUT = "restore the newest backup (hookfuse restore FILE), or go on without what is lost: hookfuse accept-loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What was committed to a database: the newest event, and the newest delivery that was ever queued."""
+
+    database_id: str
+    position: int
+    sequence: int
+
+    def to_bytes(self) -> bytes:
+        """Return the line that stands in the file: always of one length, so that it is written in its own place."""
+        text = f"hookfuse {self.database_id} {self.position:019d} {self.sequence:019d} ".encode()
+        return text + b"%08x\n" % crc32(text)
+
+    @classmethod
+    def from_bytes(cls, line: bytes) -> Self | None:
+        """Read a line, None = it is torn, or something else."""
+        parts = line.split(b" ")
+        is_whole = len(line) == _LINE_BYTES and len(parts) == 5 and parts[4] == b"%08x\n" % crc32(line[:-9])
+        return cls(parts[1].decode(), int(parts[2]), int(parts[3])) if is_whole else None
+
+
+def mark_path(database: Path) -> Path:
+    """Name the file beside a database."""
+    return database.with_name(f"{database.name}-mark")
+
+
+def read_mark(database: Path) -> Mark | None:
+    """Read the mark beside a database, None = it is absent or torn."""
+    for _ in range(_LOOKS):
+        try:
+            mark = Mark.from_bytes(mark_path(database).read_bytes())
+        except OSError:
+            return None
+        if mark is not None:
+            return mark
+    return None
+
+
+def write_mark(database: Path, mark: Mark) -> None:
+    """Put a mark in the place of what was there, fsynced. Raises DatabaseError."""
+    path = mark_path(database)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, mark.to_bytes(), 0)
+            os.ftruncate(descriptor, _LINE_BYTES)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise DatabaseError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def reached_by(connection: sqlite3.Connection) -> Mark:
+    """Return how far a database has come."""
+    (database_id,) = connection.execute("SELECT id FROM database_id").fetchone()
+    return Mark(database_id, *connection.execute(_REACHED).fetchone())
+
+
+def require_kept(database: Path, mark: Mark | None, reached: Mark) -> None:
+    """Raise LostCommitsError when a database is not, or not all of, what the mark beside it stands for.
+
+    The mark must have been read before the database was: it may be behind, and never ahead.
+    """
+    if mark is None:
+        return
+    if mark.database_id != reached.database_id:
+        raise LostCommitsError(
+            f"{database}: this is not the database that was here, and was not put here by `hookfuse restore`: {WAY_OUT}"
+        )
+    events, deliveries = mark.position - reached.position, mark.sequence - reached.sequence
+    if events <= 0 and deliveries <= 0:
+        return
+    raise LostCommitsError(
+        f"{database} lacks {' and '.join(_lost(events, deliveries))} that it had: an older copy stands in its place, or"
+        f" its -wal was damaged or removed: {WAY_OUT}"
+    )
+
+
+def _lost(events: int, deliveries: int) -> list[str]:
+    counts = ((events, "event"), (deliveries, "delivery" if deliveries == 1 else "deliverie"))
+    return [f"{count:,} {one if count == 1 else f'{one}s'}" for count, one in counts if count > 0]
+
+
+class HighWaterMark:
+    """A committer's hold on the mark: it compares what others have written, and moves it with each commit."""
+
+    def __init__(self, database: Path, connection: sqlite3.Connection) -> None:
+        """Raise LostCommitsError when the database is behind its mark. Where there is none, it is made."""
+        self._database = database
+        self._connection = connection
+        mark = read_mark(database)  # before the database is
+        reached = reached_by(connection)
+        require_kept(database, mark, reached)
+        if mark is None:
+            _log.warning(
+                "mark_missing",
+                path=str(mark_path(database)),
+                done=f"made anew at event {reached.position}; whether commits were lost before is not known",
+            )
+            write_mark(database, reached)
+        self._reached = reached
+        self._line = reached.to_bytes()
+        # In memory a look and a move take a tenth of a microsecond, where a system call takes some; what is written
+        # there stays when the process is killed.
+        with mark_path(database).open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), _LINE_BYTES)
+
+    def require_kept(self) -> None:
+        """Compare, within a write transaction, what others have committed with what is there now.
+
+        Raises LostCommitsError: somebody commits to other files than these.
+        """
+        line = self._memory[:]
+        if line != self._line:
+            self._reached = reached_by(self._connection)
+            require_kept(self._database, Mark.from_bytes(line), self._reached)
+            self._line = line
+
+    def reached(self, position: int) -> Mark:
+        """Return how far a transaction goes that is about to end. `position`: of its last event, 0 = it has none."""
+        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
+        before = self._reached
+        return Mark(before.database_id, position or before.position, row[0] if row else 0)
+
+    def move(self, reached: Mark) -> None:
+        """Write down what was committed, before the turn to write ends."""
+        line = reached.to_bytes()
+        if line == self._line:
+            return
+        self._memory[:] = line
+        self._line, self._reached = line, reached
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._memory.close()
