@@ -85,7 +85,7 @@ def test_a_bit_that_flips_in_a_table_or_an_index_is_found_or_is_harmless(
         ).fetchall()
     before, chance = _content(lived.home.database), random.Random(name)
     for flip in range(_FLIPS):
-        _, offset, size, _ = chance.choice(pages)
+        offset, size = chance.choice(pages)
         # Cells lie at a page's end, its header and their places at its beginning.
         byte = offset + (
             chance.randrange(min(size, 40)) if flip % 3 == 0 else size - 1 - chance.randrange(min(size, 600))
