@@ -100,7 +100,7 @@ def test_a_database_that_is_missing_or_empty_is_not_begun_anew(home: Home, store
     mark_path(home.database).unlink()
     home.log.write_text("{}\n")  # that of a daemon that ran before there were marks
     with pytest.raises(LostCommitsError, match=r"as hookfuse\.jsonl shows"):
-        Producer(home)
+        Store(home.database)
 
 
 def test_a_wal_that_is_removed_under_a_writer_is_noticed_before_anything_more_is_acknowledged(
