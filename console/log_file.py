@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 __all__ = ["LogFile"]
@@ -16,6 +16,7 @@ __all__ = ["LogFile"]
 # Seconds between two looks whether another process has rotated the file, and how large all have made it.
 _LOOK_S = 0.5
 _OPENINGS = 10
+_ROTATED_AT = "%Y%m%dT%H%M%S.%fZ"
 
 
 class LogFile:
@@ -160,10 +161,22 @@ class LogFile:
             if not _is_locked(folder, fcntl.LOCK_EX):
                 return False
             if self._is_current():
-                self.path.rename(self.path.with_name(f"{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
+                self.path.rename(self.path.with_name(f"{self.path.name}.{self._rotated_at()}"))
         finally:
             os.close(folder)
         return True
+
+    def _rotated_at(self) -> str:
+        """Return the moment by which the file is called: behind all others, also those of a clock that was ahead.
+
+        By their names it is decided which are the oldest, and go.
+        """
+        now = datetime.now(UTC)
+        names = [path.name.removeprefix(f"{self.path.name}.") for path in (*self._uncompressed(), *self._compressed())]
+        newest = max((name.removesuffix(".gz") for name in names), default="")
+        with suppress(ValueError, OverflowError):  # a name that a person has made
+            now = max(now, datetime.strptime(newest, _ROTATED_AT).replace(tzinfo=UTC) + timedelta(microseconds=1))
+        return now.strftime(_ROTATED_AT)
 
     def _close_descriptor(self) -> None:
         if self._descriptor >= 0:

@@ -262,6 +262,18 @@ def test_a_log_that_cannot_be_opened_stops_nothing(tmp_path: Path) -> None:
     assert len(complaints) == 1
 
 
+def test_what_is_rotated_now_counts_as_newer_than_what_a_clock_that_was_ahead_has_rotated(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    (tmp_path / "log.jsonl.20361127T235442.000000Z.gz").write_bytes(b"")
+    file = _file(path, [], keep_files=1)
+    for number in range(15):
+        file.write(b"%04d" % number + b"x" * 995 + b"\n")
+    file.close()
+
+    (rotated,) = _rotated(path)
+    assert gzip.decompress(rotated.read_bytes())[:4] == b"0000"
+
+
 def test_a_log_that_cannot_be_rotated_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     complaints: list[str] = []
     file = _file(tmp_path / "log.jsonl", complaints)

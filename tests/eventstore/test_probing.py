@@ -229,6 +229,19 @@ def test_what_the_machine_has_disabled_is_due_after_the_first_wait(disabled: Sto
     assert due(disabled, ProbingRule(first_s=60)) == ()
 
 
+def test_what_was_disabled_while_the_clock_was_ahead_is_due_and_enabled_when_it_is_right(
+    known: Store, clock: ManualClock
+) -> None:
+    clock.advance(days=3652)
+    switch_off(known)
+    clock.advance(days=-3652)
+    is_due = due(known)
+    queue_probe(known)
+
+    assert is_due == (INSTALLATION_ID,)
+    assert decide(known, rule=RULE, probe_enqueued_at=time_text(clock.now())).is_changed
+
+
 def test_what_a_policy_has_disabled_is_due_too(known: Store, clock: ManualClock) -> None:
     break_by_balanced(known, clock)
     switch_off(known, DisableRequest(INSTALLATION_ID, "policy", "system", "", BALANCED))
