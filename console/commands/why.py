@@ -26,7 +26,7 @@ from console.output import Column, print_facts, print_json, print_line, print_ta
 from console.running import unheeded_text
 from console.session import Session
 from console.times import short_time
-from eventstore.buffer import COUNTED_CLASSES
+from eventstore.buffer import JUDGED_CLASSES
 from eventstore.disabling import may_be_disabled
 from eventstore.events import DayRecord, FailureRecord
 from eventstore.health import Fleet, read_fleet
@@ -277,7 +277,7 @@ def _failures(account: _Account) -> dict[str, object]:
 
 def _print_days(days: tuple[DayRecord, ...]) -> None:
     print_line()
-    names = [name for name in COUNTED_CLASSES if name == "success" or any(getattr(day, name) for day in days)]
+    names = [name for name in JUDGED_CLASSES if name == "success" or any(getattr(day, name) for day in days)]
     columns = [Column("day", is_whole=True), *(Column(name, is_number=True) for name in names)]
     rows = [[day.day, *(getattr(day, name) for name in names)] for day in days]
     print_table(columns, rows, title="what was judged", empty="no traffic in the window")
