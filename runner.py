@@ -83,10 +83,12 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
     from actors.checkup import check_endpoints, check_mail
     from actors.system import guard_for, postbox_for
     from console.doctor.checkup import check_home, show_findings
+    from eventstore.client_certificate import check_client_certificates
 
     def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Finding]:
         postbox = postbox_for(session.home, configuration)
         yield from check_mail(postbox, sender_address=configuration.mail.sender, mail_to=mail_to, now=session.now())
+        yield from check_client_certificates(connection, session.now())
         yield from check_endpoints(connection, guard_for(configuration))
 
     return show_findings(check_home(session, check_outside), is_json=is_json)
@@ -135,6 +137,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
             policy_version=policy.version,
             processes=count,
         )
+        _warn_of_certificates(home)
         daemon = Daemon(
             home=home,
             configuration=configuration,
@@ -150,6 +153,24 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         exit_code = ExitCode.CRASHED if failure else ExitCode.OK
         log.info("daemon_stopped", exit_code=int(exit_code), failure=failure or None)
     return exit_code, failure
+
+
+def _warn_of_certificates(home: Home) -> None:
+    """Say at the start which client certificates can't be used, or not for long: what needs them waits."""
+    from contextlib import closing
+    from datetime import UTC, datetime
+
+    import structlog
+
+    from eventstore.client_certificate import check_client_certificates
+    from eventstore.database import open_database
+
+    with closing(open_database(home.database, is_writer=False)) as connection:
+        for finding in check_client_certificates(connection, datetime.now(UTC)):
+            if finding.mend:
+                structlog.get_logger("hookfuse.daemon").warning(
+                    "client_certificate_unusable", problem=finding.text, mend=finding.mend, done="what needs it waits"
+                )
 
 
 @cli.command("worker", hidden=True)

@@ -86,7 +86,12 @@ def webhook_request(
         signing_key=endpoint.secrets.signing_key,
         other_secrets=secrets_of(endpoint),
         app=str(endpoint.app.app_id),
+        client_certificate=_client_files(endpoint.app),
     )
+
+
+def _client_files(app: App) -> tuple[str, str | None] | None:
+    return None if app.client_certificate is None else (app.client_certificate, app.client_key)
 
 
 def timeouts_of(app: App, default: Timeouts) -> Timeouts:

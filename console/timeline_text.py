@@ -239,6 +239,8 @@ _NAMES = {
     "connect_s": "connect time-out in s",
     "read_s": "read time-out in s",
     "total_s": "deadline in s",
+    "client_certificate": "client certificate",
+    "client_key": "client key",
     "url": "URL",
     "uuid": "UUID",
 }

@@ -85,11 +85,13 @@ _APP_FIELDS = (
     "connect_s",
     "read_s",
     "total_s",
+    "client_certificate",
+    "client_key",
 )
 
 
 # What is sent, or where to: with another one the endpoint is another to its breaker.
-_ENDPOINT_FIELDS = ("webhook_url", "secret", "headers")
+_ENDPOINT_FIELDS = ("webhook_url", "secret", "headers", "client_certificate", "client_key")
 
 
 def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
@@ -186,6 +188,8 @@ def _app_event(entry: AppEntry, app_uuid: str, *, secret_version: int = 1, heade
         connect_s=entry.connect_s,
         read_s=entry.read_s,
         total_s=entry.total_s,
+        client_certificate=entry.client_certificate,
+        client_key=entry.client_key,
     )
 
 

@@ -81,7 +81,8 @@ class AppRegistered(Event, frozen=True, omit_defaults=True):
     """An app became known.
 
     Secret and custom header values are not here: they stand in the `secrets` table, and
-    `secret_version` and `headers_version` count their changes. Time-outs are seconds, None = the default.
+    `secret_version` and `headers_version` count their changes. Time-outs are seconds, None = the default. The client
+    certificate is the path of a file, and so is its key, None = it is in the same file.
     """
 
     type_name: ClassVar[str] = "app.registered"
@@ -99,6 +100,8 @@ class AppRegistered(Event, frozen=True, omit_defaults=True):
     connect_s: float | None = None
     read_s: float | None = None
     total_s: float | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
 
 
 class AppChanged(AppRegistered, frozen=True, omit_defaults=True):

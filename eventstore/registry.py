@@ -69,6 +69,8 @@ class App:
     connect_s: float | None
     read_s: float | None
     total_s: float | None
+    client_certificate: str | None = None
+    client_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class Endpoint:
 _ORGANIZATION = "SELECT organization_id, slug, name, url, owners FROM organizations"
 _APP = (
     "SELECT app_id, slug, name, uuid, status, organization_id, webhook_url, events, header_names,"
-    " secret_version, headers_version, connect_s, read_s, total_s FROM apps"
+    " secret_version, headers_version, connect_s, read_s, total_s, client_certificate, client_key"
+    " FROM apps"
 )
 _INSTALLATION = (
     "SELECT installation_id, app_id, organization_id, state, changed_at, disabled_position, warned_level,"
@@ -250,7 +253,7 @@ def _app(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, AppRegistered)  # noqa: S101
     connection.execute(
-        "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             event.app_id,
             event.slug,
@@ -266,6 +269,8 @@ def _app(connection: sqlite3.Connection, stored: StoredEvent) -> None:
             event.connect_s,
             event.read_s,
             event.total_s,
+            event.client_certificate,
+            event.client_key,
         ),
     )
     _draw_attention(connection, stored)

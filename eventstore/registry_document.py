@@ -61,6 +61,8 @@ class AppEntry(Struct, frozen=True, forbid_unknown_fields=True):
     connect_s: float | None = None
     read_s: float | None = None
     total_s: float | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
 
     def __repr__(self) -> str:  # without secret and headers
         return f"AppEntry(id={self.id!r}, slug={self.slug!r})"
@@ -187,7 +189,16 @@ def _request_faults(entry: AppEntry) -> list[str]:
         parse_custom_headers(entry.headers)
     except HeaderInvalidError as error:
         faults.append(f"headers: {error}")
-    return faults
+    return faults + _certificate_faults(entry)
+
+
+def _certificate_faults(entry: AppEntry) -> list[str]:
+    if entry.client_key is not None and entry.client_certificate is None:
+        return ["client_key is there without client_certificate"]
+    paths = {"client_certificate": entry.client_certificate, "client_key": entry.client_key}
+    # The daemon's folder may be another than that of `apply`.
+    faults = [name for name, path in paths.items() if path is not None and not Path(path).is_absolute()]
+    return [f"{name} is not an absolute path" for name in faults]
 
 
 def _url_faults(name: str, url: str) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MARKED_SINCE", "SCHEMA_VERSION", "found_schema", "migrate", "schema_of"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 # From this one on a database has an id, and a mark beside it.
 MARKED_SINCE = 11
 
@@ -289,6 +289,11 @@ _ELEVENTH = (
     )""",
 )
 
+_TWELFTH = (
+    "ALTER TABLE apps ADD COLUMN client_certificate TEXT",
+    "ALTER TABLE apps ADD COLUMN client_key TEXT",
+)
+
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -301,6 +306,7 @@ _MIGRATIONS = (
     ("0009_clock", _NINTH),
     ("0010_no_answer", _TENTH),
     ("0011_damage", _ELEVENTH),
+    ("0012_client_certificates", _TWELFTH),
 )
 
 

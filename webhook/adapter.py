@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from webhook.connection_pool import ConnectionPool
     from webhook.dialer import Dialer
     from webhook.target import Target
+    from webhook.tls import ClientFiles, TlsContexts
 
 _METHOD: Final = re.compile(r"[A-Z]{1,20}")
 
@@ -41,10 +42,12 @@ _WENT_STALE: Final = (Fault.NO_ANSWER, Fault.RESET)
 class TargetedRequest(PreparedRequest):
     """A prepared request whose target was checked, and that was made ready by us: to prepare it costs as much again.
 
-    `app`: whose connections it may use.
+    `app`: whose connections it may use; `client`: the files of the certificate with which they are made.
     """
 
-    def __init__(self, target: Target, headers: Mapping[str, str], body: bytes, app: str) -> None:
+    def __init__(
+        self, target: Target, headers: Mapping[str, str], body: bytes, app: str, client: ClientFiles | None = None
+    ) -> None:
         super().__init__()
         self.method = "POST"
         self.url = f"{target.scheme}://{target.host_header}{target.path_url}"
@@ -54,6 +57,7 @@ class TargetedRequest(PreparedRequest):
         self.body = body
         self.target = target
         self.app = app
+        self.client = client
 
 
 class GuardedAdapter(BaseAdapter):
@@ -68,7 +72,7 @@ class GuardedAdapter(BaseAdapter):
         self,
         dialer: Dialer,
         check_url: Callable[[str], Target],
-        tls_context: ssl.SSLContext,
+        tls_contexts: TlsContexts,
         pool: ConnectionPool,
         *,
         body_limit_bytes: int | None = None,
@@ -77,7 +81,7 @@ class GuardedAdapter(BaseAdapter):
         super().__init__()
         self._dialer = dialer
         self._check_url = check_url
-        self._tls_context = tls_context
+        self._tls_contexts = tls_contexts
         self._pool = pool
         self._body_limit_bytes = body_limit_bytes
         self._timeouts = timeouts or Timeouts()
@@ -126,20 +130,20 @@ class GuardedAdapter(BaseAdapter):
                 # connection, or it could go on.
                 if exchange.received_bytes or error.fault not in _WENT_STALE:
                     raise
-        connection = self._connected(target)
+        connection = self._connected(target, self._tls_contexts.of(getattr(request, "client", None)))
         self._pool.start_age(connection)
         return self._exchange(request, message, connection, key, reader=reader, exchange=exchange)
 
-    def _connected(self, target: Target) -> Connection:
+    def _connected(self, target: Target, tls_context: ssl.SSLContext) -> Connection:
         try:
-            return connect(self._dialer, target, self._tls_context)
+            return connect(self._dialer, target, tls_context)
         except Exception as error:
             lack = lack_of(error)
             if lack is None or lack is LOOKUPS or not lack.is_of_machine:
                 raise
         # What is kept for later requests can be given up for this one. Once: it is postponed then.
         self._pool.clear()
-        return connect(self._dialer, target, self._tls_context)
+        return connect(self._dialer, target, tls_context)
 
     def _exchange(
         self,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from webhook.answer import Answer
     from webhook.name_lookup import Resolver
     from webhook.proxy import Proxy
+    from webhook.tls import ClientFiles
 
 log = structlog.get_logger("hookfuse.delivery")
 
@@ -63,7 +64,8 @@ class WebhookRequest:
     Sentry-Hook-Signature, each one a v1 signature. `signing_key` is the seed of its Ed25519 key;
     `other_secrets` are hidden in answers, as the others are, such as one that was rotated out.
     `custom_headers` come from `parse_custom_headers`; `delivery_id` is the same on each attempt. `app`: connections are
-    kept for an app, and never used for another.
+    kept for an app, and never used for another. `client_certificate`: the files of a certificate and of its key, by
+    which we say who we are to TLS.
     Raises RequestInvalidError or EventNameError for a request that can't be signed or named.
     """
 
@@ -77,6 +79,7 @@ class WebhookRequest:
     signing_key: bytes | None = field(default=None, repr=False)
     other_secrets: tuple[str, ...] = field(default=(), repr=False)
     app: str = ""
+    client_certificate: ClientFiles | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         split_event(self.event_name)
@@ -193,7 +196,9 @@ class Sender:
         )
         headers = merge(platform, check_custom_headers(request.custom_headers))
         attempt.request_headers = redacted(headers, [name for name, _ in headers[len(platform) :]])
-        answer = self._transport.post(target, headers, request.body, request.timeouts, app=request.app)
+        answer = self._transport.post(
+            target, headers, request.body, request.timeouts, app=request.app, client=request.client_certificate
+        )
         return attempt.outcome(answer, now)
 
 

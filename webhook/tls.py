@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import ssl
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final, TypeAlias
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from eventstore.errors import ShortageError
+from eventstore.shortage import Lack, lack_of
 from webhook.deadline_socket import DeadlineTlsSocket
 
-__all__ = ["tls_context"]
+__all__ = ["ClientFiles", "TlsContexts", "tls_context"]
+
+# Of a certificate, and of its private key: None = it is in the same file.
+ClientFiles: TypeAlias = tuple[str, str | None]
+# A context with the certificates of two stores takes a megabyte.
+_CONTEXTS: Final = 64
 
 
 def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
@@ -25,3 +36,45 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
     context.load_verify_locations(ca_file or DEFAULT_CA_BUNDLE_PATH)
     context.sslsocket_class = DeadlineTlsSocket
     return context
+
+
+class TlsContexts:
+    """The contexts of a sender, without a client certificate and with those that were used last; thread-safe."""
+
+    def __init__(self, ca_file: str | None = None) -> None:
+        self._ca_file = ca_file
+        self._plain = tls_context(ca_file)
+        self._lock = threading.Lock()
+        self._of_clients: OrderedDict[tuple[str, int, str, int], ssl.SSLContext] = OrderedDict()
+
+    def of(self, client: ClientFiles | None) -> ssl.SSLContext:
+        """Return the context of a client certificate, read anew when its files are others, or that without one.
+
+        Raises ShortageError where the files cannot be used: that is no endpoint's failure.
+        """
+        if client is None:
+            return self._plain
+        certificate, key = client
+        try:
+            stamps = Path(certificate).stat().st_mtime_ns, Path(key or certificate).stat().st_mtime_ns
+            name = certificate, stamps[0], key or certificate, stamps[1]
+            with self._lock:
+                context = self._of_clients.get(name) or self._made(certificate, key)
+                self._of_clients[name] = context
+                self._of_clients.move_to_end(name)
+                if len(self._of_clients) > _CONTEXTS:
+                    self._of_clients.popitem(last=False)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise ShortageError(lack_of(error) or _lack(certificate, error), "nothing was sent") from error
+        return context
+
+    def _made(self, certificate: str, key: str | None) -> ssl.SSLContext:
+        context = tls_context(self._ca_file)
+        context.load_cert_chain(certificate, key, password=b"")  # OpenSSL would ask at the terminal for a password
+        return context
+
+
+def _lack(certificate: str, error: Exception) -> Lack:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+    fix = "see `hookfuse doctor`, and client_certificate and client_key of the app"
+    return Lack(f"a client certificate, {certificate}: {reason}", fix, is_of_machine=False)

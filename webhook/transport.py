@@ -9,7 +9,7 @@ from requests.exceptions import RequestException
 from webhook.adapter import GuardedAdapter, TargetedRequest
 from webhook.answer import Answer
 from webhook.deadline_socket import Exchange, carrying
-from webhook.tls import tls_context
+from webhook.tls import TlsContexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from webhook.headers import Headers
     from webhook.target import Target
     from webhook.timeouts import Timeouts
+    from webhook.tls import ClientFiles
 
 
 class Transport:
@@ -36,15 +37,24 @@ class Transport:
         ca_file: str | None = None,
     ) -> None:
         self._pool = pool
-        self._adapter = GuardedAdapter(dialer, check_url, tls_context(ca_file), pool, body_limit_bytes=body_limit_bytes)
+        self._adapter = GuardedAdapter(dialer, check_url, TlsContexts(ca_file), pool, body_limit_bytes=body_limit_bytes)
 
-    def post(self, target: Target, headers: Headers, body: bytes, timeouts: Timeouts, *, app: str = "") -> Answer:
+    def post(
+        self,
+        target: Target,
+        headers: Headers,
+        body: bytes,
+        timeouts: Timeouts,
+        *,
+        app: str = "",
+        client: ClientFiles | None = None,
+    ) -> Answer:
         """Return the final answer, or raise what the error table knows; over at `total_s` in any case.
 
         `app`: whose request it is; what it leaves behind on a connection is never read for another.
         """
         exchange = Exchange.starting_now(timeouts)
-        request = TargetedRequest(target, dict(headers), body, app)
+        request = TargetedRequest(target, dict(headers), body, app, client)
         with carrying(exchange):
             try:
                 response = self._adapter.send(request, stream=True)

@@ -8,7 +8,8 @@ from console.endpoint_warnings import endpoint_warnings, newly_addressed
 from console.options import json_option
 from console.output import note, print_json, print_line
 from console.session import Session
-from eventstore.applying import Change, apply_document
+from eventstore.applying import Change, app_label, apply_document
+from eventstore.client_certificate import require_client_certificate
 from eventstore.errors import ConfigurationError
 from eventstore.registry import read_installations
 from eventstore.registry_document import AppEntry, RegistryDocument, read_registry_document
@@ -33,6 +34,9 @@ def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
       hookfuse apply registry.toml
     """  # noqa: D301 - \b is click's
     document = read_registry_document(file)
+    for app in document.apps:
+        if app.client_certificate is not None:
+            require_client_certificate(app.client_certificate, app.client_key, app_label(app))
     session.home.prepare()
     with Store(session.home.database, session.clock) as store, store.transaction() as transaction:
         changes = apply_document(transaction, document, is_pruned=prune)

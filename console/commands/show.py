@@ -106,6 +106,8 @@ def _app(app: App) -> dict[str, object]:
         "connect_s": app.connect_s,
         "read_s": app.read_s,
         "total_s": app.total_s,
+        "client_certificate": app.client_certificate,
+        "client_key": app.client_key,
     }
 
 

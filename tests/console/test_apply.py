@@ -1,12 +1,16 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from console.exit_codes import ExitCode
 from eventstore.app_secrets import read_secrets
-from eventstore.registry import read_installations
+from eventstore.client_certificate import check_client_certificates
+from eventstore.registry import find_app, read_installations
 from eventstore.store import Store
 from tests.console.conftest import Hookfuse
+from tests.webhook.certificates import PrivateCa
 
 REGISTRY = """\
 [[organizations]]
@@ -292,3 +296,79 @@ def test_settings_that_cannot_be_read_are_a_warning_where_only_a_warning_needs_t
 
     assert ended.code == ExitCode.OK
     assert "the URLs were not looked at by the settings in [guard], which cannot be read: " in ended.err
+
+
+def with_certificate(registry: Path, *lines: str) -> None:
+    hook = 'webhook_url = "https://pager.example/hook"'
+    registry.write_text(REGISTRY.replace(hook, "\n".join([hook, *lines])))
+
+
+def test_a_client_certificate_is_checked_and_kept_with_the_app(
+    hookfuse: Hookfuse, registry: Path, tmp_path: Path
+) -> None:
+    certificate, key = PrivateCa(tmp_path).issue("hookfuse")
+    with_certificate(registry, f'client_certificate = "{certificate}"', f'client_key = "{key}"')
+
+    assert hookfuse("apply", registry).code == ExitCode.OK
+    with Store(tmp_path / "home" / "events.db") as store:
+        app = find_app(store.connection, 5)
+    assert (app.client_certificate, app.client_key) == (str(certificate), str(key))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "fault"),
+    [
+        (lambda certificate, _: certificate.unlink(), "cannot be read: No such file"),
+        (lambda _, key: key.chmod(0o640), "others than its owner may read this private key: chmod 600"),
+        (
+            lambda certificate, key: key.write_bytes(certificate.read_bytes()),
+            "no certificate in PEM with its private key",
+        ),
+        (lambda certificate, _: certificate.write_bytes(b"#" * 1_048_577), "over 1,048,576 bytes"),
+    ],
+)
+def test_a_client_certificate_that_cannot_be_used_is_refused(
+    hookfuse: Hookfuse, registry: Path, tmp_path: Path, break_it: Callable[[Path, Path], None], fault: str
+) -> None:
+    certificate, key = PrivateCa(tmp_path).issue("hookfuse")
+    break_it(certificate, key)
+    with_certificate(registry, f'client_certificate = "{certificate}"', f'client_key = "{key}"')
+
+    ended = hookfuse("apply", registry)
+
+    assert ended.code == ExitCode.BAD_INPUT
+    assert "app 5 (pager): client_certificate: " in ended.err
+    assert fault in ended.err
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('client_certificate = "hookfuse.pem"', "client_certificate is not an absolute path"),
+        ('client_key = "/hookfuse.key"', "client_key is there without client_certificate"),
+    ],
+)
+def test_the_files_of_a_client_certificate_are_named_in_full(
+    hookfuse: Hookfuse, registry: Path, line: str, fault: str
+) -> None:
+    with_certificate(registry, line)
+
+    assert fault in hookfuse("apply", registry).err
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(60, ("good", "is valid until")), (20, ("warning", "expires on")), (-1, ("fault", "has expired on"))],
+)
+def test_a_check_up_says_until_when_a_client_certificate_is_valid(
+    hookfuse: Hookfuse, registry: Path, tmp_path: Path, days: int, said: tuple[str, str]
+) -> None:
+    certificate, key = PrivateCa(tmp_path).issue("hookfuse", days=days)
+    with_certificate(registry, f'client_certificate = "{certificate}"', f'client_key = "{key}"')
+    hookfuse("apply", registry)
+    with Store(tmp_path / "home" / "events.db") as store:
+        (finding,) = check_client_certificates(store.connection, datetime.now(UTC))
+
+    level, text = said
+    assert (finding.subject, finding.level) == ("certificates", level)
+    assert f"app pager: {certificate} {text}" in finding.text

@@ -12,7 +12,7 @@ from webhook import AddressGuard, Timeouts
 from webhook.adapter import GuardedAdapter
 from webhook.connection_pool import ConnectionPool
 from webhook.dialer import Dialer
-from webhook.tls import tls_context
+from webhook.tls import TlsContexts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def session() -> Iterator[requests.Session]:
     adapter = GuardedAdapter(
         Dialer(guard),
         guard.check_url,
-        tls_context(),
+        TlsContexts(),
         ConnectionPool(),
         timeouts=Timeouts(60, 60, 60),
     )
