@@ -65,7 +65,8 @@ class GuardedAdapter(BaseAdapter):
 
     Proxies, `verify` and `cert` of the call are ignored, no cookie is read or kept. Where a kept connection was closed
     just as it was used, the request is sent once more, on a new one. The body of a request is bytes or text; that of an
-    answer is not decoded. `body_limit_bytes`: so much of an answer's body is read, None = all.
+    answer is not decoded. `body_limit_bytes`: so much of an answer's body is read, None = all, and `kept_headers`
+    are those that are kept of it, as the reader has it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class GuardedAdapter(BaseAdapter):
         pool: ConnectionPool,
         *,
         body_limit_bytes: int | None = None,
+        kept_headers: frozenset[bytes] | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         super().__init__()
@@ -84,6 +86,7 @@ class GuardedAdapter(BaseAdapter):
         self._tls_contexts = tls_contexts
         self._pool = pool
         self._body_limit_bytes = body_limit_bytes
+        self._kept_headers = kept_headers
         self._timeouts = timeouts or Timeouts()
 
     def send(  # noqa: PLR0917 - as requests calls it
@@ -102,7 +105,9 @@ class GuardedAdapter(BaseAdapter):
         """
         exchange = carried_exchange() or Exchange.starting_now(self._timeouts.with_requests(timeout))
         with carrying(exchange):
-            reader = AnswerReader(self._body_limit_bytes, is_head_only=request.method == "HEAD")
+            reader = AnswerReader(
+                self._body_limit_bytes, is_head_only=request.method == "HEAD", kept_headers=self._kept_headers
+            )
             try:
                 return self._answered(request, reader, exchange)
             except RequestException:

@@ -13,6 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from webhook.answer import AnswerHead
 from webhook.fault import AnswerFault, BodyFault, Fault
+from webhook.head_scan import HEAD_END, head_end, retry_after_lines
 
 HEAD_BYTES: Final = 65_536  # status line and headers; servers stop at 8 to 32 kB
 INTERIM_BYTES: Final = 65_536  # all 1xx answers together; curl, browsers and proxies see one or two
@@ -28,8 +29,8 @@ _HEAD_START_BYTES: Final = 8192
 
 # RFC 9112, section 4. llhttp also takes HTTP/2.0, 099, a NUL in the reason, and a status that is cut short.
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
 _LINE_END: Final = b"\r\n"
-_HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _SWITCHING_PROTOCOLS: Final = 101
 
@@ -38,10 +39,17 @@ class AnswerReader:
     """Reads one final answer; raises AnswerFault from `feed` or `finish` when what comes is none.
 
     `body_limit_bytes`: so much of the body is kept; a longer one is cut off there, and over. None = all, for whoever
-    takes it piece by piece. `is_head_only`: what is answered has no body (HEAD, CONNECT).
+    takes it piece by piece. `is_head_only`: what is answered has no body (HEAD, CONNECT). `kept_headers`: the names, in
+    lower case, of those that are kept, None = all.
     """
 
-    def __init__(self, body_limit_bytes: int | None = None, *, is_head_only: bool = False) -> None:
+    def __init__(
+        self,
+        body_limit_bytes: int | None = None,
+        *,
+        is_head_only: bool = False,
+        kept_headers: frozenset[bytes] | None = None,
+    ) -> None:
         self.is_head_complete = False
         self.is_complete = False
         self.is_cut = False
@@ -49,6 +57,7 @@ class AnswerReader:
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._body_limit_bytes = body_limit_bytes
         self._is_head_only = is_head_only
+        self._kept_headers = None if kept_headers is None else kept_headers | _FRAMING
         self._body = bytearray()
         self._kept_body_bytes = 0
         self._received_body_bytes = 0
@@ -61,6 +70,7 @@ class AnswerReader:
         self._status_code = 0
         self._reason = ""
         self._headers: list[tuple[str, str]] = []
+        self._header_count = 0
         self._head_start = b""
         self._head_bytes = 0
         self._tail = b""
@@ -84,7 +94,7 @@ class AnswerReader:
             return None
         headers = self._headers
         if not self.is_head_complete and not any(name.lower() == "retry-after" for name, _ in headers):
-            headers = headers + _retry_after_lines(self._head_start)
+            headers = headers + retry_after_lines(self._head_start)
         return AnswerHead(self._status_code, self._reason, tuple(headers))
 
     def take_body(self) -> bytes:
@@ -130,7 +140,7 @@ class AnswerReader:
         """Read heads, interim ones too; return what stands behind the final one."""
         at = 0
         while at < len(data) and not self.is_head_complete:
-            end = _head_end(self._tail, data, at)
+            end = head_end(self._tail, data, at)
             stop = len(data) if end < 0 else end
             room_stop = at + HEAD_BYTES - self._head_bytes
             self._parse_head(data[at : min(stop, room_stop)])
@@ -145,7 +155,7 @@ class AnswerReader:
         if len(self._head_start) < _HEAD_START_BYTES:
             self._head_start += piece[: _HEAD_START_BYTES - len(self._head_start)]
         self._head_bytes += len(piece)
-        self._tail = (self._tail + piece)[-len(_HEAD_END) + 1 :]
+        self._tail = (self._tail + piece)[-len(HEAD_END) + 1 :]
         if not self._status_code:
             self._read_status_line()
         error = self._parse(piece)
@@ -179,6 +189,7 @@ class AnswerReader:
             self._begin_head()
             return
         self.is_head_complete = True
+        self._head_start = b""
         if self._is_head_only or self._is_message_over:
             self._complete()
 
@@ -250,10 +261,11 @@ class AnswerReader:
         """Keep a header; trailers are passed over."""
         if self._are_headers_over:
             return
-        if len(self._headers) == HEADER_COUNT:
+        self._header_count += 1
+        if self._header_count > HEADER_COUNT:
             self._has_too_many_headers = True
-            return
-        self._headers.append((name.decode("latin-1"), value.decode("latin-1").rstrip(" \t")))
+        elif self._kept_headers is None or name.lower() in self._kept_headers:
+            self._headers.append((name.decode("latin-1"), value.decode("latin-1").rstrip(" \t")))
 
     def on_headers_complete(self) -> None:
         """Note that the head is over."""
@@ -279,20 +291,3 @@ class AnswerReader:
             # RFC 9112, section 6.1: the framing of a chunked answer of version 1.0 is not to be trusted.
             is_doubtful = self._is_chunked and self._parser.get_http_version() == "1.0"
             self._is_kept_alive = self._parser.should_keep_alive() and not is_doubtful
-
-
-def _head_end(tail: bytes, data: bytes, at: int) -> int:
-    """Return where in `data` the head ends that goes on at `at`, `tail` being its last bytes; -1 = not yet."""
-    across = (tail + data[at : at + len(_HEAD_END) - 1]).find(_HEAD_END) if tail else -1
-    if across >= 0:
-        return at + across + len(_HEAD_END) - len(tail)
-    found = data.find(_HEAD_END, at)
-    return found + len(_HEAD_END) if found >= 0 else -1
-
-
-def _retry_after_lines(head_start: bytes) -> list[tuple[str, str]]:
-    for line in head_start.split(b"\n")[1:-1]:
-        name, colon, value = line.partition(b":")
-        if colon and name.strip(b" \t").lower() == b"retry-after":
-            return [("Retry-After", value.strip(b" \t\r").decode("latin-1"))]
-    return []
