@@ -101,8 +101,9 @@ def test_rubbish_in_retry_after_never_raises(value: str) -> None:
     assert seconds is None or seconds >= 0
 
 
-def test_only_blocked_and_gone_are_final() -> None:
+def test_only_blocked_damaged_and_gone_are_final() -> None:
     assert {error_class for error_class in ErrorClass if is_final(error_class)} == {
         ErrorClass.BLOCKED,
+        ErrorClass.DAMAGED,
         ErrorClass.GONE,
     }
