@@ -1,7 +1,7 @@
 """An app's secrets: what must never be shown, logged, or put into an event."""
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zlib import crc32
@@ -15,6 +15,7 @@ __all__ = [
     "LONGEST_OVERLAP",
     "AppSecrets",
     "apps_with_damaged_secrets",
+    "bound_overlaps",
     "is_overlapping",
     "no_secret_text",
     "read_secrets",
@@ -114,6 +115,15 @@ def _checksum(app_id: int, *stored: bytes | None) -> int:
     for one in stored:
         checksum = crc32(b"-" if one is None else b"%d:%b" % (len(one), one), checksum)
     return checksum
+
+
+def bound_overlaps(connection: sqlite3.Connection, latest: str) -> int:
+    """Have no previous secret sign after `latest` (time_text), within the caller's transaction; return how many did."""
+    rows = connection.execute("SELECT app_id FROM secrets WHERE previous_until > ?", (latest,)).fetchall()
+    bounded = [(app_id, secrets) for (app_id,) in rows if (secrets := read_secrets(connection, app_id)) is not None]
+    for app_id, secrets in bounded:
+        write_secrets(connection, app_id, replace(secrets, previous_until=latest))
+    return len(bounded)
 
 
 def write_secrets(connection: sqlite3.Connection, app_id: int, secrets: AppSecrets) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from eventstore.app_secrets import LONGEST_OVERLAP
+from eventstore.app_secrets import LONGEST_OVERLAP, bound_overlaps
 from eventstore.clock import parse_time, time_text
 from eventstore.store import Transaction
 from eventstore.waits import QueuedWait, WaitRule, bounded_waits
@@ -42,10 +42,7 @@ def bound_kept(connection: sqlite3.Connection, now: datetime) -> int:
         "UPDATE idempotency_keys SET enqueued_at = ? WHERE enqueued_at > ?",
         (time_text(now), time_text(now + _KEY_SLACK)),
     ).rowcount
-    latest = time_text(now + LONGEST_OVERLAP)
-    overlaps = connection.execute(
-        "UPDATE secrets SET previous_until = ? WHERE previous_until > ?", (latest, latest)
-    ).rowcount
+    overlaps = bound_overlaps(connection, time_text(now + LONGEST_OVERLAP))
     if overlaps:
         draw_attention(connection)
     return keys + overlaps

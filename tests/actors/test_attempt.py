@@ -233,12 +233,15 @@ def test_a_success_is_not_attempted_again() -> None:
     assert moment_after(outcome()) is None
 
 
-@pytest.mark.parametrize("error_class", [ErrorClass.BLOCKED, ErrorClass.GONE])
+_FINAL = {ErrorClass.BLOCKED, ErrorClass.DAMAGED, ErrorClass.GONE}
+
+
+@pytest.mark.parametrize("error_class", sorted(_FINAL))
 def test_what_can_not_change_is_not_attempted_again(error_class: ErrorClass) -> None:
     assert moment_after(outcome(error_class)) is None
 
 
-@pytest.mark.parametrize("error_class", sorted(set(ErrorClass) - {ErrorClass.BLOCKED, ErrorClass.GONE}))
+@pytest.mark.parametrize("error_class", sorted(set(ErrorClass) - _FINAL))
 def test_any_other_failure_is_attempted_again(error_class: ErrorClass) -> None:
     assert moment_after(outcome(error_class)) == "2025-02-03T12:00:05.000000Z"
 

@@ -80,9 +80,7 @@ def test_a_bit_that_flips_in_a_table_or_an_index_is_found_or_is_harmless(
 ) -> None:
     with closing(sqlite3.connect(lived.home.database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        pages = connection.execute(
-            "SELECT pgoffset, pgsize FROM dbstat WHERE name = ?", (name,)
-        ).fetchall()
+        pages = connection.execute("SELECT pgoffset, pgsize FROM dbstat WHERE name = ?", (name,)).fetchall()
     before, chance = _content(lived.home.database), random.Random(name)
     for flip in range(_FLIPS):
         offset, size = chance.choice(pages)
