@@ -1,5 +1,6 @@
 """Running the command line: every error becomes one line and an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -99,13 +100,32 @@ def _show_error(error: Exception) -> int:
         _say(str(known))
         return exit_code_of(known)
     except OSError as environment:  # such as a full disk behind standard output
-        _say(str(environment))
+        _say(_environment_text(environment))
         _show_traceback()
         _silence_stdout()
+        return _environment_code(environment)
     except Exception as unknown:  # noqa: BLE001 - as above
         _say(f"{type(unknown).__name__}: {unknown}: this is a bug (HOOKFUSE_DEBUG=1 shows where)")
         _show_traceback()
     return ExitCode.FAILED
+
+
+def _environment_text(error: OSError) -> str:
+    """Say which file the system refused and why, without the number and the quotes of Python's own text."""
+    if error.filename is None:
+        return error.strerror or str(error)
+    return f"{os.fsdecode(error.filename)}: cannot be used ({error.strerror})"
+
+
+def _environment_code(error: OSError) -> ExitCode:
+    """Choose the code by whose file it was: the home's, or one that was named; a full disk has one of its own."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ExitCode.DATABASE
+    if error.filename is None or isinstance(error.filename, int):
+        return ExitCode.FAILED
+    home = os.path.abspath(os.environ.get("HOOKFUSE_HOME") or ".hookfuse")  # noqa: PTH100 - a path may be one that no Path takes
+    path = os.path.abspath(os.fsdecode(error.filename))  # noqa: PTH100 - as above
+    return ExitCode.HOME if path == home or path.startswith(home + os.sep) else ExitCode.BAD_INPUT
 
 
 def _say(text: str) -> None:

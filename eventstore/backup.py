@@ -52,7 +52,7 @@ def new_copy(home: Home, target: Path) -> Iterator[Path]:
     What a copy into the same folder left behind that was killed is removed. Raises RejectedError when the target is
     there already, or is the home's own, and DatabaseError when it cannot be written.
     """
-    if target.exists():
+    if os.path.lexists(target):  # unlike Path.exists it takes a name that is too long for none, which open() tells
         raise RejectedError(f"{target} is there already: name a file that is not")
     home.refuse_own(target)
     remove_abandoned(target.parent)
@@ -69,7 +69,8 @@ def new_copy(home: Home, target: Path) -> Iterator[Path]:
     except OSError as error:
         raise DatabaseError(f"{target}: cannot be written ({error.strerror})") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # no draft could be made there, which was said
+            draft.unlink()
         if held >= 0:
             os.close(held)
 
@@ -92,7 +93,7 @@ def restore(home: Home, backup: Path, watch: Watch = quietly) -> tuple[int, Path
     No daemon may run. The database that was there is kept beside it. Raises RejectedError where the copy is none, or
     is damaged, HomeError, DatabaseError and DaemonRunningError.
     """
-    if not backup.is_file():
+    if not os.path.isfile(backup):  # noqa: PTH113 - Path.is_file raises where a name is too long
         raise RejectedError(f"{backup}: there is no such file")
     try:
         _refuse_a_looking_copy(backup)

@@ -60,9 +60,18 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_a_missing_file_is_the_environment_and_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(_raise(FileNotFoundError(2, "No such file", "x"))) == ExitCode.FAILED
+    assert _run(_raise(FileNotFoundError(2, "No such file", "x"))) == ExitCode.BAD_INPUT
 
-    assert capsys.readouterr().err == "hookfuse: [Errno 2] No such file: 'x'\n"
+    assert capsys.readouterr().err == "hookfuse: x: cannot be used (No such file)\n"
+
+
+def test_a_file_of_the_home_and_a_full_disk_have_codes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOKFUSE_HOME", "a/home")
+
+    assert _run(_raise(PermissionError(13, "Permission denied", "a/home/logs"))) == ExitCode.HOME
+    assert _run(_raise(PermissionError(13, "Permission denied", "a/home-of-others"))) == ExitCode.BAD_INPUT
+    assert _run(_raise(OSError(28, "No space left on device", "a/home/logs"))) == ExitCode.DATABASE
+    assert _run(_raise(OSError(5, "Input/output error"))) == ExitCode.FAILED
 
 
 def test_ctrl_c_is_130_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
