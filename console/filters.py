@@ -59,6 +59,7 @@ ERROR_CLASSES = (
     "protocol",
     "blocked",
     "internal",
+    "damaged",
 )
 _HAS_EVENT = (
     "SELECT EXISTS (SELECT 1 FROM request_log WHERE event_name = :name)"

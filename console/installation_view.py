@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from console.as_of import Sight
 from console.event_text import full_fields
 from console.times import short_time
-from eventstore.buffer import COUNTED_CLASSES, DayCounts, read_days, window_start
+from eventstore.buffer import COUNTED_CLASSES, JUDGED_CLASSES, DayCounts, read_days, window_start
 from eventstore.clock import day_of, parse_time, time_text
 from eventstore.events import AttemptEvent, BreakerOpened, DisableEvidence, FailureRecord, InstallationDisabled
 from eventstore.health import Fleet, read_fleet
@@ -179,7 +179,7 @@ def day_row(policy: Policy, day: DayCounts) -> dict[str, object]:
     """Give a day's counts; `error` counts what the policy calls errors, the classes stand beside it."""
     counts: dict[str, object] = {"day": day.day, "success": day.success, "error": error_count(policy, day)}
     counts["timeout"] = day.timeout
-    return counts | {name: getattr(day, name) for name in COUNTED_CLASSES if name not in counts}
+    return counts | {name: getattr(day, name) for name in JUDGED_CLASSES if name not in counts}
 
 
 def breaker_of(installation: Installation, now: datetime) -> Breaker:

@@ -167,7 +167,7 @@ def test_events_and_waits_of_a_clock_that_was_ahead_are_named(healthy: World) ->
 
     (found,) = look(healthy)["clock"]
     assert found.level == "warning"
-    assert "1 of the newest 1,000 events are up to 100d ahead of it" in found.text
+    assert "2 of the newest 1,000 events are up to 100d ahead of it" in found.text
     assert "until 2037-01-01T00:00:00Z (holding nothing)" in found.text
 
 
