@@ -70,6 +70,16 @@ _DOCUMENTS = """\
 | Command | Document |
 |---|---|
 | `breaker close` | an object: `installation_id`, `is_changed`, `position` of the event, `strict_until` |
+| `disable` | an object: `installation_id`, `is_changed`, `position` of the event, `mails` (a count) |
+| `enable` | an object: `installation_id`, `is_changed`, `position` of the event, `recovering` and `missed` (counts); \
+with a test delivery that failed the first three alone |
+| `alert` | an object: `event`, `app_id`, `installation_id` |
+| `send` | an object: `delivery_id`, `installation_id`, `event`; with `--batch`: `queued`, `known` (counts) |
+| `deliveries resend` | an object: `resent`, `without_payload` (counts) |
+| `deliveries drop` | an object: `dropped` (a count) |
+| `app rotate-secret` | an object: `app_id`, `secret_version`, `both_until`, `is_first` |
+| `backup` | an object: `file`, `events`, `bytes`, `has_secrets` |
+| `restore` | an object: `database`, `events`, `kept` (the folder of what was there before, or null) |
 | `status` | an object: `home`, `daemon_pid`, `is_running`, `policy`, `policy_version`, \
 `unheeded_settings` (what a restart would change, in words, or empty), `last_position`, \
 `installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `in_trouble` (a count), \

@@ -1,11 +1,13 @@
 """`hookfuse alert`: an incident's alert, as the platform's code queues it."""
 
+from dataclasses import dataclass
+
 import click
 
 from console.documents import read_json_object
 from console.filters import find_named_app, find_named_organization
-from console.options import NUMBER
-from console.output import print_line
+from console.options import NUMBER, json_option
+from console.output import print_json, print_line
 from console.session import Session
 from eventstore.errors import NotFoundError
 from eventstore.producer import INCIDENT_STATUSES, send_incident_alert_notification
@@ -42,6 +44,7 @@ class _Status(click.ParamType[int]):
 @click.option("--attachment", required=True, metavar="FILE|-", help="The alert as a JSON object; - = standard input.")
 @click.option("--metric-value", help="The metric's value; taken for compatibility, and not sent.")
 @click.option("--notification-uuid", help="The same one queues once for its action and status.")
+@json_option
 @click.pass_obj
 def alert(
     session: Session,
@@ -54,6 +57,7 @@ def alert(
     attachment: str,
     metric_value: str | None,
     notification_uuid: str | None,
+    is_json: bool,
 ) -> None:
     """Queue an incident's alert for an app; it is on disk when this returns.
 
@@ -75,11 +79,21 @@ def alert(
         notification_uuid=notification_uuid,
     )
     event_name = f"metric_alert.{INCIDENT_STATUSES[status]}"
-    print_line(_confirmation(session, event_name, app_id, organization_id, is_queued=is_queued))
+    told = _installed(session, app_id, organization_id, is_queued=is_queued)
+    if is_json:
+        print_json({"event": event_name, "app_id": app_id, "installation_id": told.installation_id})
+    else:
+        print_line(f"queued {event_name} for app {app_id} ({told.slug}), installation {told.installation_id}")
 
 
-def _confirmation(session: Session, event_name: str, app_id: int, organization_id: int, *, is_queued: bool) -> str:
-    """Say what was queued. Raises NotFoundError that says what is unknown when nothing was."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    slug: str
+    installation_id: str
+
+
+def _installed(session: Session, app_id: int, organization_id: int, *, is_queued: bool) -> _Told:
+    """Return who is told. Raises NotFoundError that says what is unknown when nothing was queued."""
     with session.reading() as connection:
         app = find_app(connection, app_id)
         installation = find_installation_of_app(connection, app_id, organization_id)
@@ -87,4 +101,4 @@ def _confirmation(session: Session, event_name: str, app_id: int, organization_i
         raise NotFoundError(
             f"app {app_id} ({app.slug}) is not installed in organization {organization_id}: see `hookfuse apply`"
         )
-    return f"queued {event_name} for app {app_id} ({app.slug}), installation {installation.installation_id}"
+    return _Told(app.slug, installation.installation_id)

@@ -1,6 +1,7 @@
 """`hookfuse app`: looking after one app."""
 
 import re
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -85,8 +86,9 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
     help="Take the new secret from a file, - = standard input, instead of making one.",
 )
 @by_option
+@json_option
 @click.pass_obj
-def rotate(session: Session, app_name: str, overlap: timedelta, path: str | None, by: str) -> None:
+def rotate(session: Session, app_name: str, *, overlap: timedelta, path: str | None, by: str, is_json: bool) -> None:
     """Give APP (its number or slug) a new client secret; the old one signs too until the overlap ends.
 
     During the overlap webhook-signature holds a signature with each of the two, and Sentry-Hook-Signature, which
@@ -104,6 +106,9 @@ def rotate(session: Session, app_name: str, overlap: timedelta, path: str | None
         found = find_named_app(transaction.connection, app_name)
         app_id, slug = found.app_id, found.slug
         done = rotate_secret(transaction, app_id, overlap=overlap, new_secret=new_secret, by=person(by))
+    if is_json:
+        print_json({"app_id": app_id, **asdict(done)})
+        return
     if done.is_first:
         print_line(f"app {app_id} ({slug}) had no secret here, and has one now, version {done.secret_version}")
         print_line(f"to fetch it: hookfuse app secret {app_id} --to FILE")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from console.output import print_line
+from console.options import json_option
+from console.output import print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
 from eventstore.backup import back_up
@@ -37,8 +38,9 @@ def _print_metadata(context: click.Context, _parameter: click.Parameter, value: 
     callback=_print_metadata,
     help="Print where the metadata for Datasette is, which describes such a copy.",
 )
+@json_option
 @click.pass_obj
-def backup(session: Session, target: Path, *, without_secrets: bool) -> None:
+def backup(session: Session, target: Path, *, without_secrets: bool, is_json: bool) -> None:
     """Copy the database to a new file, while a daemon runs or not.
 
     The copy is of one moment, checked, and readable by you only: it holds the apps' secrets. Settings and logs are not
@@ -53,10 +55,15 @@ def backup(session: Session, target: Path, *, without_secrets: bool) -> None:
     if without_secrets:
         with SlowProgress("copying", _newest(session)) as copied:
             position = copy_without_secrets(session.home, target, copied.advance)
-        print_line(f"copied {position:,} events to {target} ({target.stat().st_size:,} bytes), without secrets")
+    else:
+        position = back_up(session.home, target, SlowProgress)
+    size_bytes = target.stat().st_size
+    if is_json:
+        document = {"file": str(target), "events": position, "bytes": size_bytes, "has_secrets": not without_secrets}
+        print_json(document)
         return
-    position = back_up(session.home, target, SlowProgress)
-    print_line(f"copied {position:,} events to {target} ({target.stat().st_size:,} bytes)")
+    left_out = ", without secrets" if without_secrets else ""
+    print_line(f"copied {position:,} events to {target} ({size_bytes:,} bytes){left_out}")
 
 
 def _newest(session: Session) -> int:
@@ -66,8 +73,9 @@ def _newest(session: Session) -> int:
 
 @click.command()
 @click.argument("source", type=_FILE, metavar="FILE")
+@json_option
 @click.pass_obj
-def restore(session: Session, source: Path) -> None:
+def restore(session: Session, source: Path, *, is_json: bool) -> None:
     """Put a copy that `backup` made in the place of the database; no daemon may run.
 
     The database that is there now is moved into a folder beside it. What was delivered after the copy was made is
@@ -78,6 +86,9 @@ def restore(session: Session, source: Path) -> None:
       hookfuse restore /var/backups/hookfuse-2026-03-01.db
     """  # noqa: D301 - \b is click's
     position, kept = put_back(session.home, source, SlowProgress)
+    if is_json:
+        print_json({"database": str(session.home.database), "events": position, "kept": str(kept) if kept else None})
+        return
     print_line(f"restored {position:,} events into {session.home.database}")
     if kept is not None:
         print_line(f"what was there before is in {kept}")

@@ -9,7 +9,7 @@ import msgspec
 from console.filters import event_option, period, period_options, require_error_class, require_event_name
 from console.lookup import resolve_installation
 from console.options import by_option, installation_option, json_option, limit_option, person, reason_option
-from console.output import Column, note_limit, print_json_rows, print_line, print_table, shown_id
+from console.output import Column, note_limit, print_json, print_json_rows, print_line, print_table, shown_id
 from console.session import Session
 from console.times import short_time
 from eventstore.clock import time_text
@@ -157,6 +157,7 @@ def _document(delivery: QueuedDelivery, hold: Hold | None, *, is_with_payload: b
 )
 @reason_option("by hand")
 @by_option
+@json_option
 @click.pass_obj
 def resend(
     session: Session,
@@ -166,6 +167,7 @@ def resend(
     state: str | None,
     reason: str,
     by: str,
+    is_json: bool,
 ) -> None:
     """Send dead or missed deliveries again, in order, under their ids and with all attempts before them.
 
@@ -182,14 +184,20 @@ def resend(
         if installation is None:
             with store.transaction() as transaction:
                 resend_kept(transaction, delivery_ids, by=person(by), reason=reason)
-            print_line(_counted(len(set(delivery_ids)), "waits again", "wait again"))
+            _print_resent(len(set(delivery_ids)), 0, is_due=False, is_json=is_json)
             return
         installation_id = resolve_installation(store.connection, installation)
         states = ("dead", "missed") if state is None else (state,)
         resend_batch = partial(resend_kept, by=person(by), reason=reason)
         count = _in_batches(store, resend_batch, installation_id, states, is_with_expired=False)
         gone_count = count_expired(store.connection, installation_id, states)
-    is_due = states == ("waiting",)
+    _print_resent(count, gone_count, is_due=states == ("waiting",), is_json=is_json)
+
+
+def _print_resent(count: int, gone_count: int, *, is_due: bool, is_json: bool) -> None:
+    if is_json:
+        print_json({"resent": count, "without_payload": gone_count})
+        return
     print_line(_counted(count, "is due now", "are due now") if is_due else _counted(count, "waits again", "wait again"))
     if gone_count:
         print_line(_counted(gone_count, "has no payload any more", "have no payload any more"))
@@ -247,6 +255,7 @@ def _in_batches(
 )
 @reason_option()
 @by_option
+@json_option
 @click.pass_obj
 def drop(
     session: Session,
@@ -256,6 +265,7 @@ def drop(
     state: str | None,
     reason: str,
     by: str,
+    is_json: bool,
 ) -> None:
     """Give dead or missed deliveries up; their data is gone, the decision is recorded.
 
@@ -277,4 +287,7 @@ def drop(
             installation_id = resolve_installation(store.connection, installation)
             drop_batch = partial(drop_kept, by=person(by), reason=reason)
             count = _in_batches(store, drop_batch, installation_id, (state or "dead",), is_with_expired=True)
-    print_line(_counted(count, "dropped", "dropped"))
+    if is_json:
+        print_json({"dropped": count})
+    else:
+        print_line(_counted(count, "dropped", "dropped"))

@@ -10,7 +10,8 @@ from console.batch_file import read_batch
 from console.documents import read_json_object
 from console.input_file import opened_input
 from console.lookup import resolve_installation
-from console.output import print_line
+from console.options import json_option
+from console.output import print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
 from eventstore.errors import NotFoundError
@@ -31,6 +32,7 @@ _CHUNK = 1_000
 @click.option("--idempotency-key", metavar="KEY", help="The same key queues once.")
 @click.option("--ordering-key", default="", metavar="KEY", help="Deliveries with the same key arrive in order.")
 @click.option("--batch", metavar="FILE.jsonl|-", help="Queue every line of a file, all or none.")
+@json_option
 @click.pass_obj
 def send(
     session: Session,
@@ -41,6 +43,7 @@ def send(
     idempotency_key: str | None,
     ordering_key: str,
     batch: str | None,
+    is_json: bool,
 ) -> None:
     """Queue an event and print the delivery's id; it is on disk when this returns.
 
@@ -58,7 +61,7 @@ def send(
     if batch is not None:
         if any(value is not None for value in single):
             raise click.UsageError("--batch stands alone: its lines hold the rest")
-        _send_batch(session, batch)
+        _send_batch(session, batch, is_json=is_json)
     elif installation is None or event_name is None or data is None:
         raise click.UsageError("give --installation, --event and --data, or --batch")
     else:
@@ -67,18 +70,22 @@ def send(
         delivery = NewDelivery(
             installation, event_name, document, ordering_key=ordering_key, idempotency_key=idempotency_key
         )
-        print_line(_send_one(session, delivery))
+        installation_id, delivery_id = _send_one(session, delivery)
+        if is_json:
+            print_json({"delivery_id": delivery_id, "installation_id": installation_id, "event": event_name})
+        else:
+            print_line(delivery_id)
 
 
-def _send_one(session: Session, delivery: NewDelivery) -> str:
-    """Queue a delivery, whose installation may be the beginning of an id, and give the delivery's id."""
+def _send_one(session: Session, delivery: NewDelivery) -> tuple[str, str]:
+    """Queue a delivery, whose installation may be the beginning of an id; return the ids of both."""
     with closing(Producer(session.home, session.clock)) as producer:
         installation_id = resolve_installation(producer.store.connection, delivery.installation_id)
         (delivery_id,) = producer.send([replace(delivery, installation_id=installation_id)])
-    return delivery_id
+    return installation_id, delivery_id
 
 
-def _send_batch(session: Session, path: str) -> None:
+def _send_batch(session: Session, path: str, *, is_json: bool) -> None:
     session.require_home()
     limit_bytes = session.configuration().limits.attachment_bytes
     with closing(Producer(session.home, session.clock)) as producer:
@@ -90,6 +97,9 @@ def _send_batch(session: Session, path: str) -> None:
             queued_count = _queue(transaction, installation_ids, chunks, progress)
     session.home.ring_doorbell()
     known_count = len(deliveries) - queued_count
+    if is_json:
+        print_json({"queued": queued_count, "known": known_count})
+        return
     print_line(f"queued {queued_count}" + (f", {known_count} known already by their key" if known_count else ""))
 
 

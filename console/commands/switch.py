@@ -8,11 +8,11 @@ import click
 from console.commands.probe_test import print_run, run_probe, timeout_option
 from console.exit_codes import ExitCode
 from console.lookup import resolve_installation
-from console.options import by_option, person, reason_option
-from console.output import print_line
+from console.options import by_option, json_option, person, reason_option
+from console.output import print_json, print_line
 from console.session import Session
 from console.times import age_text, short_time
-from eventstore.disabling import DisableRequest
+from eventstore.disabling import Decision, DisableRequest
 from eventstore.disabling import disable as disable_installation
 from eventstore.disabling import enable as enable_installation
 from eventstore.events import RecoveryStarted
@@ -27,8 +27,9 @@ __all__ = ["disable", "enable"]
 @reason_option()
 @by_option
 @click.option("--no-mail", is_flag=True, help="Do not mail the organization's owners.")
+@json_option
 @click.pass_obj
-def disable(session: Session, installation: str, reason: str, by: str, no_mail: bool) -> None:
+def disable(session: Session, installation: str, *, reason: str, by: str, no_mail: bool, is_json: bool) -> None:
     """Stop sending to INSTALLATION (its UUID, or the first 6 or more characters).
 
     What arrives for it is kept as missed. The decision, who took it and why are recorded, and the owners are
@@ -53,6 +54,9 @@ def disable(session: Session, installation: str, reason: str, by: str, no_mail: 
                 is_mailed=not no_mail,
             ),
         )
+    if is_json:
+        print_json(_document(installation_id, decision) | {"mails": decision.mail_count})
+        return
     if not decision.is_changed:
         print_line(f"installation {installation_id}: {decision.why}")
         return
@@ -67,9 +71,18 @@ def disable(session: Session, installation: str, reason: str, by: str, no_mail: 
 @click.option("--probe", is_flag=True, help="Send a test delivery first, and enable only when it succeeds.")
 @timeout_option
 @click.option("--recover", is_flag=True, help="Send what it missed, in the order of queueing and paced.")
+@json_option
 @click.pass_obj
 def enable(
-    session: Session, installation: str, *, reason: str, by: str, probe: bool, timeout_s: float, recover: bool
+    session: Session,
+    installation: str,
+    *,
+    reason: str,
+    by: str,
+    probe: bool,
+    timeout_s: float,
+    recover: bool,
+    is_json: bool,
 ) -> ExitCode:
     """Send to a disabled INSTALLATION again; its broken-state buffer starts empty.
 
@@ -83,13 +96,17 @@ def enable(
       hookfuse enable 7c1f0a52 --probe --recover --reason "the endpoint is mended"
     """  # noqa: D301 - \b is click's
     per_s = session.configuration().missed.recover_per_s
-    if probe and not _has_succeeded_probe(session, installation, by=person(by), timeout_s=timeout_s):
+    if probe and not _has_succeeded_probe(session, installation, by=person(by), timeout_s=timeout_s, is_json=is_json):
         return ExitCode.PROBE_FAILED
     with session.writing() as store, store.transaction() as transaction:
         installation_id = resolve_installation(transaction.connection, installation)
         decision = enable_installation(transaction, installation_id, by=person(by), reason=reason)
         recovery = start_recovery(transaction, installation_id, by=person(by), per_s=per_s) if recover else None
         ledger = missed_ledger(transaction.connection, installation_id)
+    if is_json:
+        recovering = recovery.deliveries if recovery else 0
+        print_json(_document(installation_id, decision) | {"recovering": recovering, "missed": ledger.count})
+        return ExitCode.OK
     if decision.is_changed:
         print_line(f"enabled installation {installation_id} (event {decision.position})")
     else:
@@ -103,8 +120,20 @@ def enable(
     return ExitCode.OK
 
 
-def _has_succeeded_probe(session: Session, installation: str, *, by: str, timeout_s: float) -> bool:
+def _document(installation_id: str, decision: Decision) -> dict[str, object]:
+    return {
+        "installation_id": installation_id,
+        "is_changed": decision.is_changed,
+        "position": decision.position or None,
+    }
+
+
+def _has_succeeded_probe(session: Session, installation: str, *, by: str, timeout_s: float, is_json: bool) -> bool:
     run = run_probe(session, installation, by=by, timeout_s=timeout_s)
+    if is_json:  # a good one is followed by the document of what it allowed
+        if not run.is_success:
+            print_json({"installation_id": run.installation_id, "is_changed": False, "position": None})
+        return run.is_success
     print_run(run)
     if not run.is_success:
         with session.reading() as connection:

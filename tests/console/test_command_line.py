@@ -66,11 +66,11 @@ def test_a_missing_file_is_the_environment_and_no_bug(capsys: pytest.CaptureFixt
 
 
 def test_a_file_of_the_home_and_a_full_disk_have_codes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOOKFUSE_HOME", "a/home")
+    monkeypatch.setenv("HOOKFUSE_HOME", "a/place")
 
-    assert _run(_raise(PermissionError(13, "Permission denied", "a/home/logs"))) == ExitCode.HOME
-    assert _run(_raise(PermissionError(13, "Permission denied", "a/home-of-others"))) == ExitCode.BAD_INPUT
-    assert _run(_raise(OSError(28, "No space left on device", "a/home/logs"))) == ExitCode.DATABASE
+    assert _run(_raise(PermissionError(13, "Permission denied", "a/place/logs"))) == ExitCode.HOME
+    assert _run(_raise(PermissionError(13, "Permission denied", "a/place-of-others"))) == ExitCode.BAD_INPUT
+    assert _run(_raise(OSError(28, "No space left on device", "a/place/logs"))) == ExitCode.DATABASE
     assert _run(_raise(OSError(5, "Input/output error"))) == ExitCode.FAILED
 
 
