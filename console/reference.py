@@ -136,7 +136,8 @@ asked for) |
 `waiting`, `without_payload`; with `--log` also `log` (`events`, `last_position`, `last_hash`, `fault_count`, \
 `faults`: a list of `position`, `text`), and with a fault there all others are null |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
-`enqueued_at`, `due_at`, `held_by` (breaker, pause or key), `held_until`, `held_behind` (a delivery), `last_error`, \
+`enqueued_at`, `due_at`, `held_by` (breaker, pause or key), `held_until` (null: a half-open \
+breaker lets one at a time through), `held_behind` (a delivery), `last_error`, \
 `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |
 | `logs delivery` | an object: `delivery_id`, `installation_id`, `event_name`, `state`, `due_at`, `held_back_by`, \

@@ -214,7 +214,8 @@ def _classes(failed: Mapping[str, int]) -> str:
 
 def _breaker(entry: Attempts) -> str:
     parts = [f"opened {counted(entry.breaker_opened, 'time')}"] if entry.breaker_opened else []
-    parts += [f"closed {counted(entry.breaker_closed, 'time')}"] if entry.breaker_closed else []
+    by = f" (by hand: {', '.join(entry.breaker_closed_by)})" if entry.breaker_closed_by else ""
+    parts += [f"closed {counted(entry.breaker_closed, 'time')}{by}"] if entry.breaker_closed else []
     return f"the breaker {' and '.join(parts)}" if parts else ""
 
 

@@ -61,10 +61,13 @@ def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> st
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What holds a delivery that would be due: its breaker or a pause until a moment, or its key behind a delivery."""
+    """What holds a delivery that would be due: its breaker or a pause until a moment, or its key behind a delivery.
+
+    `until` None = there is no moment: a half-open breaker lets one at a time through.
+    """
 
     by: Literal["breaker", "pause", "key"]
-    until: str
+    until: str | None
 
 
 def hold_of_delivery(connection: sqlite3.Connection, delivery: QueuedDelivery, now: str) -> Hold | None:
@@ -80,8 +83,11 @@ def hold_of_delivery(connection: sqlite3.Connection, delivery: QueuedDelivery, n
     ).fetchone()
     kinds: tuple[Literal["breaker", "pause"], ...] = ("breaker", "pause")
     holds = [Hold(by, until) for by, until in zip(kinds, row or (), strict=False) if until and until > now]
-    longest = max(holds, key=lambda hold: hold.until, default=None)
-    return longest if longest is not None and longest.until > delivery.due_at else None
+    longest = max(holds, key=lambda hold: hold.until or "", default=None)
+    if longest is None:
+        is_half_open = row is not None and row[0] is not None  # what it was open until is over
+        return Hold("breaker", None) if is_half_open and delivery.due_at <= now else None
+    return longest if (longest.until or "") > delivery.due_at else None
 
 
 # The class is what comes last in an error's text.

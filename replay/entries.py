@@ -64,7 +64,8 @@ class Entry(Struct, frozen=True, kw_only=True, tag_field="kind"):
 class Attempts(Entry, frozen=True, kw_only=True, tag="attempts"):
     """Attempts in a row: successes, failures or, where they alternate, both; `count` is that of all.
 
-    `failed`: by error class; `exhausted`: deliveries that were given up; `quiet_days`: days within without any.
+    `failed`: by error class; `exhausted`: deliveries that were given up; `quiet_days`: days within without any;
+    `breaker_closed_by`: who closed the breaker by hand.
     """
 
     succeeded: int
@@ -72,6 +73,7 @@ class Attempts(Entry, frozen=True, kw_only=True, tag="attempts"):
     exhausted: int = 0
     breaker_opened: int = 0
     breaker_closed: int = 0
+    breaker_closed_by: tuple[str, ...] = ()
     quiet_days: int = 0
 
 

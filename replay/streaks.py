@@ -27,7 +27,7 @@ class Streak:
     """Attempts from a first to a last one; `quiet_days` are the days between these that had none.
 
     `failed` counts failed attempts by class; `exhausted`: deliveries given up; `opened` and `closed`: what the
-    breaker did meanwhile; `gap_days`: the days without attempts before the first one.
+    breaker did meanwhile, `closed_by` who did so by hand; `gap_days`: the days without attempts before the first one.
     """
 
     first_at: str
@@ -42,6 +42,7 @@ class Streak:
     exhausted: int = 0
     opened: int = 0
     closed: int = 0
+    closed_by: tuple[str, ...] = ()
 
     def absorb(self, later: "Streak") -> None:
         """Become one with the streak that follows."""
@@ -53,6 +54,7 @@ class Streak:
         self.exhausted += later.exhausted
         self.opened += later.opened
         self.closed += later.closed
+        self.closed_by = tuple(dict.fromkeys(self.closed_by + later.closed_by))
 
 
 class StreakFold:

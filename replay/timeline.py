@@ -123,8 +123,9 @@ class Timeline:
             self._other(stored)
         elif isinstance(event, BreakerOpened):
             current.opened += 1
-        else:
+        elif isinstance(event, BreakerClosed):
             current.closed += 1
+            current.closed_by = tuple(dict.fromkeys((*current.closed_by, *([event.by] if event.by else []))))
 
     def _other(self, stored: StoredEvent) -> None:
         self._entries.fold(Other.of(stored, type_name=stored.type), stored.type)
@@ -170,5 +171,6 @@ def _attempts(streak: Streak) -> Attempts:
         exhausted=streak.exhausted,
         breaker_opened=streak.opened,
         breaker_closed=streak.closed,
+        breaker_closed_by=streak.closed_by,
         quiet_days=streak.quiet_days,
     )

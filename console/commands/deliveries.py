@@ -123,6 +123,8 @@ def _due_text(delivery: QueuedDelivery, hold: Hold | None) -> str:
         return short_time(delivery.due_at)
     if hold.by == "key":
         return f"after {hold.until}"
+    if hold.until is None:
+        return "one at a time (breaker)"
     return f"{short_time(hold.until)} ({hold.by})"
 
 

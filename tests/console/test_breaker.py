@@ -40,3 +40,12 @@ def test_of_a_disabled_one_it_is_not_the_breaker_that_holds_its_deliveries(hookf
 
 def test_what_is_not_known_is_not_found(hookfuse: Hookfuse, world: World) -> None:
     assert hookfuse("breaker", "close", "ffffff", "--reason", "fixed").code == 4
+
+
+def test_the_timeline_tells_who_closed_it_by_hand(hookfuse: Hookfuse, world: World) -> None:
+    open_breaker(world)
+    hookfuse("breaker", "close", PAGER, "--by", "ann", "--reason", "fixed")
+
+    assert "closed 1 time (by hand: person:ann)" in " ".join(hookfuse("replay", "timeline", PAGER).out.split())
+    entries = hookfuse("replay", "timeline", PAGER, "--json").json["entries"]
+    assert [one["breaker_closed_by"] for one in entries if one.get("breaker_closed")] == [["person:ann"]]

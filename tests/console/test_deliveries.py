@@ -284,3 +284,18 @@ def test_what_a_breaker_or_a_key_holds_is_not_said_to_be_due_in_the_past(hookfus
     assert (rows[second]["held_by"], rows[second]["held_behind"]) == ("key", first)
     assert lines[first].endswith("2025-02-08T12:05:00Z (breaker)")
     assert lines[second].endswith(f"after {first}")
+
+
+def test_what_a_half_open_breaker_holds_is_not_said_to_be_due_in_the_past(hookfuse: Hookfuse, world: World) -> None:
+    with world.store() as store, store.transaction() as transaction:
+        opened = BreakerOpened(PAGER, "2025-02-08T12:05:00.000000Z", "x")
+        transaction.append(NewEvent(installation_stream(PAGER), opened))
+        (waiting,) = enqueue(
+            transaction.connection, [NewDelivery(PAGER, "issue.created", "{}")], enqueued_at=transaction.recorded_at
+        )
+    world.clock.advance(seconds=360)
+    rows = {row["delivery_id"]: row for row in hookfuse("deliveries", "--json").json}
+    lines = {line.split()[0]: line for line in hookfuse("deliveries").out.splitlines()}
+
+    assert (rows[waiting]["held_by"], rows[waiting]["held_until"]) == ("breaker", None)
+    assert lines[waiting].endswith("one at a time (breaker)")
