@@ -103,7 +103,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from eventstore.configuration import load_configuration
     from eventstore.database import open_database
     from eventstore.file_budget import files_needed, raise_file_limit, share_out
-    from eventstore.opened_files import OpenedFiles
+    from eventstore.opened_files import OpenedFiles, loss_text
     from eventstore.policy_document import configured_policy
     from eventstore.scrubbing import check_at_start
 
@@ -151,6 +151,8 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         )
         failure = daemon.work_alone() if count == 1 else daemon.lead_crew(count, workers_lock)
         exit_code = ExitCode.CRASHED if failure else ExitCode.OK
+        if lost := files.lost():  # whoever has met it first
+            exit_code, failure = ExitCode.DATABASE, loss_text(lost)
         log.info("daemon_stopped", exit_code=int(exit_code), failure=failure or None)
     return exit_code, failure
 

@@ -23,7 +23,7 @@ from eventstore.configuration import Configuration
 from eventstore.errors import HomeError
 from eventstore.handover import pack_settings
 from eventstore.home import Home
-from eventstore.opened_files import OpenedFiles, loss_text
+from eventstore.opened_files import OpenedFiles
 from eventstore.policy import Policy
 from eventstore.scrubbing import Scrub
 from eventstore.shard import WHOLE, Shard
@@ -80,13 +80,11 @@ class Daemon(_Process):
             )
             lookout.show(system)
             manager.ready()
-            loss = ""
             while not (self.stop_asked.is_set() or system.failure or lookout.failure):
                 manager.alive()
                 lookout.look_around()
-                if lost := self.files.lost():
-                    loss = loss_text(lost)
-                    break
+                if self.files.lost():
+                    break  # runner.py says so
                 scrub.look()
                 system.look_around()
                 if self.is_drain and system.is_drained():
@@ -100,7 +98,7 @@ class Daemon(_Process):
             manager.stopping()
             lookout.note_stopping()
             system.stop()
-        return loss or system.failure or lookout.failure
+        return system.failure or lookout.failure
 
     def lead_crew(self, count: int, workers_lock: int) -> str:
         """Have `count` worker processes do the work until a stop is asked for; say what went wrong.
@@ -121,13 +119,11 @@ class Daemon(_Process):
         with closing(self._open_lookout()) as lookout:
             crew.start()
             lookout.show(crew)
-            loss = ""
             while not (self.stop_asked.is_set() or crew.failure or lookout.failure):
                 _tell_manager(manager, crew)
                 lookout.look_around()
-                if lost := self.files.lost():
-                    loss = loss_text(lost)
-                    break
+                if self.files.lost():
+                    break  # runner.py says so
                 scrub.look()
                 if self.is_drain and crew.is_drained():
                     break
@@ -142,7 +138,7 @@ class Daemon(_Process):
             manager.stopping()
             lookout.note_stopping()
             crew.stop(daemon.stop_s + _LEAVE_S)
-        return loss or crew.failure or lookout.failure
+        return crew.failure or lookout.failure
 
     def _open_lookout(self) -> "Lookout | Unwatched":
         """Open it before anything is delivered, as it may find that it can't listen where it is told to."""

@@ -14,6 +14,7 @@ from eventstore.home import Home
 from eventstore.identifiers import HOME_STREAM, new_id
 from eventstore.log import NewEvent
 from eventstore.store import Store
+from eventstore.work_queue import skip_sequences
 
 __all__ = ["AcceptedLoss", "accept_loss"]
 
@@ -34,7 +35,9 @@ class AcceptedLoss:
 def accept_loss(home: Home, clock: Clock, *, by: str, reason: str) -> AcceptedLoss | None:
     """Have the mark stand for what is there, and record who decided so; None = nothing is missing, nothing changed.
 
-    Where there is no database any more a new one is made. No daemon may run. Raises DaemonRunningError, DatabaseError.
+    Numbers of deliveries that are lost are not given again; positions of events are, as the log has no gaps, and what
+    follows a log by position reads it anew (docs/operations.md). Where there is no database any more a new one is made.
+    No daemon may run. Raises DaemonRunningError, DatabaseError.
     """
     with home.held_by_daemon():
         before = read_mark(home.database)
@@ -51,6 +54,8 @@ def accept_loss(home: Home, clock: Clock, *, by: str, reason: str) -> AcceptedLo
         write_mark(home.database, left)
         loss = AcceptedLoss(before, left)
         with Store(home.database, clock) as store, store.transaction() as transaction:
+            if before is not None:
+                skip_sequences(transaction.connection, before.sequence)
             transaction.append(NewEvent(HOME_STREAM, _entry(loss, by, reason)))
         return loss
 

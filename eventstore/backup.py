@@ -15,7 +15,7 @@ from eventstore.identifiers import new_id
 from eventstore.integrity import Watch, quietly, require_whole
 from eventstore.schema import found_schema
 
-__all__ = ["DRAFT_PREFIX", "back_up", "new_copy", "remove_abandoned", "restore"]
+__all__ = ["DRAFT_PREFIX", "back_up", "new_copy", "open_copy", "remove_abandoned", "restore"]
 
 # Names of copies that are not whole yet, wherever they are made.
 DRAFT_PREFIX = ".hookfuse-draft-"
@@ -136,14 +136,15 @@ def _set_aside(home: Home) -> Path | None:
 
 def _check(path: Path, watch: Watch) -> int:
     """Have all of a copy looked at, and return the last position. Raises DatabaseError."""
-    with explained(path), closing(_opened(path)) as connection:
+    with explained(path), closing(open_copy(path)) as connection:
         if not found_schema(connection):
             raise NotADatabaseError(f"{path}: this is no database of hookfuse")
         connection.execute("PRAGMA trusted_schema = OFF")
         return require_whole(connection, watch)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def open_copy(path: Path) -> sqlite3.Connection:
+    """Open a copy to read, as nobody writes to it; nothing comes to lie beside it."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
@@ -155,7 +156,7 @@ def _leave_wal_mode(path: Path) -> None:
 
 
 def _refuse_a_looking_copy(path: Path) -> None:
-    with explained(path), closing(_opened(path)) as connection:
+    with explained(path), closing(open_copy(path)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if {"events", "installations"} <= tables and "secrets" not in tables:
         raise RejectedError(f"{path} was made without secrets: it is for looking into, and cannot be restored")

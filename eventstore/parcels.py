@@ -30,6 +30,7 @@ __all__ = [
     "parcel_checksum",
     "put_away",
     "read_parcels",
+    "reserve_sequences",
     "take_parcel",
     "unopened_parcels",
     "wrap",
@@ -48,7 +49,6 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ordering_key: str
     actor: str | None
     data: msgspec.Raw
-    checksum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,6 @@ class Wrapped:
     delivery_count: int
     installations: str
     deliveries: bytes
-
-    @property
-    def checksum(self) -> int:
-        """That of all of it."""
-        return parcel_checksum(self.installations, self.deliveries)
 
 
 # At its quickest, and still a fifth of JSON whose texts are all different: 2 us a delivery, 1 us to open it.
@@ -99,7 +94,7 @@ def wrap(deliveries: Sequence[Packed]) -> list[Wrapped]:
 
 def put_away(connection: sqlite3.Connection, parcels: Sequence[Wrapped], *, enqueued_at: str) -> None:
     """Write parcels, behind all that is in the queue."""
-    first_sequence = _reserve(connection, sum(parcel.delivery_count for parcel in parcels))
+    first_sequence = reserve_sequences(connection, sum(parcel.delivery_count for parcel in parcels))
     for parcel in parcels:
         connection.execute(
             "INSERT INTO parcels VALUES (?, ?, ?, ?, ?, ?)",
@@ -109,13 +104,13 @@ def put_away(connection: sqlite3.Connection, parcels: Sequence[Wrapped], *, enqu
                 enqueued_at,
                 parcel.installations,
                 parcel.deliveries,
-                parcel.checksum,
+                parcel_checksum(enqueued_at, parcel.installations.encode(), parcel.deliveries),
             ),
         )
         first_sequence += parcel.delivery_count
 
 
-def _reserve(connection: sqlite3.Connection, count: int) -> int:
+def reserve_sequences(connection: sqlite3.Connection, count: int) -> int:
     """Take sequence numbers from the queue, and give the first of them."""
     row = connection.execute(
         "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'queue' RETURNING seq", (count,)
@@ -151,8 +146,9 @@ def take_parcel(connection: sqlite3.Connection, first_sequence: int) -> Parcel |
     if row is None:
         return None
     first_sequence, count, enqueued_at, installations, deliveries, checksum = row
-    unpacked = _unpack(deliveries)
-    # What can be unpacked is as good as the checksum of each delivery says, whatever is damaged around it.
+    # Its deliveries have no checksums yet: they are given those of what is in it, if that is what was put there.
+    is_intact = _fits(checksum, enqueued_at, installations, deliveries)
+    unpacked = _unpack(deliveries) if is_intact else None
     if unpacked is not None and len(unpacked) == count:
         return Parcel(first_sequence, enqueued_at, unpacked)
     _keep_apart(connection, (first_sequence, count, enqueued_at, installations, deliveries, checksum))
@@ -205,18 +201,16 @@ def damaged_parcel_texts(connection: sqlite3.Connection) -> list[str]:
         f"{count} deliveries queued at {enqueued_at} (numbers {first} to {first + count - 1}), to"
         f" {', '.join(_readable_counts(installations))}"
         for first, count, enqueued_at, installations, deliveries, checksum, is_apart in rows
-        if is_apart or (checksum is not None and checksum != crc32(deliveries, crc32(installations)))
+        if is_apart or not _fits(checksum, enqueued_at, installations, deliveries)
     ]
 
 
 def damaged_parcels(connection: sqlite3.Connection) -> list[int]:
     """Return the first sequence numbers of parcels that do not fit their checksums."""
-    rows = connection.execute("SELECT first_sequence, CAST(installations AS BLOB), deliveries, checksum FROM parcels")
-    return [
-        first
-        for first, installations, deliveries, checksum in rows
-        if checksum is not None and checksum != crc32(deliveries, crc32(installations))
-    ]
+    rows = connection.execute(
+        "SELECT first_sequence, checksum, enqueued_at, CAST(installations AS BLOB), deliveries FROM parcels"
+    )
+    return [first for first, *rest in rows if not _fits(*rest)]
 
 
 def forget_damaged_parcels(connection: sqlite3.Connection) -> int:
@@ -225,9 +219,14 @@ def forget_damaged_parcels(connection: sqlite3.Connection) -> int:
     return sum(count for (count,) in counts)
 
 
-def parcel_checksum(installations: str, deliveries: bytes) -> int:
+def parcel_checksum(enqueued_at: str, installations: bytes, deliveries: bytes) -> int:
     """Return the checksum of a parcel (CRC-32, as that of a delivery)."""
-    return crc32(deliveries, crc32(installations.encode()))
+    return crc32(deliveries, crc32(installations, crc32(enqueued_at.encode())))
+
+
+def _fits(checksum: int | None, enqueued_at: str, installations: bytes, deliveries: bytes) -> bool:
+    """Say whether a parcel is what was put away, as far as is known: one of before there were checksums has none."""
+    return checksum is None or checksum == parcel_checksum(enqueued_at, installations, deliveries)
 
 
 def _readable_counts(installations: bytes) -> list[str]:

@@ -10,8 +10,20 @@ __all__ = ["payload_checksum"]
 
 
 def payload_checksum(
-    *, delivery_id: str, installation_id: str, event_name: str, ordering_key: str, actor: str | None, data: bytes
+    *,
+    delivery_id: str,
+    installation_id: str,
+    event_name: str,
+    ordering_key: str,
+    enqueued_at: str,
+    actor: str | None,
+    data: str,
+    is_probe: bool = False,
 ) -> int:
-    """Return the checksum of what is sent, to whom, and in which order."""
-    head = f"{delivery_id}\n{installation_id}\n{event_name}\n{ordering_key}\n{actor or ''}\n"
-    return crc32(data, crc32(head.encode()))
+    """Return the checksum of what is sent, to whom, in which order, by which rule, and since when it waits.
+
+    What each attempt changes (how many there were, the last error, when the next one is due) is not in it.
+    """
+    kind = "probe" if is_probe else ""
+    head = f"{delivery_id}\n{installation_id}\n{event_name}\n{ordering_key}\n{enqueued_at}\n{kind}\n{actor or ''}\n"
+    return crc32(f"{head}{data}".encode())

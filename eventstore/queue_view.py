@@ -224,5 +224,4 @@ def _unpacked(parcel: Parcel) -> Iterator[QueuedDelivery]:
             "",
             one.actor,
             bytes(one.data).decode(),
-            checksum=one.checksum,
         )

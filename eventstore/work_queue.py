@@ -10,7 +10,7 @@ import msgspec
 from eventstore.errors import DatabaseError
 from eventstore.identifiers import new_id, new_ids
 from eventstore.many_rows import insert_rows, json_list
-from eventstore.parcels import Packed, Wrapped, put_away, take_parcel, wrap
+from eventstore.parcels import Packed, Wrapped, put_away, reserve_sequences, take_parcel, wrap
 from eventstore.payload_checksum import payload_checksum
 from eventstore.waits import QueuedWait
 
@@ -48,6 +48,7 @@ __all__ = [
     "read_expiring",
     "recover_missed",
     "remove_delivered",
+    "skip_sequences",
 ]
 
 # When test deliveries are due: before every moment at which anything else can be.
@@ -102,8 +103,10 @@ class QueuedDelivery(msgspec.Struct, frozen=True):
             installation_id=self.installation_id,
             event_name=self.event_name,
             ordering_key=self.ordering_key,
+            enqueued_at=self.enqueued_at,
             actor=self.actor,
-            data=self.data.encode(),
+            data=self.data,
+            is_probe=self.is_probe,
         )
 
 
@@ -187,23 +190,13 @@ def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: 
 
 
 def _packed(delivery: NewDelivery, delivery_id: str) -> Packed:
-    data = delivery.data.encode()
-    checksum = payload_checksum(
-        delivery_id=delivery_id,
-        installation_id=delivery.installation_id,
-        event_name=delivery.event_name,
-        ordering_key=delivery.ordering_key,
-        actor=delivery.actor,
-        data=data,
-    )
     return Packed(
         delivery_id,
         delivery.installation_id,
         delivery.event_name,
         delivery.ordering_key,
         delivery.actor,
-        msgspec.Raw(data),
-        checksum,
+        msgspec.Raw(delivery.data.encode()),
     )
 
 
@@ -230,6 +223,7 @@ def _insert(
     keys: set[tuple[str, str]] = set()
     for number, one in enumerate(deliveries):
         key = (one.installation_id, one.ordering_key)
+        data = bytes(one.data).decode()
         rows.append(
             (
                 None if first is None else first + number,
@@ -239,8 +233,16 @@ def _insert(
                 one.ordering_key,
                 enqueued_at,
                 one.actor,
-                bytes(one.data).decode(),
-                one.checksum,
+                data,
+                payload_checksum(
+                    delivery_id=one.delivery_id,
+                    installation_id=one.installation_id,
+                    event_name=one.event_name,
+                    ordering_key=one.ordering_key,
+                    enqueued_at=enqueued_at,
+                    actor=one.actor,
+                    data=data,
+                ),
                 # Rows of one statement do not see each other.
                 key in keys,
             )
@@ -255,7 +257,16 @@ def enqueue_probe(
 ) -> str:
     """Queue a test delivery before everything else of its installation, and give its id."""
     delivery_id = new_id()
-    checksum = _packed(NewDelivery(installation_id, event_name, data), delivery_id).checksum
+    checksum = payload_checksum(
+        delivery_id=delivery_id,
+        installation_id=installation_id,
+        event_name=event_name,
+        ordering_key="",
+        enqueued_at=enqueued_at,
+        actor=None,
+        data=data,
+        is_probe=True,
+    )
     connection.execute(
         "INSERT INTO queue (delivery_id, installation_id, event_name, ordering_key, state, enqueued_at, due_at,"
         " is_probe, data, checksum) VALUES (?, ?, ?, '', 'waiting', ?, ?, 1, ?, ?)",
@@ -331,6 +342,13 @@ def newest_sequence(connection: sqlite3.Connection) -> int:
     """Give the sequence number of the newest delivery that was ever queued, 0 before the first."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
     return int(row[0]) if row else 0
+
+
+def skip_sequences(connection: sqlite3.Connection, up_to_sequence: int) -> None:
+    """Give no sequence number up to that one any more, as deliveries had them that are lost."""
+    count = up_to_sequence - newest_sequence(connection)
+    if count > 0:
+        reserve_sequences(connection, count)
 
 
 def is_first_of_its_key(alias: str) -> str:

@@ -40,24 +40,25 @@ class Scratch:
 
 
 @contextmanager
-def open_scratch(database: Path, *, is_writer: bool = False) -> Iterator[Scratch]:
+def open_scratch(database: Path, *, is_writer: bool = False, is_copy: bool = False) -> Iterator[Scratch]:
     """Open a scratch beside a database; with `is_writer` the live tables can be written through it.
 
+    `is_copy`: the file is of the newest schema and nobody writes to it; nothing comes to lie beside it.
     It lies in a private temporary file that SQLite removes, as what is rebuilt may be larger than the memory.
     Raises DatabaseError.
     """
     if not database.is_file():
         raise DatabaseError(f"{database}: there is no such database")
-    open_database(database, is_writer=is_writer).close()  # of the newest schema, as the scratch is
+    if not is_copy:
+        open_database(database, is_writer=is_writer).close()  # of the newest schema, as the scratch is
     with explained(database):
         connection = sqlite3.connect("", isolation_level=None, uri=True)
         try:
             _tune(connection)
             with _naming_the_folder():
                 _make_tables(connection)
-            connection.execute(
-                "ATTACH ? AS live", (f"{database.absolute().as_uri()}?mode={'rw' if is_writer else 'ro'}",)
-            )
+            how = "mode=ro&immutable=1" if is_copy else f"mode={'rw' if is_writer else 'ro'}"
+            connection.execute("ATTACH ? AS live", (f"{database.absolute().as_uri()}?{how}",))
             yield Scratch(connection)
         finally:
             connection.close()

@@ -40,13 +40,20 @@ class Comparison:
 
 
 def verify(
-    database: Path, names: Collection[str] = ALL_NAMES, *, limit: int = 1000, advance: Advance = lambda _count: None
+    database: Path,
+    names: Collection[str] = ALL_NAMES,
+    *,
+    limit: int = 1000,
+    advance: Advance = lambda _count: None,
+    is_copy: bool = False,
 ) -> Comparison:
     """Make projections anew in a scratch and compare; at most `limit` differences are kept, all are counted.
 
+    `is_copy`: as for open_scratch.
+
     Raises DamagedLogError, which names it, at an event that is missing or cannot be read; DatabaseError.
     """
-    with open_scratch(database) as scratch, explained(database):
+    with open_scratch(database, is_copy=is_copy) as scratch, explained(database):
         remake = Remake(scratch, names)
         remake.catch_up(advance)
         with together(scratch.connection):

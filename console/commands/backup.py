@@ -1,17 +1,23 @@
 """`hookfuse backup` and `hookfuse restore`: a copy of the database, and back."""
 
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from console.exit_codes import ExitCode
 from console.options import json_option
-from console.output import print_json, print_line
+from console.output import note, print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.backup import back_up
+from eventstore.backup import back_up, open_copy
 from eventstore.backup import restore as put_back
+from eventstore.database import explained
+from eventstore.finding import Finding
 from eventstore.log import last_position
 from eventstore.looking_copy import copy_without_secrets
+from replay.damage import check_rows
 
 __all__ = ["backup", "restore"]
 
@@ -40,11 +46,11 @@ def _print_metadata(context: click.Context, _parameter: click.Parameter, value: 
 )
 @json_option
 @click.pass_obj
-def backup(session: Session, target: Path, *, without_secrets: bool, is_json: bool) -> None:
+def backup(session: Session, target: Path, *, without_secrets: bool, is_json: bool) -> ExitCode:
     """Copy the database to a new file, while a daemon runs or not.
 
     The copy is of one moment, checked, and readable by you only: it holds the apps' secrets. Settings and logs are not
-    in it.
+    in it. Of a damaged file none is made; where single rows are damaged it is made, and says so with exit code 11.
 
     \b
     Example:
@@ -61,9 +67,13 @@ def backup(session: Session, target: Path, *, without_secrets: bool, is_json: bo
     if is_json:
         document = {"file": str(target), "events": position, "bytes": size_bytes, "has_secrets": not without_secrets}
         print_json(document)
-        return
-    left_out = ", without secrets" if without_secrets else ""
-    print_line(f"copied {position:,} events to {target} ({size_bytes:,} bytes){left_out}")
+    else:
+        left_out = ", without secrets" if without_secrets else ""
+        print_line(f"copied {position:,} events to {target} ({size_bytes:,} bytes){left_out}")
+    if without_secrets:
+        return ExitCode.OK
+    with closing(open_copy(target)) as connection, explained(target):
+        return _say_faults(check_rows(target, connection, SlowProgress, is_copy=True))
 
 
 def _newest(session: Session) -> int:
@@ -75,11 +85,12 @@ def _newest(session: Session) -> int:
 @click.argument("source", type=_FILE, metavar="FILE")
 @json_option
 @click.pass_obj
-def restore(session: Session, source: Path, *, is_json: bool) -> None:
+def restore(session: Session, source: Path, *, is_json: bool) -> ExitCode:
     """Put a copy that `backup` made in the place of the database; no daemon may run.
 
     The database that is there now is moved into a folder beside it. What was delivered after the copy was made is
-    unknown to it, and is sent again if it was queued by then: under the same delivery ids.
+    unknown to it, and is sent again if it was queued by then: under the same delivery ids. A damaged file is refused;
+    single rows that are damaged are said once it is in its place, with exit code 11.
 
     \b
     Example:
@@ -88,7 +99,17 @@ def restore(session: Session, source: Path, *, is_json: bool) -> None:
     position, kept = put_back(session.home, source, SlowProgress)
     if is_json:
         print_json({"database": str(session.home.database), "events": position, "kept": str(kept) if kept else None})
-        return
-    print_line(f"restored {position:,} events into {session.home.database}")
-    if kept is not None:
-        print_line(f"what was there before is in {kept}")
+    else:
+        print_line(f"restored {position:,} events into {session.home.database}")
+        if kept is not None:
+            print_line(f"what was there before is in {kept}")
+    with session.reading() as connection:
+        return _say_faults(check_rows(session.home.database, connection, SlowProgress))
+
+
+def _say_faults(findings: Iterable[Finding]) -> ExitCode:
+    """Say what is wrong with single rows, as doctor does."""
+    faults = [one for one in findings if one.level == "fault"]
+    for one in faults:
+        note(f"{one.subject}: {one.text}: {one.mend}")
+    return ExitCode.FAULT_FOUND if faults else ExitCode.OK

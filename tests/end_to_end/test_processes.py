@@ -361,7 +361,7 @@ def test_a_crew_whose_database_is_taken_away_says_so_and_ends(stage: Stage) -> N
     with _crew(stage) as daemon:
         (stage.home / "events.db").unlink()
 
-        assert daemon.wait(LIMIT_S) == 8
+        assert daemon.wait(LIMIT_S) == 7
         assert daemon.stderr is not None
         assert "was removed or replaced" in daemon.stderr.read()
 

@@ -174,6 +174,22 @@ def test_a_loss_is_accepted_by_a_person_and_recorded(
     assert accept_loss(home, clock, by="person:ann", reason="again") is None
 
 
+def test_numbers_of_deliveries_that_were_given_up_are_not_given_again(
+    home: Home, store: Store, clock: ManualClock, tmp_path: Path
+) -> None:
+    register(store)
+    copy_without_wal(home, tmp_path / "older.db")
+    with Producer(home) as producer:
+        producer.send([ONE] * 70)
+    store.close()
+    shutil.copy(tmp_path / "older.db", home.database)
+    accept_loss(home, clock, by="person:ann", reason="no backup")
+
+    with Producer(home) as producer:
+        producer.send([ONE])
+        assert newest_sequence(producer.store.connection) == 71
+
+
 def test_a_database_that_is_gone_is_begun_anew_on_a_persons_word(home: Home, store: Store, clock: ManualClock) -> None:
     register(store)
     store.close()

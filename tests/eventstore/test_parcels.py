@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from eventstore import parcels as parcels_module
 from eventstore import work_queue
@@ -134,7 +135,8 @@ def test_opened_it_is_what_it_was_queued_as_byte_by_byte(
         open_all(store)
         opened = read_deliveries(store.connection)
 
-    assert packed == opened
+    assert list(packed) == [replace(one, checksum=None) for one in opened]  # a row has one of its own
+    assert all(one.is_intact and one.checksum is not None for one in opened)
     assert [(one.data, one.actor, one.ordering_key) for one in opened] == [(text, actor, key)] * 2
 
 
