@@ -11,7 +11,7 @@ from eventstore.buffer import JUDGED_CLASSES, DayCounts
 from eventstore.clock import parse_time
 from eventstore.events import DayRecord, DisableEvidence
 from eventstore.policy import POLICIES, DayRule, Policy, Rule, SilenceRule, StreakRule
-from eventstore.verdict import judge
+from eventstore.verdict import as_judged, judge
 
 __all__ = ["Prevention", "prevention_in", "what_would_help"]
 
@@ -30,7 +30,7 @@ def what_would_help(policy: Policy, days: Sequence[DayCounts | DayRecord], rule:
     `rule` is the one that spoke, `receiver` (it answered 410 Gone) or `person`. Where several rules have fired
     and no single thing would do, all that are needed are named.
     """
-    counts = {day.day: _counts(day) for day in days}
+    counts = {day.day: _counts(policy, day) for day in days}
     if rule == "receiver":
         return _given("Another answer than 410 Gone would have prevented it.", counts)
     spoken = next((one for one in policy.rules if one.name == rule), None)
@@ -49,7 +49,7 @@ def prevention_in(evidence: DisableEvidence, decided_at: str, policy: Policy | N
     today = parse_time(decided_at).date()
     found = POLICIES.get(evidence.policy, policy)
     if found is None or not _is_of(evidence, found, today):
-        return Prevention("", tuple(_counts(day) for day in evidence.days))
+        return Prevention("", tuple(_recorded(day) for day in evidence.days))
     return what_would_help(found, evidence.days, evidence.rule, today)
 
 
@@ -59,12 +59,16 @@ def _is_of(evidence: DisableEvidence, policy: Policy, today: date) -> bool:
         return False
     if policy.name in POLICIES or evidence.rule not in {rule.name for rule in policy.rules}:
         return True
-    verdict = judge(policy, tuple(_counts(day) for day in evidence.days), today)
+    verdict = judge(policy, tuple(_recorded(day) for day in evidence.days), today)
     return (verdict.rule, verdict.explanation) == (evidence.rule, evidence.explanation)
 
 
-def _counts(day: DayCounts | DayRecord) -> DayCounts:
-    return DayCounts(day.day, **{name: getattr(day, name) for name in JUDGED_CLASSES})
+def _counts(policy: Policy, day: DayCounts | DayRecord) -> DayCounts:
+    return _recorded(day) if isinstance(day, DayRecord) else as_judged(policy, day)
+
+
+def _recorded(day: DayRecord) -> DayCounts:
+    return DayCounts(day.day, **{name: getattr(day, name) for name in JUDGED_CLASSES})  # it was recorded as judged
 
 
 def _given(sentence: str, counts: dict[str, DayCounts]) -> Prevention:

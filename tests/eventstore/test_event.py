@@ -21,7 +21,7 @@ LATER_NAMES = {
     "counts.imported",
     *("organization.changed", "delivery.requeued", "delivery.dropped", "delivery.expired"),
     *("recovery.started", "recovery.completed", "probe.succeeded", "probe.failed"),
-    *("installation.warned", "installation.calmed", "breaker.opened", "breaker.closed"),
+    *("installation.warned", "installation.calmed", "breaker.opened", "breaker.closed", "endpoint.changed"),
     *("disabling.frozen", "disabling.thawed", "mails.gathered"),
 }
 
