@@ -109,8 +109,9 @@ classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `
 `before`, `after`), `counters` (a list of `day`, `counted`, `before`, `after`), `entries` (as `replay timeline`) |
 | `replay timeline` | an object: `installation_id`, `since`, `until`, `entries` (a list of `kind`, `first_at`, \
 `last_at`, `first_position`, `last_position`, `count`, and what its kind holds) |
-| `replay what-if` | an object: `policy`, `policy_version`, `since`, `events`, `summary` (counts of installations: \
-`judged`, `different`, `disabled`, `really_disabled`, `warned`, `really_warned`; sums: `missed`, `spared`, \
+| `replay what-if` | an object: `policy`, `policy_version`, `since`, `until`, `events`, `summary` \
+(counts of installations: `judged`, `different`, `disabled`, `really_disabled`, `warned`, `really_warned`; \
+sums: `missed`, `spared`, \
 `delivered`, `attempts_saved`), `notes` (as `policy check`), `installations` (all of them: `installation_id`, `app`, \
 `is_different`, `episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `really_disabled` (`at`, \
 `position`, `cause`, `rule`, `explanation`), `warned` and `really_warned` (lists, with `level`), and the counts |

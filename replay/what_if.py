@@ -79,7 +79,7 @@ _FOLLOWED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Supposition:
-    """What is supposed: another policy, from a moment on (empty = from the beginning).
+    """What is supposed: another policy, from a moment on (empty = from the beginning), and up to one (empty = now).
 
     `scope` says which apps a machine may disable, as in DisableRequest; `is_warned`: whether owners are warned.
     """
@@ -88,6 +88,7 @@ class Supposition:
     scope: str = "internal"
     is_warned: bool = True
     since: str = ""
+    until: str = ""
 
 
 def what_if(
@@ -103,8 +104,9 @@ def what_if(
     Raises UnknownEventError at an event that cannot be read.
     """
     fold = WhatIf(supposition, only=only)
+    until = supposition.until
     for batch in read_raw_events(connection):
-        fold.fold(batch)
+        fold.fold([row for row in batch if row[4] <= until] if until else batch)
         advance(len(batch))
     return fold.outcomes()
 

@@ -45,10 +45,17 @@ _COUNTS = ("missed", "spared", "delivered", "attempts_saved")
     metavar="TIME",
     help="Suppose it from this moment on, such as 2025-02-01 or 7d, else from the beginning.",
 )
+@click.option("--until", metavar="TIME", help="Leave out what was recorded later, in the same forms.")
 @json_option
 @click.pass_obj
 def suppose(
-    session: Session, installations: Sequence[str], *, policy_name: str, since: str | None, is_json: bool
+    session: Session,
+    installations: Sequence[str],
+    *,
+    policy_name: str,
+    since: str | None,
+    until: str | None,
+    is_json: bool,
 ) -> None:
     """Judge what was recorded by another policy: who would have been disabled or warned, and when.
 
@@ -60,13 +67,14 @@ def suppose(
       hookfuse replay what-if --policy sentry-2024 --since 30d
       hookfuse replay what-if --policy my-policy.toml 7c1f0a52
     """  # noqa: D301 - \b is click's
-    policy, (begin, _) = given_policy(policy_name), period(since, None, session.now())
+    policy, (begin, end) = given_policy(policy_name), period(since, until, session.now())
     configuration = session.configuration()
     supposition = Supposition(
         policy,
         scope=configuration.disabling.apps,
         is_warned=configuration.warnings.enabled,
         since=time_text(begin) if begin else "",
+        until=time_text(end) if end else "",
     )
     with session.reading_on() as connection:
         only = [resolve_installation(connection, one) for one in installations]
@@ -113,6 +121,7 @@ def _document(told: _Told) -> dict[str, object]:
         "policy": policy.name,
         "policy_version": policy.version,
         "since": told.supposition.since or None,
+        "until": told.supposition.until or None,
         "events": told.events,
         "summary": told.summary(),
         "notes": [{"rule": rule, "note": note} for rule, note in told.notes],
@@ -134,6 +143,7 @@ def _print(told: _Told) -> None:
         {
             "policy": f"{policy.name} (version {policy.version})",
             "since": short_time(told.supposition.since),
+            "until": short_time(told.supposition.until),
             "events": told.events,
             "installations": f"{counts['judged']}, of which {counts['different']} would have fared otherwise",
             "disabled": f"{counts['disabled']} would have been, {counts['really_disabled']} really were",

@@ -11,7 +11,7 @@ from eventstore.home import Home
 from eventstore.policy import POLICIES
 from eventstore.policy_document import policy_text
 from tests.console.a_march import installation_id, live_a_march
-from tests.console.conftest import Hookfuse
+from tests.console.conftest import Hookfuse, World
 
 _PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
 AFTERWARDS = datetime(2026, 6, 1, tzinfo=UTC)
@@ -169,3 +169,14 @@ def test_asking_changes_nothing(hookfuse: Hookfuse, home: Path, strict: Path) ->
     hookfuse("replay", "what-if", "--policy", strict, home=home)
 
     assert hookfuse("events", "--newest", "--limit", 1, "--json", home=home).out == before
+
+
+def test_what_was_recorded_after_until_is_left_out(hookfuse: Hookfuse, world: World) -> None:
+    def really_disabled(*period: str) -> int:
+        told = hookfuse("replay", "what-if", "--policy", "balanced", *period, "--json").json
+        return int(told["summary"]["really_disabled"])
+
+    assert world.home.path.is_dir()
+    assert really_disabled() == 1
+    assert really_disabled("--until", "2025-02-08T11:59") == 0
+    assert hookfuse("replay", "what-if", "--policy", "balanced", "--since", "1d", "--until", "2d").code == 3
