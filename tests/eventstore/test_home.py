@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eventstore.errors import DaemonRunningError, HomeError
+from eventstore.errors import DaemonRunningError, HomeError, RejectedError
 from eventstore.home import Home
 from eventstore.store import Store
 from tests.eventstore.processes import at_once, seen_daemon
@@ -340,3 +340,41 @@ def test_a_read_only_file_system_is_not_taken_for_a_lack_of_permission(
 
     with pytest.raises(HomeError, match=fault):
         home.prepare()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("events.db", "events.db-wal", "events.db-shm", "events.db-mark", "hookfuse.toml", "a-policy.toml"),
+        *("daemon.json", "daemon.lock", "workers.lock", "doorbell", "identity", "logs/hookfuse.jsonl", "outbox/mail"),
+    ],
+)
+def test_no_file_is_put_over_one_of_the_homes_own_by_whatever_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    own = home.path / name
+    own.parent.mkdir(exist_ok=True)
+    own.touch()
+    (tmp_path / "symbolic").symlink_to(home.path)
+    monkeypatch.chdir(home.path)
+
+    for target in (own, Path(name), tmp_path / "symbolic" / name, home.path / "logs" / ".." / name):
+        with pytest.raises(RejectedError, match="is the home's own"):
+            home.refuse_own(target)
+    home.refuse_own(tmp_path / "elsewhere")
+    home.refuse_own(home.path / "mine.json")
+
+
+@pytest.mark.parametrize("name", ["events.db", "events.db-wal", "events.db-mark", "hookfuse.toml", "daemon.lock"])
+def test_no_file_is_put_over_another_name_of_one_of_the_homes_own(name: str, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    (home.path / name).touch()
+    (tmp_path / "hard").hardlink_to(home.path / name)
+    (tmp_path / "symbolic").symlink_to(home.path / name)
+
+    for target in (tmp_path / "hard", tmp_path / "symbolic"):
+        with pytest.raises(RejectedError, match="is the home's own"):
+            home.refuse_own(target)
