@@ -1,14 +1,18 @@
 """`reindex`, `accept-loss` and `forget-damaged`: ways on with a database that is damaged, or lacks commits."""
 
+from typing import Any
+
 import click
 
-from console.options import by_option, person, reason_option
-from console.output import print_line
+from console.options import by_option, json_option, person, reason_option
+from console.output import print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
+from eventstore.accepted_loss import AcceptedLoss
 from eventstore.accepted_loss import accept_loss as accept
 from eventstore.errors import HomeError
 from eventstore.events import AuditRecorded
+from eventstore.high_water_mark import Mark
 from eventstore.identifiers import HOME_STREAM
 from eventstore.log import NewEvent
 from eventstore.parcels import forget_damaged_parcels
@@ -18,8 +22,9 @@ __all__ = ["accept_loss", "forget_damaged", "reindex"]
 
 
 @click.command()
+@json_option
 @click.pass_obj
-def reindex(session: Session) -> None:
+def reindex(session: Session, *, is_json: bool) -> None:
     """Make every index of the database anew from its table, and check all of it; no daemon may run.
 
     That mends what `hookfuse doctor` and the start of the daemon find in indexes. Nothing that is recorded or queued
@@ -31,14 +36,18 @@ def reindex(session: Session) -> None:
     """  # noqa: D301 - \b is click's
     session.require_home()
     position = make_indexes_anew(session.home, SlowProgress)
+    if is_json:
+        print_json({"database": str(session.home.database), "events": position})
+        return
     print_line(f"made all indexes anew; the database is whole, and holds {position:,} events")
 
 
 @click.command("accept-loss")
 @reason_option()
 @by_option
+@json_option
 @click.pass_obj
-def accept_loss(session: Session, *, reason: str, by: str) -> None:
+def accept_loss(session: Session, *, reason: str, by: str, is_json: bool) -> None:
     """Go on with what is left of a database that lacks what was committed to it; no daemon may run.
 
     Where events.db is missing or empty a new one is made. Who decided so, and why, is recorded. Deliveries that are
@@ -51,26 +60,44 @@ def accept_loss(session: Session, *, reason: str, by: str) -> None:
     if not session.home.path.is_dir():
         raise HomeError(f"no home at {session.home.path}: name another with --home or HOOKFUSE_HOME")
     loss = accept(session.home, session.clock, by=person(by), reason=reason)
+    if is_json:
+        print_json(_document(loss))
+    else:
+        print_line(_said(loss))
+
+
+def _document(loss: AcceptedLoss | None) -> dict[str, Any]:
+    """Return what a program is told; null = not known."""
     if loss is None:
-        print_line("nothing is missing: nothing was changed")
-        return
+        return {"is_changed": False, "before": None, "left": None, "is_other": False}
+    before = None if loss.before is None else _numbers(loss.before)
+    return {"is_changed": True, "before": before, "left": _numbers(loss.left), "is_other": loss.is_other}
+
+
+def _numbers(mark: Mark) -> dict[str, int]:
+    return {"events": mark.position, "deliveries": mark.sequence}
+
+
+def _said(loss: AcceptedLoss | None) -> str:
+    if loss is None:
+        return "nothing is missing: nothing was changed"
     left = f"{loss.left.position:,} events, and deliveries up to number {loss.left.sequence:,}"
     if loss.before is None:
-        print_line(f"what was lost is not known; left are {left}")
-    elif loss.is_other:
-        print_line(f"accepted as another database, with {left}")
-    else:
-        print_line(
-            f"given up: {loss.before.position - loss.left.position:,} events, and"
-            f" {loss.before.sequence - loss.left.sequence:,} deliveries that were queued; left are {left}"
-        )
+        return f"what was lost is not known; left are {left}"
+    if loss.is_other:
+        return f"accepted as another database, with {left}"
+    return (
+        f"given up: {loss.before.position - loss.left.position:,} events, and"
+        f" {loss.before.sequence - loss.left.sequence:,} deliveries that were queued; left are {left}"
+    )
 
 
 @click.command("forget-damaged")
 @reason_option()
 @by_option
+@json_option
 @click.pass_obj
-def forget_damaged(session: Session, *, reason: str, by: str) -> None:
+def forget_damaged(session: Session, *, reason: str, by: str, is_json: bool) -> None:
     """Let go of parcels of large batches that were damaged, and that were kept apart for that.
 
     `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries anew from where they came from
@@ -87,4 +114,7 @@ def forget_damaged(session: Session, *, reason: str, by: str) -> None:
                 "home.forget-damaged", person(by), "home", {"reason": reason, "deliveries": f"{count}"}
             )
             transaction.append(NewEvent(HOME_STREAM, entry))
-    print_line(f"let go of {count} deliveries")
+    if is_json:
+        print_json({"forgotten": count})
+    else:
+        print_line(f"let go of {count} deliveries")
