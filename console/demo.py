@@ -23,6 +23,8 @@ from console.demo_servers import ServerProcess
 from console.session import Session
 from eventstore.audit import read_audit
 from eventstore.clock import ManualClock, SystemClock
+from eventstore.clock_doubt import ClockPair
+from eventstore.clock_watch import write_clock_pair
 from eventstore.events import DeliveryFailed, DisableEvidence, InstallationDisabled
 from eventstore.home import Home
 from eventstore.log import read_events
@@ -31,6 +33,7 @@ from eventstore.queue_view import count_deliveries, find_delivery, read_deliveri
 from eventstore.recording import DeliveryRecord, record_deliveries
 from eventstore.registry import App, Installation, find_app, find_installation_of_app
 from eventstore.store import Store
+from eventstore.uptime import read_uptime
 from eventstore.work_queue import NewDelivery, enqueue
 
 __all__ = ["DemoError", "Promise", "Scene", "Sighting", "promises", "record_bad_days"]
@@ -215,6 +218,9 @@ def record_bad_days(session: Session, installation: Installation, data: str, day
                 assert delivery is not None  # noqa: S101 - queued in this transaction
                 failure = _failure(app, installation, delivery_id)
                 record_deliveries(transaction, [DeliveryRecord(delivery, failure)])
+        # As a stopped daemon would have: else the first one finds a day between the newest event and now, and doubts.
+        with store.transaction() as transaction:
+            write_clock_pair(transaction.connection, ClockPair(session.now(), read_uptime()))
 
 
 def _failure(app: App, installation: Installation, delivery_id: str) -> DeliveryFailed:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from console.as_of import Sight
 from console.event_text import full_fields
 from console.times import short_time
-from eventstore.buffer import COUNTED_CLASSES, JUDGED_CLASSES, DayCounts, read_days, window_start
+from eventstore.buffer import JUDGED_CLASSES, DayCounts, read_days, window_start
 from eventstore.clock import day_of, parse_time, time_text
 from eventstore.events import AttemptEvent, BreakerOpened, DisableEvidence, FailureRecord, InstallationDisabled
 from eventstore.health import Fleet, read_fleet
@@ -20,7 +20,7 @@ from eventstore.queue_view import count_deliveries
 from eventstore.recovery import Ledger, missed_ledger
 from eventstore.registry import App, Installation, Organization, find_app, find_installation, find_organization
 from eventstore.request_log import LoggedRequest, RequestFilter, read_requests
-from eventstore.verdict import Verdict, error_count, judge
+from eventstore.verdict import Verdict, as_judged, error_count, judge
 from eventstore.waits import LONGEST_PAUSE_S, is_held
 from replay.moment import Moment
 
@@ -116,7 +116,7 @@ def read_view(sight: Sight, policy: Policy) -> InstallationView:
         requests=read_requests(connection, wanted, now),
         breaker=breaker_of(installation, now),
         hold_until=hold_of(installation, now),
-        failures=_failures(connection, installation, now),
+        failures=_failures(connection, installation, policy, now),
         fleet=read_fleet(connection),
         missed=missed_ledger(connection, installation_id),
         moment=sight.moment,
@@ -246,7 +246,9 @@ def failure_text(failure: FailureRecord | None) -> str:
     if failure is None:
         return ""
     said = f": {failure.excerpt}" if failure.excerpt else ""
-    answer = failure.status_code or "no answer,"
+    # A protocol error without a status: there may have been an answer, that could not be read. Its excerpt says which.
+    nothing = "no status," if failure.error_class == "protocol" else "no answer,"
+    answer = failure.status_code or nothing
     return f"event {failure.position}, {_second(failure.at)}: {answer} {failure.error_class}{said}"
 
 
@@ -254,12 +256,13 @@ def _second(moment: str | None) -> str:
     return f"{moment[:19]}Z" if moment else ""
 
 
-def _failures(connection: sqlite3.Connection, installation: Installation, now: datetime) -> Failures:
+def _failures(connection: sqlite3.Connection, installation: Installation, policy: Policy, now: datetime) -> Failures:
     counts: Counter[str] = Counter()
     for day in read_days(connection, installation.installation_id, window_start(now, _FAILURE_DAYS)):
         if day.day > day_of(time_text(now)):  # counted by a clock that was ahead
             continue
-        counts.update({name: getattr(day, name) for name in COUNTED_CLASSES if name != "success"})
+        judged = as_judged(policy, day)  # as the buffer beside it
+        counts.update({name: getattr(judged, name) for name in JUDGED_CLASSES if name != "success"})
     by_class = {name: count for name, count in counts.items() if count}
     return Failures(_FAILURE_DAYS, by_class, _latest_failures(_logged_failures(connection, installation, now)))
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -128,6 +129,9 @@ def _in_order(path: Path) -> Iterator[LogPart]:
 
 def _open(path: Path) -> BinaryIO | None:
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):  # some have no end: /dev/zero, /dev/full
+            raise HomeError(f"the log {path} cannot be read (it is a device): name a file")
         return path.open("rb", buffering=0)
     except FileNotFoundError:
         return None

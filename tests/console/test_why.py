@@ -283,3 +283,22 @@ def test_of_one_that_is_not_on_its_way_nothing_is_said_to_stop_it(hookfuse: Hook
     assert "nothing points to a breakage" in told.out
     assert "would" not in told.out
     assert hookfuse("why", PAGER, "--json").json["prevention"] == ""
+
+
+def test_an_answer_that_could_not_be_read_is_not_called_no_answer(hookfuse: Hookfuse, world: World) -> None:
+    said = "the status line is none of HTTP/1.1 or HTTP/1.0"
+    fail(world, status_code=0, error_class="protocol", fault="bad_status_line", detail=said, response_body="")
+
+    told = hookfuse("why", SHOP).out
+
+    assert f"no status, protocol: {said}" in told
+    assert "no answer, protocol" not in told
+
+
+def test_show_counts_failures_under_the_classes_of_its_buffer(hookfuse: Hookfuse, world: World) -> None:
+    fail(world, status_code=0, error_class="protocol", fault="no_answer")
+
+    failures = hookfuse("show", SHOP, "--json").json["failures"]["by_class"]
+
+    assert failures["protocol"] == 1
+    assert "no_answer" not in failures

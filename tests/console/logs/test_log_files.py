@@ -152,3 +152,9 @@ def test_files_that_end_before_or_begin_after_are_not_read(
     parts = [LogPart(Path("a"), None, ten), LogPart(Path("b"), ten, eleven), LogPart(Path("c"), eleven, None)]
 
     assert "".join(part.path.name for part in parts_within(parts, since, until)) == names
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "/dev/null"])
+def test_a_device_is_refused_as_it_may_have_no_end(device: str) -> None:
+    with pytest.raises(HomeError, match="it is a device"):
+        take_snapshot(Path(device))
