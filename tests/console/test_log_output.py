@@ -323,7 +323,7 @@ _WRITE = """
 import sys
 from pathlib import Path
 from console import log_file
-log_file._LOOK_S = 0.002
+log_file._LOOK_S = 0.0  # it looks before each line, so that how often it rotates is a matter of bytes
 file = log_file.LogFile(Path(sys.argv[1]), rotate_bytes=20_000, keep_files=1000, complain=print)
 sys.stdin.readline()
 for number in range(2_000):
