@@ -34,15 +34,13 @@ __all__ = ["Store", "TakenBackError", "Transaction"]
 _TRIM_MS = 100
 # So much of the wait may be used up before the rest is worth a statement.
 _LATE_S = 0.5
+# Three looks at a folder cost as much as the rest of what is done about damage; a writer in full flow makes thousands
+# of commits a second.
+_LOOK_S = 0.02
 
 
 class TakenBackError(Exception):
     """Raised within a transaction, to undo what was done in it; nothing else is wrong."""
-
-
-# Three looks at a folder cost as much as the rest of what is done about damage; a writer in full flow makes thousands
-# of commits a second.
-_LOOK_S = 0.02
 
 
 @dataclass(slots=True)

@@ -58,11 +58,6 @@ class Dialer:
         proxy = self._proxy
         return _connect_to_one(addresses, lambda address: self._tunnel(proxy, str(address), port, exchange), exchange)
 
-    def check_proxy(self) -> None:
-        """Connect to the proxy, if there is one, and ask nothing of it. Raises ShortageError."""
-        if self._proxy is not None:
-            self._connect_to_proxy(self._proxy, current_exchange()).close()
-
     def _tunnel(self, proxy: Proxy, host: str, port: int, exchange: Exchange) -> DeadlineTcpSocket:
         connection = self._connect_to_proxy(proxy, exchange)
         try:

@@ -20,6 +20,7 @@ HIDDEN: Final = "[hidden]"
 _FEWEST_CHARACTERS: Final = 6
 # So much of a secret's beginning, at the end of a text, is taken for a secret that was cut off.
 _FEWEST_OF_A_CUT_ONE: Final = 4
+_NOTHING: Final = r"(?!)"  # what no text has
 # "Bearer abc": endpoints show what is behind the scheme alone (RFC 9110, section 11.1).
 _CREDENTIALS: Final = re.compile(r"(?i)(basic|bearer|token|apikey|api-key|key|hmac|digest|negotiate)[ =]+(\S.*)")
 
@@ -28,10 +29,16 @@ class SecretMask:
     """Hides an app's secrets: as they are, and percent-encoded, in base64, in hex, escaped as JSON or as HTML."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._forms = _forms(tuple(sorted({secret for secret in secrets if len(secret) >= _FEWEST_CHARACTERS})))
+        self._forms, self._begins = _forms(
+            tuple(sorted({secret for secret in secrets if len(secret) >= _FEWEST_CHARACTERS}))
+        )
 
     def hide(self, text: str) -> str:
         """Return a text without the secrets, and without the beginning of one that is cut off at its end."""
+        # A secret begins with its beginning, and so does a part of one: a text without any, as each answer to a
+        # delivery that succeeds, is looked through once and not once for each form.
+        if self._begins.search(text) is None:
+            return text
         for form in self._forms:
             text = text.replace(form, HIDDEN)
         return self._without_cut_end(text)
@@ -47,7 +54,7 @@ class SecretMask:
 
     def _without_cut_end(self, text: str) -> str:
         for form in self._forms:
-            begin, start = form[:_FEWEST_OF_A_CUT_ONE], max(0, len(text) - len(form))
+            begin, start = _begin_of(form), max(0, len(text) - len(form))
             while (start := text.find(begin, start)) >= 0:
                 if form.startswith(text[start:]):
                     return text[:start] + HIDDEN
@@ -61,11 +68,19 @@ def hidden_traceback(error: BaseException, mask: SecretMask) -> str:
 
 
 @lru_cache(maxsize=1024)  # of the apps at work
-def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all forms of the secrets, the longest first, so that none hides a part of another only."""
+def _forms(secrets: tuple[str, ...]) -> tuple[tuple[str, ...], re.Pattern[str]]:
+    """Return all forms of the secrets, and a pattern of how they begin.
+
+    The longest is first, so that none hides a part of another only.
+    """
     parts = {part for secret in secrets for part in (secret, *_parts(secret)) if len(part) >= _FEWEST_CHARACTERS}
     forms = {form for part in parts for form in _forms_of(part) if len(form) >= _FEWEST_CHARACTERS}
-    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+    begins = "|".join(re.escape(begin) for begin in sorted({_begin_of(form) for form in forms}))
+    return tuple(sorted(forms, key=lambda form: (-len(form), form))), re.compile(begins or _NOTHING)
+
+
+def _begin_of(form: str) -> str:
+    return form[:_FEWEST_OF_A_CUT_ONE]
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.webhook.servers import answering, serving
 from webhook import ErrorClass, SecretMask
+from webhook.secret_mask import HIDDEN
 from webhook.sender import Sender
 
 if TYPE_CHECKING:
@@ -122,3 +123,15 @@ def test_a_bug_is_logged_with_where_it_happened_and_without_the_secret_in_its_te
     assert outcome.error_class is ErrorClass.INTERNAL
     assert "in fail" in line["traceback"]
     assert "ValueError: cannot use [hidden]" in line["traceback"]
+
+
+@given(
+    st.lists(st.sampled_from([SECRET, SECRET[:3], SECRET[:5], SECRET[2:], SECRET.upper(), "ok", " ", "ü"])).map("".join)
+)
+def test_a_text_is_looked_through_once_only_where_no_form_and_no_part_of_one_is_in_it(text: str) -> None:
+    mask = SecretMask([SECRET])
+    hidden = text
+    for form in mask._forms:
+        hidden = hidden.replace(form, HIDDEN)
+
+    assert mask.hide(text) == mask._without_cut_end(hidden)
