@@ -7,7 +7,7 @@ import click
 
 from console.session import Session
 from eventstore.log import last_position
-from replay import ALL_NAMES
+from replay.remake import ALL_NAMES
 
 __all__ = ["count_events", "payload_facts", "projection_option", "wanted_names"]
 

@@ -12,7 +12,7 @@ from eventstore.errors import ConfigurationError, DamagedLogError
 from eventstore.log import last_position
 from eventstore.redis_connection import shown_url
 from eventstore.redis_projection import RedisProjection
-from replay import check_log
+from replay.log_check import check_log
 from replay.redis_comparison import compare_redis
 
 __all__ = ["rebuild_redis", "verify_redis"]

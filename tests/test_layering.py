@@ -69,36 +69,49 @@ def test_a_file_imports_only_what_its_room_may(room: str, path: Path) -> None:
     assert foreign <= _PACKAGES[room]
 
 
-def _modules_of_eventstore(path: Path) -> set[str]:
-    names = {name.removeprefix("eventstore.") for name in _imports(path) if name.startswith("eventstore.")}
-    return {name.partition(".")[0] for name in names}
+def _module(name: str) -> str | None:
+    """Return the name of the file in which what is imported stands, None = a folder."""
+    parts = name.split(".")
+    for count in range(len(parts), 1, -1):
+        path = _ROOT.joinpath(*parts[:count])
+        if path.with_suffix(".py").is_file():
+            return path.name
+    return None
+
+
+def _modules_of(room: str, path: Path) -> set[str]:
+    names = {_module(name) for name in _imports(path) if name.startswith(f"{room}.")}
+    return {name for name in names if name is not None}
+
+
+def _find(room: str, name: str) -> Path:
+    (path,) = (_ROOT / room).rglob(f"{name}.py")
+    return path
 
 
 def test_the_sender_knows_nothing_of_the_store_but_its_pure_modules() -> None:
-    imported = set().union(*(_modules_of_eventstore(path) for path in (_ROOT / "webhook").rglob("*.py")))
+    imported = set().union(*(_modules_of("eventstore", path) for path in (_ROOT / "webhook").rglob("*.py")))
 
     assert imported <= _PARSERS | {"errors"}
 
 
 @pytest.mark.parametrize("parser", sorted(_PARSERS))
 def test_a_parser_needs_neither_the_store_nor_the_network(parser: str) -> None:
-    path = _ROOT / "eventstore" / f"{parser}.py"
+    path = _find("eventstore", parser)
 
-    assert _modules_of_eventstore(path) <= _PARSERS | {"errors"}
+    assert _modules_of("eventstore", path) <= _PARSERS | {"errors"}
     assert not {name.partition(".")[0] for name in _imports(path)} & {"sqlite3", "requests", "ssl", "socket"}
 
 
 @pytest.mark.parametrize("actor", sorted(_ACTORS))
 def test_an_actor_module_imports_no_other_actor_module(actor: str) -> None:
-    imported = {name.removeprefix("actors.").partition(".")[0] for name in _imports(_ROOT / "actors" / f"{actor}.py")}
-
-    assert not imported & (_ACTORS - {actor})
+    assert not _modules_of("actors", _find("actors", actor)) & (_ACTORS - {actor})
 
 
 def test_only_the_files_that_are_meant_to_touch_what_is_private_to_pykka() -> None:
     touching = {
         path.name
-        for path in (_ROOT / "actors").glob("*.py")
+        for path in (_ROOT / "actors").rglob("*.py")
         if any(name.startswith("pykka.") and ("._" in name) for name in _imports(path))
     }
 
@@ -107,9 +120,3 @@ def test_only_the_files_that_are_meant_to_touch_what_is_private_to_pykka() -> No
 
 def test_only_the_smtp_postbox_speaks_smtp() -> None:
     assert {path.name for _, path in _files() if "smtplib" in _imports(path)} == {"smtp_postbox.py"}
-
-
-def test_nothing_shadows_the_standard_library() -> None:
-    names = {path.stem for _, path in _files()} - {"mailbox"}  # the field's word, and never imported by its bare name
-
-    assert not names & set(sys.stdlib_module_names)

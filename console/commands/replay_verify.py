@@ -14,9 +14,10 @@ from console.projections import count_events, payload_facts, projection_option, 
 from console.redis_replay import verify_redis
 from console.session import Session
 from eventstore.errors import DamagedLogError
-from replay import Anchor, Comparison, Difference, LogCheck, check_log
-from replay import verify as verify_projections
-from replay.comparison import Value
+from replay.comparison import Difference, Value
+from replay.log_check import Anchor, LogCheck, check_log
+from replay.verification import Comparison
+from replay.verification import verify as verify_projections
 
 __all__ = ["verify"]
 

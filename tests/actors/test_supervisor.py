@@ -22,7 +22,7 @@ from eventstore.fleet import FleetRule
 from eventstore.health import read_fleet
 from eventstore.identifiers import FLEET_STREAM, installation_stream
 from eventstore.log import read_events
-from replay import verify
+from replay.verification import verify
 from tests.actors.stage import (
     EVENT_NAME,
     ONE,

@@ -18,7 +18,8 @@ from eventstore.home import Home
 from eventstore.producer import Producer
 from eventstore.queue_view import count_deliveries
 from eventstore.work_queue import NewDelivery
-from replay import rebuild, verify
+from replay.rebuilding import rebuild
+from replay.verification import verify
 from tests.end_to_end.proof import insist_on_all
 from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
@@ -37,7 +38,8 @@ _DAMAGES = (
 _KILLED_INSIDE = """
 import os, signal, sys
 from pathlib import Path
-from replay import rebuild, rebuilding
+from replay.rebuilding import rebuild
+from replay import rebuilding
 mend, count = rebuilding.mend, 0
 def mend_and_die(connection, table):
     global count
@@ -54,7 +56,7 @@ rebuild(Path(sys.argv[1]))
 _KILLED_AT_A_MOMENT = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from replay import rebuild
+from replay.rebuilding import rebuild
 connect, moments, writing, last = sqlite3.connect, 0, 0, int(sys.argv[2])
 def count(statement=""):
     global moments, writing

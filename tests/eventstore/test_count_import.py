@@ -24,7 +24,7 @@ from eventstore.policy import SENTRY_2024
 from eventstore.registry import attention_version
 from eventstore.review import ReviewRequest, review
 from eventstore.store import Store
-from replay import verify
+from replay.verification import verify
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, path_of, record, register
 from tests.eventstore.histories import tables
 

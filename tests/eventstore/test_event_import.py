@@ -21,7 +21,7 @@ from eventstore.outbox import count_mails
 from eventstore.projections import PROJECTIONS
 from eventstore.registry import attention_version
 from eventstore.store import Store
-from replay import verify
+from replay.verification import verify
 from tests.eventstore.facts import OTHER_INSTALLATION_ID, failed, path_of, record, register
 from tests.eventstore.histories import (
     IDS,

@@ -28,7 +28,7 @@ from eventstore.policy import BALANCED
 from eventstore.review import ReviewRequest, review
 from eventstore.shard import Shard
 from eventstore.store import Store
-from replay import verify
+from replay.verification import verify
 from tests.eventstore.facts import INSTALLATION_ID, break_by_balanced, failed, record, register, succeeded, timed_out
 from tests.eventstore.processes import at_once, noting_failures
 

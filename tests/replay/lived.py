@@ -23,7 +23,7 @@ from eventstore.retention import expire_payloads
 from eventstore.second_chance import drop_kept, resend_kept
 from eventstore.store import Store
 from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
-from replay import rebuild
+from replay.rebuilding import rebuild
 from tests.eventstore.facts import (
     INSTALLATION_ID,
     OTHER_INSTALLATION_ID,

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from eventstore.errors import DamagedLogError
 from eventstore.work_queue import QueuedDelivery
-from replay import Comparison, log_range, rebuild, verify
+from replay import log_range
+from replay.rebuilding import rebuild
+from replay.verification import Comparison, verify
 from tests.eventstore.facts import INSTALLATION_ID
 from tests.replay.lived import Lived, Step, steps, unguarded
 

@@ -3,7 +3,8 @@
 import pytest
 
 from eventstore.log import last_position
-from replay import Anchor, LogCheck, check_log, log_check
+from replay import log_check
+from replay.log_check import Anchor, LogCheck, check_log
 from tests.eventstore.facts import failed, record
 from tests.replay.lived import Lived, unguarded
 

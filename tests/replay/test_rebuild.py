@@ -11,7 +11,11 @@ from eventstore.errors import DamagedLogError, DatabaseError
 from eventstore.events import AttemptEvent
 from eventstore.projections import PROJECTIONS
 from eventstore.registry import attention_version
-from replay import ALL_NAMES, check_log, comparison, rebuild, verify
+from replay import comparison
+from replay.log_check import check_log
+from replay.rebuilding import rebuild
+from replay.remake import ALL_NAMES
+from replay.verification import verify
 from tests.eventstore.facts import failed, record, succeeded
 from tests.eventstore.processes import at_once
 from tests.replay.lived import Lived, Step, rebuilding_or_recording, steps, unguarded

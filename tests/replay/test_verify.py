@@ -13,7 +13,8 @@ from eventstore.clock import ManualClock
 from eventstore.errors import DamagedLogError, DatabaseError
 from eventstore.projections import PROJECTIONS
 from eventstore.store import Store
-from replay import ALL_NAMES, Comparison, verify
+from replay.remake import ALL_NAMES
+from replay.verification import Comparison, verify
 from tests.eventstore.facts import INSTALLATION_ID, failed, record
 from tests.eventstore.test_projection import histories, written
 from tests.replay.lived import Lived, unguarded
