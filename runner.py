@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from actors.worker_line import WorkerLine
     from console.session import Session
-    from eventstore.configuration import Configuration
-    from eventstore.finding import Finding
-    from eventstore.home import Home
-    from eventstore.shard import Shard
+    from eventstore.common.diagnostic import Finding
+    from eventstore.common.shard import Shard
+    from eventstore.home.folder import Home
+    from eventstore.settings.configuration import Configuration
 
 # Imported where they are needed: a command that sends nothing must not pay for requests, pykka and their kin.
 # ruff: noqa: PLC0415
@@ -83,7 +83,7 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
     from actors.checkup import check_endpoints, check_mail
     from actors.system import guard_for, postbox_for
     from console.doctor.checkup import check_home, show_findings
-    from eventstore.client_certificate import check_client_certificates
+    from eventstore.settings.client_certificate import check_client_certificates
 
     def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Finding]:
         postbox = postbox_for(session.home, configuration)
@@ -100,12 +100,12 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from actors.daemon import Daemon
     from console.greeting import greeting
     from console.log_output import configure_daemon_logging, queue_copies
-    from eventstore.configuration import load_configuration
-    from eventstore.database import open_database
-    from eventstore.file_budget import files_needed, raise_file_limit, share_out
-    from eventstore.opened_files import OpenedFiles, loss_text
-    from eventstore.policy_document import configured_policy
-    from eventstore.scrubbing import check_at_start
+    from eventstore.common.file_budget import files_needed, raise_file_limit, share_out
+    from eventstore.integrity.scrubbing import check_at_start
+    from eventstore.policies.policy_file import configured_policy
+    from eventstore.settings.configuration import load_configuration
+    from eventstore.sqlite.database import open_database
+    from eventstore.sqlite.opened_files import OpenedFiles, loss_text
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     dropped_lines = queue_copies()
@@ -164,8 +164,8 @@ def _warn_of_certificates(home: Home) -> None:
 
     import structlog
 
-    from eventstore.client_certificate import check_client_certificates
-    from eventstore.database import open_database
+    from eventstore.settings.client_certificate import check_client_certificates
+    from eventstore.sqlite.database import open_database
 
     with closing(open_database(home.database, is_writer=False)) as connection:
         for finding in check_client_certificates(connection, datetime.now(UTC)):
@@ -183,7 +183,7 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
     """Deliver for a share of the installations, until the daemon says so; `run --processes` starts it."""
     from actors.worker_line import Answer, WorkerLine
     from console.log_output import queue_copies
-    from eventstore.shard import Shard
+    from eventstore.common.shard import Shard
 
     dropped_lines = queue_copies()
     home: Home = context.obj.home
@@ -211,7 +211,7 @@ def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard, dropped_l
 
     from actors.daemon import Worker
     from console.log_output import configure_daemon_logging
-    from eventstore.handover import unpack_settings
+    from eventstore.settings.handover import unpack_settings
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     configuration, policy = unpack_settings(settings)

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from eventstore.app_secrets import signing_secrets
-from eventstore.clock import time_text
-from eventstore.codec import encode_event
-from eventstore.events import (
+from eventstore.common.app_secrets import signing_secrets
+from eventstore.common.clock import time_text
+from eventstore.common.excerpt import shorten_all, stored_bytes
+from eventstore.events.catalogue import (
     AttemptEvent,
     DeliveryBlocked,
     DeliveryFailed,
@@ -17,9 +17,9 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.excerpt import shorten_all, stored_bytes
-from eventstore.registry import App, Endpoint
-from eventstore.work_queue import QueuedDelivery
+from eventstore.events.codec import encode_event
+from eventstore.projections.registry import App, Endpoint
+from eventstore.queue.work_queue import QueuedDelivery
 from webhook import (
     SYSTEM_ACTOR,
     ErrorClass,

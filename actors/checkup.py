@@ -13,8 +13,8 @@ from actors.mail_frame import headed_message
 from actors.maildir_postbox import MaildirPostbox
 from actors.postbox import MailError, Postbox
 from actors.smtp_postbox import SmtpPostbox
-from eventstore.finding import Finding
-from eventstore.identifiers import new_id
+from eventstore.common.diagnostic import Finding
+from eventstore.common.identifiers import new_id
 from webhook import AddressBlocked, AddressGuard, UrlRefusedError, resolve_by_system
 
 __all__ = ["check_endpoints", "check_mail"]

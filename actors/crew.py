@@ -11,7 +11,7 @@ import structlog
 from actors.machinery import Machinery
 from actors.restart_budget import RestartBudget
 from actors.worker_line import Answer, Order
-from eventstore.shortage import lack_of
+from eventstore.common.shortage import lack_of
 
 __all__ = ["Crew", "Worker"]
 

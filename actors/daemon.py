@@ -19,14 +19,14 @@ from actors.service_manager import ServiceManager
 from actors.unwatched import Unwatched
 from actors.worker_line import Answer, Order, WorkerLine
 from actors.worker_process import worker_starter
-from eventstore.configuration import Configuration
+from eventstore.common.shard import WHOLE, Shard
 from eventstore.errors import HomeError
-from eventstore.handover import pack_settings
-from eventstore.home import Home
-from eventstore.opened_files import OpenedFiles
-from eventstore.policy import Policy
-from eventstore.scrubbing import Scrub
-from eventstore.shard import WHOLE, Shard
+from eventstore.home.folder import Home
+from eventstore.integrity.scrubbing import Scrub
+from eventstore.policies.policy import Policy
+from eventstore.settings.configuration import Configuration
+from eventstore.settings.handover import pack_settings
+from eventstore.sqlite.opened_files import OpenedFiles
 
 if TYPE_CHECKING:
     from actors.lookout import Lookout

@@ -2,8 +2,8 @@
 
 import structlog
 
-from eventstore.events import AttemptEvent, BreakerClosed, BreakerOpened
-from eventstore.recording import DeliveryRecord
+from eventstore.deliveries.record_attempts import DeliveryRecord
+from eventstore.events.catalogue import AttemptEvent, BreakerClosed, BreakerOpened
 
 __all__ = ["log_breaker", "log_record"]
 

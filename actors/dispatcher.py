@@ -29,14 +29,14 @@ from actors.restart_budget import RestartBudget
 from actors.shelf import Shelf
 from actors.supervised import SupervisedActor
 from actors.timers import Timers
-from eventstore.clock import Clock, time_text
-from eventstore.database import reading
-from eventstore.parcels import is_unopened, unopened_parcels
-from eventstore.readers import Readers
-from eventstore.registry import attention_version
-from eventstore.shard import WHOLE, Shard
-from eventstore.waits import QueuedWait, WaitRule
-from eventstore.work_queue import Claim, claim, installations_with_waiting
+from eventstore.common.clock import Clock, time_text
+from eventstore.common.shard import WHOLE, Shard
+from eventstore.policies.waits import QueuedWait, WaitRule
+from eventstore.projections.registry import attention_version
+from eventstore.queue.packed_batches import is_unopened, unopened_parcels
+from eventstore.queue.work_queue import Claim, claim, installations_with_waiting
+from eventstore.sqlite.database import reading
+from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["DispatcherActor", "DispatcherParts"]
 

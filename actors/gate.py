@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from eventstore.breaker import SAYS_NOTHING, Breaker, BreakerRule
-from eventstore.clock import parse_time, time_text
-from eventstore.events import AttemptEvent, BreakerClosed, BreakerOpened, DeliverySucceeded
-from eventstore.rate_limit import RateLimit
-from eventstore.registry import Installation
-from eventstore.waits import LONGEST_PAUSE_S, is_held
+from eventstore.common.clock import parse_time, time_text
+from eventstore.common.rate_limit import RateLimit
+from eventstore.events.catalogue import AttemptEvent, BreakerClosed, BreakerOpened, DeliverySucceeded
+from eventstore.policies.breaker import SAYS_NOTHING, Breaker, BreakerRule
+from eventstore.policies.waits import LONGEST_PAUSE_S, is_held
+from eventstore.projections.registry import Installation
 
 __all__ = ["Gate", "GateRule"]
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 import structlog
 
 from actors.messages import ExpirePayloads, ForgetKeys, KeepClock, TrimWal
-from eventstore.clock import Clock, time_text
-from eventstore.clock_doubt import TRUSTED_LEAP, ClockPair, Doubt
-from eventstore.clock_watch import ClockWatch
-from eventstore.configuration import Configuration
+from eventstore.common.clock import Clock, time_text
+from eventstore.policies.clock_doubt import TRUSTED_LEAP, ClockPair, Doubt
+from eventstore.settings.configuration import Configuration
+from eventstore.wall_clock.watch import ClockWatch
 
 __all__ = ["Housekeeping"]
 

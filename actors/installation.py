@@ -41,11 +41,15 @@ from actors.messages import (
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.buffer import counted_class, read_days, window_start
-from eventstore.clock import Clock, time_text
-from eventstore.disabling import may_be_disabled
+from eventstore.common.clock import Clock, time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.common.shortage import Lack, lack_of
+from eventstore.decisions.disable import may_be_disabled
+from eventstore.decisions.probing import is_by_machine, sender_of_probe
+from eventstore.decisions.review import needs_review
+from eventstore.deliveries.record_attempts import DeliveryRecord
 from eventstore.errors import NotFoundError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerClosed,
     BreakerOpened,
@@ -55,18 +59,14 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.identifiers import installation_stream
-from eventstore.policy import Policy, is_checked_after
-from eventstore.probing import is_by_machine, sender_of_probe
-from eventstore.readers import Readers
-from eventstore.recent_outcomes import RecentOutcomes
-from eventstore.recording import DeliveryRecord
-from eventstore.registry import Endpoint, Installation, read_endpoint
-from eventstore.review import needs_review
-from eventstore.shortage import Lack, lack_of
-from eventstore.snapshot import read_recent_outcomes
-from eventstore.verdict import judge
-from eventstore.work_queue import QueuedDelivery
+from eventstore.log.snapshots import read_recent_outcomes
+from eventstore.policies.evaluation import judge
+from eventstore.policies.policy import Policy, is_checked_after
+from eventstore.policies.recent_outcomes import RecentOutcomes
+from eventstore.projections.broken_state_buffer import counted_class, read_days, window_start
+from eventstore.projections.registry import Endpoint, Installation, read_endpoint
+from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.sqlite.reader_pool import Readers
 from webhook import ErrorClass, Outcome, RetrySchedule, SecretMask, Timeouts, WebhookSender, hidden_traceback
 
 __all__ = ["InstallationActor", "InstallationParts"]

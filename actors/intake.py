@@ -10,10 +10,10 @@ from actors.messages import TakeIn, tell_if_alive
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.clock import Clock, time_text
+from eventstore.common.clock import Clock, time_text
 from eventstore.errors import RedisAwayError, RejectedError
-from eventstore.redis_intake import StreamIntake
-from eventstore.waits import is_held
+from eventstore.policies.waits import is_held
+from eventstore.redis.stream_intake import StreamIntake
 
 __all__ = ["IntakeActor", "IntakeParts"]
 

@@ -32,22 +32,22 @@ from actors.messages import (
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.bounded_moments import bound_kept, bound_waits
-from eventstore.clock_doubt import ClockPair
-from eventstore.clock_watch import write_clock_pair
-from eventstore.digest import GatherRequest, gather_mails
-from eventstore.disabling import SYSTEM, Decision, DisableRequest, disable
+from eventstore.common.shortage import lack_of
+from eventstore.decisions.digest import GatherRequest, gather_mails
+from eventstore.decisions.disable import SYSTEM, Decision, DisableRequest, disable
+from eventstore.decisions.outage_watch import begin_watch, note_health, thaw
+from eventstore.decisions.probing import enable_after_probe, enqueue_probe
+from eventstore.decisions.review import ReviewRequest, review
+from eventstore.deliveries.record_attempts import record_deliveries
+from eventstore.deliveries.retention import expire_payloads
 from eventstore.errors import DatabaseError, NotFoundError, RejectedError, ShortageError
-from eventstore.fleet_watch import begin_watch, note_health, thaw
-from eventstore.log import NewEvent
-from eventstore.probing import enable_after_probe, enqueue_probe
-from eventstore.recording import record_deliveries
-from eventstore.retention import expire_payloads
-from eventstore.review import ReviewRequest, review
-from eventstore.shortage import lack_of
-from eventstore.store import Store, Transaction
-from eventstore.waits import WaitRule
-from eventstore.work_queue import forget_idempotency_keys, open_parcel
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.clock_doubt import ClockPair
+from eventstore.policies.waits import WaitRule
+from eventstore.queue.work_queue import forget_idempotency_keys, open_parcel
+from eventstore.unit_of_work import Store, Transaction
+from eventstore.wall_clock.bounded_moments import bound_kept, bound_waits
+from eventstore.wall_clock.watch import write_clock_pair
 
 __all__ = ["Company", "JournalActor"]
 

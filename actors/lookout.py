@@ -15,12 +15,12 @@ from actors.pool import TurnPool
 from actors.restart_budget import RestartBudget
 from actors.statsd import Statsd
 from actors.watch import Subject, Watch
-from eventstore.clock import Clock, SystemClock
-from eventstore.configuration import Configuration
-from eventstore.home import Home
-from eventstore.readers import Readers
-from eventstore.redis_projection import RedisProjection
-from eventstore.stream_depth import read_stream_depth
+from eventstore.common.clock import Clock, SystemClock
+from eventstore.home.folder import Home
+from eventstore.redis.original_projection import RedisProjection
+from eventstore.redis.stream_depth import read_stream_depth
+from eventstore.settings.configuration import Configuration
+from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["Lookout"]
 

@@ -16,13 +16,21 @@ from actors.pool import Pool
 from actors.postbox import MailDeferred, MailRefused, Postbox
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.clock import Clock, parse_time, time_text
-from eventstore.digest import DigestRule, GatherRequest, MailPace
-from eventstore.events import MailFailed, MailSent
-from eventstore.identifiers import MAIL_STREAM, installation_stream
-from eventstore.outbox import DIGEST, DISABLED, WARNED, OwedMail, OwedTo, read_owed_mails, read_owed_recipients
-from eventstore.policy import Policy
-from eventstore.readers import Readers
+from eventstore.common.clock import Clock, parse_time, time_text
+from eventstore.common.identifiers import MAIL_STREAM, installation_stream
+from eventstore.decisions.digest import DigestRule, GatherRequest, MailPace
+from eventstore.events.catalogue import MailFailed, MailSent
+from eventstore.policies.policy import Policy
+from eventstore.projections.outbox import (
+    DIGEST,
+    DISABLED,
+    WARNED,
+    OwedMail,
+    OwedTo,
+    read_owed_mails,
+    read_owed_recipients,
+)
+from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["MailerActor", "MailerParts"]
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import pykka
 
-from eventstore.clock_doubt import ClockPair
-from eventstore.digest import GatherRequest
-from eventstore.disabling import DisableRequest
-from eventstore.events import Event, MailFailed, MailSent
-from eventstore.fleet import FleetRule
-from eventstore.fleet_watch import HealthChange
-from eventstore.probing import ProbingRule
-from eventstore.recording import DeliveryRecord
-from eventstore.review import ReviewRequest
-from eventstore.shard import Shard
-from eventstore.shortage import Lack
-from eventstore.waits import WaitRule
-from eventstore.work_queue import QueuedDelivery
+from eventstore.common.shard import Shard
+from eventstore.common.shortage import Lack
+from eventstore.decisions.digest import GatherRequest
+from eventstore.decisions.disable import DisableRequest
+from eventstore.decisions.outage_watch import HealthChange
+from eventstore.decisions.probing import ProbingRule
+from eventstore.decisions.review import ReviewRequest
+from eventstore.deliveries.record_attempts import DeliveryRecord
+from eventstore.events.catalogue import Event, MailFailed, MailSent
+from eventstore.policies.clock_doubt import ClockPair
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.waits import WaitRule
+from eventstore.queue.work_queue import QueuedDelivery
 
 __all__ = [
     "BeginWatch",

@@ -11,12 +11,12 @@ from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.statsd import Statsd
 from actors.supervised import SupervisedActor
-from eventstore.clock import Clock, time_text
+from eventstore.common.clock import Clock, time_text
 from eventstore.errors import NotFoundError
-from eventstore.events import AppRegistered, AttemptEvent, DeliverySucceeded, MailRequested, MailSent
-from eventstore.log import StoredEvent, last_position, read_events
-from eventstore.readers import Readers
-from eventstore.registry import find_app
+from eventstore.events.catalogue import AppRegistered, AttemptEvent, DeliverySucceeded, MailRequested, MailSent
+from eventstore.log.event_log import StoredEvent, last_position, read_events
+from eventstore.projections.registry import find_app
+from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["MeterActor", "MeterParts"]
 

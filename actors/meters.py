@@ -16,10 +16,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from actors.machinery import Machinery
-from eventstore.events import EVENT_CLASSES, AttemptEvent
-from eventstore.log import StoredEvent
-from eventstore.stream_depth import StreamDepth
-from eventstore.vital_signs import VitalSigns
+from eventstore.events.catalogue import EVENT_CLASSES, AttemptEvent
+from eventstore.log.event_log import StoredEvent
+from eventstore.redis.stream_depth import StreamDepth
+from eventstore.views.vital_signs import VitalSigns
 from webhook import ErrorClass, kind_of
 
 __all__ = ["Meters", "Readings"]

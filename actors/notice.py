@@ -5,15 +5,15 @@ from typing import Literal, cast
 
 from actors.digest_message import DigestEntry
 from actors.mail_message import DayLine, DisabledNotice, FailureLine, WarningNotice
-from eventstore.buffer import JUDGED_CLASSES
-from eventstore.clock import parse_time
+from eventstore.common.clock import parse_time
 from eventstore.errors import NotFoundError
-from eventstore.events import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
-from eventstore.log import StoredEvent, read_events
-from eventstore.outbox import WARNED, OwedMail, read_gathered_mails
-from eventstore.policy import Policy
-from eventstore.prevention import prevention_in
-from eventstore.registry import find_app, find_organization
+from eventstore.events.catalogue import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
+from eventstore.log.event_log import StoredEvent, read_events
+from eventstore.policies.policy import Policy
+from eventstore.policies.remediation import prevention_in
+from eventstore.projections.broken_state_buffer import JUDGED_CLASSES
+from eventstore.projections.outbox import WARNED, OwedMail, read_gathered_mails
+from eventstore.projections.registry import find_app, find_organization
 
 __all__ = ["digest_entries", "disabled_notice", "warning_notice"]
 

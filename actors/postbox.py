@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Protocol
 
+from eventstore.common.mail_address import ascii_address
 from eventstore.errors import MailAddressInvalidError
-from eventstore.mail_address import ascii_address
 
 
 class MailError(Exception):

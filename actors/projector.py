@@ -10,11 +10,11 @@ from actors.messages import CatchUp, tell_if_alive
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.clock import Clock, time_text
+from eventstore.common.clock import Clock, time_text
 from eventstore.errors import RedisAwayError, RejectedError
-from eventstore.readers import Readers
-from eventstore.redis_projection import RedisProjection
-from eventstore.waits import is_held
+from eventstore.policies.waits import is_held
+from eventstore.redis.original_projection import RedisProjection
+from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["ProjectorActor", "ProjectorParts"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from eventstore.daemon_report import DaemonReport, digests_of, write_report
 from eventstore.errors import HomeError
-from eventstore.home import Home
-from eventstore.policy import Policy
+from eventstore.home.folder import Home
+from eventstore.policies.policy import Policy
+from eventstore.settings.daemon_report import DaemonReport, digests_of, write_report
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Configuration
+    from eventstore.settings.configuration import Configuration
 
 __all__ = ["Reporter"]
 

@@ -3,11 +3,11 @@
 from math import ceil
 
 from actors.gate import GateRule
-from eventstore.breaker import BreakerRule
-from eventstore.configuration import Configuration
-from eventstore.fleet import FleetRule
-from eventstore.probing import ProbingRule
-from eventstore.waits import WaitRule
+from eventstore.decisions.probing import ProbingRule
+from eventstore.policies.breaker import BreakerRule
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.waits import WaitRule
+from eventstore.settings.configuration import Configuration
 
 __all__ = ["fleet_rule", "gate_rule", "probing_rule", "wait_rule"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from eventstore.shortage import Lack
+from eventstore.common.shortage import Lack
 
 __all__ = ["ShortageWatch"]
 

@@ -10,7 +10,7 @@ import structlog
 from actors.mailbox import PooledActor
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
-from eventstore.shortage import lack_of
+from eventstore.common.shortage import lack_of
 
 __all__ = ["SupervisedActor"]
 

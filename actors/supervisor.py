@@ -27,21 +27,21 @@ from actors.messages import (
 from actors.pool import Pool
 from actors.restart_budget import RestartBudget
 from actors.supervised import SupervisedActor
-from eventstore.clock import Clock
-from eventstore.disabling import SYSTEM, Decision, DisableRequest
-from eventstore.events import DisableEvidence, DisablingFrozen, DisablingThawed
-from eventstore.fleet import FleetRule
-from eventstore.fleet_watch import HealthChange, has_freeze_passed
-from eventstore.health import failing_since, read_fleet
-from eventstore.identifiers import FLEET_STREAM
-from eventstore.log import read_events
-from eventstore.policy import Policy
-from eventstore.probing import ProbingRule, due_probes
-from eventstore.readers import Readers
-from eventstore.registry import read_endpoint
-from eventstore.review import ReviewRequest
-from eventstore.shard import WHOLE, Shard
-from eventstore.waits import is_held
+from eventstore.common.clock import Clock
+from eventstore.common.identifiers import FLEET_STREAM
+from eventstore.common.shard import WHOLE, Shard
+from eventstore.decisions.disable import SYSTEM, Decision, DisableRequest
+from eventstore.decisions.outage_watch import HealthChange, has_freeze_passed
+from eventstore.decisions.probing import ProbingRule, due_probes
+from eventstore.decisions.review import ReviewRequest
+from eventstore.events.catalogue import DisableEvidence, DisablingFrozen, DisablingThawed
+from eventstore.log.event_log import read_events
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.policy import Policy
+from eventstore.policies.waits import is_held
+from eventstore.projections.health import failing_since, read_fleet
+from eventstore.projections.registry import read_endpoint
+from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["SupervisorActor", "SupervisorParts"]
 

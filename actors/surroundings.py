@@ -11,13 +11,13 @@ from actors.mailbox import mailbox_depth
 from actors.messages import CatchUp, Ref, TakeIn
 from actors.projector import ProjectorActor, ProjectorParts
 from actors.supervised import SupervisedActor
-from eventstore.clock import Clock
-from eventstore.configuration import Configuration
-from eventstore.home import Home
-from eventstore.producer import Producer
-from eventstore.readers import Readers
-from eventstore.redis_intake import IntakeRule, StreamIntake
-from eventstore.redis_projection import RedisProjection
+from eventstore.common.clock import Clock
+from eventstore.deliveries.producer import Producer
+from eventstore.home.folder import Home
+from eventstore.redis.original_projection import RedisProjection
+from eventstore.redis.stream_intake import IntakeRule, StreamIntake
+from eventstore.settings.configuration import Configuration
+from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["Surroundings"]
 

@@ -36,20 +36,20 @@ from actors.smtp_postbox import SmtpPostbox
 from actors.supervised import SupervisedActor
 from actors.supervisor import SupervisorActor, SupervisorParts
 from actors.surroundings import Surroundings
-from eventstore.clock import Clock, SystemClock
-from eventstore.clock_doubt import Doubt
-from eventstore.clock_watch import ClockWatch, read_clock_pair
-from eventstore.configuration import Configuration
-from eventstore.digest import DigestRule
-from eventstore.file_budget import FileBudget, files_needed, raise_file_limit, share_out
-from eventstore.home import Home
-from eventstore.policy import Policy
-from eventstore.policy_document import configured_policy
-from eventstore.readers import Readers
-from eventstore.shard import WHOLE, Shard
-from eventstore.shortage import FILES
-from eventstore.store import Store
-from eventstore.uptime import ReadUptime, read_uptime
+from eventstore.common.clock import Clock, SystemClock
+from eventstore.common.file_budget import FileBudget, files_needed, raise_file_limit, share_out
+from eventstore.common.shard import WHOLE, Shard
+from eventstore.common.shortage import FILES
+from eventstore.common.uptime import ReadUptime, read_uptime
+from eventstore.decisions.digest import DigestRule
+from eventstore.home.folder import Home
+from eventstore.policies.clock_doubt import Doubt
+from eventstore.policies.policy import Policy
+from eventstore.policies.policy_file import configured_policy
+from eventstore.settings.configuration import Configuration
+from eventstore.sqlite.reader_pool import Readers
+from eventstore.unit_of_work import Store
+from eventstore.wall_clock.watch import ClockWatch, read_clock_pair
 from webhook import AddressGuard, Proxy, RetrySchedule, Sender, Timeouts, WebhookSender
 
 __all__ = ["ActorSystem", "guard_for", "postbox_for", "proxy_for", "sender_for", "start_system"]

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 from actors.machinery import Machinery
 from actors.meters import Meters, Readings
 from actors.observer_server import Health
-from eventstore.clock import Clock
-from eventstore.database import explained, wal_bytes
+from eventstore.common.clock import Clock
 from eventstore.errors import EventStoreError, RedisAwayError
-from eventstore.log import last_position
-from eventstore.readers import Readers
-from eventstore.stream_depth import StreamDepth
-from eventstore.vital_signs import VitalSigns, read_vital_signs
+from eventstore.log.event_log import last_position
+from eventstore.redis.stream_depth import StreamDepth
+from eventstore.sqlite.database import explained, wal_bytes
+from eventstore.sqlite.reader_pool import Readers
+from eventstore.views.vital_signs import VitalSigns, read_vital_signs
 
 if TYPE_CHECKING:
-    from eventstore.redis_projection import RedisProjection
+    from eventstore.redis.original_projection import RedisProjection
 
 __all__ = ["Subject", "Watch"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from actors.machinery import Machinery
 from actors.worker_line import Answer, Order
-from eventstore.home import Home
+from eventstore.home.folder import Home
 
 __all__ = ["WorkerProcess", "worker_starter"]
 

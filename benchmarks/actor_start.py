@@ -18,21 +18,21 @@ from actors.gate import GateRule
 from actors.installation import InstallationActor, InstallationParts
 from actors.manual_pool import ManualPool
 from actors.restart_budget import RestartBudget
-from eventstore.app_secrets import AppSecrets, write_secrets
-from eventstore.breaker import BreakerRule
-from eventstore.clock import ManualClock
-from eventstore.events import (
+from eventstore.common.app_secrets import AppSecrets, write_secrets
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.events.catalogue import (
     AppRegistered,
     DeliveryFailed,
     DeliverySucceeded,
     InstallationCreated,
     OrganizationRegistered,
 )
-from eventstore.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent
-from eventstore.policy import BALANCED
-from eventstore.readers import Readers
-from eventstore.store import Store
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.breaker import BreakerRule
+from eventstore.policies.policy import BALANCED
+from eventstore.sqlite.reader_pool import Readers
+from eventstore.unit_of_work import Store
 from webhook import FakeSender, RetrySchedule, Timeouts
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ import shutil
 from benchmarks.conditions import Conditions
 from benchmarks.history import Shape, write_history
 from benchmarks.home_builder import write_settings
-from eventstore.database import open_database
 from eventstore.errors import DatabaseError
-from eventstore.home import Home
-from eventstore.queue_view import count_deliveries
+from eventstore.home.folder import Home
+from eventstore.queue.queries import count_deliveries
+from eventstore.sqlite.database import open_database
 
 __all__ = ["home_with_history"]
 

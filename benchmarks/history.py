@@ -15,11 +15,10 @@ from pathlib import Path
 
 from msgspec import structs
 
-from eventstore.app_secrets import AppSecrets, write_secrets
-from eventstore.clock import ManualClock, time_text
-from eventstore.codec import encode_event
-from eventstore.database import writing
-from eventstore.events import (
+from eventstore.common.app_secrets import AppSecrets, write_secrets
+from eventstore.common.clock import ManualClock, time_text
+from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.events.catalogue import (
     AppRegistered,
     AttemptEvent,
     DeliveryFailed,
@@ -28,10 +27,11 @@ from eventstore.events import (
     InstallationCreated,
     OrganizationRegistered,
 )
-from eventstore.home import Home
-from eventstore.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent, chain_hash
-from eventstore.store import Store
+from eventstore.events.codec import encode_event
+from eventstore.home.folder import Home
+from eventstore.log.event_log import NewEvent, chain_hash
+from eventstore.sqlite.database import writing
+from eventstore.unit_of_work import Store
 
 __all__ = ["Shape", "installation_id", "write_history"]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from benchmarks.alert import EVENT_NAME, alert_data
 from benchmarks.endpoints import Endpoints
 from benchmarks.history import installation_id
-from eventstore.applying import apply_document
-from eventstore.home import Home
-from eventstore.registry import App, find_app, read_installations
-from eventstore.registry_document import AppEntry, InstallationEntry, OrganizationEntry, RegistryDocument
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery
+from eventstore.home.folder import Home
+from eventstore.projections.registry import App, find_app, read_installations
+from eventstore.queue.work_queue import NewDelivery
+from eventstore.registry.apply import apply_document
+from eventstore.registry.document import AppEntry, InstallationEntry, OrganizationEntry, RegistryDocument
+from eventstore.unit_of_work import Store
 
 __all__ = ["aim_home", "alert", "build_home", "write_settings"]
 

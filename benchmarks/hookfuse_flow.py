@@ -12,11 +12,11 @@ from benchmarks.endpoints import Endpoints
 from benchmarks.home_builder import alert, build_home
 from benchmarks.latency import wait_for
 from benchmarks.process_group import ROOT, BenchmarkError, ProcessGroup
-from eventstore.database import open_database
-from eventstore.home import Home
-from eventstore.log import last_position
-from eventstore.producer import Producer
-from eventstore.queue_view import count_deliveries
+from eventstore.deliveries.producer import Producer
+from eventstore.home.folder import Home
+from eventstore.log.event_log import last_position
+from eventstore.queue.queries import count_deliveries
+from eventstore.sqlite.database import open_database
 
 __all__ = ["COMMAND", "HookfuseFlow", "has_processes"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from benchmarks.home_builder import alert
 from benchmarks.process_group import ProcessGroup
-from eventstore.database import open_database
-from eventstore.home import Home
-from eventstore.producer import Producer
-from eventstore.queue_view import count_deliveries
-from eventstore.work_queue import NewDelivery
+from eventstore.deliveries.producer import Producer
+from eventstore.home.folder import Home
+from eventstore.queue.queries import count_deliveries
+from eventstore.queue.work_queue import NewDelivery
+from eventstore.sqlite.database import open_database
 
 __all__ = ["finished", "run_load", "start_load"]
 

@@ -27,7 +27,7 @@ from benchmarks.receiver import Answering
 from benchmarks.record import Record, SoakResult, merged, read_record, write_record
 from benchmarks.sustained_pace import sustained_per_s
 from benchmarks.vital_signs import VitalSign, growth_faults, highest, lives_of
-from eventstore.home import Home
+from eventstore.home.folder import Home
 
 _ANSWERING = Answering(failing=0.02, hanging_up=0.005, ignoring=0.001)
 # So that what fails is over within the soak. Each attempt fails by chance: eleven in a row do not.

@@ -13,7 +13,7 @@ from console.lookup import resolve_installation
 from console.progress import SlowProgress
 from console.session import Session
 from console.times import moment as time_of
-from eventstore.clock import time_text
+from eventstore.common.clock import time_text
 from eventstore.errors import RejectedError
 from replay.as_of import Past, open_past
 from replay.moment import Moment, moment_at, moment_of

@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 import msgspec
 
+from eventstore.common.identifiers import parse_uuid
+from eventstore.common.json_lines import BLANK_LINES_MAX
+from eventstore.deliveries.producer import Producer
 from eventstore.errors import DocumentError, EventStoreError, NotFoundError, RejectedError
-from eventstore.identifiers import parse_uuid
-from eventstore.json_lines import BLANK_LINES_MAX
-from eventstore.producer import Producer
-from eventstore.registry import find_installation
-from eventstore.work_queue import NewDelivery
+from eventstore.projections.registry import find_installation
+from eventstore.queue.work_queue import NewDelivery
 
 __all__ = ["MAX_BYTES", "MAX_LINES", "read_batch"]
 

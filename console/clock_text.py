@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from console.times import age_text, short_time
-from eventstore.clock import parse_time
-from eventstore.clock_survey import ClockSurvey, MomentsAhead
+from eventstore.common.clock import parse_time
+from eventstore.wall_clock.survey import ClockSurvey, MomentsAhead
 
 __all__ = ["ahead_texts", "clock_text", "doubt_text"]
 
@@ -17,7 +17,8 @@ _ONE = {
     "secrets of before": "secret of before",
     "idempotency keys": "idempotency key",
 }
-# What lies so far ahead is over (eventstore.waits); the moment stands until the endpoint's next failure replaces it.
+# What lies so far ahead is over (eventstore.policies.waits); the moment stands until the endpoint's next failure
+# replaces it.
 _OVER = ("pauses", "open breakers")
 
 

@@ -87,9 +87,9 @@ def _show_error(error: Exception) -> int:
         _say(f"done, but what there was to say could not be written: {error}")
         return ExitCode.OUTPUT_LOST
     # The store takes 200 ms to import; whoever got so far has done it.
-    from eventstore.database import explained  # noqa: PLC0415
+    from eventstore.common.shortage import DISK, lack_of, raise_shortage  # noqa: PLC0415
     from eventstore.errors import EventStoreError  # noqa: PLC0415
-    from eventstore.shortage import DISK, lack_of, raise_shortage  # noqa: PLC0415
+    from eventstore.sqlite.database import explained  # noqa: PLC0415
 
     try:
         if lack_of(error) != DISK:  # that one is the output's, as often as not

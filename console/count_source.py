@@ -10,10 +10,10 @@ import click
 
 from console.documents import read_secret_line
 from console.input_file import opened_input
-from eventstore.count_bucket import BUCKET_LINE_BYTES, CountBucket, read_bucket_lines
-from eventstore.json_lines import Faults, read_lines
-from eventstore.redis_connection import shown_url
-from eventstore.redis_counts import read_redis_counts
+from eventstore.common.json_lines import Faults, read_lines
+from eventstore.redis.connection import shown_url
+from eventstore.transfer.count_bucket import BUCKET_LINE_BYTES, CountBucket, read_bucket_lines
+from eventstore.transfer.redis_counts import read_redis_counts
 
 __all__ = ["CountSource", "count_source"]
 

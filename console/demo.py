@@ -21,20 +21,20 @@ import msgspec
 
 from console.demo_servers import ServerProcess
 from console.session import Session
-from eventstore.audit import read_audit
-from eventstore.clock import ManualClock, SystemClock
-from eventstore.clock_doubt import ClockPair
-from eventstore.clock_watch import write_clock_pair
-from eventstore.events import DeliveryFailed, DisableEvidence, InstallationDisabled
-from eventstore.home import Home
-from eventstore.log import read_events
-from eventstore.outbox import count_mails
-from eventstore.queue_view import count_deliveries, find_delivery, read_deliveries
-from eventstore.recording import DeliveryRecord, record_deliveries
-from eventstore.registry import App, Installation, find_app, find_installation_of_app
-from eventstore.store import Store
-from eventstore.uptime import read_uptime
-from eventstore.work_queue import NewDelivery, enqueue
+from eventstore.common.clock import ManualClock, SystemClock
+from eventstore.common.uptime import read_uptime
+from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliveries
+from eventstore.events.catalogue import DeliveryFailed, DisableEvidence, InstallationDisabled
+from eventstore.home.folder import Home
+from eventstore.log.event_log import read_events
+from eventstore.policies.clock_doubt import ClockPair
+from eventstore.projections.audit import read_audit
+from eventstore.projections.outbox import count_mails
+from eventstore.projections.registry import App, Installation, find_app, find_installation_of_app
+from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries
+from eventstore.queue.work_queue import NewDelivery, enqueue
+from eventstore.unit_of_work import Store
+from eventstore.wall_clock.watch import write_clock_pair
 
 __all__ = ["DemoError", "Promise", "Scene", "Sighting", "promises", "record_bad_days"]
 

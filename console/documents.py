@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from eventstore.bounded_file import input_name, read_beginning
+from eventstore.common.bounded_file import input_name, read_beginning
+from eventstore.deliveries.producer import compact_json_object
 from eventstore.errors import DocumentError, RejectedError
-from eventstore.producer import compact_json_object
 
 __all__ = ["read_json_object", "read_secret_line"]
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
-from eventstore.address_rules import AddressRules
-from eventstore.applying import Change, app_label
-from eventstore.endpoint_url import Target, parse_url
-from eventstore.registry_document import AppEntry
+from eventstore.common.address_rules import AddressRules
+from eventstore.common.endpoint_url import Target, parse_url
+from eventstore.registry.apply import Change, app_label
+from eventstore.registry.document import AppEntry
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Guard
+    from eventstore.settings.configuration import Guard
 
 __all__ = ["endpoint_warnings", "newly_addressed"]
 

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from eventstore.events import AttemptEvent, Event
-from eventstore.log import StoredEvent
+from eventstore.events.catalogue import AttemptEvent, Event
+from eventstore.log.event_log import StoredEvent
 
 __all__ = ["event_document", "event_summary", "full_fields"]
 

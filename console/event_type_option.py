@@ -2,7 +2,7 @@
 
 import click
 
-from eventstore.events import EVENT_CLASSES
+from eventstore.events.catalogue import EVENT_CLASSES
 
 __all__ = ["event_type_option"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from console.output import print_line
 from console.printable import one_line
-from eventstore.json_lines import Fault
+from eventstore.common.json_lines import Fault
 
 __all__ = ["fault_rows", "print_faults"]
 

@@ -9,10 +9,17 @@ import click
 
 from console.options import LARGEST
 from console.times import moment
-from eventstore.clock import time_text
+from eventstore.common.clock import time_text
+from eventstore.deliveries.producer import is_event_name
 from eventstore.errors import NotFoundError, RejectedError
-from eventstore.producer import is_event_name
-from eventstore.registry import App, Organization, apps_with_slug, find_app, find_organization, organizations_with_slug
+from eventstore.projections.registry import (
+    App,
+    Organization,
+    apps_with_slug,
+    find_app,
+    find_organization,
+    organizations_with_slug,
+)
 
 __all__ = [
     "ERROR_CLASSES",

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from eventstore.database import open_database
-from eventstore.home import Home
-from eventstore.registry import find_app, read_installations
+from eventstore.home.folder import Home
+from eventstore.projections.registry import find_app, read_installations
+from eventstore.sqlite.database import open_database
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Configuration
+    from eventstore.settings.configuration import Configuration
 
 __all__ = ["greeting"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from eventstore.common.json_lines import EndlessInputError
 from eventstore.errors import DocumentError
-from eventstore.json_lines import EndlessInputError
 
 __all__ = ["InputFile", "opened_input"]
 

@@ -9,19 +9,32 @@ from datetime import datetime, timedelta
 from console.as_of import Sight
 from console.event_text import full_fields
 from console.times import short_time
-from eventstore.buffer import JUDGED_CLASSES, DayCounts, read_days, window_start
-from eventstore.clock import day_of, parse_time, time_text
-from eventstore.events import AttemptEvent, BreakerOpened, DisableEvidence, FailureRecord, InstallationDisabled
-from eventstore.health import Fleet, read_fleet
-from eventstore.identifiers import installation_stream
-from eventstore.log import StoredEvent, read_events
-from eventstore.policy import Policy
-from eventstore.queue_view import count_deliveries
-from eventstore.recovery import Ledger, missed_ledger
-from eventstore.registry import App, Installation, Organization, find_app, find_installation, find_organization
-from eventstore.request_log import LoggedRequest, RequestFilter, read_requests
-from eventstore.verdict import Verdict, as_judged, error_count, judge
-from eventstore.waits import LONGEST_PAUSE_S, is_held
+from eventstore.common.clock import day_of, parse_time, time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.deliveries.recover import Ledger, missed_ledger
+from eventstore.events.catalogue import (
+    AttemptEvent,
+    BreakerOpened,
+    DisableEvidence,
+    FailureRecord,
+    InstallationDisabled,
+)
+from eventstore.log.event_log import StoredEvent, read_events
+from eventstore.policies.evaluation import Verdict, as_judged, error_count, judge
+from eventstore.policies.policy import Policy
+from eventstore.policies.waits import LONGEST_PAUSE_S, is_held
+from eventstore.projections.broken_state_buffer import JUDGED_CLASSES, DayCounts, read_days, window_start
+from eventstore.projections.health import Fleet, read_fleet
+from eventstore.projections.registry import (
+    App,
+    Installation,
+    Organization,
+    find_app,
+    find_installation,
+    find_organization,
+)
+from eventstore.projections.request_log import LoggedRequest, RequestFilter, read_requests
+from eventstore.queue.queries import count_deliveries
 from replay.moment import Moment
 
 __all__ = [

@@ -17,15 +17,15 @@ from console.lean_structlog import structlog
 from console.log_file import LogFile
 from console.printable import one_line
 from console.queued_stream import queue_standard_error
-from eventstore.clock import time_text
+from eventstore.common.clock import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from structlog.typing import EventDict, Processor
 
-    from eventstore.configuration import Log
-    from eventstore.home import Home
+    from eventstore.home.folder import Home
+    from eventstore.settings.configuration import Log
 
 __all__ = ["configure_command_logging", "configure_daemon_logging", "queue_copies"]
 

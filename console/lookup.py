@@ -2,9 +2,9 @@
 
 import sqlite3
 
+from eventstore.common.identifiers import parse_uuid
 from eventstore.errors import NotFoundError, RejectedError
-from eventstore.identifiers import parse_uuid
-from eventstore.registry import find_installation, installations_starting_with
+from eventstore.projections.registry import find_installation, installations_starting_with
 
 __all__ = ["resolve_installation"]
 

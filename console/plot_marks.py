@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from eventstore.clock import parse_time
+from eventstore.common.clock import parse_time
 from replay.entries import AppChange, Disabling, Enabling, Entry, Removal, Warnings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from eventstore.errors import RejectedError
-from eventstore.home import Home
+from eventstore.home.folder import Home
 
 __all__ = ["new_private_file"]
 

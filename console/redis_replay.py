@@ -9,9 +9,9 @@ from console.output import Column, print_json, print_line, print_table
 from console.progress import SlowProgress
 from console.session import Session
 from eventstore.errors import ConfigurationError, DamagedLogError
-from eventstore.log import last_position
-from eventstore.redis_connection import shown_url
-from eventstore.redis_projection import RedisProjection
+from eventstore.log.event_log import last_position
+from eventstore.redis.connection import shown_url
+from eventstore.redis.original_projection import RedisProjection
 from replay.log_check import check_log
 from replay.redis_comparison import compare_redis
 

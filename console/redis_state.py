@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventstore.errors import EventStoreError
-from eventstore.redis_connection import shown_url
-from eventstore.stream_depth import StreamDepth, read_stream_depth
+from eventstore.redis.connection import shown_url
+from eventstore.redis.stream_depth import StreamDepth, read_stream_depth
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Configuration, Redis
+    from eventstore.settings.configuration import Configuration, Redis
 
 __all__ = ["RedisState", "redis_state", "stream_depth"]
 
@@ -39,7 +39,7 @@ def redis_state(connection: sqlite3.Connection, settings: "Redis") -> RedisState
     url = settings.url.get_secret_value()
     if not url:
         return None
-    from eventstore.redis_projection import RedisProjection  # noqa: PLC0415 - 100 ms: only who has one pays
+    from eventstore.redis.original_projection import RedisProjection  # noqa: PLC0415 - 100 ms: only who has one pays
 
     try:
         projection = RedisProjection(url, timeout_s=min(settings.timeout_s, _TIMEOUT_S))

@@ -159,7 +159,7 @@ Times are UTC, ISO 8601 with microseconds and `Z`.
 def configuration_page() -> str:
     """Give docs/configuration.md."""
     # pydantic takes 200 ms to import: only who makes the pages pays.
-    from eventstore.configuration import Configuration  # noqa: PLC0415
+    from eventstore.settings.configuration import Configuration  # noqa: PLC0415
 
     schema = Configuration.model_json_schema()
     sections = [

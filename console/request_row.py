@@ -1,7 +1,7 @@
 """A row of the request log, as FLOW section 5 has it, and what hookfuse knows beside it."""
 
-from eventstore.request_log import LoggedRequest
-from eventstore.request_log import request_row as flow_row
+from eventstore.projections.request_log import LoggedRequest
+from eventstore.projections.request_log import request_row as flow_row
 
 __all__ = ["request_row"]
 

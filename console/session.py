@@ -8,16 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eventstore.clock import Clock, SystemClock
-from eventstore.database import explained, open_database
-from eventstore.home import Home
-from eventstore.store import Store
+from eventstore.common.clock import Clock, SystemClock
+from eventstore.home.folder import Home
+from eventstore.sqlite.database import explained, open_database
+from eventstore.unit_of_work import Store
 
 if TYPE_CHECKING:
-    from eventstore.breaker import BreakerRule
-    from eventstore.configuration import Configuration
-    from eventstore.daemon_report import DaemonReport
-    from eventstore.policy import Policy
+    from eventstore.policies.breaker import BreakerRule
+    from eventstore.policies.policy import Policy
+    from eventstore.settings.configuration import Configuration
+    from eventstore.settings.daemon_report import DaemonReport
 
 __all__ = ["Session", "open_session"]
 
@@ -36,20 +36,20 @@ class Session:
     def configuration(self) -> "Configuration":
         """Read the configuration of the home. Raises ConfigurationError."""
         # pydantic takes 200 ms to import: only who asks pays.
-        from eventstore.configuration import load_configuration  # noqa: PLC0415
+        from eventstore.settings.configuration import load_configuration  # noqa: PLC0415
 
         return load_configuration(self.home.configuration)
 
     def running(self) -> "DaemonReport | None":
         """Give what the running daemon says of itself, None = none runs."""
-        from eventstore.daemon_report import read_report  # noqa: PLC0415 - policies take a while to import
+        from eventstore.settings.daemon_report import read_report  # noqa: PLC0415 - policies take a while to import
 
         pid = self.home.daemon_pid()
         return None if pid is None else read_report(self.home.report, pid)
 
     def configured_policy(self) -> "Policy":
         """Give the policy that the settings choose. Raises ConfigurationError, DocumentError."""
-        from eventstore.policy_document import configured_policy  # noqa: PLC0415 - as above
+        from eventstore.policies.policy_file import configured_policy  # noqa: PLC0415 - as above
 
         return configured_policy(self.home, self.configuration().policy)
 
@@ -63,7 +63,7 @@ class Session:
 
     def breaker_rule(self) -> "BreakerRule | None":
         """Give when a breaker of this home opens and for how long, None = none holds anything back."""
-        from eventstore.breaker import BreakerRule  # noqa: PLC0415 - as above
+        from eventstore.policies.breaker import BreakerRule  # noqa: PLC0415 - as above
 
         chosen = self.configuration().breaker
         if not chosen.enabled or chosen.dry_run:

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta
 
-from eventstore.clock import parse_time
+from eventstore.common.clock import parse_time
 from eventstore.errors import RejectedError
 
 __all__ = ["age_text", "moment", "short_time"]

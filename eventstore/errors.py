@@ -26,7 +26,7 @@ EventStoreError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eventstore.shortage import Lack
+    from eventstore.common.shortage import Lack
 
 __all__ = [
     "ConfigurationError",

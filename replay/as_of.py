@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventstore.codec import decode_event
-from eventstore.database import explained
+from eventstore.common.identifiers import MAIL_STREAM
 from eventstore.errors import RejectedError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     CountsImported,
     DeliverySucceeded,
     DisablingFrozen,
@@ -18,9 +17,10 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.identifiers import MAIL_STREAM
-from eventstore.log import StoredEvent
-from eventstore.projections import project
+from eventstore.events.codec import decode_event
+from eventstore.log.event_log import StoredEvent
+from eventstore.projections.catalogue import project
+from eventstore.sqlite.database import explained
 from replay.attempt_tally import ATTEMPT_TYPES, AttemptTally, read_attempt
 from replay.history import EventRow, History, Versions, with_position
 from replay.ledger import HANDLERS as LEDGER_HANDLERS

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from eventstore.buffer import IMPORTED_CLASSES
-from eventstore.events import (
+from eventstore.events.catalogue import (
     AppChanged,
     AppRegistered,
     CountsImported,
@@ -21,7 +20,8 @@ from eventstore.events import (
     RecoveryCompleted,
     RecoveryStarted,
 )
-from eventstore.log import StoredEvent
+from eventstore.log.event_log import StoredEvent
+from eventstore.projections.broken_state_buffer import IMPORTED_CLASSES
 from replay.entries import AppChange, Deed, Freeze, Import, Missed, OrganizationChange, Probes, Recovery
 from replay.entry_list import EntryList
 from replay.settings_diff import Settings, app_settings, changes_between, organization_settings

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from eventstore.buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
-from eventstore.codec import decode_event
 from eventstore.errors import UnknownEventError
-from eventstore.events import AttemptEvent, CountsImported, DeliverySucceeded
-from eventstore.request_log import KEPT_ROWS, is_error_code
+from eventstore.events.catalogue import AttemptEvent, CountsImported, DeliverySucceeded
+from eventstore.events.codec import decode_event
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
+from eventstore.projections.request_log import KEPT_ROWS, is_error_code
 
 __all__ = ["ATTEMPT_TYPES", "AttemptRecord", "AttemptTally", "read_attempt"]
 
@@ -59,7 +59,7 @@ class _Requests:
 
 
 class AttemptTally:
-    """Follows the attempts at one installation as eventstore.buffer and eventstore.request_log do, but in memory."""
+    """Follows the attempts at one installation as the broken-state buffer and the request log do, but in memory."""
 
     def __init__(self) -> None:
         self._days: defaultdict[str, _Day] = defaultdict(_Day)

@@ -3,12 +3,10 @@
 import sqlite3
 from collections import Counter
 
-from eventstore import buffer
-from eventstore.buffer import COUNTED_CLASSES, counted_failure
-from eventstore.clock import day_of
-from eventstore.codec import decode_event
+from eventstore.common.clock import day_of
+from eventstore.common.identifiers import installation_of
 from eventstore.errors import UnknownEventError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     EVENT_CLASSES,
     DeliveryFailed,
     DeliverySucceeded,
@@ -16,8 +14,10 @@ from eventstore.events import (
     DisablingFrozen,
     DisablingThawed,
 )
-from eventstore.identifiers import installation_of
-from eventstore.log import StoredEvent
+from eventstore.events.codec import decode_event
+from eventstore.log.event_log import StoredEvent
+from eventstore.projections import broken_state_buffer as buffer
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, counted_failure
 from replay.log_range import LogRange
 from replay.raw_events import attempt_facts
 
@@ -63,7 +63,7 @@ _ADD = (
 class BufferFold:
     """Counts the log, range by range, into the buffer of a scratch; memory does not grow with the events.
 
-    What it gives is what the live handlers of `eventstore.buffer` give.
+    What it gives is what the live handlers of `eventstore.projections.broken_state_buffer` give.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from eventstore.projections import PROJECTIONS
+from eventstore.projections.catalogue import PROJECTIONS
 
 __all__ = [
     "Difference",

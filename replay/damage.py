@@ -1,18 +1,19 @@
 """What is not as it was stored, row by row: for doctor, backup and restore alike.
 
-The file, its schema and the log come first (eventstore/integrity.py): without those nothing else is to be believed.
+The file, its schema and the log come first (eventstore/integrity/whole_check.py): without those nothing else is to be
+believed.
 """
 
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eventstore.app_secrets import apps_with_damaged_secrets
+from eventstore.common.app_secrets import apps_with_damaged_secrets
+from eventstore.common.diagnostic import Finding
 from eventstore.errors import DamagedLogError
-from eventstore.finding import Finding
-from eventstore.integrity import Watch, damaged_deliveries, quietly
-from eventstore.log import last_position
-from eventstore.parcels import damaged_parcel_texts
+from eventstore.integrity.whole_check import Watch, damaged_deliveries, quietly
+from eventstore.log.event_log import last_position
+from eventstore.queue.packed_batches import damaged_parcel_texts
 from replay.verification import verify
 
 __all__ = ["check_rows"]

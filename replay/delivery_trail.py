@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from eventstore.clock import time_text
-from eventstore.codec import decode_event
-from eventstore.events import AttemptEvent, Event
-from eventstore.identifiers import installation_stream, made_at
-from eventstore.log import StoredEvent
-from eventstore.queue_view import find_delivery
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import installation_stream, made_at
+from eventstore.events.catalogue import AttemptEvent, Event
+from eventstore.events.codec import decode_event
+from eventstore.log.event_log import StoredEvent
+from eventstore.queue.queries import find_delivery
 
 __all__ = ["Trail", "find_stream", "read_trail"]
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from msgspec import Struct, structs
 
-from eventstore.events import DisableEvidence
-from eventstore.log import StoredEvent
+from eventstore.events.catalogue import DisableEvidence
+from eventstore.log.event_log import StoredEvent
 
 __all__ = [
     "DECISIONS",

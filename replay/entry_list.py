@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import structs
 
-from eventstore.clock import day_of
-from eventstore.log import StoredEvent
+from eventstore.common.clock import day_of
+from eventstore.log.event_log import StoredEvent
 from replay.entries import Entry
 from replay.streaks import quiet_days_between
 

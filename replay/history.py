@@ -3,9 +3,15 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from eventstore.codec import decode_event
+from eventstore.common.identifiers import (
+    FLEET_STREAM,
+    MAIL_STREAM,
+    app_stream,
+    installation_stream,
+    organization_stream,
+)
 from eventstore.errors import NotFoundError, UnknownEventError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     BreakerClosed,
     BreakerOpened,
     DeliveryDropped,
@@ -15,8 +21,8 @@ from eventstore.events import (
     DeliveryRequeued,
     InstallationCreated,
 )
-from eventstore.identifiers import FLEET_STREAM, MAIL_STREAM, app_stream, installation_stream, organization_stream
-from eventstore.paging import read_paged
+from eventstore.events.codec import decode_event
+from eventstore.sqlite.paging import read_paged
 from replay.attempt_tally import ATTEMPT_TYPES
 from replay.moment import Moment, moment_text
 

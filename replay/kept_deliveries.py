@@ -8,7 +8,7 @@ one, to be seen and dropped.
 import sqlite3
 from collections.abc import Iterator
 
-from eventstore.events import DeliveryDropped, DeliverySucceeded
+from eventstore.events.catalogue import DeliveryDropped, DeliverySucceeded
 from replay.comparison import Difference, Mended, Value, readable, row_text
 
 __all__ = ["QUEUE", "count_waiting", "count_without_payload", "find_strays", "kept_differences", "mend_kept"]

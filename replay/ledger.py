@@ -2,7 +2,8 @@
 
 import sqlite3
 
-from eventstore.events import (
+from eventstore.common.identifiers import installation_of
+from eventstore.events.catalogue import (
     DeliveryDropped,
     DeliveryExhausted,
     DeliveryExpired,
@@ -11,9 +12,8 @@ from eventstore.events import (
     DeliverySucceeded,
     RecoveryStarted,
 )
-from eventstore.identifiers import installation_of
-from eventstore.log import Handlers, StoredEvent
-from eventstore.work_queue import error_text
+from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.queue.work_queue import error_text
 from replay.log_range import LogRange
 
 __all__ = ["HANDLERS", "LedgerFold", "has_waiting", "make_ledger"]

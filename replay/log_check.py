@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from eventstore.codec import decode_event
-from eventstore.database import explained, open_database
 from eventstore.errors import UnknownEventError
-from eventstore.log import NO_HASH, chain_hash, last_position
+from eventstore.events.codec import decode_event
+from eventstore.log.event_log import NO_HASH, chain_hash, last_position
+from eventstore.sqlite.database import explained, open_database
 from replay.remake import Advance
 
 __all__ = ["Anchor", "Fault", "LogCheck", "check_log"]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eventstore.errors import DamagedLogError
-from eventstore.log import StoredEvent, read_events
+from eventstore.log.event_log import StoredEvent, read_events
 
 __all__ = ["LogRange", "naming_damage", "ranges_after", "require_first", "require_whole"]
 

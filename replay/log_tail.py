@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from eventstore.log import last_position
+from eventstore.log.event_log import last_position
 
 __all__ = ["find_cut_tail"]
 

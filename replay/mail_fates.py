@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from eventstore.events import Event, MailFailed, MailRequested, MailSent, MailsGathered
+from eventstore.events.catalogue import Event, MailFailed, MailRequested, MailSent, MailsGathered
 from replay.entries import MailFate
 
 __all__ = ["MailFates"]

@@ -9,7 +9,7 @@ Within one UTC day the past of the window stands still, and only today's counts 
 
 So a success never raises a nearness, and a failure raises it by a step whose number up to a level can be told.
 Failures alone never lower it, but for the share of a day's time-outs. What is told here may be too few, never too
-many: at worst somebody is judged in vain. Only `eventstore.verdict.judge` says what is.
+many: at worst somebody is judged in vain. Only `eventstore.policies.evaluation.judge` says what is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
-from eventstore.buffer import COUNTED_CLASSES
-from eventstore.policy import DayRule, Policy, SilenceRule, StreakRule
+from eventstore.policies.policy import DayRule, Policy, SilenceRule, StreakRule
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES
 
 __all__ = ["UNLIMITED", "Margin", "MarginRule", "Past", "Tally"]
 

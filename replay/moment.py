@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from eventstore.clock import parse_time, time_text
+from eventstore.common.clock import parse_time, time_text
 from eventstore.errors import RejectedError
-from eventstore.log import last_position
+from eventstore.log.event_log import last_position
 
 __all__ = ["Moment", "latest_moment", "moment_at", "moment_of", "moment_text"]
 

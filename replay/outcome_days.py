@@ -4,9 +4,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from eventstore.buffer import IMPORTED_CLASSES, counted_failure
-from eventstore.clock import day_of, parse_time
-from eventstore.events import (
+from eventstore.common.clock import day_of, parse_time
+from eventstore.events.catalogue import (
     BreakerClosed,
     BreakerOpened,
     CountsImported,
@@ -18,7 +17,8 @@ from eventstore.events import (
     InstallationEnabled,
     InstallationRemoved,
 )
-from eventstore.log import StoredEvent
+from eventstore.log.event_log import StoredEvent
+from eventstore.projections.broken_state_buffer import IMPORTED_CLASSES, counted_failure
 
 __all__ = ["MISSED", "OTHER", "OpenSpan", "OutcomeDays"]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from eventstore.codec import decode_event
 from eventstore.errors import UnknownEventError
-from eventstore.events import AttemptEvent
-from eventstore.log import last_position
+from eventstore.events.catalogue import AttemptEvent
+from eventstore.events.codec import decode_event
+from eventstore.log.event_log import last_position
 
 __all__ = ["AttemptFacts", "RawEvent", "attempt_facts", "read_raw_events"]
 

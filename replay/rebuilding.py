@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventstore.database import explained, writing
 from eventstore.errors import DamagedLogError
-from eventstore.projections import PROJECTIONS
+from eventstore.projections.catalogue import PROJECTIONS
+from eventstore.sqlite.database import explained, writing
 from replay.comparison import Mended, mend, tables_of
 from replay.kept_deliveries import count_waiting, count_without_payload, mend_kept
 from replay.log_check import check_log

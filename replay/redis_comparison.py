@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from eventstore.errors import RejectedError
-from eventstore.log import StoredEvent, read_events
-from eventstore.redis_layout import RedisChange, collect
-from eventstore.redis_projection import Mark, RedisContents, RedisProjection, SqliteDirectory
-from eventstore.request_log import KEPT_ROWS
+from eventstore.log.event_log import StoredEvent, read_events
+from eventstore.projections.request_log import KEPT_ROWS
+from eventstore.redis.original_layout import RedisChange, collect
+from eventstore.redis.original_projection import Mark, RedisContents, RedisProjection, SqliteDirectory
 
 __all__ = ["RedisDifference", "compare_redis"]
 

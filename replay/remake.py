@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from eventstore.errors import DamagedLogError
-from eventstore.events import EVENT_CLASSES
-from eventstore.log import StoredEvent, last_position
-from eventstore.projections import PROJECTIONS, followed_types, project_all
+from eventstore.events.catalogue import EVENT_CLASSES
+from eventstore.log.event_log import StoredEvent, last_position
+from eventstore.projections.catalogue import PROJECTIONS, followed_types, project_all
 from replay.buffer_fold import BufferFold
 from replay.ledger import LedgerFold
 from replay.log_range import LogRange, naming_damage, ranges_after, require_first, require_whole

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventstore.database import BUSY_MS, explained, open_database
 from eventstore.errors import DatabaseError, DiskFullError
-from eventstore.log import StoredEvent
-from eventstore.projections import PROJECTIONS, project
-from eventstore.schema import migrate
+from eventstore.log.event_log import StoredEvent
+from eventstore.projections.catalogue import PROJECTIONS, project
+from eventstore.sqlite.database import BUSY_MS, explained, open_database
+from eventstore.sqlite.migrations import migrate
 
 __all__ = ["Scratch", "open_scratch", "together"]
 

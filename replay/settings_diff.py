@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from eventstore.events import AppRegistered, OrganizationRegistered
+from eventstore.events.catalogue import AppRegistered, OrganizationRegistered
 from replay.entries import FieldChange
 
 __all__ = ["Settings", "app_settings", "changes_between", "organization_settings"]

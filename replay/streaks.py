@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 
-from eventstore.clock import day_of
+from eventstore.common.clock import day_of
 
 __all__ = ["Streak", "StreakFold", "quiet_days_between"]
 

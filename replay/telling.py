@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from eventstore.clock import time_text
-from eventstore.codec import decode_event
-from eventstore.events import DeliverySucceeded, ProbeFailed, ProbeSucceeded
-from eventstore.log import StoredEvent
+from eventstore.common.clock import time_text
+from eventstore.events.catalogue import DeliverySucceeded, ProbeFailed, ProbeSucceeded
+from eventstore.events.codec import decode_event
+from eventstore.log.event_log import StoredEvent
 from replay.attempt_tally import ATTEMPT_TYPES, read_attempt
 from replay.entries import DECISIONS, Creation, Entry, Freeze
 from replay.history import EventRow, History, with_position

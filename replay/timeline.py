@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from eventstore.clock import day_of
-from eventstore.events import (
+from eventstore.common.clock import day_of
+from eventstore.events.catalogue import (
     AttemptEvent,
     AuditRecorded,
     BreakerClosed,
@@ -24,7 +24,7 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.log import StoredEvent
+from eventstore.log.event_log import StoredEvent
 from replay.asides import Asides, Followers
 from replay.entries import Attempts, Creation, Disabling, Enabling, Entry, Gap, Notable, Other, Removal, Warnings
 from replay.entry_list import EntryList

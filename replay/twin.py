@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from eventstore.buffer import COUNTED_CLASSES, DayCounts
-from eventstore.clock import parse_time
+from eventstore.common.clock import parse_time
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
 from replay.episode import Ending, Episode, InstallationOutcome, Notice
 from replay.margin import UNLIMITED, Margin, Past
 from replay.raw_events import AttemptFacts

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventstore.database import explained
+from eventstore.sqlite.database import explained
 from replay.comparison import Difference, find_differences, tables_of
 from replay.kept_deliveries import count_waiting, count_without_payload, find_strays, kept_differences
 from replay.log_tail import find_cut_tail

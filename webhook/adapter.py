@@ -12,7 +12,7 @@ from requests.exceptions import InvalidHeader, RequestException
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from eventstore.shortage import LOOKUPS, lack_of
+from eventstore.common.shortage import LOOKUPS, lack_of
 from webhook.answer_reader import AnswerReader
 from webhook.answer_stream import AnswerStream
 from webhook.connection import Connection, connect

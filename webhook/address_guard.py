@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from eventstore.address_rules import Address, AddressRules
+from eventstore.common.address_rules import Address, AddressRules
 from webhook.errors import AddressBlocked, UrlRefusedError
 from webhook.target import Target, parse_target
 

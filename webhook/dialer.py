@@ -7,7 +7,7 @@ import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from eventstore.shortage import lack_of
+from eventstore.common.shortage import lack_of
 from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, Exchange, current_exchange
 from webhook.name_lookup import LOOKUP_THREADS, NameLookup
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import requests.exceptions as of_requests
 
-from eventstore.shortage import lack_of
+from eventstore.common.shortage import lack_of
 from webhook.deadline_socket import DeadlineExceeded
 from webhook.errors import AddressBlocked, ConnectFailed, ConnectTimedOut, HeaderRefusedError, WebhookError
 from webhook.fault import AnswerFault, BodyFault

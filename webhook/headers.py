@@ -6,8 +6,8 @@ from functools import cache, lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from eventstore import custom_headers
-from eventstore.custom_headers import Headers
+from eventstore.common import custom_headers
+from eventstore.common.custom_headers import Headers
 from eventstore.errors import HeaderInvalidError
 from webhook.errors import HeaderRefusedError
 from webhook.signature import sentry_signature, standard_signature

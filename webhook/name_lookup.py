@@ -12,8 +12,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from eventstore.common.shortage import LOOKUPS, MEMORY, lack_of
 from eventstore.errors import ShortageError
-from eventstore.shortage import LOOKUPS, MEMORY, lack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

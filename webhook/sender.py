@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from eventstore.shortage import lack_of, raise_shortage
+from eventstore.common.shortage import lack_of, raise_shortage
 from webhook.connection_pool import KEPT_BY_ONE, KEPT_CONNECTIONS, ConnectionPool
 from webhook.dialer import Dialer, resolve_by_system
 from webhook.errors import RequestInvalidError

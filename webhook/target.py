@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from eventstore.endpoint_url import Target, parse_url
+from eventstore.common.endpoint_url import Target, parse_url
 from eventstore.errors import UrlInvalidError
 from webhook.errors import UrlRefusedError
 

@@ -10,7 +10,7 @@ from benchmarks.history import Shape
 from benchmarks.hookfuse_flow import COMMAND
 from benchmarks.process_group import ProcessGroup, Usage
 from benchmarks.readings import Reading
-from eventstore.home import Home
+from eventstore.home.folder import Home
 
 __all__ = ["run_actor_start", "run_rebuild"]
 

@@ -14,8 +14,8 @@ from uuid import UUID
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
-from eventstore.buffer import counted_class
-from eventstore.codec import decode_event
+from eventstore.events.codec import decode_event
+from eventstore.projections.broken_state_buffer import counted_class
 
 # The library takes minutes for all of them: every tenth installation has to do, with all its events.
 _EVERY = 10

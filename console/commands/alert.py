@@ -9,9 +9,9 @@ from console.filters import find_named_app, find_named_organization
 from console.options import NUMBER, json_option
 from console.output import print_json, print_line
 from console.session import Session
+from eventstore.deliveries.producer import INCIDENT_STATUSES, send_incident_alert_notification
 from eventstore.errors import NotFoundError
-from eventstore.producer import INCIDENT_STATUSES, send_incident_alert_notification
-from eventstore.registry import find_app, find_installation_of_app
+from eventstore.projections.registry import find_app, find_installation_of_app
 
 __all__ = ["alert"]
 

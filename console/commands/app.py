@@ -14,9 +14,9 @@ from console.output import print_json, print_line
 from console.private_file import new_private_file
 from console.session import Session
 from console.times import short_time
-from eventstore.app_secrets import no_secret_text, read_secrets
+from eventstore.common.app_secrets import no_secret_text, read_secrets
 from eventstore.errors import NotFoundError
-from eventstore.secret_rotation import ensure_signing_key, remove_signing_key, rotate_secret
+from eventstore.registry.rotation import ensure_signing_key, remove_signing_key, rotate_secret
 
 __all__ = ["app"]
 

@@ -8,12 +8,12 @@ from console.endpoint_warnings import endpoint_warnings, newly_addressed
 from console.options import json_option
 from console.output import note, print_json, print_line
 from console.session import Session
-from eventstore.applying import Change, app_label, apply_document
-from eventstore.client_certificate import require_client_certificate
 from eventstore.errors import ConfigurationError
-from eventstore.registry import read_installations
-from eventstore.registry_document import AppEntry, RegistryDocument, read_registry_document
-from eventstore.store import Store, Transaction
+from eventstore.projections.registry import read_installations
+from eventstore.registry.apply import Change, app_label, apply_document
+from eventstore.registry.document import AppEntry, RegistryDocument, read_registry_document
+from eventstore.settings.client_certificate import require_client_certificate
+from eventstore.unit_of_work import Store, Transaction
 
 __all__ = ["apply"]
 

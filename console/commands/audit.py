@@ -7,8 +7,8 @@ from console.options import json_option, limit_option
 from console.output import Column, note_limit, print_json_rows, print_table
 from console.session import Session
 from console.times import short_time
-from eventstore.audit import read_audit
-from eventstore.clock import time_text
+from eventstore.common.clock import time_text
+from eventstore.projections.audit import read_audit
 
 __all__ = ["audit"]
 

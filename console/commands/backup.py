@@ -11,12 +11,12 @@ from console.options import json_option
 from console.output import note, print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.backup import back_up, open_copy
-from eventstore.backup import restore as put_back
-from eventstore.database import explained
-from eventstore.finding import Finding
-from eventstore.log import last_position
-from eventstore.looking_copy import copy_without_secrets
+from eventstore.backup.copy import back_up, open_copy
+from eventstore.backup.copy import restore as put_back
+from eventstore.backup.redacted_copy import copy_without_secrets
+from eventstore.common.diagnostic import Finding
+from eventstore.log.event_log import last_position
+from eventstore.sqlite.database import explained
 from replay.damage import check_rows
 
 __all__ = ["backup", "restore"]

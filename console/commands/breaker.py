@@ -7,8 +7,8 @@ from console.options import by_option, json_option, person, reason_option
 from console.output import print_json, print_line
 from console.session import Session
 from console.times import short_time
-from eventstore.breaker_closing import close_breaker
-from eventstore.registry import find_installation
+from eventstore.decisions.close_breaker import close_breaker
+from eventstore.projections.registry import find_installation
 
 __all__ = ["breaker"]
 

@@ -7,9 +7,9 @@ from console.fault_list import fault_rows, print_faults
 from console.output import print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.count_import import CountRule, CountSummary, import_counts
+from eventstore.common.json_lines import Faults
 from eventstore.errors import RejectedError
-from eventstore.json_lines import Faults
+from eventstore.transfer.count_import import CountRule, CountSummary, import_counts
 
 __all__ = ["CountRun", "import_counted_days"]
 

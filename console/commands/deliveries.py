@@ -12,11 +12,11 @@ from console.options import by_option, installation_option, json_option, limit_o
 from console.output import Column, note_limit, print_json, print_json_rows, print_line, print_table, shown_id
 from console.session import Session
 from console.times import short_time
-from eventstore.clock import time_text
-from eventstore.queue_view import Hold, hold_of_delivery, read_deliveries
-from eventstore.second_chance import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
-from eventstore.store import Store, Transaction
-from eventstore.work_queue import QueuedDelivery
+from eventstore.common.clock import time_text
+from eventstore.deliveries.resend import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
+from eventstore.queue.queries import Hold, hold_of_delivery, read_deliveries
+from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.unit_of_work import Store, Transaction
 
 __all__ = ["deliveries"]
 

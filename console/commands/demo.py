@@ -19,7 +19,7 @@ from console.demo import DemoError, Promise, Scene, is_about_disabling, promises
 from console.demo_servers import ServerProcess
 from console.exit_codes import ExitCode
 from console.printable import printable
-from eventstore.producer import send_incident_alert_notification
+from eventstore.deliveries.producer import send_incident_alert_notification
 
 __all__ = ["demo"]
 

@@ -11,9 +11,9 @@ from console.options import NUMBER, installation_option, json_option, limit_opti
 from console.output import Column, note_limit, print_json_rows, print_table, shown_id
 from console.session import Session
 from console.times import short_time
-from eventstore.clock import time_text
-from eventstore.identifiers import installation_stream
-from eventstore.log import last_position, read_events
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.log.event_log import last_position, read_events
 
 __all__ = ["events"]
 

@@ -16,10 +16,10 @@ from console.printable import safe_json
 from console.private_file import new_private_file
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.clock import time_text
-from eventstore.event_export import ExportFilter, export_lines
-from eventstore.identifiers import installation_stream
-from eventstore.log import last_position
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.log.event_log import last_position
+from eventstore.transfer.event_export import ExportFilter, export_lines
 
 __all__ = ["export"]
 

@@ -16,12 +16,12 @@ from console.options import by_option, json_option, person
 from console.output import print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.app_secrets import no_secret_text
+from eventstore.common.app_secrets import no_secret_text
+from eventstore.common.json_lines import read_lines
 from eventstore.errors import DaemonRunningError, RejectedError
-from eventstore.event_import import ImportSummary, import_events
-from eventstore.event_staging import LINE_BYTES, Staging
-from eventstore.json_lines import read_lines
-from eventstore.store import Store
+from eventstore.transfer.event_import import ImportSummary, import_events
+from eventstore.transfer.event_staging import LINE_BYTES, Staging
+from eventstore.unit_of_work import Store
 
 __all__ = ["import_history"]
 

@@ -7,7 +7,7 @@ from console.options import json_option
 from console.output import Column, print_json_rows, print_table, shown_id
 from console.session import Session
 from console.times import short_time
-from eventstore.registry import find_app, find_organization, read_installations
+from eventstore.projections.registry import find_app, find_organization, read_installations
 
 __all__ = ["installations"]
 

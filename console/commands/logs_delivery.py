@@ -18,10 +18,10 @@ from console.output import print_facts, print_json, print_line, print_shown
 from console.printable import printable
 from console.session import Session
 from console.times import short_time
-from eventstore.identifiers import parse_uuid
-from eventstore.queue_view import waits_behind
-from eventstore.registry import find_installation
-from eventstore.work_queue import QueuedDelivery
+from eventstore.common.identifiers import parse_uuid
+from eventstore.projections.registry import find_installation
+from eventstore.queue.queries import waits_behind
+from eventstore.queue.work_queue import QueuedDelivery
 
 __all__ = ["delivery"]
 

@@ -8,15 +8,15 @@ from console.options import by_option, json_option, person, reason_option
 from console.output import print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
-from eventstore.accepted_loss import AcceptedLoss
-from eventstore.accepted_loss import accept_loss as accept
+from eventstore.common.identifiers import HOME_STREAM
 from eventstore.errors import HomeError
-from eventstore.events import AuditRecorded
-from eventstore.high_water_mark import Mark
-from eventstore.identifiers import HOME_STREAM
-from eventstore.log import NewEvent
-from eventstore.parcels import forget_damaged_parcels
-from eventstore.reindexing import reindex as make_indexes_anew
+from eventstore.events.catalogue import AuditRecorded
+from eventstore.integrity.accepted_loss import AcceptedLoss
+from eventstore.integrity.accepted_loss import accept_loss as accept
+from eventstore.integrity.reindexing import reindex as make_indexes_anew
+from eventstore.log.event_log import NewEvent
+from eventstore.queue.packed_batches import forget_damaged_parcels
+from eventstore.sqlite.high_water_mark import Mark
 
 __all__ = ["accept_loss", "forget_damaged", "reindex"]
 

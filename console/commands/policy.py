@@ -6,9 +6,9 @@ from console.exit_codes import ExitCode
 from console.options import json_option
 from console.output import Column, print_facts, print_json, print_line, print_table
 from console.session import Session
-from eventstore.policy import DayRule, Policy, Rule, StreakRule
-from eventstore.policy_check import PolicyFault, check_policy, out_of_reach
-from eventstore.policy_document import given_policy, policy_text
+from eventstore.policies.lint import PolicyFault, check_policy, out_of_reach
+from eventstore.policies.policy import DayRule, Policy, Rule, StreakRule
+from eventstore.policies.policy_file import given_policy, policy_text
 
 __all__ = ["policy"]
 

@@ -15,11 +15,11 @@ from console.options import by_option, json_option, person
 from console.output import print_facts, print_json
 from console.printable import one_line
 from console.session import Session
-from eventstore.events import DeliveryDropped, ProbeFailed, ProbeSucceeded
-from eventstore.identifiers import installation_stream
-from eventstore.log import StoredEvent, last_position, read_events
-from eventstore.probing import enqueue_probe
-from eventstore.work_queue import drop_probe
+from eventstore.common.identifiers import installation_stream
+from eventstore.decisions.probing import enqueue_probe
+from eventstore.events.catalogue import DeliveryDropped, ProbeFailed, ProbeSucceeded
+from eventstore.log.event_log import StoredEvent, last_position, read_events
+from eventstore.queue.work_queue import drop_probe
 
 __all__ = ["ProbeRun", "print_run", "run_probe", "test", "timeout_option"]
 

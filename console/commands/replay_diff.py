@@ -15,10 +15,10 @@ from console.session import Session
 from console.timeline_table import print_story
 from console.timeline_text import counted
 from console.times import short_time
-from eventstore.buffer import COUNTED_CLASSES, DayCounts, read_days
 from eventstore.errors import NotFoundError, RejectedError
-from eventstore.policy import Policy
-from eventstore.registry import App
+from eventstore.policies.policy import Policy
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts, read_days
+from eventstore.projections.registry import App
 from replay.as_of import Past, open_past
 from replay.counter_diff import CounterChange, counter_changes
 from replay.entries import Attempts, Entry, FieldChange, Gap, Missed

@@ -16,9 +16,9 @@ from console.progress import SlowProgress
 from console.session import Session
 from console.timeline_table import print_story
 from console.times import short_time
-from eventstore.clock import parse_time
+from eventstore.common.clock import parse_time
 from eventstore.errors import RejectedError
-from eventstore.registry import find_app, find_installation
+from eventstore.projections.registry import find_app, find_installation
 from replay.entries import Attempts, Entry, Missed
 from replay.history import History
 from replay.moment import Moment, latest_moment, moment_text

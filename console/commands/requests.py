@@ -18,7 +18,7 @@ from console.output import Column, print_json_rows, print_table, shown_id
 from console.request_row import request_row
 from console.session import Session
 from console.times import short_time
-from eventstore.request_log import KEPT_ROWS, LoggedRequest, RequestFilter, read_requests
+from eventstore.projections.request_log import KEPT_ROWS, LoggedRequest, RequestFilter, read_requests
 
 __all__ = ["REQUEST_COLUMNS", "request_cells", "requests"]
 

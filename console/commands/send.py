@@ -14,11 +14,11 @@ from console.options import json_option
 from console.output import print_json, print_line
 from console.progress import SlowProgress
 from console.session import Session
+from eventstore.deliveries.producer import Producer
 from eventstore.errors import NotFoundError
-from eventstore.producer import Producer
-from eventstore.registry import find_installation
-from eventstore.store import Transaction
-from eventstore.work_queue import Batch, NewDelivery, enqueue_batch, newest_sequence, prepare
+from eventstore.projections.registry import find_installation
+from eventstore.queue.work_queue import Batch, NewDelivery, enqueue_batch, newest_sequence, prepare
+from eventstore.unit_of_work import Transaction
 
 __all__ = ["send"]
 

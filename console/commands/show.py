@@ -18,8 +18,8 @@ from console.output import Column, print_facts, print_json, print_line, print_ta
 from console.request_row import request_row
 from console.session import Session
 from console.times import short_time
-from eventstore.registry import App
-from eventstore.request_log import LoggedRequest
+from eventstore.projections.registry import App
+from eventstore.projections.request_log import LoggedRequest
 from replay.moment import moment_text
 
 __all__ = ["show", "show_document"]

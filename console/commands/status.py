@@ -25,23 +25,23 @@ from console.redis_state import RedisState, redis_state, stream_depth
 from console.running import unheeded_text
 from console.session import Session
 from console.times import age_text, short_time
-from eventstore.clock import parse_time
-from eventstore.clock_survey import ClockSurvey, survey_clock
-from eventstore.events import DisablingFrozen
-from eventstore.health import read_fleet
-from eventstore.identifiers import FLEET_STREAM
-from eventstore.log import last_position, read_events
-from eventstore.outbox import count_mails
-from eventstore.policy import Policy
-from eventstore.queue_view import count_deliveries, oldest_waiting
-from eventstore.recovery import Ledger, missed_totals
-from eventstore.registry import Installation, apps_without_secret, find_app, read_installations
-from eventstore.request_log import count_error_classes
-from eventstore.verdict import Verdict
+from eventstore.common.clock import parse_time
+from eventstore.common.identifiers import FLEET_STREAM
+from eventstore.deliveries.recover import Ledger, missed_totals
+from eventstore.events.catalogue import DisablingFrozen
+from eventstore.log.event_log import last_position, read_events
+from eventstore.policies.evaluation import Verdict
+from eventstore.policies.policy import Policy
+from eventstore.projections.health import read_fleet
+from eventstore.projections.outbox import count_mails
+from eventstore.projections.registry import Installation, apps_without_secret, find_app, read_installations
+from eventstore.projections.request_log import count_error_classes
+from eventstore.queue.queries import count_deliveries, oldest_waiting
+from eventstore.wall_clock.survey import ClockSurvey, survey_clock
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Configuration
-    from eventstore.stream_depth import StreamDepth
+    from eventstore.redis.stream_depth import StreamDepth
+    from eventstore.settings.configuration import Configuration
 
 __all__ = ["status"]
 

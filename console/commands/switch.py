@@ -12,12 +12,12 @@ from console.options import by_option, json_option, person, reason_option
 from console.output import print_json, print_line
 from console.session import Session
 from console.times import age_text, short_time
-from eventstore.disabling import Decision, DisableRequest
-from eventstore.disabling import disable as disable_installation
-from eventstore.disabling import enable as enable_installation
-from eventstore.events import RecoveryStarted
-from eventstore.recovery import Ledger, missed_ledger, start_recovery
-from eventstore.registry import find_installation
+from eventstore.decisions.disable import Decision, DisableRequest
+from eventstore.decisions.disable import disable as disable_installation
+from eventstore.decisions.disable import enable as enable_installation
+from eventstore.deliveries.recover import Ledger, missed_ledger, start_recovery
+from eventstore.events.catalogue import RecoveryStarted
+from eventstore.projections.registry import find_installation
 
 __all__ = ["disable", "enable"]
 

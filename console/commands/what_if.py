@@ -14,10 +14,10 @@ from console.output import Column, print_facts, print_json, print_line, print_ta
 from console.progress import SlowProgress
 from console.session import Session
 from console.times import short_time
-from eventstore.clock import time_text
-from eventstore.log import last_position
-from eventstore.policy_check import out_of_reach
-from eventstore.policy_document import given_policy
+from eventstore.common.clock import time_text
+from eventstore.log.event_log import last_position
+from eventstore.policies.lint import out_of_reach
+from eventstore.policies.policy_file import given_policy
 from replay.episode import Ending, Episode, InstallationOutcome, Notice
 from replay.what_if import Supposition, what_if
 

@@ -26,16 +26,16 @@ from console.output import Column, print_facts, print_json, print_line, print_ta
 from console.running import unheeded_text
 from console.session import Session
 from console.times import short_time
-from eventstore.buffer import JUDGED_CLASSES
-from eventstore.disabling import may_be_disabled
-from eventstore.events import DayRecord, FailureRecord
-from eventstore.health import Fleet, read_fleet
-from eventstore.identifiers import installation_stream
-from eventstore.log import last_position, read_events
-from eventstore.policy import Policy
-from eventstore.prevention import prevention_in, what_would_help
-from eventstore.registry import App, Installation, find_app, find_installation
-from eventstore.verdict import Verdict
+from eventstore.common.identifiers import installation_stream
+from eventstore.decisions.disable import may_be_disabled
+from eventstore.events.catalogue import DayRecord, FailureRecord
+from eventstore.log.event_log import last_position, read_events
+from eventstore.policies.evaluation import Verdict
+from eventstore.policies.policy import Policy
+from eventstore.policies.remediation import prevention_in, what_would_help
+from eventstore.projections.broken_state_buffer import JUDGED_CLASSES
+from eventstore.projections.health import Fleet, read_fleet
+from eventstore.projections.registry import App, Installation, find_app, find_installation
 from replay.moment import Moment, moment_text
 
 __all__ = ["why"]

@@ -16,14 +16,14 @@ from console.exit_codes import ExitCode
 from console.output import Column, print_json, print_line, print_table
 from console.running import unheeded_text
 from console.session import Session
-from eventstore.database import explained, open_database
+from eventstore.common.diagnostic import Finding
 from eventstore.errors import ConfigurationError, DatabaseError
-from eventstore.finding import Finding
-from eventstore.high_water_mark import read_mark
-from eventstore.schema import SCHEMA_VERSION
+from eventstore.sqlite.database import explained, open_database
+from eventstore.sqlite.high_water_mark import read_mark
+from eventstore.sqlite.migrations import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Configuration
+    from eventstore.settings.configuration import Configuration
 
 __all__ = ["check_home", "show_findings"]
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from console.clock_text import ahead_texts, doubt_text
 from console.times import age_text, short_time
-from eventstore.clock import parse_time
-from eventstore.clock_survey import ClockSurvey, survey_clock
-from eventstore.finding import Finding
+from eventstore.common.clock import parse_time
+from eventstore.common.diagnostic import Finding
+from eventstore.wall_clock.survey import ClockSurvey, survey_clock
 
 __all__ = ["check_clock"]
 

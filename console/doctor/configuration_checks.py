@@ -3,15 +3,15 @@
 import resource
 from collections.abc import Iterator
 
-from eventstore.configuration import Configuration
+from eventstore.common.diagnostic import Finding
+from eventstore.common.file_budget import files_needed, share_out
+from eventstore.common.shard import Shard
+from eventstore.common.shortage import FILES
 from eventstore.errors import DocumentError, ShortageError
-from eventstore.file_budget import files_needed, share_out
-from eventstore.finding import Finding
-from eventstore.home import Home
-from eventstore.policy_check import check_policy
-from eventstore.policy_document import configured_policy
-from eventstore.shard import Shard
-from eventstore.shortage import FILES
+from eventstore.home.folder import Home
+from eventstore.policies.lint import check_policy
+from eventstore.policies.policy_file import configured_policy
+from eventstore.settings.configuration import Configuration
 
 __all__ = ["check_configuration", "check_judging", "check_limits"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from eventstore.daemon_report import read_report
-from eventstore.finding import Finding
-from eventstore.home import Home
+from eventstore.common.diagnostic import Finding
+from eventstore.home.folder import Home
+from eventstore.settings.daemon_report import read_report
 
 __all__ = ["check_daemon"]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from console.progress import SlowProgress
+from eventstore.common.diagnostic import Finding
 from eventstore.errors import DamagedFileError, LostCommitsError
-from eventstore.finding import Finding
-from eventstore.high_water_mark import Mark, reached_by, require_kept
-from eventstore.integrity import MEND, MEND_SCHEMA, require_whole
+from eventstore.integrity.whole_check import MEND, MEND_SCHEMA, require_whole
+from eventstore.sqlite.high_water_mark import Mark, reached_by, require_kept
 from replay.damage import check_rows
 
 __all__ = ["check_damage", "check_mark"]

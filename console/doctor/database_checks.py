@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from eventstore.clock import parse_time
-from eventstore.finding import Finding
-from eventstore.outbox import count_mails
-from eventstore.queue_view import count_deliveries, read_deliveries
-from eventstore.registry import apps_without_secret
+from eventstore.common.clock import parse_time
+from eventstore.common.diagnostic import Finding
+from eventstore.projections.outbox import count_mails
+from eventstore.projections.registry import apps_without_secret
+from eventstore.queue.queries import count_deliveries, read_deliveries
 
 __all__ = ["check_work"]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from eventstore.database import WAL_LIMIT_BYTES, wal_bytes
-from eventstore.finding import Finding
-from eventstore.home import Home
+from eventstore.common.diagnostic import Finding
+from eventstore.home.folder import Home
+from eventstore.sqlite.database import WAL_LIMIT_BYTES, wal_bytes
 
 __all__ = ["check_disk", "check_permissions", "check_sync", "check_wal"]
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from console.redis_state import redis_state, stream_depth
-from eventstore.finding import Finding
-from eventstore.stream_depth import dead_stream_of
+from eventstore.common.diagnostic import Finding
+from eventstore.redis.stream_depth import dead_stream_of
 
 if TYPE_CHECKING:
-    from eventstore.configuration import Configuration
+    from eventstore.settings.configuration import Configuration
 
 __all__ = ["check_redis", "check_stream"]
 

@@ -8,11 +8,11 @@ from console.logs.log_entry import LogEntry, read_fields
 from console.logs.shown_line import other_fields
 from console.logs.story_text import event_words
 from console.logs.waiting import waits_of
-from eventstore.clock import time_text
-from eventstore.events import AttemptEvent, DeliveryMissed, InstallationDisabled, InstallationWarned
-from eventstore.identifiers import installation_of, made_at
-from eventstore.log import StoredEvent
-from eventstore.work_queue import QueuedDelivery
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import installation_of, made_at
+from eventstore.events.catalogue import AttemptEvent, DeliveryMissed, InstallationDisabled, InstallationWarned
+from eventstore.log.event_log import StoredEvent
+from eventstore.queue.work_queue import QueuedDelivery
 from replay.delivery_trail import Trail
 
 __all__ = ["Chapter", "Story", "StorySources", "tell_story"]

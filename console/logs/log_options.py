@@ -11,9 +11,9 @@ import click
 from console.filters import period
 from console.logs.line_filter import LEVELS, LineFilter
 from console.session import Session
-from eventstore.clock import time_text
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import parse_uuid
 from eventstore.errors import RejectedError
-from eventstore.identifiers import parse_uuid
 
 __all__ = ["LogQuery", "file_argument", "filter_options", "log_query", "require_home_folder"]
 

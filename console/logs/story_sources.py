@@ -12,11 +12,11 @@ from console.logs.log_entry import LogEntry
 from console.logs.log_pieces import opened_pieces, total_bytes
 from console.logs.log_reader import LogReader
 from console.progress import SlowProgress
-from eventstore.clock import parse_time
+from eventstore.common.clock import parse_time
+from eventstore.common.identifiers import installation_stream, made_at
 from eventstore.errors import NotFoundError
-from eventstore.identifiers import installation_stream, made_at
-from eventstore.log import last_position
-from eventstore.queue_view import find_delivery
+from eventstore.log.event_log import last_position
+from eventstore.queue.queries import find_delivery
 from replay.delivery_trail import Trail, find_stream, read_trail
 
 __all__ = ["gather_sources"]

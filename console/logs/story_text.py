@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from console.times import short_time
-from eventstore.events import (
+from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerClosed,
     BreakerOpened,

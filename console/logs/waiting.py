@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from console.times import age_text, short_time
-from eventstore.clock import parse_time, time_text
-from eventstore.events import AttemptEvent, BreakerOpened, DeliveryRequeued
-from eventstore.log import StoredEvent
+from eventstore.common.clock import parse_time, time_text
+from eventstore.events.catalogue import AttemptEvent, BreakerOpened, DeliveryRequeued
+from eventstore.log.event_log import StoredEvent
 
 __all__ = ["Wait", "waits_of"]
 

@@ -20,24 +20,24 @@ from actors.messages import CheckOutbox, LookAfterFleet, LookAround, Ref, tell_i
 from actors.postbox import MemoryPostbox
 from actors.restart_budget import RestartBudget
 from actors.supervisor import SupervisorActor, SupervisorParts
-from eventstore.app_secrets import AppSecrets, write_secrets
-from eventstore.clock import ManualClock, time_text
-from eventstore.disabling import Decision, DisableRequest, disable
-from eventstore.events import (
+from eventstore.common.app_secrets import AppSecrets, write_secrets
+from eventstore.common.clock import ManualClock, time_text
+from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.decisions.disable import Decision, DisableRequest, disable
+from eventstore.events.catalogue import (
     AppRegistered,
     DeliveryFailed,
     Event,
     InstallationCreated,
     OrganizationRegistered,
 )
-from eventstore.fleet import FleetRule
-from eventstore.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent, read_events
-from eventstore.policy import BALANCED, Policy
-from eventstore.queue_view import find_delivery
-from eventstore.readers import Readers
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.log.event_log import NewEvent, read_events
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.policy import BALANCED, Policy
+from eventstore.queue.queries import find_delivery
+from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.sqlite.reader_pool import Readers
+from eventstore.unit_of_work import Store
 from webhook import (
     ErrorClass,
     FakeSender,

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
-from eventstore.app_secrets import AppSecrets
-from eventstore.clock import parse_time, time_text
-from eventstore.codec import encode_event
-from eventstore.events import (
+from eventstore.common.app_secrets import AppSecrets
+from eventstore.common.clock import parse_time, time_text
+from eventstore.deliveries.producer import compact_json_object
+from eventstore.events.catalogue import (
     AttemptEvent,
     DeliveryBlocked,
     DeliveryFailed,
@@ -22,10 +22,10 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.producer import compact_json_object
-from eventstore.registry import App, Endpoint, Installation
-from eventstore.secret_rotation import public_key_text
-from eventstore.work_queue import QueuedDelivery
+from eventstore.events.codec import encode_event
+from eventstore.projections.registry import App, Endpoint, Installation
+from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.registry.rotation import public_key_text
 from tests.actors.stage import DATA, EVENT_NAME, HEADER_VALUE, ONE, SECRET, START, URL, outcome
 from webhook import (
     ErrorClass,

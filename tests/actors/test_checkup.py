@@ -11,7 +11,7 @@ import pytest
 from actors.checkup import check_endpoints, check_mail
 from actors.maildir_postbox import MaildirPostbox
 from actors.postbox import Postbox
-from eventstore.finding import Finding
+from eventstore.common.diagnostic import Finding
 from tests.actors.stage import ONE, TWO, Stage
 from tests.actors.test_postbox import AUTH, PASSWORD, RECIPIENT, Relay, postbox_at, running
 from webhook import AddressGuard

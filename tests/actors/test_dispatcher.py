@@ -21,14 +21,14 @@ from actors.messages import (
     ReportLoad,
     Settle,
 )
-from eventstore.applying import apply_document
-from eventstore.events import InstallationEnabled
-from eventstore.identifiers import installation_stream
-from eventstore.probing import enqueue_probe
-from eventstore.registry_document import AppEntry, RegistryDocument
-from eventstore.second_chance import resend_kept
-from eventstore.shard import Shard
-from eventstore.work_queue import QueuedDelivery, draw_attention, mark_missed
+from eventstore.common.identifiers import installation_stream
+from eventstore.common.shard import Shard
+from eventstore.decisions.probing import enqueue_probe
+from eventstore.deliveries.resend import resend_kept
+from eventstore.events.catalogue import InstallationEnabled
+from eventstore.queue.work_queue import QueuedDelivery, draw_attention, mark_missed
+from eventstore.registry.apply import apply_document
+from eventstore.registry.document import AppEntry, RegistryDocument
 from tests.actors.stage import ONE, THREE, TWO, Heard, Stage
 
 

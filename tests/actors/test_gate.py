@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from actors.gate import Gate, GateRule
-from eventstore.breaker import BreakerRule
-from eventstore.clock import parse_time, time_text
-from eventstore.events import (
+from eventstore.common.clock import parse_time, time_text
+from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerClosed,
     BreakerOpened,
@@ -17,7 +16,8 @@ from eventstore.events import (
     DeliverySucceeded,
     DeliveryTimedOut,
 )
-from eventstore.registry import Installation
+from eventstore.policies.breaker import BreakerRule
+from eventstore.projections.registry import Installation
 from tests.actors.stage import EVENT_NAME, ONE, START, URL
 
 BREAKER = BreakerRule(failures_min=1000, streak_min=3, open_s=300, open_max_s=3600, recovery_s=1200)

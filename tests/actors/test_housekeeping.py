@@ -6,11 +6,11 @@ from structlog.typing import EventDict
 
 from actors.housekeeping import Housekeeping
 from actors.messages import ExpirePayloads, ForgetKeys, KeepClock, TrimWal
-from eventstore.clock import ManualClock
-from eventstore.clock_doubt import ClockPair, Doubt
-from eventstore.clock_watch import ClockWatch
-from eventstore.configuration import Configuration
-from eventstore.uptime import Uptime
+from eventstore.common.clock import ManualClock
+from eventstore.common.uptime import Uptime
+from eventstore.policies.clock_doubt import ClockPair, Doubt
+from eventstore.settings.configuration import Configuration
+from eventstore.wall_clock.watch import ClockWatch
 from tests.actors.stage import lines_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

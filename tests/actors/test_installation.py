@@ -21,13 +21,13 @@ from actors.messages import (
     Refresh,
     Settle,
 )
-from eventstore.applying import apply_document
-from eventstore.breaker import BreakerRule
-from eventstore.breaker_closing import close_breaker
-from eventstore.buffer import counted_class
-from eventstore.clock import day_of, time_text
+from eventstore.common.clock import day_of, time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.decisions.close_breaker import close_breaker
+from eventstore.decisions.probing import enqueue_probe
+from eventstore.deliveries.record_attempts import DeliveryRecord
 from eventstore.errors import RejectedError, ShortageError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerOpened,
     CountsImported,
@@ -38,14 +38,14 @@ from eventstore.events import (
     InstallationEnabled,
     InstallationRemoved,
 )
-from eventstore.identifiers import installation_stream
-from eventstore.policy import BALANCED, SENTRY_2024
-from eventstore.probing import enqueue_probe
-from eventstore.queue_view import count_deliveries, find_delivery, read_deliveries
-from eventstore.recording import DeliveryRecord
-from eventstore.registry import find_app, find_installation, read_endpoint
-from eventstore.registry_document import AppEntry, RegistryDocument
-from eventstore.work_queue import QueuedDelivery
+from eventstore.policies.breaker import BreakerRule
+from eventstore.policies.policy import BALANCED, SENTRY_2024
+from eventstore.projections.broken_state_buffer import counted_class
+from eventstore.projections.registry import find_app, find_installation, read_endpoint
+from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries
+from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.registry.apply import apply_document
+from eventstore.registry.document import AppEntry, RegistryDocument
 from tests.actors.stage import (
     EVENT_NAME,
     GONE,

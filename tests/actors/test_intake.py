@@ -8,9 +8,9 @@ from structlog.typing import EventDict
 
 from actors.intake import IntakeActor, IntakeParts
 from actors.messages import Ref, TakeIn
-from eventstore.home import Home
-from eventstore.producer import Producer
-from eventstore.redis_intake import IntakeRule, StreamIntake
+from eventstore.deliveries.producer import Producer
+from eventstore.home.folder import Home
+from eventstore.redis.stream_intake import IntakeRule, StreamIntake
 from tests.actors.stage import ONE, Stage, lines_of
 from tests.redis_server import CONFIGURED_URL, RedisServer, own_redis, serving_redis
 

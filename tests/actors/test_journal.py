@@ -21,11 +21,13 @@ from actors.messages import (
     Ref,
     SendProbe,
 )
-from eventstore import projections
-from eventstore.buffer import counted_class
-from eventstore.disabling import Decision, DisableRequest
+from eventstore.common.identifiers import FLEET_STREAM, installation_stream
+from eventstore.common.shortage import FILES
+from eventstore.decisions.disable import Decision, DisableRequest
+from eventstore.decisions.review import ReviewRequest
+from eventstore.deliveries.record_attempts import DeliveryRecord
 from eventstore.errors import DiskFullError, ShortageError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     BreakerOpened,
     DeliveryFailed,
     DeliverySucceeded,
@@ -33,13 +35,11 @@ from eventstore.events import (
     InstallationRemoved,
     MailSent,
 )
-from eventstore.identifiers import FLEET_STREAM, installation_stream
-from eventstore.policy import BALANCED
-from eventstore.recording import DeliveryRecord
-from eventstore.review import ReviewRequest
-from eventstore.shortage import FILES
-from eventstore.store import Store, Transaction
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_missed
+from eventstore.policies.policy import BALANCED
+from eventstore.projections import catalogue as projections
+from eventstore.projections.broken_state_buffer import counted_class
+from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_missed
+from eventstore.unit_of_work import Store, Transaction
 from tests.actors.stage import DATA, EVENT_NAME, ONE, TWO, URL, Heard, Stage, lines_of
 
 AGAIN_AT = "2025-02-03T12:00:05.000000Z"

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from actors.lane import Lane, LaneWatch
 from actors.manual_pool import ManualPool
 from actors.pool import TurnPool
-from eventstore.work_queue import QueuedDelivery
+from eventstore.queue.work_queue import QueuedDelivery
 from tests.actors.stage import READ_TIMEOUT, outcome
 from webhook import Outcome
 

@@ -15,13 +15,13 @@ from structlog.typing import EventDict
 from actors import lookout as lookout_module
 from actors.lookout import Lookout
 from actors.meter import MeterActor
-from eventstore.configuration import Configuration, Metrics, Statsd
+from eventstore.common.identifiers import installation_stream
 from eventstore.errors import ConfigurationError
-from eventstore.events import DeliverySucceeded
-from eventstore.home import Home
-from eventstore.identifiers import installation_stream
-from eventstore.log import NewEvent
-from eventstore.store import Store
+from eventstore.events.catalogue import DeliverySucceeded
+from eventstore.home.folder import Home
+from eventstore.log.event_log import NewEvent
+from eventstore.settings.configuration import Configuration, Metrics, Statsd
+from eventstore.unit_of_work import Store
 from tests.actors.stage import EVENT_NAME, ONE, URL, lines_of
 from tests.exposition import Exposition
 

@@ -7,10 +7,10 @@ from structlog.typing import EventDict
 from actors import mailer as mailer_module
 from actors.messages import CheckOutbox, RecordMail, Ref
 from actors.postbox import MailDeferred, MailRefused, MemoryPostbox
-from eventstore.events import MailFailed, MailRequested, MailSent
-from eventstore.identifiers import installation_stream
-from eventstore.policy import BALANCED
-from eventstore.review import ReviewRequest, review
+from eventstore.common.identifiers import installation_stream
+from eventstore.decisions.review import ReviewRequest, review
+from eventstore.events.catalogue import MailFailed, MailRequested, MailSent
+from eventstore.policies.policy import BALANCED
 from tests.actors.stage import ONE, TWO, CrankedRef, Stage, lines_of
 
 ADA, BOB = "ada@acme.example", "bob@acme.example"

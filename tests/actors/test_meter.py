@@ -14,9 +14,9 @@ from actors.messages import CountEvents
 from actors.meter import MeterActor, MeterParts
 from actors.meters import Meters, Readings
 from actors.statsd import Statsd
-from eventstore.clock import time_text
-from eventstore.codec import encode_event
-from eventstore.events import (
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import app_stream, installation_stream
+from eventstore.events.catalogue import (
     AppChanged,
     DeliveryFailed,
     DeliverySucceeded,
@@ -25,9 +25,9 @@ from eventstore.events import (
     MailRequested,
     MailSent,
 )
-from eventstore.identifiers import app_stream, installation_stream
-from eventstore.log import NewEvent, Origin
-from eventstore.vital_signs import read_vital_signs
+from eventstore.events.codec import encode_event
+from eventstore.log.event_log import NewEvent, Origin
+from eventstore.views.vital_signs import read_vital_signs
 from tests.actors.stage import EVENT_NAME, ONE, URL, Stage, lines_of
 from tests.exposition import Exposition
 

@@ -6,7 +6,7 @@ import pytest
 
 from actors.machinery import Machinery
 from actors.meters import Meters, Readings
-from eventstore.events import (
+from eventstore.events.catalogue import (
     EVENT_CLASSES,
     AttemptEvent,
     DeliveryBlocked,
@@ -18,9 +18,9 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.log import StoredEvent
-from eventstore.stream_depth import StreamDepth
-from eventstore.vital_signs import VitalSigns
+from eventstore.log.event_log import StoredEvent
+from eventstore.redis.stream_depth import StreamDepth
+from eventstore.views.vital_signs import VitalSigns
 from tests.actors.stage import EVENT_NAME, ONE, URL
 from tests.exposition import Exposition
 from webhook import ErrorClass, kind_of

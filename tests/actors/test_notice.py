@@ -4,13 +4,13 @@ import pytest
 
 from actors.mail_message import DayLine, DisabledNotice
 from actors.notice import disabled_notice, warning_notice
-from eventstore.disabling import DisableRequest, disable
+from eventstore.common.identifiers import installation_stream
+from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import NotFoundError
-from eventstore.events import DeliveryFailed, DeliveryTimedOut
-from eventstore.identifiers import installation_stream
-from eventstore.outbox import OwedMail, read_owed_mails
-from eventstore.policy import BALANCED
-from eventstore.review import ReviewRequest, review
+from eventstore.events.catalogue import DeliveryFailed, DeliveryTimedOut
+from eventstore.policies.policy import BALANCED
+from eventstore.projections.outbox import OwedMail, read_owed_mails
 from tests.actors.stage import EVENT_NAME, ONE, URL, Stage
 
 

@@ -9,7 +9,7 @@ from structlog.typing import EventDict
 
 from actors.messages import CatchUp, Ref
 from actors.projector import ProjectorActor, ProjectorParts
-from eventstore.redis_projection import MARK_KEY, RedisProjection
+from eventstore.redis.original_projection import MARK_KEY, RedisProjection
 from tests.actors.stage import ONE, Stage, lines_of
 from tests.redis_server import CONFIGURED_URL, RedisServer, own_redis, serving_redis
 

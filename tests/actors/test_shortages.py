@@ -5,10 +5,10 @@ from structlog.typing import EventDict
 
 from actors.gate import GateRule
 from actors.shortage_watch import ShortageWatch
-from eventstore.breaker import BreakerRule
+from eventstore.common.shortage import FILES, LOOKUPS
+from eventstore.decisions.probing import enqueue_probe
 from eventstore.errors import ShortageError
-from eventstore.probing import enqueue_probe
-from eventstore.shortage import FILES, LOOKUPS
+from eventstore.policies.breaker import BreakerRule
 from tests.actors.stage import ONE, THREE, TWO, Receiver, Stage, Works, lines_of
 from tests.actors.test_installation import Post
 from webhook import Outcome, WebhookRequest

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.gate import Gate, GateRule
-from eventstore import snapshot
-from eventstore.breaker import BreakerRule
-from eventstore.registry import find_installation
+from eventstore.log import snapshots as snapshot
+from eventstore.policies.breaker import BreakerRule
+from eventstore.projections.registry import find_installation
 from tests.actors.stage import GONE, ONE, READ_TIMEOUT, SERVER_ERROR, Receiver, Stage, Works, outcome
 from webhook import ErrorClass, Outcome
 

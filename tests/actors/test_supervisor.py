@@ -17,11 +17,11 @@ from actors.messages import (
     RefreshInstallation,
 )
 from actors.pool import TurnPool
-from eventstore.events import DeliveryFailed, DeliverySucceeded, InstallationRemoved
-from eventstore.fleet import FleetRule
-from eventstore.health import read_fleet
-from eventstore.identifiers import FLEET_STREAM, installation_stream
-from eventstore.log import read_events
+from eventstore.common.identifiers import FLEET_STREAM, installation_stream
+from eventstore.events.catalogue import DeliveryFailed, DeliverySucceeded, InstallationRemoved
+from eventstore.log.event_log import read_events
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.projections.health import read_fleet
 from replay.verification import verify
 from tests.actors.stage import (
     EVENT_NAME,

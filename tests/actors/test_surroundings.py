@@ -8,8 +8,8 @@ from actors.intake import IntakeActor
 from actors.messages import CatchUp, Ref, TakeIn
 from actors.projector import ProjectorActor
 from actors.surroundings import Surroundings
-from eventstore.configuration import Configuration, Queue, Redis
-from eventstore.home import Home
+from eventstore.home.folder import Home
+from eventstore.settings.configuration import Configuration, Queue, Redis
 from tests.actors.stage import Heard, Stage
 
 URL = SecretStr("unix:///nowhere/redis")

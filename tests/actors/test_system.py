@@ -26,17 +26,17 @@ from actors.postbox import MemoryPostbox
 from actors.rules import fleet_rule, gate_rule, probing_rule
 from actors.smtp_postbox import SmtpPostbox
 from actors.system import ActorSystem, postbox_for, sender_for
-from eventstore.breaker import BreakerRule
-from eventstore.clock_doubt import ClockPair
-from eventstore.clock_watch import write_clock_pair
-from eventstore.configuration import Configuration, load_configuration
+from eventstore.common.shard import Shard
+from eventstore.common.uptime import read_uptime
+from eventstore.decisions.probing import ProbingRule
 from eventstore.errors import DiskFullError
-from eventstore.fleet import FleetRule
-from eventstore.home import Home
-from eventstore.probing import ProbingRule
-from eventstore.queue_view import count_deliveries
-from eventstore.shard import Shard
-from eventstore.uptime import read_uptime
+from eventstore.home.folder import Home
+from eventstore.policies.breaker import BreakerRule
+from eventstore.policies.clock_doubt import ClockPair
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.queue.queries import count_deliveries
+from eventstore.settings.configuration import Configuration, load_configuration
+from eventstore.wall_clock.watch import write_clock_pair
 from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Receiver, Stage, lines_of
 from webhook import FakeSender, Outcome, Sender, WebhookRequest
 

@@ -7,8 +7,8 @@ import pytest
 from actors.machinery import Machinery
 from actors.watch import Watch
 from eventstore.errors import DatabaseError
-from eventstore.readers import Readers
-from eventstore.redis_projection import RedisProjection
+from eventstore.redis.original_projection import RedisProjection
+from eventstore.sqlite.reader_pool import Readers
 from tests.actors.stage import ONE, Stage
 from tests.exposition import Exposition
 from tests.redis_server import CONFIGURED_URL, own_redis, serving_redis

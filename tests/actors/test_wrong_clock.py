@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from actors.gate import GateRule
-from eventstore.breaker import BreakerRule
-from eventstore.clock import time_text
-from eventstore.waits import WaitRule
-from eventstore.work_queue import NewDelivery, enqueue
+from eventstore.common.clock import time_text
+from eventstore.policies.breaker import BreakerRule
+from eventstore.policies.waits import WaitRule
+from eventstore.queue.work_queue import NewDelivery, enqueue
 from tests.actors.stage import EVENT_NAME, ONE, SERVER_ERROR, START, TWO, Receiver, Stage, Works, outcome
 from webhook import ErrorClass
 

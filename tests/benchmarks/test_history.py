@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.history import Shape, installation_id, write_history
-from eventstore.database import open_database
-from eventstore.events import AttemptEvent, DeliverySucceeded
-from eventstore.home import Home
-from eventstore.log import chain_hash, read_events
-from eventstore.registry import read_endpoint, read_installations
+from eventstore.events.catalogue import AttemptEvent, DeliverySucceeded
+from eventstore.home.folder import Home
+from eventstore.log.event_log import chain_hash, read_events
+from eventstore.projections.registry import read_endpoint, read_installations
+from eventstore.sqlite.database import open_database
 
 SHAPE = Shape(events=2_000, installations=7, failing=0.3, broken=0.4, days=5)
 

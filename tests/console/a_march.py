@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from eventstore.clock import ManualClock
-from eventstore.disabling import DisableRequest, disable, enable
-from eventstore.events import (
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.decisions.disable import DisableRequest, disable, enable
+from eventstore.decisions.review import ReviewRequest, review
+from eventstore.events.catalogue import (
     AppRegistered,
     AttemptEvent,
     DeliveryFailed,
@@ -14,13 +16,11 @@ from eventstore.events import (
     InstallationCreated,
     OrganizationRegistered,
 )
-from eventstore.home import Home
-from eventstore.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent
-from eventstore.policy import BALANCED
-from eventstore.registry import find_installation
-from eventstore.review import ReviewRequest, review
-from eventstore.store import Store
+from eventstore.home.folder import Home
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.policy import BALANCED
+from eventstore.projections.registry import find_installation
+from eventstore.unit_of_work import Store
 
 FIRST_DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
 DAYS = 31

@@ -14,10 +14,11 @@ from click.testing import CliRunner
 
 from console.cli import cli
 from console.command_line import run_command_line
-from eventstore.app_secrets import AppSecrets, write_secrets
-from eventstore.clock import ManualClock
-from eventstore.disabling import DisableRequest, disable
-from eventstore.events import (
+from eventstore.common.app_secrets import AppSecrets, write_secrets
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.events.catalogue import (
     AppRegistered,
     DeliveryExhausted,
     DeliveryFailed,
@@ -27,13 +28,12 @@ from eventstore.events import (
     InstallationCreated,
     OrganizationRegistered,
 )
-from eventstore.home import Home
-from eventstore.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent
-from eventstore.policy import BALANCED
-from eventstore.queue_view import find_delivery
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, enqueue, mark_dead, mark_missed
+from eventstore.home.folder import Home
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.policy import BALANCED
+from eventstore.queue.queries import find_delivery
+from eventstore.queue.work_queue import NewDelivery, enqueue, mark_dead, mark_missed
+from eventstore.unit_of_work import Store
 
 PAGER = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"  # healthy
 CHAT = "7c1f0a99-0000-4000-8000-000000000002"  # broken and disabled

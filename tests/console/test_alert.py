@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.queue_view import read_deliveries
+from eventstore.queue.queries import read_deliveries
 from tests.console.conftest import PAGER, Hookfuse, World
 
 IDS = ("--app", 5, "--organization", 17, "--incident", 3, "--action", 9)

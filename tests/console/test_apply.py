@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.app_secrets import read_secrets
-from eventstore.client_certificate import check_client_certificates
-from eventstore.registry import find_app, read_installations
-from eventstore.store import Store
+from eventstore.common.app_secrets import read_secrets
+from eventstore.projections.registry import find_app, read_installations
+from eventstore.settings.client_certificate import check_client_certificates
+from eventstore.unit_of_work import Store
 from tests.console.conftest import Hookfuse
 from tests.webhook.certificates import PrivateCa
 
@@ -147,7 +147,7 @@ def test_a_wrong_file_makes_no_home(hookfuse: Hookfuse, tmp_path: Path) -> None:
 def test_apply_wakes_a_running_daemon(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
     import os
 
-    from eventstore.home import Home
+    from eventstore.home.folder import Home
 
     home = Home(tmp_path / "home")
     home.prepare()

@@ -3,9 +3,15 @@
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.events import AppChanged, BreakerOpened, DeliveryMissed, DeliverySucceeded, InstallationEnabled
-from eventstore.identifiers import app_stream, installation_stream
-from eventstore.log import NewEvent, last_position
+from eventstore.common.identifiers import app_stream, installation_stream
+from eventstore.events.catalogue import (
+    AppChanged,
+    BreakerOpened,
+    DeliveryMissed,
+    DeliverySucceeded,
+    InstallationEnabled,
+)
+from eventstore.log.event_log import NewEvent, last_position
 from tests.console.conftest import CHAT, PAGER, SECRET, SHOP, Hookfuse, World, attempt
 
 # Positions in the world: where PAGER was created, and CHAT disabled.

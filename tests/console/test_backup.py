@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.producer import Producer
-from eventstore.work_queue import NewDelivery
+from eventstore.deliveries.producer import Producer
+from eventstore.queue.work_queue import NewDelivery
 from tests.console.conftest import PAGER, Hookfuse, World
 
 _DAMAGE = [

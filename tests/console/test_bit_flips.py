@@ -11,12 +11,12 @@ import pytest
 
 from console.doctor.checkup import check_home
 from console.session import Session
-from eventstore.backup import back_up, open_copy
+from eventstore.backup.copy import back_up, open_copy
+from eventstore.deliveries.producer import Producer
 from eventstore.errors import DatabaseError, EventStoreError
-from eventstore.home import Home
-from eventstore.producer import Producer
-from eventstore.schema import schema_of
-from eventstore.work_queue import NewDelivery
+from eventstore.home.folder import Home
+from eventstore.queue.work_queue import NewDelivery
+from eventstore.sqlite.migrations import schema_of
 from replay.damage import check_rows
 from tests.console.conftest import PAGER, World
 

@@ -1,8 +1,8 @@
 """`hookfuse breaker close`: a person's word, recorded."""
 
-from eventstore.events import BreakerOpened
-from eventstore.identifiers import installation_stream
-from eventstore.log import NewEvent
+from eventstore.common.identifiers import installation_stream
+from eventstore.events.catalogue import BreakerOpened
+from eventstore.log.event_log import NewEvent
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
 

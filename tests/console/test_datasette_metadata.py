@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.looking_copy import COPIED_TABLES
+from eventstore.backup.redacted_copy import COPIED_TABLES
 from tests.console.conftest import CHAT, HEADER_VALUE, SECRET, SHOP, Hookfuse, World
 
 

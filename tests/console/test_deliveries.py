@@ -5,13 +5,13 @@ import pytest
 
 from console.commands import deliveries as deliveries_command
 from console.exit_codes import ExitCode
-from eventstore.clock import time_text
-from eventstore.events import BreakerOpened, DeliveryDropped, DeliveryRequeued
-from eventstore.identifiers import installation_stream
-from eventstore.log import NewEvent, read_events
-from eventstore.queue_view import read_deliveries
-from eventstore.retention import expire_payloads
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.deliveries.retention import expire_payloads
+from eventstore.events.catalogue import BreakerOpened, DeliveryDropped, DeliveryRequeued
+from eventstore.log.event_log import NewEvent, read_events
+from eventstore.queue.queries import read_deliveries
+from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
 

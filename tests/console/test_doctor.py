@@ -12,16 +12,16 @@ from console.doctor.configuration_checks import check_limits
 from console.doctor.home_checks import check_disk
 from console.exit_codes import ExitCode
 from console.session import Session
-from eventstore.clock_doubt import ClockPair
-from eventstore.clock_watch import write_clock_pair
-from eventstore.configuration import load_configuration
-from eventstore.events import DisablingThawed
-from eventstore.finding import Finding
-from eventstore.identifiers import FLEET_STREAM
-from eventstore.log import NewEvent
-from eventstore.redis_projection import RedisProjection
-from eventstore.second_chance import drop_kept
-from eventstore.uptime import Uptime
+from eventstore.common.diagnostic import Finding
+from eventstore.common.identifiers import FLEET_STREAM
+from eventstore.common.uptime import Uptime
+from eventstore.deliveries.resend import drop_kept
+from eventstore.events.catalogue import DisablingThawed
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.clock_doubt import ClockPair
+from eventstore.redis.original_projection import RedisProjection
+from eventstore.settings.configuration import load_configuration
+from eventstore.wall_clock.watch import write_clock_pair
 from tests.console.conftest import World
 from tests.redis_server import RedisServer, serving_redis
 

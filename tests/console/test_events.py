@@ -4,7 +4,7 @@ import pytest
 
 from console.event_text import event_summary, full_fields
 from console.exit_codes import ExitCode
-from eventstore.events import AuditRecorded, DayRecord, DisableEvidence
+from eventstore.events.catalogue import AuditRecorded, DayRecord, DisableEvidence
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
 

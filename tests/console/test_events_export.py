@@ -6,8 +6,8 @@ import pytest
 
 from console.exit_codes import ExitCode
 from console.private_file import new_private_file
-from eventstore.home import Home
-from eventstore.secret_rotation import ensure_signing_key, rotate_secret
+from eventstore.home.folder import Home
+from eventstore.registry.rotation import ensure_signing_key, rotate_secret
 from tests.console.conftest import CHAT, HEADER_VALUE, PAGER, SECRET, Hookfuse, World
 
 

@@ -162,7 +162,7 @@ def test_no_daemon_is_made_to_wait_for_too_long(
     monkeypatch.setattr(events_import, "_PATIENCE_OF_A_DAEMON_S", -1.0)
     hookfuse("events", "import", "-", stdin="", home=other)
 
-    from eventstore.home import Home
+    from eventstore.home.folder import Home
 
     with Home(other).held_by_daemon():
         refused = hookfuse("events", "import", "-", stdin=content, home=other)

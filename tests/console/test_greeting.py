@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from console.greeting import greeting
-from eventstore.applying import apply_document
-from eventstore.clock import SystemClock
-from eventstore.configuration import Configuration
-from eventstore.home import Home
-from eventstore.registry_document import read_registry_document
-from eventstore.store import Store
+from eventstore.common.clock import SystemClock
+from eventstore.home.folder import Home
+from eventstore.registry.apply import apply_document
+from eventstore.registry.document import read_registry_document
+from eventstore.settings.configuration import Configuration
+from eventstore.unit_of_work import Store
 
 EXAMPLE = Path(__file__).parents[2] / "console" / "examples" / "registry.toml"
 

@@ -15,8 +15,8 @@ import structlog
 
 from console.log_file import LogFile
 from console.log_output import configure_command_logging, configure_daemon_logging
-from eventstore.configuration import Log
-from eventstore.home import Home
+from eventstore.home.folder import Home
+from eventstore.settings.configuration import Log
 
 
 @pytest.fixture(autouse=True)

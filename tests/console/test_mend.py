@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.backup import back_up
-from eventstore.parcels import damaged_parcel_texts
-from eventstore.producer import Producer
-from eventstore.work_queue import NewDelivery, open_parcel
+from eventstore.backup.copy import back_up
+from eventstore.deliveries.producer import Producer
+from eventstore.queue.packed_batches import damaged_parcel_texts
+from eventstore.queue.work_queue import NewDelivery, open_parcel
 from tests.console.conftest import PAGER, Hookfuse, World
 
 _WHY = ("--reason", "no backup", "--by", "ann")

@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.events import (
+from eventstore.common.identifiers import app_stream, installation_stream
+from eventstore.events.catalogue import (
     AppChanged,
     BreakerClosed,
     BreakerOpened,
@@ -25,9 +26,8 @@ from eventstore.events import (
     InstallationRemoved,
     InstallationWarned,
 )
-from eventstore.events import DisableEvidence as Evidence
-from eventstore.identifiers import app_stream, installation_stream
-from eventstore.log import NewEvent
+from eventstore.events.catalogue import DisableEvidence as Evidence
+from eventstore.log.event_log import NewEvent
 from tests.console.conftest import CHAT, PAGER, Ended, Hookfuse, World, attempt
 
 EVIDENCE = Evidence("balanced", 1, "no-success", "no success for 3 days", (), 5)

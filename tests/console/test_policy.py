@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.policy import POLICIES
-from eventstore.policy_document import read_policy_document
+from eventstore.policies.policy import POLICIES
+from eventstore.policies.policy_file import read_policy_document
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World
 
 MINE = """

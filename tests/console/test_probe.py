@@ -4,11 +4,11 @@ import pytest
 
 from console.commands import probe_test
 from console.exit_codes import ExitCode
-from eventstore.events import AttemptEvent, InstallationEnabled, ProbeFailed, ProbeSucceeded
-from eventstore.log import read_events
-from eventstore.queue_view import read_deliveries
-from eventstore.recording import DeliveryRecord, record_deliveries
-from eventstore.work_queue import QueuedDelivery
+from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliveries
+from eventstore.events.catalogue import AttemptEvent, InstallationEnabled, ProbeFailed, ProbeSucceeded
+from eventstore.log.event_log import read_events
+from eventstore.queue.queries import read_deliveries
+from eventstore.queue.work_queue import QueuedDelivery
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World, attempt
 
 Answer = Callable[[QueuedDelivery], AttemptEvent]
@@ -149,7 +149,7 @@ def test_a_daemon_that_stops_meanwhile_is_not_waited_for(
     hookfuse: Hookfuse, daemon: World, seconds: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids = iter([7, 7, None])
-    monkeypatch.setattr("eventstore.home.Home.daemon_pid", lambda _home: next(pids))
+    monkeypatch.setattr("eventstore.home.folder.Home.daemon_pid", lambda _home: next(pids))
 
     ended = hookfuse("test", CHAT)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.events import AppChanged, DeliverySucceeded, InstallationEnabled, OrganizationChanged
-from eventstore.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent
+from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.events.catalogue import AppChanged, DeliverySucceeded, InstallationEnabled, OrganizationChanged
+from eventstore.log.event_log import NewEvent
 from tests.console.conftest import CHAT, PAGER, SECRET, Hookfuse, World, attempt
 
 BEFORE, DISABLED = 25, 26

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.history import Shape, write_history
 from console.exit_codes import ExitCode
-from eventstore.home import Home
+from eventstore.home.folder import Home
 from replay.remake import ALL_NAMES
 from tests.console.conftest import Hookfuse
 from tests.console.test_command_line import SCRIPT

@@ -4,7 +4,8 @@ import pytest
 
 from console.exit_codes import ExitCode
 from console.timeline_text import entry_lines
-from eventstore.events import (
+from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
+from eventstore.events.catalogue import (
     AppChanged,
     DeliveryMissed,
     DisablingFrozen,
@@ -14,8 +15,7 @@ from eventstore.events import (
     ProbeFailed,
     RecoveryStarted,
 )
-from eventstore.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent, read_events
+from eventstore.log.event_log import NewEvent, read_events
 from replay.entries import Entry
 from tests.console.conftest import CHAT, PAGER, SECRET, Hookfuse, World, attempt
 

@@ -8,9 +8,9 @@ from msgspec import structs
 
 from console.doctor.checkup import check_home
 from console.session import open_session
-from eventstore.configuration import Configuration
-from eventstore.daemon_report import DaemonReport, digests_of, write_report
-from eventstore.policy import BALANCED
+from eventstore.policies.policy import BALANCED
+from eventstore.settings.configuration import Configuration
+from eventstore.settings.daemon_report import DaemonReport, digests_of, write_report
 from tests.console.conftest import SHOP, Hookfuse, World
 
 STRICT = structs.replace(BALANCED, name="strict", version=7)

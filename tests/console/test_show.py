@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.events import BreakerClosed, BreakerOpened, DeliveryFailed, DisablingFrozen, Event
-from eventstore.identifiers import installation_stream
-from eventstore.log import NewEvent
+from eventstore.common.identifiers import installation_stream
+from eventstore.events.catalogue import BreakerClosed, BreakerOpened, DeliveryFailed, DisablingFrozen, Event
+from eventstore.log.event_log import NewEvent
 from tests.console.conftest import CHAT, HEADER_VALUE, PAGER, SECRET, SHOP, Hookfuse, World, attempt
 
 

@@ -3,7 +3,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from eventstore.events import (
+from eventstore.common.identifiers import FLEET_STREAM, installation_stream
+from eventstore.events.catalogue import (
     BreakerOpened,
     DeliveryFailed,
     DeliverySucceeded,
@@ -13,10 +14,9 @@ from eventstore.events import (
     Event,
     InstallationWarned,
 )
-from eventstore.identifiers import FLEET_STREAM, installation_stream
-from eventstore.log import NewEvent
-from eventstore.store import Store
-from eventstore.vital_signs import read_vital_signs
+from eventstore.log.event_log import NewEvent
+from eventstore.unit_of_work import Store
+from eventstore.views.vital_signs import read_vital_signs
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World, attempt
 
 

@@ -3,10 +3,10 @@ import os
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.events import InstallationDisabled, InstallationEnabled, MailRequested, RecoveryStarted
-from eventstore.identifiers import installation_stream
-from eventstore.log import StoredEvent, read_events
-from eventstore.retention import expire_payloads
+from eventstore.common.identifiers import installation_stream
+from eventstore.deliveries.retention import expire_payloads
+from eventstore.events.catalogue import InstallationDisabled, InstallationEnabled, MailRequested, RecoveryStarted
+from eventstore.log.event_log import StoredEvent, read_events
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World
 
 AT = "2025-02-08T12:00:00.000000Z"

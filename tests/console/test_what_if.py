@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.clock import ManualClock
-from eventstore.home import Home
-from eventstore.policy import POLICIES
-from eventstore.policy_document import policy_text
+from eventstore.common.clock import ManualClock
+from eventstore.home.folder import Home
+from eventstore.policies.policy import POLICIES
+from eventstore.policies.policy_file import policy_text
 from tests.console.a_march import installation_id, live_a_march
 from tests.console.conftest import Hookfuse, World
 

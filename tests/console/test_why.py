@@ -3,8 +3,10 @@ from typing import Any
 import pytest
 
 from console.exit_codes import ExitCode
-from eventstore.disabling import DisableRequest, disable
-from eventstore.events import (
+from eventstore.common.identifiers import app_stream, installation_stream
+from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.decisions.review import ReviewRequest, review
+from eventstore.events.catalogue import (
     AppChanged,
     BreakerOpened,
     DeliveryFailed,
@@ -14,10 +16,8 @@ from eventstore.events import (
     Event,
     InstallationCalmed,
 )
-from eventstore.identifiers import app_stream, installation_stream
-from eventstore.log import NewEvent
-from eventstore.policy import BALANCED
-from eventstore.review import ReviewRequest, review
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.policy import BALANCED
 from tests.console.conftest import CHAT, HEADER_VALUE, PAGER, SECRET, SHOP, Hookfuse, World, attempt
 
 STOPPED = "One successful delivery, before there are 10 failures over 3 days, would stop it."

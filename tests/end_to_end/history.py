@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from eventstore.clock import ManualClock
-from eventstore.events import DeliveryFailed
-from eventstore.identifiers import installation_stream, new_id
-from eventstore.log import NewEvent
-from eventstore.store import Store
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import installation_stream, new_id
+from eventstore.events.catalogue import DeliveryFailed
+from eventstore.log.event_log import NewEvent
+from eventstore.unit_of_work import Store
 from tests.end_to_end.stage import installation_id
 
 

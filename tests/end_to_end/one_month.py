@@ -20,18 +20,18 @@ import structlog
 
 from actors.postbox import MemoryPostbox
 from actors.system import ActorSystem, sender_for
-from eventstore.applying import apply_document
-from eventstore.clock import ManualClock
-from eventstore.configuration import load_configuration
-from eventstore.database import open_database
-from eventstore.disabling import enable
-from eventstore.home import Home
-from eventstore.log import StoredEvent, read_events
-from eventstore.producer import Producer
-from eventstore.recovery import start_recovery
-from eventstore.registry_document import read_registry_document
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery
+from eventstore.common.clock import ManualClock
+from eventstore.decisions.disable import enable
+from eventstore.deliveries.producer import Producer
+from eventstore.deliveries.recover import start_recovery
+from eventstore.home.folder import Home
+from eventstore.log.event_log import StoredEvent, read_events
+from eventstore.queue.work_queue import NewDelivery
+from eventstore.registry.apply import apply_document
+from eventstore.registry.document import read_registry_document
+from eventstore.settings.configuration import load_configuration
+from eventstore.sqlite.database import open_database
+from eventstore.unit_of_work import Store
 from tests.end_to_end.stage import LIMIT_S, Stage, installation_id, serving
 
 APP = 5

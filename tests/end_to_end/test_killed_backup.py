@@ -18,7 +18,7 @@ _KILLED_AFTER = """
 import os, signal, sys
 from runner import main
 from console.progress import SlowProgress
-from eventstore import backup
+from eventstore.backup import copy as backup
 backup._PAGES, calls = 1, 0
 _, name, times, *arguments = sys.argv
 owner = SlowProgress if name == "advance" else backup

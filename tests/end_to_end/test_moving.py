@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.home import Home
-from eventstore.log import read_events
-from eventstore.store import Store
+from eventstore.home.folder import Home
+from eventstore.log.event_log import read_events
+from eventstore.unit_of_work import Store
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.stage import Stage, installation_id
 from tests.end_to_end.waiting import wait_until

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.database import open_database
-from eventstore.events import InstallationDisabled, InstallationWarned, RecoveryStarted
-from eventstore.home import Home
-from eventstore.policy import BALANCED, SENTRY_2024
-from eventstore.registry import find_installation
-from eventstore.store import Store
+from eventstore.events.catalogue import InstallationDisabled, InstallationWarned, RecoveryStarted
+from eventstore.home.folder import Home
+from eventstore.policies.policy import BALANCED, SENTRY_2024
+from eventstore.projections.registry import find_installation
+from eventstore.sqlite.database import open_database
+from eventstore.unit_of_work import Store
 from replay.as_of import open_past
 from replay.moment import moment_at
 from replay.what_if import Supposition, what_if

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from eventstore.database import open_database
-from eventstore.home import Home
-from eventstore.queue_view import read_deliveries
-from eventstore.shard import Shard
+from eventstore.common.shard import Shard
+from eventstore.home.folder import Home
+from eventstore.queue.queries import read_deliveries
+from eventstore.sqlite.database import open_database
 from replay.log_check import check_log
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.proof import insist_on_all, insist_on_one_disabling

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.history import Shape, write_history
-from eventstore.database import open_database
-from eventstore.home import Home
-from eventstore.producer import Producer
-from eventstore.queue_view import count_deliveries
-from eventstore.work_queue import NewDelivery
+from eventstore.deliveries.producer import Producer
+from eventstore.home.folder import Home
+from eventstore.queue.queries import count_deliveries
+from eventstore.queue.work_queue import NewDelivery
+from eventstore.sqlite.database import open_database
 from replay.rebuilding import rebuild
 from replay.verification import verify
 from tests.end_to_end.proof import insist_on_all

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from eventstore.database import open_database
-from eventstore.queue_view import read_deliveries
+from eventstore.queue.queries import read_deliveries
+from eventstore.sqlite.database import open_database
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.proof import insist_on_all, insist_on_one_disabling
 from tests.end_to_end.stage import LIMIT_S, PATIENT, Stage

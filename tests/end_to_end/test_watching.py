@@ -13,8 +13,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from eventstore.home import Home
-from eventstore.shard import Shard
+from eventstore.common.shard import Shard
+from eventstore.home.folder import Home
 from tests.end_to_end.stage import LIMIT_S, PATIENT, Stage, installation_id
 from tests.end_to_end.waiting import hear, wait_for_requests, wait_until
 from tests.exposition import Exposition

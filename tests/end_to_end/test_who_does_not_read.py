@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from eventstore.database import wal_bytes
-from eventstore.events import MailSent
-from eventstore.home import Home
-from eventstore.log import NewEvent, last_position
-from eventstore.shard import Shard
-from eventstore.store import Store
+from eventstore.common.shard import Shard
+from eventstore.events.catalogue import MailSent
+from eventstore.home.folder import Home
+from eventstore.log.event_log import NewEvent, last_position
+from eventstore.sqlite.database import wal_bytes
+from eventstore.unit_of_work import Store
 from tests.end_to_end.stage import Stage, installation_id
 from tests.end_to_end.test_watching import Watcher
 from tests.end_to_end.waiting import wait_until

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.clock import ManualClock
-from eventstore.home import Home
-from eventstore.store import Store
+from eventstore.common.clock import ManualClock
+from eventstore.home.folder import Home
+from eventstore.unit_of_work import Store
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from eventstore.applying import Change, apply_document
-from eventstore.registry_document import RegistryDocument, read_registry_document
-from eventstore.store import Store
+from eventstore.registry.apply import Change, apply_document
+from eventstore.registry.document import RegistryDocument, read_registry_document
+from eventstore.unit_of_work import Store
 
 SECRET = "hush-hush-client-secret"
 HEADER_VALUE = "hush-hush-header-value"

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from eventstore.clock import ManualClock
-from eventstore.events import (
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
+from eventstore.events.catalogue import (
     AppRegistered,
     AttemptEvent,
     DeliveryFailed,
@@ -13,9 +14,8 @@ from eventstore.events import (
     InstallationCreated,
     OrganizationRegistered,
 )
-from eventstore.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent, StoredEvent
-from eventstore.store import Store
+from eventstore.log.event_log import NewEvent, StoredEvent
+from eventstore.unit_of_work import Store
 
 INSTALLATION_ID = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"
 OTHER_INSTALLATION_ID = "8d2f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"

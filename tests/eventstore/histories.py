@@ -8,12 +8,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from eventstore.clock import ManualClock
-from eventstore.database import open_database
-from eventstore.event_export import ExportFilter, export_lines
-from eventstore.event_import import ImportSummary, import_events
-from eventstore.event_staging import LINE_BYTES, Staging
-from eventstore.events import (
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import (
+    FLEET_STREAM,
+    MAIL_STREAM,
+    app_stream,
+    installation_stream,
+    organization_stream,
+)
+from eventstore.common.json_lines import read_lines
+from eventstore.events.catalogue import (
     AppChanged,
     AppRegistered,
     AttemptEvent,
@@ -47,11 +51,13 @@ from eventstore.events import (
     RecoveryCompleted,
     RecoveryStarted,
 )
-from eventstore.identifiers import FLEET_STREAM, MAIL_STREAM, app_stream, installation_stream, organization_stream
-from eventstore.json_lines import read_lines
-from eventstore.log import NewEvent
-from eventstore.projections import PROJECTIONS
-from eventstore.store import Store
+from eventstore.log.event_log import NewEvent
+from eventstore.projections.catalogue import PROJECTIONS
+from eventstore.sqlite.database import open_database
+from eventstore.transfer.event_export import ExportFilter, export_lines
+from eventstore.transfer.event_import import ImportSummary, import_events
+from eventstore.transfer.event_staging import LINE_BYTES, Staging
+from eventstore.unit_of_work import Store
 from tests.eventstore.facts import attempt, failed, succeeded, timed_out
 
 START = datetime(2025, 2, 3, tzinfo=UTC)

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eventstore.clock import SystemClock
-from eventstore.database import open_database
-from eventstore.disabling import DisableRequest, disable
+from eventstore.common.clock import SystemClock
+from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.decisions.outage_watch import HealthChange, note_health
+from eventstore.deliveries.producer import Producer
 from eventstore.errors import EventStoreError
-from eventstore.events import InstallationRemoved
-from eventstore.fleet import FleetRule
-from eventstore.fleet_watch import HealthChange, note_health
-from eventstore.home import Home
-from eventstore.log import NewEvent
-from eventstore.policy import BALANCED
-from eventstore.producer import Producer
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery
+from eventstore.events.catalogue import InstallationRemoved
+from eventstore.home.folder import Home
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.policy import BALANCED
+from eventstore.queue.work_queue import NewDelivery
+from eventstore.sqlite.database import open_database
+from eventstore.unit_of_work import Store
 
 _SPAWN = multiprocessing.get_context("spawn")
 _PATIENCE_S = 60

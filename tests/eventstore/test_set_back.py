@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from eventstore.breaker import Breaker, BreakerRule
-from eventstore.clock import time_text
-from eventstore.digest import DigestRule, MailPace
-from eventstore.fleet import FleetRule
-from eventstore.fleet_watch import read_fleet_state
-from eventstore.outbox import OwedTo, read_owed_mails, read_owed_recipients
-from eventstore.store import Store
+from eventstore.common.clock import time_text
+from eventstore.decisions.digest import DigestRule, MailPace
+from eventstore.decisions.outage_watch import read_fleet_state
+from eventstore.policies.breaker import Breaker, BreakerRule
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.projections.outbox import OwedTo, read_owed_mails, read_owed_recipients
+from eventstore.unit_of_work import Store
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AHEAD = timedelta(days=3652)

@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from eventstore.clock import time_text
-from eventstore.codec import encode_event
-from eventstore.events import (
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream
+from eventstore.events.catalogue import (
     AppChanged,
     AppRegistered,
     CountsImported,
@@ -29,7 +29,7 @@ from eventstore.events import (
     InstallationWarned,
     ProbeFailed,
 )
-from eventstore.identifiers import FLEET_STREAM, app_stream, installation_stream
+from eventstore.events.codec import encode_event
 from replay.raw_events import RawEvent
 
 START = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)

@@ -9,20 +9,20 @@ from typing import Any, Self
 
 from hypothesis import strategies as st
 
-from eventstore.clock import ManualClock, time_text
-from eventstore.disabling import DisableRequest, disable, enable
-from eventstore.events import AttemptEvent, DeliveryMissed, DisablingFrozen, DisablingThawed
-from eventstore.identifiers import FLEET_STREAM, installation_stream
-from eventstore.log import NewEvent
-from eventstore.policy import BALANCED
-from eventstore.queue_view import read_deliveries
-from eventstore.recording import DeliveryRecord, record_deliveries
-from eventstore.recovery import start_recovery
-from eventstore.registry import find_installation
-from eventstore.retention import expire_payloads
-from eventstore.second_chance import drop_kept, resend_kept
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.common.clock import ManualClock, time_text
+from eventstore.common.identifiers import FLEET_STREAM, installation_stream
+from eventstore.decisions.disable import DisableRequest, disable, enable
+from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliveries
+from eventstore.deliveries.recover import start_recovery
+from eventstore.deliveries.resend import drop_kept, resend_kept
+from eventstore.deliveries.retention import expire_payloads
+from eventstore.events.catalogue import AttemptEvent, DeliveryMissed, DisablingFrozen, DisablingThawed
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.policy import BALANCED
+from eventstore.projections.registry import find_installation
+from eventstore.queue.queries import read_deliveries
+from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.unit_of_work import Store
 from replay.rebuilding import rebuild
 from tests.eventstore.facts import (
     INSTALLATION_ID,

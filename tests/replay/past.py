@@ -10,11 +10,16 @@ import msgspec
 from console.as_of import Sight
 from console.commands.show import show_document
 from console.installation_view import read_view
-from eventstore.buffer import read_days
-from eventstore.clock import ManualClock, time_text
-from eventstore.disabling import DisableRequest, disable, enable
+from eventstore.common.clock import ManualClock, time_text
+from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
+from eventstore.decisions.disable import DisableRequest, disable, enable
+from eventstore.decisions.review import ReviewRequest, review
+from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliveries
+from eventstore.deliveries.recover import start_recovery
+from eventstore.deliveries.resend import drop_kept, resend_kept
+from eventstore.deliveries.retention import expire_payloads
 from eventstore.errors import RejectedError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     AppChanged,
     AttemptEvent,
     BreakerClosed,
@@ -30,18 +35,13 @@ from eventstore.events import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent
-from eventstore.policy import BALANCED
-from eventstore.queue_view import read_deliveries
-from eventstore.recording import DeliveryRecord, record_deliveries
-from eventstore.recovery import start_recovery
-from eventstore.registry import find_installation
-from eventstore.retention import expire_payloads
-from eventstore.review import ReviewRequest, review
-from eventstore.second_chance import drop_kept, resend_kept
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.policy import BALANCED
+from eventstore.projections.broken_state_buffer import read_days
+from eventstore.projections.registry import find_installation
+from eventstore.queue.queries import read_deliveries
+from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.unit_of_work import Store
 from replay.as_of import Past
 from replay.moment import Moment
 from tests.eventstore.facts import INSTALLATION_ID, URL, attempt, failed, record, succeeded, timed_out

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventstore.clock import ManualClock
+from eventstore.common.clock import ManualClock
 from eventstore.errors import DamagedLogError, NotFoundError, RejectedError
-from eventstore.log import last_position, read_events
-from eventstore.store import Store
+from eventstore.log.event_log import last_position, read_events
+from eventstore.unit_of_work import Store
 from replay.as_of import Past, open_past
 from replay.moment import Moment, latest_moment, moment_at, moment_of
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, record, register, rows_of, succeeded

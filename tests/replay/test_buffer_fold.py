@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventstore.clock import ManualClock
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import FLEET_STREAM, installation_stream
 from eventstore.errors import UnknownEventError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     CountsImported,
     DeliverySucceeded,
     DisablingFrozen,
@@ -20,15 +21,14 @@ from eventstore.events import (
     InstallationCreated,
     InstallationEnabled,
 )
-from eventstore.identifiers import FLEET_STREAM, installation_stream
-from eventstore.log import NewEvent, last_position, read_events
-from eventstore.store import Store
+from eventstore.log.event_log import NewEvent, last_position, read_events
+from eventstore.unit_of_work import Store
 from replay import buffer_fold
 from replay.buffer_fold import BufferFold
 from replay.log_range import LogRange
 from replay.scratch import Scratch, open_scratch
 from tests.eventstore.facts import INSTALLATION_ID, failed, path_of, record, succeeded, timed_out
-from tests.eventstore.test_projection import histories, written
+from tests.eventstore.projections.test_projection import histories, written
 
 Rows = list[tuple[Any, ...]]
 

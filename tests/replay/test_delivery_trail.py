@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventstore.clock import ManualClock, time_text
-from eventstore.events import BreakerOpened, DeliveryDropped, DeliveryExhausted, DeliveryRequeued, Event
-from eventstore.identifiers import installation_stream
-from eventstore.log import NewEvent, StoredEvent, read_events
-from eventstore.store import Store
-from eventstore.work_queue import NewDelivery, enqueue
+from eventstore.common.clock import ManualClock, time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.events.catalogue import BreakerOpened, DeliveryDropped, DeliveryExhausted, DeliveryRequeued, Event
+from eventstore.log.event_log import NewEvent, StoredEvent, read_events
+from eventstore.queue.work_queue import NewDelivery, enqueue
+from eventstore.unit_of_work import Store
 from replay import delivery_trail
 from replay.delivery_trail import find_stream, read_trail
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, record, succeeded

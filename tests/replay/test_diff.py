@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.buffer import DayCounts
+from eventstore.projections.broken_state_buffer import DayCounts
 from replay.counter_diff import CounterChange, counter_changes
 from replay.entries import FieldChange
 from replay.settings_diff import changes_between

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventstore.errors import DamagedLogError
-from eventstore.work_queue import QueuedDelivery
+from eventstore.queue.work_queue import QueuedDelivery
 from replay import log_range
 from replay.rebuilding import rebuild
 from replay.verification import Comparison, verify

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore.log import last_position
+from eventstore.log.event_log import last_position
 from replay import log_check
 from replay.log_check import Anchor, LogCheck, check_log
 from tests.eventstore.facts import failed, record

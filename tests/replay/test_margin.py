@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventstore.buffer import COUNTED_CLASSES, DayCounts
-from eventstore.policy import BALANCED, SENTRY_2024, DayRule, Policy, StreakRule
-from eventstore.review import what_follows
-from eventstore.verdict import judge
+from eventstore.decisions.review import what_follows
+from eventstore.policies.evaluation import judge
+from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, Policy, StreakRule
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
 from replay.margin import UNLIMITED, Margin, MarginRule, Past
-from tests.eventstore.policies import WINDOW_DAYS, policies
+from tests.eventstore.policy_strategies import WINDOW_DAYS, policies
 
 TODAY = date(2026, 3, 9)
 

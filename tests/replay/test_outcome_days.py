@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.clock import time_text
-from eventstore.events import (
+from eventstore.common.clock import time_text
+from eventstore.events.catalogue import (
     BreakerClosed,
     BreakerOpened,
     CountsImported,
@@ -21,7 +21,7 @@ from eventstore.events import (
     InstallationEnabled,
     InstallationRemoved,
 )
-from eventstore.log import StoredEvent
+from eventstore.log.event_log import StoredEvent
 from replay.outcome_days import OpenSpan, OutcomeDays
 
 BEGAN = datetime(2025, 2, 3, 12, tzinfo=UTC)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.history import Shape, write_history
-from eventstore.codec import encode_event
-from eventstore.database import open_database
 from eventstore.errors import UnknownEventError
-from eventstore.events import AttemptEvent, DeliveryFailed, DeliverySucceeded
-from eventstore.home import Home
-from eventstore.log import read_events
+from eventstore.events.catalogue import AttemptEvent, DeliveryFailed, DeliverySucceeded
+from eventstore.events.codec import encode_event
+from eventstore.home.folder import Home
+from eventstore.log.event_log import read_events
+from eventstore.sqlite.database import open_database
 from replay.raw_events import attempt_facts, read_raw_events
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.errors import DamagedLogError, DatabaseError
-from eventstore.events import AttemptEvent
-from eventstore.projections import PROJECTIONS
-from eventstore.registry import attention_version
+from eventstore.events.catalogue import AttemptEvent
+from eventstore.projections.catalogue import PROJECTIONS
+from eventstore.projections.registry import attention_version
 from replay import comparison
 from replay.log_check import check_log
 from replay.rebuilding import rebuild

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from eventstore.clock import ManualClock
+from eventstore.common.clock import ManualClock
 from eventstore.errors import RejectedError
-from eventstore.redis_projection import RedisProjection
-from eventstore.store import Store
+from eventstore.redis.original_projection import RedisProjection
+from eventstore.unit_of_work import Store
 from replay.redis_comparison import RedisDifference, compare_redis
 from tests.eventstore.facts import failed, record, register, succeeded, timed_out
 from tests.redis_server import RedisServer

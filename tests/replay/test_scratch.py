@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.clock import ManualClock
+from eventstore.common.clock import ManualClock
 from eventstore.errors import DatabaseError
-from eventstore.log import read_events
-from eventstore.projections import PROJECTIONS
-from eventstore.store import Store
+from eventstore.log.event_log import read_events
+from eventstore.projections.catalogue import PROJECTIONS
+from eventstore.unit_of_work import Store
 from replay.scratch import open_scratch
 from tests.eventstore.facts import failed, record, register, succeeded
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.clock import time_text
+from eventstore.common.clock import time_text
 from replay.streaks import Streak, StreakFold, quiet_days_between
 
 BEGAN = datetime(2025, 2, 3, tzinfo=UTC)

@@ -13,9 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.timeline_text import entry_lines
-from eventstore.clock import ManualClock, time_text
+from eventstore.common.clock import ManualClock, time_text
+from eventstore.common.identifiers import (
+    FLEET_STREAM,
+    MAIL_STREAM,
+    app_stream,
+    installation_stream,
+    organization_stream,
+)
 from eventstore.errors import DamagedLogError, NotFoundError
-from eventstore.events import (
+from eventstore.events.catalogue import (
     AppChanged,
     AttemptEvent,
     BreakerClosed,
@@ -47,9 +54,8 @@ from eventstore.events import (
     RecoveryCompleted,
     RecoveryStarted,
 )
-from eventstore.identifiers import FLEET_STREAM, MAIL_STREAM, app_stream, installation_stream, organization_stream
-from eventstore.log import NewEvent, read_events
-from eventstore.store import Store
+from eventstore.log.event_log import NewEvent, read_events
+from eventstore.unit_of_work import Store
 from replay.entries import (
     AppChange,
     Attempts,

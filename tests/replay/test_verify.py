@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from eventstore.clock import ManualClock
+from eventstore.common.clock import ManualClock
 from eventstore.errors import DamagedLogError, DatabaseError
-from eventstore.projections import PROJECTIONS
-from eventstore.store import Store
+from eventstore.projections.catalogue import PROJECTIONS
+from eventstore.unit_of_work import Store
 from replay.remake import ALL_NAMES
 from replay.verification import Comparison, verify
 from tests.eventstore.facts import INSTALLATION_ID, failed, record
-from tests.eventstore.test_projection import histories, written
+from tests.eventstore.projections.test_projection import histories, written
 from tests.replay.lived import Lived, unguarded
 
 TABLES = [table for projection in PROJECTIONS.values() for table in projection.tables]

@@ -9,23 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import actors.installation
-import eventstore.buffer
-import eventstore.evidence
-import eventstore.review
-import eventstore.verdict
+import eventstore.decisions.evidence
+import eventstore.decisions.review
+import eventstore.policies.evaluation
+import eventstore.projections.broken_state_buffer
 import replay.what_if
 from benchmarks.history import Shape, write_history
-from eventstore.clock import time_text
-from eventstore.database import open_database
+from eventstore.common.clock import time_text
+from eventstore.common.identifiers import app_stream, installation_stream
 from eventstore.errors import UnknownEventError
-from eventstore.events import AppChanged, CountsImported, InstallationRemoved
-from eventstore.home import Home
-from eventstore.identifiers import app_stream, installation_stream
-from eventstore.policy import BALANCED, SENTRY_2024, DayRule, Policy, SilenceRule
+from eventstore.events.catalogue import AppChanged, CountsImported, InstallationRemoved
+from eventstore.home.folder import Home
+from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, Policy, SilenceRule
+from eventstore.sqlite.database import open_database
 from replay.episode import Episode, InstallationOutcome
 from replay.twin import Twin
 from replay.what_if import Supposition, WhatIf, what_if
-from tests.eventstore.policies import policies
+from tests.eventstore.policy_strategies import policies
 from tests.replay.histories import (
     FROZEN,
     INSTALLATIONS,
@@ -74,11 +74,17 @@ def fail_daily(history: History, *failures_a_day: int, fact: Fact | None = None)
 
 def test_it_judges_by_the_very_function_that_the_live_actors_ask() -> None:
     functions = {
-        id(module.judge) for module in (replay.what_if, eventstore.verdict, eventstore.evidence, actors.installation)
+        id(module.judge)
+        for module in (
+            replay.what_if,
+            eventstore.policies.evaluation,
+            eventstore.decisions.evidence,
+            actors.installation,
+        )
     }
 
-    assert functions == {id(eventstore.verdict.judge)}
-    assert replay.what_if.what_follows is eventstore.review.what_follows  # type: ignore[attr-defined]
+    assert functions == {id(eventstore.policies.evaluation.judge)}
+    assert replay.what_if.what_follows is eventstore.decisions.review.what_follows  # type: ignore[attr-defined]
     assert replay.what_if.may_be_disabled is actors.installation.may_be_disabled  # type: ignore[attr-defined]
 
 
@@ -87,7 +93,7 @@ def test_no_verdict_comes_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def healthy(policy: Policy, days: Any, today: date) -> Any:
         asked.append(today)
-        return eventstore.verdict.judge(policy, (), today)
+        return eventstore.policies.evaluation.judge(policy, (), today)
 
     history = History()
     fail_daily(history, 4, 4, 4)
@@ -99,7 +105,7 @@ def test_no_verdict_comes_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_it_follows_every_event_that_the_buffer_follows() -> None:
-    names = {event_class.type_name for event_class in eventstore.buffer.HANDLERS}
+    names = {event_class.type_name for event_class in eventstore.projections.broken_state_buffer.HANDLERS}
 
     assert names <= set(WhatIf(Supposition(BALANCED))._handlers) | replay.what_if._FOLLOWED
 
@@ -156,7 +162,7 @@ def test_hardly_anybody_is_judged_in_a_large_history(
     def counting(policy: Policy, days: Any, today: date) -> Any:
         nonlocal judged
         judged += 1
-        return eventstore.verdict.judge(policy, days, today)
+        return eventstore.policies.evaluation.judge(policy, days, today)
 
     monkeypatch.setattr(replay.what_if, "judge", counting)
     outcomes = what_if(open_database(tmp_path / "events.db", is_writer=False), Supposition(BALANCED))

@@ -13,12 +13,12 @@ import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from eventstore.clock import ManualClock
-from eventstore.disabling import DisableRequest, disable, enable
-from eventstore.events import InstallationDisabled, InstallationWarned
-from eventstore.fleet import FleetRule
-from eventstore.log import read_events
-from eventstore.policy import BALANCED, DayRule, Policy, SilenceRule, StreakRule
+from eventstore.common.clock import ManualClock
+from eventstore.decisions.disable import DisableRequest, disable, enable
+from eventstore.events.catalogue import InstallationDisabled, InstallationWarned
+from eventstore.log.event_log import read_events
+from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.policy import BALANCED, DayRule, Policy, SilenceRule, StreakRule
 from replay.episode import Ending, Episode
 from replay.what_if import Supposition, what_if
 from tests.actors.stage import GONE, ONE, READ_TIMEOUT, SERVER_ERROR, START, THREE, TWO, Receiver, Stage, Works, outcome

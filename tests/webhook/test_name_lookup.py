@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from eventstore.common.shortage import FILES, LOOKUPS, MEMORY
 from eventstore.errors import ShortageError
-from eventstore.shortage import FILES, LOOKUPS, MEMORY
 from tests.webhook.servers import OK, answering, serving
 from webhook import ErrorClass, OutcomeKind, Timeouts
 from webhook import name_lookup as name_lookup_module

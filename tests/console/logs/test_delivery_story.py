@@ -11,9 +11,10 @@ from console.exit_codes import ExitCode
 from console.logs.delivery_story import Story, StorySources, tell_story
 from console.logs.log_entry import read_entry
 from console.logs.story_text import event_words
-from eventstore.clock import ManualClock, parse_time, time_text
-from eventstore.disabling import DisableRequest, disable
-from eventstore.events import (
+from eventstore.common.clock import ManualClock, parse_time, time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.events.catalogue import (
     EVENT_CLASSES,
     BreakerClosed,
     BreakerOpened,
@@ -34,11 +35,10 @@ from eventstore.events import (
     ProbeFailed,
     RecoveryStarted,
 )
-from eventstore.identifiers import installation_stream
-from eventstore.log import NewEvent, StoredEvent
-from eventstore.policy import BALANCED
-from eventstore.queue_view import find_delivery
-from eventstore.work_queue import NewDelivery, QueuedDelivery, enqueue
+from eventstore.log.event_log import NewEvent, StoredEvent
+from eventstore.policies.policy import BALANCED
+from eventstore.queue.queries import find_delivery
+from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from replay.delivery_trail import Trail
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World, attempt
 from tests.console.logs.lines import line

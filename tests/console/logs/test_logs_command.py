@@ -11,7 +11,7 @@ import pytest
 from console.commands import logs as logs_command
 from console.exit_codes import ExitCode
 from console.logs.line_output import LineOutput
-from eventstore.home import Home
+from eventstore.home.folder import Home
 from tests.console.conftest import Hookfuse
 from tests.console.logs.lines import DELIVERY, INSTALLATION, OTHER_INSTALLATION, daemon_log, line, write_as_daemon
 from tests.console.test_command_line import SCRIPT

@@ -1,0 +1,50 @@
+"""On what a decision rests, as the database holds it at that moment."""
+
+from eventstore.common.clock import parse_time
+from eventstore.events.catalogue import AttemptEvent, DisableEvidence, FailureRecord
+from eventstore.events.codec import decode_event
+from eventstore.log.event_log import last_position
+from eventstore.policies.evaluation import Verdict, judge
+from eventstore.policies.policy import Policy
+from eventstore.projections.broken_state_buffer import read_days, window_start
+from eventstore.unit_of_work import Transaction
+
+__all__ = ["evidence_of", "verdict_of"]
+
+_EXCERPT_CHARACTERS = 200
+
+
+def verdict_of(transaction: Transaction, installation_id: str, policy: Policy) -> Verdict:
+    """Judge an installation by what the database holds now."""
+    now = parse_time(transaction.recorded_at)
+    days = read_days(transaction.connection, installation_id, window_start(now, policy.window_days))
+    return judge(policy, days, now.date())
+
+
+def evidence_of(transaction: Transaction, verdict: Verdict, *, rule: str, explanation: str) -> DisableEvidence:
+    """Give what an event needs to prove a decision: the policy, the counts a day, the first and the last failure."""
+    # What fails now has failed since the last day with a success; a failure of before is another story.
+    last_success = max((day.day for day in verdict.days if day.success), default="")
+    since = [day for day in verdict.days if day.day > last_success and day.first_failure] or verdict.days
+    positions = [position for day in since for position in (day.first_failure, day.last_failure) if position]
+    return DisableEvidence(
+        policy=verdict.policy,
+        policy_version=verdict.policy_version,
+        rule=rule,
+        explanation=explanation,
+        days=tuple(day.record() for day in verdict.days),
+        up_to_position=last_position(transaction.connection),
+        first_failure=_failure(transaction, min(positions)) if positions else None,
+        last_failure=_failure(transaction, max(positions)) if positions else None,
+    )
+
+
+def _failure(transaction: Transaction, position: int) -> FailureRecord | None:
+    row = transaction.connection.execute(
+        "SELECT type, schema, data, recorded_at FROM events WHERE position = ?", (position,)
+    ).fetchone()
+    event = decode_event(*row[:3]) if row else None
+    if not isinstance(event, AttemptEvent):
+        return None
+    excerpt = (event.response_body or event.detail)[:_EXCERPT_CHARACTERS]
+    return FailureRecord(position, row[3], event.status_code, event.error_class, excerpt)

@@ -1,0 +1,171 @@
+"""Who is at work, and since when it fails: the watch by which disabling is frozen and thawed, shared by all workers."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from eventstore.common.clock import parse_time, time_text
+from eventstore.common.endpoint_url import parse_url
+from eventstore.common.identifiers import FLEET_STREAM
+from eventstore.common.shard import Shard
+from eventstore.decisions.disable import Decision
+from eventstore.errors import UrlInvalidError
+from eventstore.events.catalogue import DisablingFrozen, DisablingThawed
+from eventstore.log.event_log import NewEvent
+from eventstore.policies.outage_rule import FleetRule, FleetState, FleetView, has_passed, is_outage, should_freeze
+from eventstore.projections.health import read_fleet
+from eventstore.unit_of_work import Transaction
+
+__all__ = ["HealthChange", "begin_watch", "has_freeze_passed", "note_health", "read_fleet_state", "thaw"]
+
+# Of organizations and of hosts that have begun to fail so many are named.
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChange:
+    """An installation has begun to fail, or to work (`failing_since` None), or is at work no more."""
+
+    installation_id: str
+    failing_since: datetime | None
+    is_at_work: bool = True
+
+
+def begin_watch(transaction: Transaction, shard: Shard) -> None:
+    """Forget who of a share was at work before its worker started, however that one ended."""
+    rows = transaction.connection.execute("SELECT installation_id FROM at_work").fetchall()
+    _forget(transaction.connection, shard.of(row[0] for row in rows))
+
+
+def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule: FleetRule) -> DisablingFrozen | None:
+    """Take changes in, in order; freeze disabling when so many have begun to fail that the cause is likely here.
+
+    Which worker notes the one that is too many makes no difference: it is frozen once.
+    """
+    connection = transaction.connection
+    for change in changes:
+        if change.is_at_work:
+            _note(connection, change)
+        else:
+            _forget(connection, (change.installation_id,))
+    if all(change.failing_since is None for change in changes) or read_fleet(connection).is_frozen:
+        return None
+    state = read_fleet_state(connection, rule, parse_time(transaction.recorded_at))
+    if not should_freeze(rule, state):
+        return None
+    known = _read_at_work(connection, rule, parse_time(transaction.recorded_at))
+    if not is_outage(rule, known.view()):
+        return None
+    frozen = DisablingFrozen(
+        state.active,
+        state.failing,
+        state.newly_failing,
+        organizations=known.organizations.named(),
+        hosts=known.hosts.named(),
+    )
+    transaction.append(NewEvent(FLEET_STREAM, frozen))
+    return frozen
+
+
+def thaw(transaction: Transaction, rule: FleetRule | None, *, watched_since: datetime) -> Decision:
+    """End a freeze when it has passed; without a rule there is none to pass, and it ends at once."""
+    if not read_fleet(transaction.connection).is_frozen:
+        return Decision(False, "it is not frozen")
+    now = parse_time(transaction.recorded_at)
+    watched_s = (now - watched_since).total_seconds()
+    if rule is not None and not has_freeze_passed(transaction.connection, rule, now, watched_s=watched_s):
+        return Decision(False, "too many fail still")
+    state = read_fleet_state(transaction.connection, rule or FleetRule(), now)
+    (stored,) = transaction.append(NewEvent(FLEET_STREAM, DisablingThawed(state.active, state.failing)))
+    return Decision(True, "thawed", stored.position)
+
+
+def read_fleet_state(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> FleetState:
+    """Count who is at work, who of them fails, and who has begun to within the rule's window."""
+    window = timedelta(seconds=rule.window_s)
+    # What began so far ahead began by another clock.
+    row = connection.execute(
+        "SELECT count(*), count(failing_since), count(*) FILTER (WHERE failing_since > ? AND failing_since < ?)"
+        " FROM at_work",
+        (time_text(now - window), time_text(now + window)),
+    ).fetchone()
+    return FleetState(*row)
+
+
+def has_freeze_passed(connection: sqlite3.Connection, rule: FleetRule, now: datetime, *, watched_s: float) -> bool:
+    """Say whether no more than the usual share fails any more."""
+    return has_passed(rule, _read_at_work(connection, rule, now).view(), watched_s=watched_s)
+
+
+class _Counted:
+    """Installations at work by something that they have in common, which counts once."""
+
+    def __init__(self) -> None:
+        self._failing: dict[object, bool] = {}
+        self._begun: Counter[object] = Counter()
+
+    def count(self, key: object, *, is_failing: bool, has_begun: bool) -> None:
+        self._failing[key] = self._failing.get(key, False) or is_failing
+        if has_begun:
+            self._begun[key] += 1
+
+    def state(self) -> FleetState:
+        return FleetState(len(self._failing), sum(self._failing.values()), len(self._begun))
+
+    def named(self) -> tuple[str, ...]:
+        """Name those that have begun to fail, the ones with the most installations first."""
+        return tuple(str(key) for key, _ in self._begun.most_common(_NAMED) if not isinstance(key, _Unknown))
+
+
+class _Unknown(str):
+    """An installation that the registry does not know (any more): it has nothing in common with others."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    installations: _Counted = field(default_factory=_Counted)
+    organizations: _Counted = field(default_factory=_Counted)
+    hosts: _Counted = field(default_factory=_Counted)
+
+    def view(self) -> FleetView:
+        return FleetView(self.installations.state(), self.organizations.state(), self.hosts.state())
+
+
+def _read_at_work(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> _AtWork:
+    start = time_text(now - timedelta(seconds=rule.window_s))
+    rows = connection.execute(
+        "SELECT installation_id, failing_since, installations.organization_id, webhook_url FROM at_work"
+        " LEFT JOIN installations USING (installation_id) LEFT JOIN apps USING (app_id)"
+    )
+    at_work = _AtWork()
+    for installation_id, since, organization_id, url in rows:
+        unknown = _Unknown(installation_id)
+        fares = {"is_failing": since is not None, "has_begun": (since or "") > start}
+        at_work.installations.count(installation_id, **fares)
+        at_work.organizations.count(unknown if organization_id is None else organization_id, **fares)
+        at_work.hosts.count(unknown if url is None else _host(url), **fares)
+    return at_work
+
+
+def _host(url: str) -> str:
+    try:
+        return parse_url(url).host
+    except UrlInvalidError:  # of a registry of before: nothing is sent to it either
+        return url
+
+
+def _note(connection: sqlite3.Connection, change: HealthChange) -> None:
+    # A further failure begins nothing anew.
+    connection.execute(
+        "INSERT INTO at_work VALUES (?, ?) ON CONFLICT DO UPDATE SET failing_since ="
+        " CASE WHEN excluded.failing_since IS NULL THEN NULL ELSE coalesce(failing_since, excluded.failing_since) END",
+        (change.installation_id, time_text(change.failing_since) if change.failing_since else None),
+    )
+
+
+def _forget(connection: sqlite3.Connection, installation_ids: Sequence[str]) -> None:
+    connection.executemany("DELETE FROM at_work WHERE installation_id = ?", ((one,) for one in installation_ids))

@@ -1,0 +1,260 @@
+"""How deliveries come in: called by any process on the machine, and durable when it returns."""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+from weakref import WeakSet
+
+import msgspec
+import structlog
+
+from eventstore.common.clock import Clock
+from eventstore.errors import DocumentError, NotFoundError, RejectedError
+from eventstore.home.folder import Home
+from eventstore.projections.registry import Installation, find_app, find_installation_of_app, require_installations
+from eventstore.queue.work_queue import NewDelivery, enqueue_batch, prepare
+from eventstore.sqlite.database import explained
+from eventstore.unit_of_work import Store
+
+__all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "is_event_name", "send_incident_alert_notification"]
+
+# FLOW section 1.
+INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
+
+_EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+_EVENT_NAME_CHARACTERS = 100
+_KEY_CHARACTERS = 256
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+# All but lone surrogates, which no database and no wire takes.
+_KEY = re.compile(f"[^\ud800-\udfff]{{1,{_KEY_CHARACTERS}}}")
+
+# What UTF-8 takes for a character at most.
+_CHARACTER_BYTES = 4
+# One for all: making it is an eighth of decoding an alert.
+_decode = msgspec.json.Decoder().decode
+
+_log = structlog.get_logger("hookfuse.producer")
+
+
+_opened: "WeakSet[Producer]" = WeakSet()
+
+
+def _close_inherited() -> None:
+    """Close what a forked child has from its parent, before it opens its own.
+
+    Beside an inherited connection a new one would rely on locks that only the parent holds (POSIX locks do not
+    pass to a child, and SQLite takes none where its tables say that it has them), and lose what it commits once
+    the parent, seeing nobody else, deletes the WAL.
+    """
+    for producer in tuple(_opened):
+        if producer.is_inherited:
+            producer.close()
+
+
+class Producer:
+    """An open queue for one thread of a producer; what it returned from is fsynced.
+
+    Raises HomeError when there is no home at the path that is given, or that HOOKFUSE_HOME names (`.hookfuse` where it
+    names none): nobody would send what is queued in a new one.
+    """
+
+    def __init__(self, home: Home | None = None, clock: Clock | None = None) -> None:
+        self.home = home or Home.from_environment()
+        self.home.require()
+        self.home.prepare()
+        # pydantic takes 200 ms to import: only who opens a queue pays.
+        from eventstore.settings.configuration import load_configuration  # noqa: PLC0415
+
+        self._limit_bytes = load_configuration(self.home.configuration).limits.attachment_bytes
+        self._clock = clock
+        self._process_id = os.getpid()
+        _close_inherited()
+        self.store = Store(self.home.database, clock)
+        _opened.add(self)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was opened before this process was forked."""
+        return self._process_id != os.getpid()
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def send(self, deliveries: Sequence[NewDelivery]) -> list[str]:
+        """Queue deliveries, all or none, with one fsync; give their ids.
+
+        Raises DocumentError (no JSON object), RejectedError (too large, no event name, a key that is none) and
+        NotFoundError (unknown installation).
+        """
+        self._reopen_in_child()
+        checked = [self.check(delivery) for delivery in deliveries]
+        batch = prepare(checked)
+        with self.store.transaction() as transaction:
+            require_installations(transaction.connection, {delivery.installation_id for delivery in checked})
+            delivery_ids = enqueue_batch(transaction.connection, batch, enqueued_at=transaction.recorded_at)
+        self.home.ring_doorbell()
+        return delivery_ids
+
+    def _reopen_in_child(self) -> None:
+        """Get a forked child a connection of its own."""
+        if not self.is_inherited:
+            return
+        _close_inherited()
+        self.store = Store(self.home.database, self._clock)
+        self._process_id = os.getpid()
+
+    def check(self, delivery: NewDelivery) -> NewDelivery:
+        """Give a delivery with compact data. Raises RejectedError and DocumentError as send() does."""
+        if not is_event_name(delivery.event_name):
+            raise RejectedError(f"{delivery.event_name[:60]!r} is no event name such as issue.created")
+        if delivery.idempotency_key is not None and not _is_key(delivery.idempotency_key):
+            raise RejectedError(f"an idempotency key has 1 to {_KEY_CHARACTERS} characters")
+        if delivery.ordering_key and not _is_key(delivery.ordering_key):
+            raise RejectedError(f"an ordering key has at most {_KEY_CHARACTERS} characters")
+        actor = None if delivery.actor is None else self._compact(delivery.actor, "the actor")
+        data = self._compact(delivery.data, "the data")
+        is_compact = data == delivery.data and actor == delivery.actor
+        return delivery if is_compact else replace(delivery, data=data, actor=actor)
+
+    def _compact(self, data: str, what: str) -> str:
+        if len(data) * _CHARACTER_BYTES > self._limit_bytes:  # else there is nothing to count
+            size_bytes = len(data.encode("utf-8", errors="surrogatepass"))
+            if size_bytes > self._limit_bytes:
+                raise RejectedError(
+                    f"{what} has {size_bytes} bytes, and [limits] attachment_bytes is {self._limit_bytes}"
+                )
+        return compact_json_object(data, what)
+
+
+def is_event_name(text: str) -> bool:
+    """Say whether a text is a name such as issue.created."""
+    return len(text) <= _EVENT_NAME_CHARACTERS and _EVENT_NAME.fullmatch(text) is not None
+
+
+def _is_key(text: str) -> bool:
+    return _KEY.fullmatch(text) is not None
+
+
+def compact_json_object(text: str, what: str = "the data") -> str:
+    """Check that a text is one JSON object and give it without white space; numbers keep their spelling.
+
+    Raises DocumentError that names line and column.
+    """
+    try:
+        compact = msgspec.json.format(text, indent=-1)
+        _decode(compact)
+    except RecursionError as error:
+        raise DocumentError(f"{what} is nested too deeply") from error
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise DocumentError(f"{'' if what == 'the data' else f'{what} is '}{_json_fault(text, error)}") from error
+    if not compact.startswith("{"):
+        raise DocumentError(f"{what} is JSON, but not an object {...}")
+    return compact
+
+
+def _json_fault(text: str, error: Exception) -> str:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as fault:  # this one knows lines
+        return f"not JSON: line {fault.lineno}, column {fault.colno}: {fault.msg}"
+    except (ValueError, RecursionError):
+        return f"not JSON: {error}"
+    # JSON by its grammar, and yet there are parsers that choke on it.
+    if isinstance(error, msgspec.ValidationError):
+        return "a number in the data is beyond those that a 64-bit float holds: write it as a string"
+    if _HALF_A_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
+        return "a string in the data has half of a character: \\ud800 to \\udfff stand in pairs"
+    return f"not JSON: {error}"
+
+
+_producers = threading.local()
+
+
+def send_incident_alert_notification(
+    *,
+    sentry_app_id: int,
+    action_id: int,
+    incident_id: int,
+    new_status: int,
+    incident_attachment_json: str,
+    organization_id: int,
+    metric_value: str | None = None,  # noqa: ARG001 - part of the signature that callers know (FLOW section 1)
+    notification_uuid: str | None = None,
+) -> bool:
+    """Queue an incident's alert for the app's installation in the organization (FLOW section 1).
+
+    True = it is on disk, and the daemon of the home HOOKFUSE_HOME will deliver it; alerts of one incident share
+    an ordering key, and a `notification_uuid` queues once for its action and status. False = the app, or its
+    installation there, is unknown. Raises DocumentError (no JSON), RejectedError (too large, unknown status)
+    and DatabaseError.
+    """
+    status = INCIDENT_STATUSES.get(new_status)
+    if status is None:
+        raise RejectedError(f"{new_status} is no incident status: {INCIDENT_STATUSES}")
+    producer = _producer()
+    with explained(producer.home.database):
+        installation = _find_installation(producer, sentry_app_id, organization_id, action_id, incident_id)
+    if installation is None:
+        return False
+    delivery = NewDelivery(
+        installation_id=installation.installation_id,
+        event_name=f"metric_alert.{status}",
+        data=incident_attachment_json,
+        ordering_key=f"incident:{incident_id}",
+        idempotency_key=f"{notification_uuid}:{action_id}:{status}" if notification_uuid else None,
+    )
+    producer.send([delivery])
+    return True
+
+
+def _find_installation(
+    producer: Producer, app_id: int, organization_id: int, action_id: int, incident_id: int
+) -> Installation | None:
+    connection = producer.store.connection
+    try:
+        find_app(connection, app_id)
+    except NotFoundError:
+        _log.info("metric_alert_webhook.missing_sentryapp", sentry_app_id=app_id, organization_id=organization_id)
+        return None
+    installation = find_installation_of_app(connection, app_id, organization_id)
+    if installation is None:
+        _log.info(
+            "metric_alert_webhook.missing_installation",
+            action=action_id,
+            incident=incident_id,
+            organization_id=organization_id,
+            sentry_app_id=app_id,
+        )
+    return installation
+
+
+def _producer() -> Producer:
+    """Give this thread's open queue; a forked child, another home, or a home made anew gets a new one."""
+    home = Home.from_environment()
+    if getattr(_producers, "key", None) != _key(home):
+        if hasattr(_producers, "producer"):
+            _producers.producer.close()
+            _producers.__dict__.clear()
+        _producers.producer = Producer(home)
+        _producers.key = _key(home)
+    producer: Producer = _producers.producer
+    return producer
+
+
+def _key(home: Home) -> tuple[object, ...]:
+    try:
+        file = home.database.stat()
+    except OSError:
+        return ()
+    return os.getpid(), str(home.path.absolute()), file.st_dev, file.st_ino

@@ -1,0 +1,121 @@
+"""The ledger of missed deliveries, and sending them again: in order, paced, and once."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from eventstore.common.clock import parse_time, time_text
+from eventstore.common.identifiers import installation_stream
+from eventstore.errors import RejectedError
+from eventstore.events.catalogue import RecoveryCompleted, RecoveryStarted
+from eventstore.log.event_log import NewEvent
+from eventstore.projections.registry import find_installation
+from eventstore.queue.work_queue import draw_attention, is_recovering, recover_missed
+from eventstore.unit_of_work import Transaction
+
+__all__ = ["Ledger", "completing_recoveries", "due_moments", "missed_ledger", "missed_totals", "start_recovery"]
+
+_LEDGER = (
+    "SELECT count(*) FILTER (WHERE state = 'missed'),"
+    " min(enqueued_at) FILTER (WHERE state = 'missed'),"
+    " max(enqueued_at) FILTER (WHERE state = 'missed'),"
+    " count(*) FILTER (WHERE state = 'missed' AND is_expired),"
+    " count(*) FILTER (WHERE state = 'waiting' AND is_recovery) FROM queue"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """How many deliveries were missed and are kept, and from when to when they were queued (None = there are none).
+
+    `without_payload`: those of them that cannot be sent any more; `recovering`: those beside them that were missed
+    and wait to be sent again.
+    """
+
+    count: int
+    first_enqueued_at: str | None
+    last_enqueued_at: str | None
+    without_payload: int
+    recovering: int
+
+
+def missed_ledger(connection: sqlite3.Connection, installation_id: str) -> Ledger:
+    """Count what an installation has missed."""
+    row = connection.execute(
+        f"{_LEDGER} WHERE installation_id = ? AND state IN ('missed', 'waiting')", (installation_id,)
+    ).fetchone()
+    return Ledger(*row)
+
+
+def missed_totals(connection: sqlite3.Connection) -> Ledger:
+    """Count what all installations have missed."""
+    return Ledger(*connection.execute(_LEDGER).fetchone())
+
+
+def start_recovery(transaction: Transaction, installation_id: str, *, by: str, per_s: float) -> RecoveryStarted | None:
+    """Let all that an active installation has missed wait again, in the order of queueing, so many a second.
+
+    None = it has missed nothing that can be sent. What an earlier recovery has not sent yet is paced anew
+    together with it. Raises NotFoundError; RejectedError when the installation is not active, or the pace is none.
+    """
+    connection = transaction.connection
+    installation = find_installation(connection, installation_id)
+    if not installation.is_active:
+        raise RejectedError(
+            f"installation {installation_id} is {installation.state}: what it missed is sent when it is enabled"
+        )
+    ledger = missed_ledger(connection, installation_id)
+    if ledger.count == ledger.without_payload:
+        return None
+    rows = connection.execute(
+        "SELECT sequence, enqueued_at, state FROM queue WHERE installation_id = ? AND NOT is_expired"
+        " AND (state = 'missed' OR state = 'waiting' AND is_recovery AND attempts = 0) ORDER BY sequence",
+        (installation_id,),
+    ).fetchall()
+    moments = due_moments(parse_time(transaction.recorded_at), len(rows), per_s)
+    recover_missed(connection, zip(moments, (sequence for sequence, _, _ in rows), strict=True))
+    enqueued = [enqueued_at for _, enqueued_at, state in rows if state == "missed"]
+    event = RecoveryStarted(
+        installation_id=installation_id,
+        by=by,
+        deliveries=len(enqueued),
+        first_enqueued_at=min(enqueued),
+        last_enqueued_at=max(enqueued),
+        without_payload=ledger.without_payload,
+    )
+    transaction.append(NewEvent(installation_stream(installation_id), event))
+    draw_attention(connection)  # the daemon has long passed their sequence numbers
+    return event
+
+
+def due_moments(start: datetime, count: int, per_s: float) -> list[str]:
+    """Give moments from `start` on, so many a second; none is before the one that comes before it.
+
+    Raises RejectedError when there is no such pace.
+    """
+    if per_s <= 0:
+        raise RejectedError(f"{per_s:g} deliveries a second is no pace")
+    try:
+        return [time_text(start + timedelta(seconds=number / per_s)) for number in range(count)]
+    except OverflowError as error:
+        raise RejectedError(f"{count} deliveries cannot be sent at {per_s:g} a second") from error
+
+
+@contextmanager
+def completing_recoveries(transaction: Transaction, installation_ids: Iterable[str]) -> Iterator[None]:
+    """Record the end of each recovery of which the block takes the last delivery out of waiting.
+
+    Whatever has become of it: one that is missed again stands in the ledger again, for another recovery.
+    """
+    connection = transaction.connection
+    recovering = (
+        [one for one in sorted(set(installation_ids)) if is_recovering(connection, one)]
+        if is_recovering(connection)
+        else []
+    )
+    yield
+    ended = [one for one in recovering if not is_recovering(connection, one)]
+    if ended:
+        transaction.append(*(NewEvent(installation_stream(one), RecoveryCompleted(one)) for one in ended))

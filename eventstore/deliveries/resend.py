@@ -1,0 +1,159 @@
+"""Decisions about deliveries that were kept, or wait: sent again, or given up."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from eventstore.common.identifiers import installation_stream
+from eventstore.deliveries.recover import completing_recoveries
+from eventstore.errors import NotFoundError, RejectedError
+from eventstore.events.catalogue import DeliveryDropped, DeliveryRequeued
+from eventstore.log.event_log import NewEvent
+from eventstore.projections.registry import find_installation
+from eventstore.queue.packed_batches import read_parcels
+from eventstore.queue.queries import find_delivery
+from eventstore.queue.work_queue import (
+    QueuedDelivery,
+    draw_attention,
+    drop,
+    drop_waiting,
+    find_row,
+    make_due,
+    open_parcel,
+    put_back,
+)
+from eventstore.unit_of_work import Transaction
+
+__all__ = ["count_expired", "drop_kept", "kept_deliveries", "lay_out", "resend_kept"]
+
+
+def resend_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str, reason: str = "") -> None:
+    """Let dead or missed deliveries wait again, all or none, under their ids and in the order of queueing.
+
+    One that waits is due at once; what else holds it (its breaker, a pause, its ordering key) still does.
+    Raises NotFoundError (the queue does not hold one) and RejectedError (one is a test delivery, or has no payload any
+    more, or its installation is not active, so that it would only be missed again).
+    """
+    deliveries = _find_all(transaction, delivery_ids)
+    for delivery in deliveries:
+        _refuse_probe(delivery)
+        _require_payload(delivery)
+        _require_active(transaction, delivery)
+        let_go = make_due if delivery.state == "waiting" else put_back
+        let_go(transaction.connection, delivery, due_at=transaction.recorded_at)
+    transaction.append(
+        *(
+            NewEvent(
+                installation_stream(delivery.installation_id),
+                DeliveryRequeued(delivery.delivery_id, delivery.event_name, delivery.state, by, reason),
+            )
+            for delivery in deliveries
+        )
+    )
+
+
+def drop_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str, reason: str) -> None:
+    """Give deliveries up, dead, missed or waiting, all or none.
+
+    Raises NotFoundError (the queue does not hold one) and RejectedError (one is a test delivery).
+    """
+    deliveries = _find_all(transaction, delivery_ids)
+    for delivery in deliveries:
+        _refuse_probe(delivery)
+    with completing_recoveries(transaction, (delivery.installation_id for delivery in deliveries)):
+        for delivery in deliveries:
+            give_up = drop_waiting if delivery.state == "waiting" else drop
+            give_up(transaction.connection, delivery)
+        if any(delivery.state == "waiting" for delivery in deliveries):
+            draw_attention(transaction.connection)  # the next of its ordering key may go
+        transaction.append(
+            *(
+                NewEvent(
+                    installation_stream(delivery.installation_id),
+                    DeliveryDropped(delivery.delivery_id, delivery.event_name, delivery.state, by, reason),
+                )
+                for delivery in deliveries
+            )
+        )
+
+
+def kept_deliveries(
+    connection: sqlite3.Connection,
+    installation_id: str,
+    states: Sequence[str],
+    *,
+    after_sequence: int,
+    limit: int,
+    is_with_expired: bool = False,
+) -> tuple[tuple[int, str], ...]:
+    """Read sequence number and id of an installation's deliveries in these states, in the order of queueing.
+
+    Those whose payload is gone are among them only where they are asked for: they cannot be sent.
+    With the last sequence number as `after_sequence` the next ones are read: one that dies again meanwhile
+    is not met twice.
+    """
+    rows = connection.execute(
+        "SELECT sequence, delivery_id FROM queue WHERE installation_id = ?"  # noqa: S608
+        f" AND state IN ({', '.join('?' * len(states))}) AND NOT is_probe AND sequence > ?"
+        " AND (? OR NOT is_expired) ORDER BY sequence LIMIT ?",
+        (installation_id, *states, after_sequence, is_with_expired, limit),
+    )
+    return tuple((int(sequence), str(delivery_id)) for sequence, delivery_id in rows)
+
+
+def lay_out(transaction: Transaction, installation_id: str) -> None:
+    """Make rows of all deliveries that wait for an installation in parcels, so that they can be decided about."""
+    for parcel in list(read_parcels(transaction.connection, installation_id=installation_id)):
+        open_parcel(transaction.connection, parcel.first_sequence)
+
+
+def count_expired(connection: sqlite3.Connection, installation_id: str, states: Sequence[str]) -> int:
+    """Count an installation's dead or missed deliveries whose payload is gone."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM queue WHERE installation_id = ? AND is_expired"  # noqa: S608
+        f" AND state IN ({', '.join('?' * len(states))})",
+        (installation_id, *states),
+    ).fetchone()
+    return int(count)
+
+
+def _find_all(transaction: Transaction, delivery_ids: Sequence[str]) -> list[QueuedDelivery]:
+    deliveries = [_find(transaction, delivery_id) for delivery_id in dict.fromkeys(delivery_ids)]
+    return sorted(deliveries, key=lambda delivery: delivery.sequence)
+
+
+def _find(transaction: Transaction, delivery_id: str) -> QueuedDelivery:
+    delivery = find_delivery(transaction.connection, delivery_id)
+    if delivery is None:
+        raise NotFoundError(f"delivery {delivery_id} is not in the queue: it was delivered or dropped, or never was")
+    if find_row(transaction.connection, delivery_id) is None:
+        lay_out(transaction, delivery.installation_id)
+    return delivery
+
+
+def _refuse_probe(delivery: QueuedDelivery) -> None:
+    if delivery.is_probe:
+        raise RejectedError(
+            f"delivery {delivery.delivery_id} is a test delivery, which is sent once and leaves the queue by itself"
+        )
+
+
+def _require_payload(delivery: QueuedDelivery) -> None:
+    if delivery.is_expired:
+        raise RejectedError(
+            f"delivery {delivery.delivery_id} has no payload any more, as it was kept for long enough:"
+            " it cannot be sent again, only dropped"
+        )
+    if not delivery.is_intact:
+        raise RejectedError(
+            f"delivery {delivery.delivery_id} is damaged: its payload is not what was queued, and is never sent;"
+            " queue it anew from where it came from, and drop this one"
+        )
+
+
+def _require_active(transaction: Transaction, delivery: QueuedDelivery) -> None:
+    installation = find_installation(transaction.connection, delivery.installation_id)
+    if not installation.is_active:
+        raise RejectedError(
+            f"installation {installation.installation_id} is {installation.state}:"
+            " enable it before its deliveries are sent again"
+        )

@@ -1,0 +1,56 @@
+"""How an event is stored: JSON text with a schema number, upcast on reading."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from eventstore.errors import UnknownEventError
+from eventstore.events.catalogue import EVENT_CLASSES, Event
+
+__all__ = ["decode_event", "encode_event"]
+
+Fields = dict[str, object]
+Upcaster = Callable[[Fields], Fields]
+
+# (type, schema it has) -> the form with the next schema number.
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+
+_encoder = msgspec.json.Encoder()
+_decoders = {name: msgspec.json.Decoder(event_class) for name, event_class in EVENT_CLASSES.items()}
+
+
+def encode_event(event: Event) -> str:
+    """Give the event's fields as compact JSON text."""
+    return _encoder.encode(event).decode()
+
+
+def decode_event(type_name: str, schema: int, data: str | bytes) -> Event:
+    """Read an event back, upcasting an older form first.
+
+    Raises UnknownEventError for a type or schema number that is not known here, or JSON that does not fit.
+    """
+    decoder = _decoders.get(type_name)
+    if decoder is None:
+        raise UnknownEventError(f"event type {type_name!r} is not known to this version of hookfuse")
+    current = EVENT_CLASSES[type_name].schema
+    try:
+        if schema == current:
+            return decoder.decode(data)
+        return msgspec.convert(_upcast(type_name, schema, current, data), EVENT_CLASSES[type_name])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UnknownEventError(f"the data of this {type_name} cannot be read: {error}") from error
+
+
+def _upcast(type_name: str, schema: int, current: int, data: str | bytes) -> Fields:
+    form = msgspec.json.decode(data, type=Fields)
+    for number in range(schema, current) if type(schema) is int else (schema,):  # SQLite takes a text there too
+        upcaster = UPCASTERS.get((type_name, number))
+        if upcaster is None:
+            break
+        form = upcaster(form)
+    else:
+        if schema < current:
+            return form
+    raise UnknownEventError(
+        f"{type_name} with schema {schema} is not known to this version of hookfuse (it has {current})"
+    )

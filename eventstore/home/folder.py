@@ -1,0 +1,268 @@
+"""The home folder: where everything lives, who may read it, and who runs on it."""
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eventstore.common.file_system import refusal
+from eventstore.common.identifiers import new_id, parse_uuid
+from eventstore.common.shortage import raise_shortage
+from eventstore.errors import DaemonRunningError, HomeError, RejectedError
+from eventstore.sqlite.high_water_mark import mark_path
+
+__all__ = ["Home"]
+
+_IDENTITY = "identity"
+# How long the worker processes of a daemon that was killed may take to end. They do so at once.
+_WORKERS_END_S = 10.0
+
+
+class Home:
+    """One folder, readable by its owner only (0700, files 0600), that holds all that hookfuse keeps."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.database = self.path / "events.db"
+        self.configuration = self.path / "hookfuse.toml"
+        self.log = self.path / "logs" / "hookfuse.jsonl"
+        self.outbox = self.path / "outbox"
+        self.report = self.path / "daemon.json"
+        self._lock = self.path / "daemon.lock"
+        self._workers_lock = self.path / "workers.lock"
+        self._doorbell = self.path / "doorbell"
+
+    def require(self) -> None:
+        """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
+        if not self.database.is_file():
+            fault = "is not a home" if self.path.exists() else "does not exist"
+            raise HomeError(
+                f"no home at {self.path} (it {fault}): start the daemon or apply a registry first,"
+                " or name another with --home or HOOKFUSE_HOME"
+            )
+
+    @classmethod
+    def from_environment(cls) -> "Home":
+        """Name the home that HOOKFUSE_HOME gives, `.hookfuse` where it gives none."""
+        return cls(os.environ.get("HOOKFUSE_HOME") or ".hookfuse")
+
+    def prepare(self) -> None:
+        """Make the folder where it is missing, and make it private. Raises HomeError."""
+        try:
+            self._refuse_foreign_folder()
+            self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if stat.S_IMODE(self.path.stat().st_mode) != 0o700:
+                self.path.chmod(0o700)
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                raise refusal(self.path)
+        except OSError as error:
+            raise_shortage(error, f"home {self.path}: not opened")
+            raise HomeError(
+                f"home {self.path} cannot be used ({error.strerror}): name another with --home or HOOKFUSE_HOME"
+            ) from error
+
+    def _refuse_foreign_folder(self) -> None:
+        """Let nobody turn a folder that has another use, such as /tmp, into a private home."""
+        if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
+            return
+        kept = (self.configuration, self.log.parent, self.outbox, self.report, self._lock, self._workers_lock)
+        own = {*(path.name for path in kept), self._doorbell.name, _IDENTITY, mark_path(self.database).name}
+        foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
+        if foreign:
+            raise HomeError(
+                f"home {self.path} is a folder with other things in it ({foreign[0][:60]}): name an empty or a new one,"
+                " or make it private first (chmod 700)"
+            )
+
+    def refuse_own(self, target: Path) -> None:
+        """Raise RejectedError where a file that is to be written would be one of the home's own, by whatever name."""
+        own = (self.configuration, self.report, self._lock, self._workers_lock, self._doorbell, self.path / _IDENTITY)
+        try:
+            place = target.parent.resolve() / target.name
+            home = self.path.resolve()
+            is_own = (
+                place in {home / path.name for path in own}
+                or (place.parent == home and place.name.startswith(self.database.name))
+                or (place.parent == home and place.suffix == self.configuration.suffix)  # policies too
+                or any(folder in place.parents for folder in (home / "logs", home / "outbox"))
+                or any(_is_same(target, path) for path in (*own, *home.glob(f"{self.database.name}*")))
+            )
+        except OSError as error:
+            raise RejectedError(f"{target}: cannot be written ({error.strerror})") from error
+        if is_own or place == home:
+            raise RejectedError(f"{target} is the home's own: name another file")
+
+    def identity(self) -> str:
+        """Give the UUID that tells this home from others, made when it is first asked for. Raises HomeError."""
+        path = self.path / _IDENTITY
+        try:
+            with suppress(FileExistsError):
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                try:
+                    os.write(descriptor, f"{new_id()}\n".encode())
+                finally:
+                    os.close(descriptor)
+            return parse_uuid(path.read_text().strip())
+        except (OSError, RejectedError) as error:
+            raise_shortage(error, f"{path}: not opened")
+            raise HomeError(f"{path} cannot be read, or is no UUID: remove it, and a new one is made") from error
+
+    @contextmanager
+    def held_by_daemon(self) -> Iterator[int]:
+        """Hold the home for one daemon; the kernel lets go of it when the process ends, however it ends.
+
+        Gives a descriptor for its worker processes: one that inherits it keeps the next daemon waiting until it has
+        ended too, so that no two daemons ever send at the same time. Raises DaemonRunningError while another daemon
+        holds the home, HomeError when it cannot be held at all.
+        """
+        lock = self._open_lock(self._lock)
+        try:
+            if not _has_locked(lock, patience_s=0.1):
+                pid = next(iter(_read_pids(lock)), "unknown")
+                raise DaemonRunningError(
+                    f"a daemon already runs on home {self.path} (process {pid}): stop it first, or name another home"
+                )
+            workers_lock = self._open_lock(self._workers_lock)
+            try:
+                if not _has_locked(workers_lock, patience_s=_WORKERS_END_S):
+                    pids = ", ".join(map(str, _read_pids(lock)[1:]))
+                    raise DaemonRunningError(
+                        f"worker processes of a daemon that was killed still run on home {self.path} ({pids}): end them"
+                    )
+                _write_pids(lock, (os.getpid(),), self.path)
+                yield workers_lock
+            finally:
+                os.close(workers_lock)
+        finally:
+            os.close(lock)
+
+    def name_workers(self, pids: Sequence[int]) -> None:
+        """Write down, by the daemon that holds the home, which worker processes it has."""
+        lock = self._open_lock(self._lock)
+        try:
+            _write_pids(lock, (os.getpid(), *pids), self.path)
+        finally:
+            os.close(lock)
+
+    def _open_lock(self, path: Path) -> int:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise_shortage(error, f"home {self.path}: {path.name} not opened")
+            raise HomeError(f"home {self.path} cannot be held: {path.name} ({error.strerror})") from error
+
+    def daemon_pid(self) -> int | None:
+        """Give the process id of the daemon that holds this home, 0 when it is not known, None when none does."""
+        pids = self._holders()
+        return None if pids is None else next(iter(pids), 0)
+
+    def worker_pids(self) -> tuple[int, ...]:
+        """Give the process ids of the workers of the daemon that holds this home; one that has none works itself."""
+        return (self._holders() or ())[1:]
+
+    def _holders(self) -> tuple[int, ...] | None:
+        try:
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_pids(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def open_doorbell(self) -> int:
+        """Make the named pipe on which producers ring, and open it for the daemon; give its descriptor.
+
+        What else is there by its name goes: a file always has something to read, and would keep the daemon awake.
+        Raises HomeError where it can't.
+        """
+        try:
+            descriptor = self._open_pipe()
+            if descriptor is None:
+                self._remove_foreign_doorbell()
+                os.mkfifo(self._doorbell, 0o600)
+                descriptor = self._open_pipe()
+        except OSError as error:
+            raise_shortage(error, f"home {self.path}: {self._doorbell.name} not opened")
+            raise HomeError(
+                f"home {self.path}: {self._doorbell.name} cannot be made ({error.strerror}): it is to be a named pipe,"
+                " and whatever else is there has to go"
+            ) from error
+        if descriptor is None:
+            raise HomeError(f"home {self.path}: {self._doorbell.name} is not a named pipe, and was put there just now")
+        return descriptor
+
+    def _open_pipe(self) -> int | None:
+        """Open the doorbell, made where it is missing; None = something else is there, or nobody may open it."""
+        with suppress(FileExistsError):
+            os.mkfifo(self._doorbell, 0o600)
+        if not stat.S_ISFIFO(self._doorbell.lstat().st_mode):
+            return None
+        try:
+            # Read and write: with a writer of its own the daemon never sees an end of file.
+            return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except PermissionError:
+            return None
+
+    def _remove_foreign_doorbell(self) -> None:
+        import structlog  # noqa: PLC0415 - no command but this one needs it here
+
+        if stat.S_ISDIR(self._doorbell.lstat().st_mode):
+            self._doorbell.rmdir()  # one that holds something is not ours to empty
+        else:
+            self._doorbell.unlink()
+        log = structlog.get_logger("hookfuse.home")
+        log.warning("doorbell_replaced", path=str(self._doorbell), done="it was no named pipe of ours; one is made")
+
+    def ring_doorbell(self) -> None:
+        """Wake the daemon; where none runs, or its pipe is full, nothing is needed and nothing happens."""
+        try:
+            descriptor = os.open(self._doorbell, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # no daemon: what is committed is found when one starts
+            return
+        try:
+            with suppress(OSError):
+                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):  # no file grows by a byte a delivery
+                    os.write(descriptor, b"!")
+        finally:
+            os.close(descriptor)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of the two is not there
+        return False
+
+
+def _write_pids(descriptor: int, pids: Sequence[int], path: Path) -> None:
+    text = "".join(f"{pid}\n" for pid in pids).encode()
+    try:
+        # In this order somebody who reads meanwhile finds whole lines.
+        os.pwrite(descriptor, text, 0)
+        os.ftruncate(descriptor, len(text))
+    except OSError as error:
+        raise HomeError(f"home {path} cannot be written ({error.strerror})") from error
+
+
+def _read_pids(descriptor: int) -> tuple[int, ...]:
+    lines = os.pread(descriptor, 4096, 0).decode(errors="replace").split()
+    return tuple(int(line) for line in lines if line.isdecimal())
+
+
+def _has_locked(descriptor: int, *, patience_s: float) -> bool:
+    # daemon_pid() of another process holds a shared lock for some microseconds: that is no daemon.
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.01)

@@ -1,0 +1,32 @@
+"""Making indexes anew: what is damaged in them stands in their tables too."""
+
+import sqlite3
+from contextlib import closing
+
+from eventstore.errors import DamagedFileError
+from eventstore.home.folder import Home
+from eventstore.integrity.whole_check import Watch, quietly, require_whole
+from eventstore.sqlite.database import explained, open_database
+
+__all__ = ["reindex"]
+
+
+def reindex(home: Home, watch: Watch = quietly) -> int:
+    """Make all indexes anew, check all of the database, and return its last position. No daemon may run.
+
+    Raises DamagedFileError when that mends not all of it; nothing is changed where an index cannot be replaced.
+    """
+    with home.held_by_daemon(), closing(open_database(home.database, is_writer=True)) as connection:
+        with explained(home.database), watch("making indexes anew", None):
+            try:
+                connection.execute("REINDEX")
+            except sqlite3.DatabaseError as error:
+                raise DamagedFileError(
+                    f"{home.database}: it cannot be mended by reindex ({error}): restore a backup"
+                ) from error
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            return require_whole(connection, watch)
+        except DamagedFileError as error:
+            text = str(error).partition(": stop the daemon")[0]
+            raise DamagedFileError(f"{text}: reindex did not mend it: restore a backup") from error

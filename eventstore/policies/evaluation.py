@@ -1,0 +1,154 @@
+"""The verdict: is an integration broken, by which rule, and how near is the limit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule, class_under
+from eventstore.projections.broken_state_buffer import JUDGED_CLASSES, DayCounts
+
+__all__ = ["Verdict", "as_judged", "error_count", "failure_count", "judge", "warning_level"]
+
+# A rule that has not fired is never shown as having reached its limit.
+_NEARLY = 0.99
+_HALF_A_DAY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a policy says of an installation's days.
+
+    `nearness` runs from 0 to 1 and is 1 exactly when it is broken; `rule` and `explanation` are those of the
+    rule that fired or, while none has, of the one that is nearest (empty when nothing points to a breakage).
+    """
+
+    is_broken: bool
+    rule: str
+    explanation: str
+    nearness: float
+    policy: str
+    policy_version: int
+    days: tuple[DayCounts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    has_fired: bool
+    nearness: float
+    explanation: str
+
+
+def judge(policy: Policy, days: Sequence[DayCounts], today: date) -> Verdict:
+    """Judge the days of one installation as of a UTC day; days outside the window are passed over.
+
+    Pure: the live actors, `why`, as-of and what-if all ask this function.
+    """
+    first = (today - timedelta(days=policy.window_days - 1)).isoformat()
+    inside = (as_judged(policy, day) for day in days if first <= day.day <= today.isoformat())
+    window = tuple(sorted(inside, key=lambda day: day.day))
+    nearest, nearest_rule = _Finding(has_fired=False, nearness=0.0, explanation=""), ""
+    for rule in policy.rules:
+        finding = _examine(rule, policy, window, today)
+        if finding.has_fired or finding.nearness > nearest.nearness:
+            nearest, nearest_rule = finding, rule.name
+        if finding.has_fired:
+            break
+    return Verdict(
+        is_broken=nearest.has_fired,
+        rule=nearest_rule,
+        explanation=nearest.explanation,
+        nearness=1.0 if nearest.has_fired else min(nearest.nearness, _NEARLY),
+        policy=policy.name,
+        policy_version=policy.version,
+        days=window,
+    )
+
+
+def as_judged(policy: Policy, day: DayCounts) -> DayCounts:
+    """Give a day with each outcome under the class that the policy has it be of."""
+    if not day.no_answer:
+        return day
+    counted = class_under(policy, "no_answer")
+    return replace(day, no_answer=0, **{counted: getattr(day, counted) + day.no_answer})
+
+
+def warning_level(nearness: float) -> int:
+    """Give the percent of the way to being disabled of which owners are told: 90, 50, or 0 = not yet."""
+    return 90 if nearness >= 0.9 else 50 if nearness >= 0.5 else 0
+
+
+def error_count(policy: Policy, day: DayCounts) -> int:
+    """Count what the policy calls errors; time-outs and fatal outcomes are counted apart."""
+    return sum(getattr(day, name) for name in policy.errors)
+
+
+def failure_count(policy: Policy, day: DayCounts) -> int:
+    """Count errors and time-outs, each once where the policy calls a time-out an error."""
+    return error_count(policy, day) + (0 if "timeout" in policy.errors else day.timeout)
+
+
+def _examine(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
+    if isinstance(rule, DayRule):
+        return _examine_days(rule, window)
+    if isinstance(rule, StreakRule):
+        return _examine_streak(rule, policy, window, today)
+    return _examine_silence(rule, policy, window, today)
+
+
+def _examine_days(rule: DayRule, window: Sequence[DayCounts]) -> _Finding:
+    findings = [_examine_day(rule, day) for day in window]
+    return max(findings, key=lambda finding: (finding.has_fired, finding.nearness), default=_Finding(False, 0.0, ""))
+
+
+def _examine_day(rule: DayRule, day: DayCounts) -> _Finding:
+    if rule.fatal_min is not None and day.fatal >= rule.fatal_min:
+        return _Finding(True, 1.0, f"{day.fatal} fatal outcomes on {day.day} (the limit is {rule.fatal_min})")
+    if rule.timeout_min is None or not day.timeout:
+        return _Finding(False, day.fatal / rule.fatal_min if rule.fatal_min else 0.0, "")
+    attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
+    share = day.timeout / attempts
+    explanation = f"{day.timeout} time-outs on {day.day} (the limit is {rule.timeout_min}"
+    nearness = day.timeout / rule.timeout_min
+    if rule.timeout_share_above >= 0:
+        explanation += f", and more than {rule.timeout_share_above:.0%} of the day's {attempts} attempts"
+        nearness = min(nearness, share / rule.timeout_share_above) if rule.timeout_share_above else nearness
+    has_fired = day.timeout >= rule.timeout_min and share > rule.timeout_share_above
+    return _Finding(has_fired, nearness, explanation + ")")
+
+
+def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
+    failing = {day.day for day in window if error_count(policy, day) > 0 and day.success == 0}
+    decided = failing | {day.day for day in window if day.success}
+    last = today if today.isoformat() in decided else today - timedelta(days=1)  # today's traffic may yet come
+    streak = 0
+    while (last - timedelta(days=streak)).isoformat() in failing:
+        streak += 1
+    has_fired = streak >= rule.days and last == today
+    explanation = f"{streak} days in a row with errors and no success (the limit is {rule.days})" if streak else ""
+    # A failing today is taken for half over, so that the day before the last one is more than 90% of the way.
+    nearness = (streak + _HALF_A_DAY) / rule.days if streak and last == today else streak / rule.days
+    return _Finding(has_fired, nearness, explanation)
+
+
+def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
+    """Look at the days after the last success: silence, failures and failing days must all reach their limits."""
+    last_success = max((day.day for day in window if day.success), default="")
+    failures_a_day = [failure_count(policy, day) for day in window if day.day > last_success]
+    failures, failing_days = sum(failures_a_day), sum(1 for count in failures_a_day if count)
+    if not failures:
+        return _Finding(False, 0.0, "")
+    silent_days = (today - date.fromisoformat(last_success)).days if last_success else policy.window_days
+    has_fired = not last_success and failures >= rule.failures_min and failing_days >= rule.failing_days_min
+    silence = min(1.0, (silent_days + _HALF_A_DAY) / policy.window_days)
+    nearness = min(silence, failures / rule.failures_min, failing_days / rule.failing_days_min)
+    if last_success:
+        explanation = (
+            f"no success for {silent_days} days, {failures} failures over {failing_days} days since"
+            f" (the limit is {policy.window_days} days, {rule.failures_min} failures over {rule.failing_days_min} days)"
+        )
+    else:
+        explanation = (
+            f"no success within {policy.window_days} days, {failures} failures over {failing_days} days"
+            f" (the limit is {rule.failures_min} over {rule.failing_days_min})"
+        )
+    return _Finding(has_fired, nearness, explanation)

@@ -1,0 +1,156 @@
+"""What would have prevented a disabling or, before the end, would stop it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from math import floor
+
+from msgspec import structs
+
+from eventstore.common.clock import parse_time
+from eventstore.events.catalogue import DayRecord, DisableEvidence
+from eventstore.policies.evaluation import as_judged, judge
+from eventstore.policies.policy import POLICIES, DayRule, Policy, Rule, SilenceRule, StreakRule
+from eventstore.projections.broken_state_buffer import JUDGED_CLASSES, DayCounts
+
+__all__ = ["Prevention", "prevention_in", "what_would_help"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prevention:
+    """A sentence for people (empty: nothing would), and the days as they would have been: judge them to prove it."""
+
+    sentence: str
+    days: tuple[DayCounts, ...]
+
+
+def what_would_help(policy: Policy, days: Sequence[DayCounts | DayRecord], rule: str, today: date) -> Prevention:
+    """Name the single thing that stands between these days and a disabling.
+
+    `rule` is the one that spoke, `receiver` (it answered 410 Gone) or `person`. Where several rules have fired
+    and no single thing would do, all that are needed are named.
+    """
+    counts = {day.day: _counts(policy, day) for day in days}
+    if rule == "receiver":
+        return _given("Another answer than 410 Gone would have prevented it.", counts)
+    spoken = next((one for one in policy.rules if one.name == rule), None)
+    if spoken is None:
+        return _given("", counts)
+    if judge(policy, tuple(counts.values()), today).is_broken:
+        return _prevented(policy, counts, today)
+    return _averted(policy, spoken, counts, today)
+
+
+def prevention_in(evidence: DisableEvidence, decided_at: str, policy: Policy | None = None) -> Prevention:
+    """Name what would help by the policy that evidence rests on; one of which only the name is left says nothing.
+
+    `policy` is the one that the home has chosen, and need not be one that ships with hookfuse.
+    """
+    today = parse_time(decided_at).date()
+    found = POLICIES.get(evidence.policy, policy)
+    if found is None or not _is_of(evidence, found, today):
+        return Prevention("", tuple(_recorded(day) for day in evidence.days))
+    return what_would_help(found, evidence.days, evidence.rule, today)
+
+
+def _is_of(evidence: DisableEvidence, policy: Policy, today: date) -> bool:
+    """Say whether evidence rests on a policy, and not on what a file of that name and version was before."""
+    if (policy.name, policy.version) != (evidence.policy, evidence.policy_version):
+        return False
+    if policy.name in POLICIES or evidence.rule not in {rule.name for rule in policy.rules}:
+        return True
+    verdict = judge(policy, tuple(_recorded(day) for day in evidence.days), today)
+    return (verdict.rule, verdict.explanation) == (evidence.rule, evidence.explanation)
+
+
+def _counts(policy: Policy, day: DayCounts | DayRecord) -> DayCounts:
+    return _recorded(day) if isinstance(day, DayRecord) else as_judged(policy, day)
+
+
+def _recorded(day: DayRecord) -> DayCounts:
+    return DayCounts(day.day, **{name: getattr(day, name) for name in JUDGED_CLASSES})  # it was recorded as judged
+
+
+def _given(sentence: str, counts: dict[str, DayCounts]) -> Prevention:
+    return Prevention(sentence, tuple(counts[day] for day in sorted(counts)))
+
+
+def _prevented(policy: Policy, counts: dict[str, DayCounts], today: date) -> Prevention:
+    """Undo, rule by rule, what the verdict rests on, until it is another one."""
+    things: list[str] = []
+    while (verdict := judge(policy, tuple(counts.values()), today)).is_broken:
+        rule = next(one for one in policy.rules if one.name == verdict.rule)
+        thing, mended = _undo(rule, policy, verdict.days, today)
+        things.append(thing)
+        counts = counts | {mended.day: mended}
+    text = ", and ".join(things)
+    return _given(f"{text[0].upper()}{text[1:]} would have prevented it.", counts)
+
+
+def _undo(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) -> tuple[str, DayCounts]:
+    if isinstance(rule, DayRule):
+        alone = structs.replace(policy, rules=(rule,))
+        return _undo_day(rule, next(day for day in window if judge(alone, (day,), today).is_broken))
+    known = {day.day: day for day in window}
+    span = rule.days if isinstance(rule, StreakRule) else policy.window_days
+    first = (today - timedelta(days=span - 1)).isoformat()
+    healed = known.get(first, DayCounts(first))
+    healed = replace(healed, success=healed.success + 1)
+    if isinstance(rule, StreakRule):
+        return f"one success on any one of the {_number(span)} days from {first} to {today}", healed
+    return f"one successful delivery between {first} and {today}", healed
+
+
+def _undo_day(rule: DayRule, day: DayCounts) -> tuple[str, DayCounts]:
+    if rule.fatal_min is not None and day.fatal >= rule.fatal_min:
+        thing = "no fatal outcome" if rule.fatal_min == 1 else f"fewer than {rule.fatal_min} fatal outcomes"
+        return f"{thing} on {day.day}", replace(day, fatal=rule.fatal_min - 1)
+    fewer = day.timeout - (rule.timeout_min or 1) + 1
+    thing = f"fewer than {rule.timeout_min} time-outs on {day.day}: {fewer} fewer, answered with success instead,"
+    if rule.timeout_share_above >= 0:
+        attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
+        answered = max(1, day.timeout - floor(rule.timeout_share_above * attempts))
+        if answered < fewer:
+            fewer = answered
+            thing = f"answers to {_share(rule)} of the {attempts} attempts on {day.day}: {fewer} more, with success,"
+    return thing, replace(day, timeout=day.timeout - fewer, success=day.success + fewer)
+
+
+def _averted(policy: Policy, rule: Rule, counts: dict[str, DayCounts], today: date) -> Prevention:
+    if isinstance(rule, DayRule):
+        return _averted_day(policy, rule, counts, today)
+    now = counts.get(today.isoformat(), DayCounts(today.isoformat()))
+    healed = counts | {now.day: replace(now, success=now.success + 1)}
+    last_success = max((day.day for day in counts.values() if day.success), default="")
+    if isinstance(rule, SilenceRule) and last_success:
+        end = date.fromisoformat(last_success) + timedelta(days=policy.window_days)
+        return _given(f"One successful delivery before {end} would stop it.", healed)
+    if isinstance(rule, SilenceRule):
+        limit = f"{rule.failures_min} failures over {rule.failing_days_min} days"
+        return _given(f"One successful delivery, before there are {limit}, would stop it.", healed)
+    limit = f"{_number(rule.days)} days in a row have had errors and no success"
+    return _given(f"One successful delivery, before {limit}, would stop it.", healed)
+
+
+def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], today: date) -> Prevention:
+    """Say how much is left of the day that is nearest; only today's counts can still grow."""
+    alone = structs.replace(policy, rules=(rule,))
+    nearest = max(counts.values(), key=lambda day: (judge(alone, (day,), today).nearness, day.day), default=None)
+    if nearest is None or rule.timeout_min is None or not nearest.timeout:
+        return _given("", counts)
+    if nearest.day != today.isoformat():
+        gone = date.fromisoformat(nearest.day) + timedelta(days=policy.window_days)
+        return _given(f"Nothing has to be done: {nearest.day} is over, and is forgotten on {gone}.", counts)
+    if nearest.timeout < rule.timeout_min:
+        so_far = "1 time-out" if nearest.timeout == 1 else f"{nearest.timeout} time-outs"
+        limit = f"{rule.timeout_min} within the day would disable it"
+        return _given(f"There have been {so_far} so far on {nearest.day}, and {limit}.", counts)
+    return _given(f"Answers to {_share(rule)} of all attempts on {nearest.day} would stop it.", counts)
+
+
+def _share(rule: DayRule) -> str:
+    return "at least half" if rule.timeout_share_above == 0.5 else f"at least {1 - rule.timeout_share_above:.0%}"
+
+
+def _number(count: int) -> str:
+    return {7: "seven"}.get(count, str(count))

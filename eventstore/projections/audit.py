@@ -1,0 +1,64 @@
+"""The audit log: who decided what about which organization."""
+
+import sqlite3
+from dataclasses import dataclass
+
+import msgspec
+
+from eventstore.events.catalogue import AuditRecorded
+from eventstore.log.event_log import Handlers, StoredEvent
+
+__all__ = ["HANDLERS", "AuditEntry", "read_audit"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One decision; `data` as FLOW section 6 has it."""
+
+    event: str
+    actor: str
+    target: str
+    data: dict[str, str]
+    recorded_at: str
+    position: int
+
+
+def read_audit(
+    connection: sqlite3.Connection,
+    *,
+    target: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    limit: int = 100,
+) -> tuple[AuditEntry, ...]:
+    """Read the newest entries, newest first; of one target, such as organization:17, and of a time, where given."""
+    rows = connection.execute(
+        "SELECT event, actor, target, data, recorded_at, position FROM audit"
+        " WHERE (:target IS NULL OR target = :target) AND (:since IS NULL OR recorded_at >= :since)"
+        " AND (:until IS NULL OR recorded_at <= :until)"
+        " ORDER BY position DESC LIMIT :limit",
+        {"target": target, "since": since, "until": until, "limit": limit},
+    )
+    return tuple(
+        AuditEntry(event, actor, target, msgspec.json.decode(data, type=dict[str, str]), recorded_at, position)
+        for event, actor, target, data, recorded_at, position in rows
+    )
+
+
+def _record(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+    event = stored.event
+    assert isinstance(event, AuditRecorded)  # noqa: S101
+    connection.execute(
+        "INSERT INTO audit (position, event, actor, target, data, recorded_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            stored.position,
+            event.event,
+            event.actor,
+            event.target,
+            msgspec.json.encode(event.data).decode(),
+            stored.recorded_at,
+        ),
+    )
+
+
+HANDLERS: Handlers = {AuditRecorded: _record}

@@ -1,0 +1,456 @@
+"""The configuration: hookfuse.toml in the home, and HOOKFUSE_… variables over it.
+
+A setting `read_s` of `[timeouts]` is HOOKFUSE_TIMEOUTS__READ_S in the environment.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterable
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from eventstore.common.bounded_file import read_toml
+from eventstore.common.mail_address import ascii_address
+from eventstore.errors import ConfigurationError, DocumentError, MailAddressInvalidError
+from eventstore.policies.policy import POLICIES
+
+__all__ = ["Configuration", "load_configuration"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# A domain name, or an address literal such as [192.0.2.1] (RFC 5321 section 4.1.3).
+_HELO = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|\[[0-9A-Za-z:.]{3,60}\]")
+
+
+# Some 5 KiB with each setting in it.
+_FILE_BYTES = 1024 * 1024
+
+
+def _known_policy(name: str) -> str:
+    if name not in POLICIES:
+        raise ValueError(f"there is no such policy; there are: {', '.join(sorted(POLICIES))}")
+    return name
+
+
+def _network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdecimal() and int(port) <= 65_535):
+        raise ValueError("it is HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464")
+    return text
+
+
+def _receiver_address(text: str) -> str:
+    if text.endswith(":0"):
+        raise ValueError("port 0 is nobody's")
+    return text
+
+
+def _proxy_url(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        is_proxy = parts.scheme == "http" and bool(parts.hostname) and bool(parts.port)
+        is_alone = parts.path in ("", "/") and not parts.query and not parts.fragment
+    except ValueError:
+        is_proxy = is_alone = False
+    if url.get_secret_value() and not (is_proxy and is_alone and url.get_secret_value().isascii()):
+        raise ValueError("it is http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with % codes for other characters")
+    return url
+
+
+def _host_name(text: str) -> str:
+    if text and (len(text) > 253 or _HELO.fullmatch(text) is None):
+        raise ValueError("it is a host name such as mail.acme.example, or an address such as [192.0.2.1]")
+    return text
+
+
+def _sender_address(text: str) -> str:
+    try:
+        ascii_address(parseaddr(text)[1])
+    except MailAddressInvalidError as error:
+        raise ValueError(str(error)) from error
+    if _CONTROL.search(text):
+        raise ValueError("it has control characters")
+    return text
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+SenderAddress = Annotated[str, AfterValidator(_sender_address)]
+Address = Annotated[str, AfterValidator(_address)]
+ReceiverAddress = Annotated[Address, AfterValidator(_receiver_address)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class Timeouts(Section):
+    """How long an endpoint may take; an app may have its own."""
+
+    connect_s: Seconds = Field(5.0, description="seconds for a connection, TLS included")
+    read_s: Seconds = Field(5.0, description="seconds between two pieces of the answer")
+    total_s: Seconds = Field(10.0, description="seconds for the whole request, by the wall clock")
+
+
+class Guard(Section):
+    """Which addresses may be sent to."""
+
+    allow_networks: tuple[Network, ...] = Field(
+        (), description='networks that are allowed though they are not public, such as "127.0.0.0/8"'
+    )
+    deny_networks: tuple[Network, ...] = Field((), description="networks that are refused though they are public")
+    allow_http: bool = Field(False, description="whether plain http is allowed")
+
+
+class Tls(Section):
+    """Whom to believe when an endpoint says who it is; mails have [smtp] ca_file."""
+
+    ca_file: str = Field(
+        "",
+        max_length=4096,
+        description="file of certificates to trust instead; empty = the system's, and those that come with certifi",
+    )
+
+
+class Proxy(Section):
+    """An HTTP proxy that all requests to endpoints go through, by CONNECT; HTTPS_PROXY and its like are not read."""
+
+    url: ProxyUrl = Field(
+        SecretStr(""),
+        description="http://HOST:PORT, perhaps with USER:PASSWORD@; empty = none; better in HOOKFUSE_PROXY__URL",
+    )
+    by: Literal["address", "name"] = Field(
+        "address",
+        description='what the proxy is told: "address", which the guard has checked, or "name", which only the proxy'
+        " looks up",
+    )
+
+
+class Retry(Section):
+    """When a failed attempt is made again."""
+
+    schedule: tuple[Annotated[float, Field(ge=0, le=30 * 86_400)], ...] = Field(
+        # The schedule that Svix publishes (docs.svix.com/retries): eight attempts within 28 hours.
+        (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000),
+        description="seconds before the 2nd, 3rd, ... attempt; [] = one attempt",
+        max_length=100,
+    )
+    jitter: float = Field(0.1, ge=0, le=1, description="share by which each delay is varied at random, 0 to 1")
+
+
+class PolicyChoice(Section):
+    """When an integration counts as broken."""
+
+    name: Annotated[str, AfterValidator(_known_policy)] = Field("balanced", description='"balanced" or "sentry-2024"')
+    file: str = Field(
+        "", max_length=4096, description="file of a policy of one's own, from the home on, instead of a name"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.file and "name" in self.model_fields_set:
+            raise ValueError("name and file exclude each other: leave one of them out")
+        return self
+
+
+class Disabling(Section):
+    """What may be disabled by the machine."""
+
+    apps: Literal["internal", "all"] = Field(
+        "internal",
+        description='"internal": only apps of status internal (the original\'s rule); "all": published ones too,'
+        " of which only the broken installation is disabled",
+    )
+
+
+class Delivery(Section):
+    """How much is under way at once."""
+
+    in_flight: int = Field(256, ge=1, le=4096, description="requests under way at once, by all processes together")
+    per_installation: int = Field(8, ge=1, le=1024, description="requests under way at once to one installation")
+    idle_s: Seconds = Field(60.0, description="seconds after which an installation's idle actor is put away")
+    rate_per_s: float = Field(0.0, ge=0, description="attempts a second to one installation at most; 0 = no limit")
+    rate_burst: int = Field(10, ge=1, description="attempts that may come at once under that limit")
+    slow_down_s: Seconds = Field(
+        5.0, description="seconds of pause after 429 or 503 where the answer has no Retry-After"
+    )
+
+
+class Breaker(Section):
+    """The circuit breaker of each installation: open, its deliveries wait, and one at a time is let through."""
+
+    enabled: bool = Field(True, description="whether there is one")
+    dry_run: bool = Field(False, description="whether it only records that it would open")
+    window_s: Seconds = Field(600.0, description="seconds of the sliding window")
+    failures_min: int = Field(20, ge=1, description="failures within the window below which it never opens")
+    failure_share_min: float = Field(
+        0.5, gt=0, le=1, description="share of failures in the window that opens it, 0 to 1"
+    )
+    streak_min: int = Field(10, ge=1, description="failures in a row that open it, whatever the window holds")
+    open_s: Seconds = Field(300.0, description="seconds until one delivery is let through to find out")
+    open_max_s: Seconds = Field(3600.0, description="longest such wait: it doubles with each that fails")
+    recovery_s: Seconds = Field(1200.0, description="seconds after closing in which the limits are stricter")
+    recovery_factor: int = Field(10, ge=1, description="by how much they are stricter then")
+
+
+class Fleet(Section):
+    """Many endpoints failing at once is our own fault until shown otherwise: disabling is frozen then."""
+
+    enabled: bool = Field(True, description="whether automatic disabling can be frozen")
+    share: float = Field(0.3, gt=0, lt=1, description="share of the active installations that begins to fail, 0 to 1")
+    window_s: Seconds = Field(300.0, description="seconds within which they begin to")
+    installations_min: int = Field(5, ge=2, description="how many they must be at least")
+
+
+class Warnings(Section):
+    """The owners are told at 50 and 90 percent of the way to being disabled."""
+
+    enabled: bool = Field(True, description="whether they are")
+
+
+class Missed(Section):
+    """What arrives while an installation is disabled."""
+
+    keep_s: float = Field(
+        30 * 86_400.0, gt=0, description="seconds for which payloads of missed and dead deliveries are kept"
+    )
+    recover_per_s: float = Field(10.0, gt=0, description="how many missed deliveries a second are sent again")
+
+
+class Probing(Section):
+    """Test deliveries to what the machine has disabled, to enable it again when one succeeds."""
+
+    enabled: bool = Field(False, description="whether there are any")
+    first_s: Seconds = Field(3_600.0, description="seconds after the disabling until the first one")
+    factor: float = Field(2.0, ge=1, description="by how much each wait is longer than the one before")
+    max_s: float = Field(86_400.0, gt=0, description="longest wait, in seconds")
+    cool_down_s: float = Field(
+        86_400.0,
+        ge=0,
+        description="seconds: what is disabled again so soon after a probe enabled it waits for a person",
+    )
+
+
+class Redis(Section):
+    """A Redis that the buffer and the request log are written to as well, in the original's layout."""
+
+    url: SecretStr = Field(
+        SecretStr(""), description="redis://, rediss:// or unix://; empty = none; better in HOOKFUSE_REDIS__URL"
+    )
+    timeout_s: Seconds = Field(5.0, description="seconds for each step with it")
+    retry_s: Seconds = Field(5.0, description="seconds until one that did not answer is asked again")
+
+
+class Smtp(Section):
+    """The mail server; without a host, mails are put into the Maildir `outbox/` of the home."""
+
+    host: str = Field("", description="name of the mail server; empty = the Maildir")
+    helo: HostName = Field("", description="name that this machine gives of itself (EHLO); empty = its own")
+    port: int = Field(587, ge=1, le=65_535, description="port of the mail server")
+    security: Literal["none", "starttls", "tls"] = Field("starttls", description='"starttls", "tls" or "none"')
+    username: str = Field("", description="login name; empty = no login")
+    password: SecretStr = Field(SecretStr(""), description="login password; better in HOOKFUSE_SMTP__PASSWORD")
+    timeout_s: Seconds = Field(10.0, description="seconds for each step with the mail server")
+    ca_file: str = Field("", description="file of certificates to trust; empty = the system's")
+
+
+class Mail(Section):
+    """What mails look like, and when one is tried again."""
+
+    sender: SenderAddress = Field("hookfuse@localhost", description="the From address")
+    retry: tuple[Seconds, ...] = Field(
+        (5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400),
+        min_length=1,
+        description="seconds before a mail is tried again; the last one is used on and on",
+    )
+    digest_after: int = Field(3, ge=1, description="mails to one owner within digest_s; what is more goes as one mail")
+    digest_s: Seconds = Field(60.0, description="seconds in which mails to one owner are counted")
+    give_up_after_s: float = Field(
+        5 * 86_400.0, gt=0, description="seconds after which a mail that could not be sent is given up"
+    )
+
+
+class Limits(Section):
+    """What is taken at the border."""
+
+    attachment_bytes: int = Field(1_048_576, ge=1, description="largest payload of one delivery, in bytes")
+    response_bytes: int = Field(65_536, ge=1024, description="how much of an answer's body is read, in bytes")
+
+
+class Queue(Section):
+    """The local queue, and a Redis stream that it is fed from."""
+
+    idempotency_keep_s: float = Field(86_400.0, gt=0, description="seconds for which an idempotency key is remembered")
+    url: SecretStr = Field(
+        SecretStr(""), description="redis://, rediss:// or unix:// of the stream; empty = none; or HOOKFUSE_QUEUE__URL"
+    )
+    stream: str = Field("hookfuse:deliveries", min_length=1, max_length=200, description="key of the stream")
+    group: str = Field("hookfuse", min_length=1, max_length=200, description="name of the consumer group")
+    shared: bool = Field(False, description="whether daemons on other homes may read the same stream and group")
+    adopt_after_s: Seconds = Field(
+        60.0, description="seconds after which entries of a reader that is gone are taken over"
+    )
+
+
+class Log(Section):
+    """The daemon's log, JSON lines in logs/hookfuse.jsonl."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
+    rotate_bytes: int = Field(50_000_000, ge=10_000, description="size at which the file is rotated and compressed")
+    keep_files: int = Field(10, ge=1, le=1000, description="how many rotated files are kept")
+
+
+class Metrics(Section):
+    """An HTTP endpoint for Prometheus, with /healthz and /readyz; it is off until it is told where to listen."""
+
+    listen: Address = Field("", description='where, such as "127.0.0.1:9464"; empty = nowhere; port 0 = a free one')
+
+
+class Statsd(Section):
+    """The original's metrics by their names, as statsd lines with tags over UDP."""
+
+    address: ReceiverAddress = Field("", description='where to, such as "127.0.0.1:8125"; empty = nowhere')
+
+
+class Daemon(Section):
+    """Starting and stopping, and the processes in between."""
+
+    stop_s: Seconds = Field(15.0, description="seconds for what is in flight to finish when stopping")
+    poll_s: float = Field(0.25, ge=0.01, le=1.0, description="seconds between two looks at the clock and the registry")
+    processes: int = Field(
+        1, ge=1, le=64, description="processes that share the work; `run --processes` goes before it"
+    )
+    worker_silence_s: Seconds = Field(
+        30.0, description="seconds after which a worker process that is not heard is killed and started again"
+    )
+    restarts: int = Field(
+        5, ge=0, description="crashes that are mended within restart_period_s: of a process's actors, and of processes"
+    )
+    restart_period_s: Seconds = Field(60.0, description="seconds in which restarts are counted")
+
+
+class Configuration(BaseSettings):
+    """All settings, with their defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOOKFUSE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    timeouts: Timeouts = Timeouts()
+    guard: Guard = Guard()
+    tls: Tls = Tls()
+    proxy: Proxy = Proxy()
+    retry: Retry = Retry()
+    policy: PolicyChoice = PolicyChoice()
+    disabling: Disabling = Disabling()
+    delivery: Delivery = Delivery()
+    breaker: Breaker = Breaker()
+    fleet: Fleet = Fleet()
+    warnings: Warnings = Warnings()
+    missed: Missed = Missed()
+    probing: Probing = Probing()
+    redis: Redis = Redis()
+    smtp: Smtp = Smtp()
+    mail: Mail = Mail()
+    limits: Limits = Limits()
+    queue: Queue = Queue()
+    log: Log = Log()
+    metrics: Metrics = Metrics()
+    statsd: Statsd = Statsd()
+    daemon: Daemon = Daemon()
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Read the configuration; a file that is not there means the defaults.
+
+    Raises ConfigurationError that names every setting that is wrong, on one line.
+    """
+    if (path.is_symlink() or path.exists()) and not path.is_file():
+        raise ConfigurationError(f"{path}: this is no file that can be read")
+    _check_variables(os.environ)
+    try:
+        return _configuration(read_toml(path, _FILE_BYTES) if path.exists() else {})
+    except DocumentError as error:
+        raise ConfigurationError(str(error)) from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {_fault_text(fault['type'], fault['msg'])}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"{path} or the environment: {faults}") from error
+    except SettingsError as error:
+        raise ConfigurationError(f"the environment: {error} (lists and tables are written as JSON there)") from error
+
+
+def _configuration(table: dict[str, Any]) -> Configuration:
+    """Return what a file's table says, and the environment over it."""
+
+    class FileConfiguration(Configuration):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, InitSettingsSource(settings_cls, table)
+
+    return FileConfiguration()
+
+
+def _check_variables(variables: Iterable[str]) -> None:
+    unknown = sorted(name for name in variables if _is_unknown_section(name))
+    if unknown:
+        raise ConfigurationError(f"the environment: there is no section for {', '.join(unknown)}")
+    for name in sorted(variables):
+        meant = _meant_variable(name)
+        if meant:
+            raise ConfigurationError(f"the environment: {name} is no setting; two underscores are needed: {meant}")
+
+
+def _meant_variable(variable: str) -> str:
+    """Give the variable that one with a single underscore between section and setting was to be, else nothing."""
+    # pydantic passes over this one too, and a password would be missing without a word.
+    section, _, setting = variable.removeprefix("HOOKFUSE_").partition("_")
+    model = Configuration.model_fields.get(section.lower())
+    is_meant = (
+        variable.startswith("HOOKFUSE_") and model is not None and setting.lower() in type(model.default).model_fields
+    )
+    return f"HOOKFUSE_{section}__{setting}" if is_meant else ""
+
+
+def _is_unknown_section(variable: str) -> bool:
+    # pydantic passes over a variable whose section it does not know: a typing error would go unseen.
+    section, separator, _ = variable.removeprefix("HOOKFUSE_").partition("__")
+    is_ours = variable.startswith("HOOKFUSE_") and bool(separator)
+    return is_ours and section.lower() not in Configuration.model_fields
+
+
+def _fault_text(kind: str, text: str) -> str:
+    return "there is no such setting" if kind == "extra_forbidden" else text.removeprefix("Value error, ")

@@ -1,0 +1,48 @@
+"""Stored moments that lie further ahead than their rule allows, put right where they stand."""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from eventstore.common.app_secrets import LONGEST_OVERLAP, bound_overlaps
+from eventstore.common.clock import parse_time, time_text
+from eventstore.policies.waits import QueuedWait, WaitRule, bounded_waits
+from eventstore.queue.work_queue import draw_attention
+from eventstore.unit_of_work import Transaction
+
+__all__ = ["bound_kept", "bound_waits"]
+
+_AHEAD = (
+    "SELECT due_at, attempts, is_recovery, last_error, sequence FROM queue"
+    " WHERE installation_id = ? AND state = 'waiting' AND is_behind IN (0, 1) AND due_at > ?"
+)
+# Keys of producers whose clock is a little ahead are none of a wrong clock.
+_KEY_SLACK = timedelta(days=1)
+
+
+def bound_waits(transaction: Transaction, installation_ids: Iterable[str], rule: WaitRule) -> int:
+    """Have no delivery to these installations wait for longer than its rule allows; return how many did."""
+    now = parse_time(transaction.recorded_at)
+    bounded: list[tuple[str, int]] = []
+    for installation_id in installation_ids:
+        rows = transaction.connection.execute(_AHEAD, (installation_id, transaction.recorded_at))
+        bounded += bounded_waits(rule, [QueuedWait(*row) for row in rows], now)
+    if bounded:
+        transaction.connection.executemany("UPDATE queue SET due_at = ? WHERE sequence = ?", bounded)
+        draw_attention(transaction.connection)  # timers that are set for the far future are not waited for
+    return len(bounded)
+
+
+def bound_kept(connection: sqlite3.Connection, now: datetime) -> int:
+    """Have no idempotency key be remembered, and no secret sign, for longer than its rule allows; return how many did.
+
+    Only by a clock that is believed: by one that is behind, all that is sound would seem to lie ahead.
+    """
+    keys = connection.execute(
+        "UPDATE idempotency_keys SET enqueued_at = ? WHERE enqueued_at > ?",
+        (time_text(now), time_text(now + _KEY_SLACK)),
+    ).rowcount
+    overlaps = bound_overlaps(connection, time_text(now + LONGEST_OVERLAP))
+    if overlaps:
+        draw_attention(connection)
+    return keys + overlaps

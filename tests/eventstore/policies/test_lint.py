@@ -1,0 +1,190 @@
+"""A policy's rules that can never fire are pointed out, and no other ones."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from math import ceil
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from eventstore.policies.evaluation import judge
+from eventstore.policies.lint import PolicyFault, check_policy
+from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, Policy, Rule, SilenceRule, StreakRule
+from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
+from tests.eventstore.policy_strategies import WINDOW_DAYS, policies
+
+TODAY = date(2025, 2, 7)
+
+
+def on(days_ago: int, **counts: int) -> DayCounts:
+    return DayCounts((TODAY - timedelta(days=days_ago)).isoformat(), **counts)
+
+
+def policy(*rules: Rule, window_days: int = 7, errors: tuple[str, ...] = ("client_error", "server_error")) -> Policy:
+    return Policy("mine", 1, window_days, errors, rules)
+
+
+def reasons(*rules: Rule, **fields: Any) -> list[str]:
+    return [f"{fault.rule}: {fault.fires}: {fault.reason}" for fault in check_policy(policy(*rules, **fields))]
+
+
+def test_balanced_is_all_right() -> None:
+    assert check_policy(BALANCED) == ()
+
+
+def test_of_sentry_2024_the_fatal_day_is_pointed_out_as_nothing_records_it() -> None:
+    (fault,) = check_policy(SENTRY_2024)
+
+    assert (fault.rule, fault.fires) == ("fatal-day", "imported")
+    assert "nothing records a fatal outcome" in fault.reason
+
+
+def test_a_policy_without_rules_is_pointed_out_unless_410_disables() -> None:
+    assert check_policy(policy()) == (
+        PolicyFault("", "never", "it has no rules, and gone_disables is false: nobody is warned or disabled"),
+    )
+    assert check_policy(Policy("mine", 1, 7, (), (), gone_disables=True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields", "reason"),
+    [
+        (StreakRule("r", 8), {}, "never: days is 8, and the window has 7 days"),
+        (StreakRule("r", 2), {"window_days": 1}, "never: days is 2, and the window has 1 day"),
+        (StreakRule("r", 3), {"errors": ()}, "never: errors names no class: no day has any"),
+        (SilenceRule("r", 1, 8), {}, "never: failing_days_min is 8, and the window has 7 days"),
+        (DayRule("r"), {}, "never: it has neither fatal_min nor timeout_min"),
+        (DayRule("r", timeout_share_above=0.5), {}, "never: it has neither fatal_min nor timeout_min"),
+        (DayRule("r", timeout_min=1, timeout_share_above=1.0), {}, "never: timeout_share_above is 1: time-outs are"),
+        (DayRule("r", fatal_min=1), {}, "imported: fatal_min: nothing records a fatal outcome"),
+        (StreakRule("r", 3), {"errors": ("fatal",)}, "imported: nothing records a fatal outcome"),
+        (DayRule("r", fatal_min=1, timeout_min=9), {}, "in part: fatal_min: nothing records a fatal outcome"),
+    ],
+)
+def test_what_comes_to_nothing_by_itself_is_pointed_out(rule: Rule, fields: dict[str, Any], reason: str) -> None:
+    (found,) = reasons(rule, **fields)
+
+    assert found.startswith(f"r: {reason}")
+
+
+def test_limits_that_say_nothing_beside_others_are_pointed_out() -> None:
+    assert reasons(DayRule("r", fatal_min=1, timeout_share_above=0.5))[1:] == [
+        "r: in part: timeout_share_above says nothing without timeout_min"
+    ]
+    assert reasons(DayRule("r", fatal_min=1, timeout_min=3, timeout_share_above=1.0))[1].startswith(
+        "r: in part: timeout_min: timeout_share_above is 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "fields"),
+    [
+        (DayRule("a", timeout_min=10), DayRule("b", timeout_min=10, timeout_share_above=0.5), {}),
+        (
+            DayRule("a", timeout_min=9, timeout_share_above=0.3),
+            DayRule("b", timeout_min=10, timeout_share_above=0.3),
+            {},
+        ),
+        (StreakRule("a", 3), StreakRule("b", 4), {}),
+        (SilenceRule("a", 5, 2), SilenceRule("b", 5, 3), {}),
+        (SilenceRule("a", 2, 1), SilenceRule("b", 1, 2), {}),
+        (SilenceRule("a", 7, 7), StreakRule("b", 7), {}),
+        (StreakRule("a", 6), SilenceRule("b", 1, 7), {"errors": ("client_error", "timeout")}),
+        (DayRule("a", timeout_min=3), SilenceRule("b", 15, 1), {"errors": ()}),
+        (DayRule("a", timeout_min=1), StreakRule("b", 2), {"errors": ("timeout",)}),
+    ],
+)
+def test_a_rule_behind_one_that_always_fires_before_it_is_pointed_out(
+    earlier: Rule, later: Rule, fields: dict[str, Any]
+) -> None:
+    assert reasons(earlier, later, **fields) == ["b: never: whenever it would, a has fired before it"]
+    assert reasons(later, earlier, **fields) == []
+
+
+def test_any_share_is_the_same_as_a_share_above_nothing() -> None:
+    rules = DayRule("a", timeout_min=10, timeout_share_above=0.0), DayRule("b", timeout_min=10)
+
+    assert reasons(*rules) == ["b: never: whenever it would, a has fired before it"]
+    assert reasons(*reversed(rules)) == ["a: never: whenever it would, b has fired before it"]
+
+
+def test_a_rule_of_which_only_fatal_outcomes_are_left_fires_by_imported_counts_only() -> None:
+    rules = DayRule("a", timeout_min=10), DayRule("b", timeout_min=10, fatal_min=1)
+
+    fatal, timeouts = reasons(*rules)
+    assert fatal.startswith("b: imported: fatal_min: nothing records a fatal outcome")
+    assert timeouts == "b: in part: timeout_min: whenever it would, a has fired before it"
+
+
+def test_a_rule_is_not_shadowed_by_one_that_can_never_fire_itself() -> None:
+    assert [fault.rule for fault in check_policy(policy(StreakRule("a", 9), StreakRule("b", 10)))] == ["a", "b"]
+    assert reasons(DayRule("a", timeout_min=1, timeout_share_above=1.0), DayRule("b", timeout_min=1))[1:] == []
+
+
+counts = st.integers(0, 3) | st.integers(0, 2_500)
+outcomes = st.fixed_dictionaries({}, optional=dict.fromkeys((*COUNTED_CLASSES[:-1],), counts))
+failures = st.fixed_dictionaries({}, optional=dict.fromkeys(("timeout", "client_error", "server_error"), counts))
+histories = st.one_of(
+    st.dictionaries(st.integers(0, WINDOW_DAYS), outcomes),
+    st.lists(failures, min_size=1, max_size=WINDOW_DAYS).map(lambda days: dict(enumerate(days))),
+).map(lambda days: [on(days_ago, **values) for days_ago, values in days.items()])
+
+
+@settings(max_examples=200)
+@given(policies(), histories)
+def test_what_is_said_never_to_fire_never_does(policy: Policy, days: list[DayCounts]) -> None:
+    verdict = judge(policy, days, TODAY)
+    silent = {fault.rule for fault in check_policy(policy) if fault.fires != "in part"}
+
+    assert not (verdict.is_broken and verdict.rule in silent)
+    assert not (verdict.is_broken and "" in silent)
+
+
+def witnesses(rule: Rule, policy: Policy) -> Iterator[list[DayCounts]]:
+    """Give histories that make a rule fire, and as little else as can be."""
+    if isinstance(rule, DayRule):
+        for factor in (1, 2, 1_000):
+            timeouts, share = (rule.timeout_min or 1) * factor, rule.timeout_share_above
+            attempts = max(timeouts, ceil(timeouts / share) - 1) if share > 0 else timeouts * 5_000
+            yield [on(0, timeout=timeouts, success=attempts - timeouts)]
+            yield [on(0, timeout=timeouts, rate_limited=attempts - timeouts)]
+        return
+    errors = [name for name in policy.errors if name != "fatal"] or ["timeout"]
+    errors.sort(key=lambda name: name == "timeout")
+    if isinstance(rule, StreakRule):
+        yield [on(days_ago, **{errors[0]: 1}) for days_ago in range(rule.days)] + [on(rule.days, success=1)]
+        return
+    total = max(rule.failures_min, rule.failing_days_min)
+    for failure in ("timeout", errors[0]):
+        for first in range(policy.window_days - rule.failing_days_min + 1):  # the last of them may be days ago
+            days = range(first, first + rule.failing_days_min)
+            spread = [total // len(days) + (number < total % len(days)) for number in range(len(days))]
+            for dilution in (0, 10_000_000):
+                yield [
+                    on(ago, rate_limited=dilution, **{failure: count})
+                    if failure != "rate_limited"
+                    else on(ago, rate_limited=count)
+                    for ago, count in zip(days, spread, strict=True)
+                ]
+        gaps = range(0, policy.window_days, 2)[: rule.failing_days_min]
+        if len(gaps) == rule.failing_days_min:
+            yield [on(ago, **{failure: ceil(total / len(gaps))}) for ago in gaps]
+        whole = range(policy.window_days)
+        yield [
+            on(ago, redirect=9_000_000, **{failure: ceil(total / len(whole))}) for ago in whole if failure != "redirect"
+        ]
+
+
+@settings(max_examples=200)
+@given(policies(rules_max=2))
+@example(policy(SilenceRule("a", 8, 7), StreakRule("b", 7)))
+@example(policy(DayRule("a", timeout_min=10, timeout_share_above=0.5), DayRule("b", timeout_min=10)))
+def test_what_is_not_pointed_out_does_fire(policy: Policy) -> None:
+    silent = {fault.rule for fault in check_policy(policy) if fault.fires != "in part"}
+
+    for rule in policy.rules:
+        if rule.name not in silent:
+            verdicts = [judge(policy, days, TODAY) for days in witnesses(rule, policy)]
+            assert rule.name in {verdict.rule for verdict in verdicts if verdict.is_broken}, rule

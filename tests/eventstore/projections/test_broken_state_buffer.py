@@ -1,0 +1,157 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from eventstore.common.clock import ManualClock
+from eventstore.common.identifiers import installation_stream
+from eventstore.events.catalogue import (
+    DeliveryBlocked,
+    DeliveryExhausted,
+    DeliveryMissed,
+    Event,
+    InstallationEnabled,
+    InstallationRemoved,
+)
+from eventstore.log.event_log import NewEvent
+from eventstore.projections.broken_state_buffer import DayCounts, counted_class, read_days, window_start
+from eventstore.unit_of_work import Store
+from tests.eventstore.facts import (
+    INSTALLATION_ID,
+    OTHER_INSTALLATION_ID,
+    attempt,
+    failed,
+    record,
+    succeeded,
+    timed_out,
+)
+
+
+@pytest.mark.parametrize(
+    ("error_class", "expected"),
+    [
+        ("redirect", "redirect"),
+        ("client_error", "client_error"),
+        ("gone", "client_error"),
+        ("rate_limited", "rate_limited"),
+        ("server_error", "server_error"),
+        ("unavailable", "server_error"),
+        ("protocol", "protocol"),
+        ("internal", None),
+        ("blocked", None),
+        ("of a later version", None),
+    ],
+)
+def test_failure_is_counted_by_its_error_class(error_class: str, expected: str | None) -> None:
+    assert counted_class(failed(error_class)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_class", "expected"),
+    [
+        ("", "protocol", "protocol"),  # recorded before faults were kept
+        ("no_answer", "protocol", "no_answer"),
+        ("reset", "protocol", "no_answer"),
+        ("bad_status_line", "protocol", "no_answer"),
+        ("head_too_large", "protocol", "no_answer"),
+        ("bad_head", "protocol", "protocol"),
+        ("broken_body", "protocol", "protocol"),
+        ("bad_head", "client_error", "client_error"),
+        ("bad_head", "gone", "client_error"),
+        ("broken_body", "client_error", "protocol"),
+        ("broken_body", "server_error", "protocol"),
+        ("reset", "client_error", "no_answer"),
+        ("read_timeout", "client_error", "timeout"),
+        ("deadline", "server_error", "timeout"),
+        ("tls", "redirect", "timeout"),
+        ("broken_body", "rate_limited", "rate_limited"),
+        ("deadline", "rate_limited", "rate_limited"),
+        ("of a later version", "client_error", "client_error"),
+    ],
+)
+def test_what_was_wrong_with_an_answer_says_how_it_is_counted(
+    fault: str, error_class: str, expected: str | None
+) -> None:
+    assert counted_class(failed(error_class, fault=fault)) == expected
+
+
+@pytest.mark.parametrize("error_class", ["dns", "connect", "tls", "connect_timeout", "read_timeout", "deadline"])
+def test_every_kind_of_timeout_is_counted_as_timeout(error_class: str) -> None:
+    assert counted_class(timed_out(error_class)) == "timeout"
+
+
+def test_success_is_counted_as_success() -> None:
+    assert counted_class(succeeded()) == "success"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        attempt(DeliveryBlocked, error_class="blocked"),
+        DeliveryMissed("d", "issue.created", "2025-02-03T12:00:00.000000Z"),
+        DeliveryExhausted("d", "issue.created", 8, "server_error", 500),
+    ],
+    ids=lambda event: event.type_name,
+)
+def test_what_says_nothing_about_the_endpoint_is_counted_nowhere(store: Store, event: Event) -> None:
+    with store.transaction() as transaction:
+        transaction.append(NewEvent(installation_stream(INSTALLATION_ID), event))
+
+    assert counted_class(event) is None
+    assert read_days(store.connection, INSTALLATION_ID, "") == ()
+
+
+def test_day_ends_at_midnight_utc(store: Store, clock: ManualClock) -> None:
+    clock.moment = datetime(2025, 2, 3, 23, 59, 59, 999_999, tzinfo=UTC)
+    record(store, failed())
+    clock.advance(seconds=0.000_001)
+    record(store, failed())
+
+    assert [day.day for day in read_days(store.connection, INSTALLATION_ID, "")] == ["2025-02-03", "2025-02-04"]
+
+
+def test_first_and_last_failure_are_positions_and_pass_over_successes(store: Store) -> None:
+    record(store, succeeded(), failed(), succeeded(), timed_out(), succeeded())
+
+    (day,) = read_days(store.connection, INSTALLATION_ID, "")
+    assert day == DayCounts("2025-02-03", success=3, server_error=1, timeout=1, first_failure=2, last_failure=4)
+
+
+def test_installations_are_counted_apart(store: Store) -> None:
+    record(store, failed())
+    record(store, succeeded(), installation_id=OTHER_INSTALLATION_ID)
+
+    assert read_days(store.connection, INSTALLATION_ID, "")[0].success == 0
+    assert read_days(store.connection, OTHER_INSTALLATION_ID, "")[0].server_error == 0
+
+
+def test_enabling_clears_the_installations_own_days_only(store: Store) -> None:
+    record(store, failed())
+    record(store, failed(), installation_id=OTHER_INSTALLATION_ID)
+    with store.transaction() as transaction:
+        stream = installation_stream(INSTALLATION_ID)
+        transaction.append(NewEvent(stream, InstallationEnabled(INSTALLATION_ID, "person:ada", "mended")))
+
+    assert read_days(store.connection, INSTALLATION_ID, "") == ()
+    assert len(read_days(store.connection, OTHER_INSTALLATION_ID, "")) == 1
+
+
+def test_removing_clears_nothing(store: Store) -> None:
+    record(store, failed())
+    with store.transaction() as transaction:
+        transaction.append(NewEvent(installation_stream(INSTALLATION_ID), InstallationRemoved(INSTALLATION_ID)))
+
+    assert len(read_days(store.connection, INSTALLATION_ID, "")) == 1
+
+
+def test_days_before_the_asked_one_are_not_read(store: Store, clock: ManualClock) -> None:
+    for _ in range(3):
+        record(store, failed())
+        clock.advance(days=1)
+
+    days = read_days(store.connection, INSTALLATION_ID, "2025-02-04")
+    assert [day.day for day in days] == ["2025-02-04", "2025-02-05"]
+
+
+@pytest.mark.parametrize(("window_days", "expected"), [(1, "2025-03-01"), (2, "2025-02-28"), (7, "2025-02-23")])
+def test_window_ends_today(window_days: int, expected: str) -> None:
+    assert window_start(datetime(2025, 3, 1, tzinfo=UTC), window_days) == expected
