@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    from actors.worker_line import WorkerLine
+    from actors.process.worker_line import WorkerLine
     from console.session import Session
     from eventstore.common.diagnostic import Finding
     from eventstore.common.shard import Shard
@@ -80,8 +80,8 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
       hookfuse doctor
       hookfuse doctor --mail-to you@example.com
     """  # noqa: D301 - as above
-    from actors.checkup import check_endpoints, check_mail
-    from actors.system import guard_for, postbox_for
+    from actors.assembly.checkup import check_endpoints, check_mail
+    from actors.assembly.system import guard_for, postbox_for
     from console.doctor.checkup import check_home, show_findings
     from eventstore.settings.client_certificate import check_client_certificates
 
@@ -97,7 +97,7 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
 def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode, str]:
     import structlog
 
-    from actors.daemon import Daemon
+    from actors.process.daemon import Daemon
     from console.greeting import greeting
     from console.log_output import configure_daemon_logging, queue_copies
     from eventstore.common.file_budget import files_needed, raise_file_limit, share_out
@@ -181,7 +181,7 @@ def _warn_of_certificates(home: Home) -> None:
 @click.pass_context
 def run_worker(context: click.Context, *, number: int, count: int) -> None:
     """Deliver for a share of the installations, until the daemon says so; `run --processes` starts it."""
-    from actors.worker_line import Answer, WorkerLine
+    from actors.process.worker_line import Answer, WorkerLine
     from console.log_output import queue_copies
     from eventstore.common.shard import Shard
 
@@ -209,7 +209,7 @@ def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard, dropped_l
     """Work until a stop is asked for; say what went wrong."""
     import structlog
 
-    from actors.daemon import Worker
+    from actors.process.daemon import Worker
     from console.log_output import configure_daemon_logging
     from eventstore.settings.handover import unpack_settings
 

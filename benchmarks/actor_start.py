@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from actors.gate import GateRule
-from actors.installation import InstallationActor, InstallationParts
-from actors.manual_pool import ManualPool
-from actors.restart_budget import RestartBudget
+from actors.delivery.gate import GateRule
+from actors.delivery.installation import InstallationActor, InstallationParts
+from actors.runtime.manual_pool import ManualPool
+from actors.runtime.restart_budget import RestartBudget
 from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from actors.machinery import Machinery
-from actors.meters import Meters, Readings
+from actors.observability.machinery import Machinery
+from actors.observability.meters import Meters, Readings
 from console.exit_codes import ExitCode
 from eventstore.redis.stream_depth import StreamDepth
 from eventstore.settings.configuration import Configuration

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from actors.mailbox import PooledActor
-from actors.pool import TurnPool
+from actors.runtime.mailbox import PooledActor
+from actors.runtime.thread_pool import TurnPool
 
 if TYPE_CHECKING:
     import pykka

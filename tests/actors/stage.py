@@ -9,17 +9,17 @@ from typing import Any, cast
 
 import pykka
 
-from actors.dispatcher import DispatcherActor, DispatcherParts
-from actors.gate import GateRule
-from actors.installation import InstallationActor, InstallationParts
-from actors.journal import JournalActor
-from actors.mailbox import PooledActor
-from actors.mailer import MailerActor, MailerParts
-from actors.manual_pool import ManualPool
+from actors.delivery.gate import GateRule
+from actors.delivery.installation import InstallationActor, InstallationParts
+from actors.dispatch.dispatcher import DispatcherActor, DispatcherParts
+from actors.journal.journal import JournalActor
+from actors.mail.mailer import MailerActor, MailerParts
+from actors.mail.postbox import MemoryPostbox
 from actors.messages import CheckOutbox, LookAfterFleet, LookAround, Ref, tell_if_alive
-from actors.postbox import MemoryPostbox
-from actors.restart_budget import RestartBudget
-from actors.supervisor import SupervisorActor, SupervisorParts
+from actors.runtime.mailbox import PooledActor
+from actors.runtime.manual_pool import ManualPool
+from actors.runtime.restart_budget import RestartBudget
+from actors.supervisor.supervisor import SupervisorActor, SupervisorParts
 from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream

@@ -7,7 +7,7 @@ import pytest
 
 _LOADED = """
 import sys
-import runner, console.log_output, actors.system
+import runner, console.log_output, actors.assembly.system
 try:
     raise ValueError("on purpose")
 except ValueError:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import structlog
 
-from actors.postbox import MemoryPostbox
-from actors.system import ActorSystem, sender_for
+from actors.assembly.system import ActorSystem, sender_for
+from actors.mail.postbox import MemoryPostbox
 from eventstore.common.clock import ManualClock
 from eventstore.decisions.disable import enable
 from eventstore.deliveries.producer import Producer

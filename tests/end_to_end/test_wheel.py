@@ -50,6 +50,6 @@ def test_the_wheel_holds_the_rooms_and_nothing_else(wheel: Path) -> None:
 
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"actors", "eventstore", "replay", "webhook", "console", "runner.py"}
-    assert "actors/templates/disabled_notice.html" in names
+    assert "actors/mail/templates/disabled_notice.html" in names
     assert "console/examples/alert.json" in names
     assert {"console/formats/hookfuse.lnav.json", "console/formats/datasette.json"} <= set(names)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import actors.installation
+import actors.delivery.installation
 import eventstore.decisions.evidence
 import eventstore.decisions.review
 import eventstore.policies.evaluation
@@ -79,13 +79,13 @@ def test_it_judges_by_the_very_function_that_the_live_actors_ask() -> None:
             replay.what_if,
             eventstore.policies.evaluation,
             eventstore.decisions.evidence,
-            actors.installation,
+            actors.delivery.installation,
         )
     }
 
     assert functions == {id(eventstore.policies.evaluation.judge)}
     assert replay.what_if.what_follows is eventstore.decisions.review.what_follows  # type: ignore[attr-defined]
-    assert replay.what_if.may_be_disabled is actors.installation.may_be_disabled  # type: ignore[attr-defined]
+    assert replay.what_if.may_be_disabled is actors.delivery.installation.may_be_disabled  # type: ignore[attr-defined]
 
 
 def test_no_verdict_comes_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
