@@ -15,8 +15,8 @@ from console.session import Session
 from console.times import moment as time_of
 from eventstore.common.clock import time_text
 from eventstore.errors import RejectedError
-from replay.as_of import Past, open_past
-from replay.moment import Moment, moment_at, moment_of
+from replay.as_of.view import Past, open_past
+from replay.reading.moment import Moment, moment_at, moment_of
 
 __all__ = ["Sight", "as_of_option", "moment_row", "move_slowly", "read_moment", "seeing"]
 

@@ -35,7 +35,7 @@ from eventstore.projections.registry import (
 )
 from eventstore.projections.request_log import LoggedRequest, RequestFilter, read_requests
 from eventstore.queue.queries import count_deliveries
-from replay.moment import Moment
+from replay.reading.moment import Moment
 
 __all__ = [
     "Breaker",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from console.plot_marks import EPOCH, draw_marks, x_of
 from console.printable import one_line
 from eventstore.errors import ConfigurationError
-from replay.entries import Creation, Disabling, Enabling, Entry, Removal
-from replay.outcome_days import MISSED, OTHER, OutcomeDays
+from replay.timeline.entries import Creation, Disabling, Enabling, Entry, Removal
+from replay.timeline.outcome_days import MISSED, OTHER, OutcomeDays
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

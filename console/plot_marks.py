@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from eventstore.common.clock import parse_time
-from replay.entries import AppChange, Disabling, Enabling, Entry, Removal, Warnings
+from replay.timeline.entries import AppChange, Disabling, Enabling, Entry, Removal, Warnings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

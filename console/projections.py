@@ -7,7 +7,7 @@ import click
 
 from console.session import Session
 from eventstore.log.event_log import last_position
-from replay.remake import ALL_NAMES
+from replay.projecting.remake import ALL_NAMES
 
 __all__ = ["count_events", "payload_facts", "projection_option", "wanted_names"]
 

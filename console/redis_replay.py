@@ -12,8 +12,8 @@ from eventstore.errors import ConfigurationError, DamagedLogError
 from eventstore.log.event_log import last_position
 from eventstore.redis.connection import shown_url
 from eventstore.redis.original_projection import RedisProjection
-from replay.log_check import check_log
-from replay.redis_comparison import compare_redis
+from replay.check.log_check import check_log
+from replay.check.redis_comparison import compare_redis
 
 __all__ = ["rebuild_redis", "verify_redis"]
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from console.output import Column, is_terminal, print_table
 from console.timeline_text import Line, entry_lines
 from eventstore.common.clock import parse_time
-from replay.entries import Entry
+from replay.timeline.entries import Entry
 
 __all__ = ["print_story"]
 

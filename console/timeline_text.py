@@ -8,7 +8,7 @@ from functools import singledispatch
 from console.installation_view import failure_text
 from console.times import age_text
 from eventstore.common.clock import parse_time
-from replay.entries import (
+from replay.timeline.entries import (
     AppChange,
     Attempts,
     Creation,

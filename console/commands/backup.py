@@ -17,7 +17,7 @@ from eventstore.backup.redacted_copy import copy_without_secrets
 from eventstore.common.diagnostic import Finding
 from eventstore.log.event_log import last_position
 from eventstore.sqlite.database import explained
-from replay.damage import check_rows
+from replay.check.damage import check_rows
 
 __all__ = ["backup", "restore"]
 

@@ -9,8 +9,8 @@ from console.progress import SlowProgress
 from console.projections import count_events, payload_facts, projection_option, wanted_names
 from console.redis_replay import rebuild_redis
 from console.session import Session
-from replay.rebuilding import Rebuilt
-from replay.rebuilding import rebuild as rebuild_projections
+from replay.rebuild.rebuilding import Rebuilt
+from replay.rebuild.rebuilding import rebuild as rebuild_projections
 
 __all__ = ["rebuild"]
 

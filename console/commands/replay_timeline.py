@@ -19,11 +19,11 @@ from console.times import short_time
 from eventstore.common.clock import parse_time
 from eventstore.errors import RejectedError
 from eventstore.projections.registry import find_app, find_installation
-from replay.entries import Attempts, Entry, Missed
-from replay.history import History
-from replay.moment import Moment, latest_moment, moment_text
-from replay.outcome_days import OutcomeDays
-from replay.telling import tell
+from replay.reading.history import History
+from replay.reading.moment import Moment, latest_moment, moment_text
+from replay.timeline.entries import Attempts, Entry, Missed
+from replay.timeline.outcome_days import OutcomeDays
+from replay.timeline.telling import tell
 
 __all__ = ["timeline"]
 

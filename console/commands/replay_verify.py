@@ -14,10 +14,10 @@ from console.projections import count_events, payload_facts, projection_option, 
 from console.redis_replay import verify_redis
 from console.session import Session
 from eventstore.errors import DamagedLogError
-from replay.comparison import Difference, Value
-from replay.log_check import Anchor, LogCheck, check_log
-from replay.verification import Comparison
-from replay.verification import verify as verify_projections
+from replay.check.comparison import Difference, Value
+from replay.check.log_check import Anchor, LogCheck, check_log
+from replay.check.verification import Comparison
+from replay.check.verification import verify as verify_projections
 
 __all__ = ["verify"]
 

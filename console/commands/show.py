@@ -20,7 +20,7 @@ from console.session import Session
 from console.times import short_time
 from eventstore.projections.registry import App
 from eventstore.projections.request_log import LoggedRequest
-from replay.moment import moment_text
+from replay.reading.moment import moment_text
 
 __all__ = ["show", "show_document"]
 

@@ -18,8 +18,8 @@ from eventstore.common.clock import time_text
 from eventstore.log.event_log import last_position
 from eventstore.policies.lint import out_of_reach
 from eventstore.policies.policy_file import given_policy
-from replay.episode import Ending, Episode, InstallationOutcome, Notice
-from replay.what_if import Supposition, what_if
+from replay.timeline.episode import Ending, Episode, InstallationOutcome, Notice
+from replay.what_if.judging import Supposition, what_if
 
 __all__ = ["suppose"]
 

@@ -36,7 +36,7 @@ from eventstore.policies.remediation import prevention_in, what_would_help
 from eventstore.projections.broken_state_buffer import JUDGED_CLASSES
 from eventstore.projections.health import Fleet, read_fleet
 from eventstore.projections.registry import App, Installation, find_app, find_installation
-from replay.moment import Moment, moment_text
+from replay.reading.moment import Moment, moment_text
 
 __all__ = ["why"]
 

@@ -9,7 +9,7 @@ from eventstore.common.diagnostic import Finding
 from eventstore.errors import DamagedFileError, LostCommitsError
 from eventstore.integrity.whole_check import MEND, MEND_SCHEMA, require_whole
 from eventstore.sqlite.high_water_mark import Mark, reached_by, require_kept
-from replay.damage import check_rows
+from replay.check.damage import check_rows
 
 __all__ = ["check_damage", "check_mark"]
 

@@ -17,7 +17,7 @@ from eventstore.common.identifiers import installation_stream, made_at
 from eventstore.errors import NotFoundError
 from eventstore.log.event_log import last_position
 from eventstore.queue.queries import find_delivery
-from replay.delivery_trail import Trail, find_stream, read_trail
+from replay.trace.delivery_trail import Trail, find_stream, read_trail
 
 __all__ = ["gather_sources"]
 

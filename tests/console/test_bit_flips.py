@@ -17,7 +17,7 @@ from eventstore.errors import DatabaseError, EventStoreError
 from eventstore.home.folder import Home
 from eventstore.queue.work_queue import NewDelivery
 from eventstore.sqlite.migrations import schema_of
-from replay.damage import check_rows
+from replay.check.damage import check_rows
 from tests.console.conftest import PAGER, World
 
 _FLIPS = 6

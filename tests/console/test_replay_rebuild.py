@@ -14,7 +14,7 @@ import pytest
 from benchmarks.history import Shape, write_history
 from console.exit_codes import ExitCode
 from eventstore.home.folder import Home
-from replay.remake import ALL_NAMES
+from replay.projecting.remake import ALL_NAMES
 from tests.console.conftest import Hookfuse
 from tests.console.test_command_line import SCRIPT
 from tests.eventstore.facts import INSTALLATION_ID
@@ -301,7 +301,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_live_tables_as_they_were(hookfus
 def test_a_temporary_folder_that_is_full_is_said_to_be_that(tmp_path: Path, limit_bytes: int) -> None:
     """The scratch goes to the temporary folder once it is larger than its cache."""
     write_history(Home(tmp_path / "home"), Shape(events=5_000, installations=500))
-    script = f"from replay import scratch\nscratch._CACHE_KIB = 20\n{SCRIPT}"
+    script = f"from replay.projecting import scratch\nscratch._CACHE_KIB = 20\n{SCRIPT}"
 
     ended = subprocess.run(
         [sys.executable, "-c", script, "--home", str(tmp_path / "home"), "replay", "verify"],

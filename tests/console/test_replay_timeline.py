@@ -16,7 +16,7 @@ from eventstore.events.catalogue import (
     RecoveryStarted,
 )
 from eventstore.log.event_log import NewEvent, read_events
-from replay.entries import Entry
+from replay.timeline.entries import Entry
 from tests.console.conftest import CHAT, PAGER, SECRET, Hookfuse, World, attempt
 
 

@@ -4,8 +4,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-from replay.log_check import check_log
-from replay.verification import verify
+from replay.check.log_check import check_log
+from replay.check.verification import verify
 from tests.end_to_end.stage import Stage, installation_id
 
 _FINAL = ("delivery.succeeded", "delivery.exhausted", "delivery.missed")

@@ -1,6 +1,6 @@
 """From bad days to a disabled installation, its audit entry and its mails."""
 
-from replay.verification import verify
+from replay.check.verification import verify
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.stage import LIMIT_S, Server, Stage, installation_id
 from tests.end_to_end.waiting import wait_until

@@ -18,7 +18,7 @@ from eventstore.common.shard import Shard
 from eventstore.home.folder import Home
 from eventstore.queue.queries import read_deliveries
 from eventstore.sqlite.database import open_database
-from replay.log_check import check_log
+from replay.check.log_check import check_log
 from tests.end_to_end.history import fail_for_days
 from tests.end_to_end.proof import insist_on_all, insist_on_one_disabling
 from tests.end_to_end.stage import LIMIT_S, PATIENT, Stage, installation_id

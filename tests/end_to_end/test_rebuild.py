@@ -18,8 +18,8 @@ from eventstore.home.folder import Home
 from eventstore.queue.queries import count_deliveries
 from eventstore.queue.work_queue import NewDelivery
 from eventstore.sqlite.database import open_database
-from replay.rebuilding import rebuild
-from replay.verification import verify
+from replay.check.verification import verify
+from replay.rebuild.rebuilding import rebuild
 from tests.end_to_end.proof import insist_on_all
 from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
@@ -38,8 +38,8 @@ _DAMAGES = (
 _KILLED_INSIDE = """
 import os, signal, sys
 from pathlib import Path
-from replay.rebuilding import rebuild
-from replay import rebuilding
+from replay.rebuild.rebuilding import rebuild
+from replay.rebuild import rebuilding
 mend, count = rebuilding.mend, 0
 def mend_and_die(connection, table):
     global count
@@ -56,7 +56,7 @@ rebuild(Path(sys.argv[1]))
 _KILLED_AT_A_MOMENT = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from replay.rebuilding import rebuild
+from replay.rebuild.rebuilding import rebuild
 connect, moments, writing, last = sqlite3.connect, 0, 0, int(sys.argv[2])
 def count(statement=""):
     global moments, writing

@@ -30,7 +30,7 @@ from eventstore.events.catalogue import (
     ProbeFailed,
 )
 from eventstore.events.codec import encode_event
-from replay.raw_events import RawEvent
+from replay.reading.raw_events import RawEvent
 
 START = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 INSTALLATIONS = tuple(f"{number}0000000-0000-4000-8000-000000000000" for number in (1, 2))

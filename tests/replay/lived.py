@@ -23,7 +23,7 @@ from eventstore.projections.registry import find_installation
 from eventstore.queue.queries import read_deliveries
 from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from eventstore.unit_of_work import Store
-from replay.rebuilding import rebuild
+from replay.rebuild.rebuilding import rebuild
 from tests.eventstore.facts import (
     INSTALLATION_ID,
     OTHER_INSTALLATION_ID,

@@ -42,8 +42,8 @@ from eventstore.projections.registry import find_installation
 from eventstore.queue.queries import read_deliveries
 from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from eventstore.unit_of_work import Store
-from replay.as_of import Past
-from replay.moment import Moment
+from replay.as_of.view import Past
+from replay.reading.moment import Moment
 from tests.eventstore.facts import INSTALLATION_ID, URL, attempt, failed, record, succeeded, timed_out
 
 __all__ = ["HAPPENINGS", "as_of_document", "happen", "live_document"]

@@ -22,7 +22,7 @@ from eventstore.events.catalogue import DeliveryFailed, DeliverySucceeded, Insta
 from eventstore.log.event_log import read_events
 from eventstore.policies.outage_rule import FleetRule
 from eventstore.projections.health import read_fleet
-from replay.verification import verify
+from replay.check.verification import verify
 from tests.actors.stage import (
     EVENT_NAME,
     ONE,

@@ -28,7 +28,7 @@ from eventstore.policies.policy import BALANCED
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.health import Fleet, failing_since, read_fleet
 from eventstore.unit_of_work import Store
-from replay.verification import verify
+from replay.check.verification import verify
 from tests.eventstore.facts import INSTALLATION_ID, break_by_balanced, failed, record, register, succeeded, timed_out
 from tests.eventstore.processes import at_once, noting_failures
 

@@ -17,7 +17,7 @@ from eventstore.sqlite.database import WAL_LIMIT_BYTES, open_database, wal_bytes
 from eventstore.sqlite.paging import read_paged
 from eventstore.transfer.event_export import ExportFilter, export_lines
 from eventstore.unit_of_work import Store
-from replay.raw_events import read_raw_events
+from replay.reading.raw_events import read_raw_events
 
 _READERS: dict[str, Callable[[sqlite3.Connection], Iterator[object]]] = {
     "read_events": read_events,

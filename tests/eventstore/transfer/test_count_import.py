@@ -24,7 +24,7 @@ from eventstore.projections.registry import attention_version
 from eventstore.transfer.count_bucket import BUCKET_LINE_BYTES, CountBucket, read_bucket, read_bucket_lines
 from eventstore.transfer.count_import import CountRule, CountSummary, import_counts
 from eventstore.unit_of_work import Store
-from replay.verification import verify
+from replay.check.verification import verify
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, path_of, record, register
 from tests.eventstore.histories import tables
 

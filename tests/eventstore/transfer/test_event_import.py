@@ -21,7 +21,7 @@ from eventstore.transfer.event_export import ExportFilter
 from eventstore.transfer.event_import import ImportSummary
 from eventstore.transfer.event_staging import LINE_BYTES
 from eventstore.unit_of_work import Store
-from replay.verification import verify
+from replay.check.verification import verify
 from tests.eventstore.facts import OTHER_INSTALLATION_ID, failed, path_of, record, register
 from tests.eventstore.histories import (
     IDS,

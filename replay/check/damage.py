@@ -1,0 +1,89 @@
+"""What is not as it was stored, row by row: for doctor, backup and restore alike.
+
+The file, its schema and the log come first (eventstore/integrity/whole_check.py): without those nothing else is to be
+believed.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from eventstore.common.app_secrets import apps_with_damaged_secrets
+from eventstore.common.diagnostic import Finding
+from eventstore.errors import DamagedLogError
+from eventstore.integrity.whole_check import Watch, damaged_deliveries, quietly
+from eventstore.log.event_log import last_position
+from eventstore.queue.packed_batches import damaged_parcel_texts
+from replay.check.verification import verify
+
+__all__ = ["check_rows"]
+
+_NAMED = 3
+
+
+def check_rows(
+    database: Path, connection: sqlite3.Connection, watch: Watch = quietly, *, is_copy: bool = False
+) -> Iterator[Finding]:
+    """Look at each payload and secret, and make the projections anew: seconds for a gigabyte.
+
+    `is_copy`: the file is of the newest schema, nobody writes to it, and nothing is to come to lie beside it.
+    """
+    yield from _check_stored(connection)
+    yield from _check_projections(database, connection, watch, is_copy=is_copy)
+
+
+def _check_stored(connection: sqlite3.Connection) -> Iterator[Finding]:
+    deliveries = damaged_deliveries(connection)
+    if deliveries:
+        yield Finding.fault(
+            "payloads",
+            f"{_counted(len(deliveries), 'delivery is', 'deliveries are')} not what was queued, and never sent:"
+            f" {_some(deliveries)}",
+            "queue them anew from where they came from; hookfuse deliveries drop DELIVERY once they are dead",
+        )
+    parcels = damaged_parcel_texts(connection)
+    if parcels:
+        yield Finding.fault(
+            "payloads",
+            f"{_counted(len(parcels), 'parcel of a batch is', 'parcels of a batch are')} damaged: {_some(parcels)}",
+            "queue them anew from where they came from; hookfuse forget-damaged lets go of what is kept",
+        )
+    secrets = apps_with_damaged_secrets(connection)
+    if secrets:
+        yield Finding.fault(
+            "secrets",
+            f"those of apps {_some(list(map(str, secrets)))} are not what was stored, and sign nothing",
+            "hookfuse apply REGISTRY.toml, or hookfuse app rotate-secret APP",
+        )
+    if not (deliveries or parcels or secrets):
+        yield Finding.good("payloads", "all that waits is what was queued")
+
+
+def _check_projections(
+    database: Path, connection: sqlite3.Connection, watch: Watch, *, is_copy: bool
+) -> Iterator[Finding]:
+    try:
+        with watch("reading events", last_position(connection)) as progress:
+            found = verify(database, limit=1, advance=progress.advance, is_copy=is_copy)
+    except DamagedLogError as error:
+        yield Finding.fault("database", str(error), "hookfuse replay verify --log names every fault; restore a backup")
+        return
+    if found.cut_tail is not None:
+        yield Finding.fault("database", found.cut_tail, "restore a backup")
+    elif found.count:
+        yield Finding.fault(
+            "projections",
+            f"{_counted(found.count, 'value differs', 'values differ')} from what follows from the events, in"
+            f" {', '.join(found.counts)}",
+            "hookfuse replay verify lists them, hookfuse replay rebuild mends them",
+        )
+    else:
+        yield Finding.good("projections", "all tables say what follows from the events")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _some(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:_NAMED]) + (f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else "")

@@ -1,0 +1,102 @@
+"""Live tables compared with what follows from the events, as of one moment."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventstore.sqlite.database import explained
+from replay.check.comparison import Difference, find_differences, tables_of
+from replay.check.kept_deliveries import count_waiting, count_without_payload, find_strays, kept_differences
+from replay.projecting.remake import ALL_NAMES, LEDGER, Advance, Remake
+from replay.projecting.scratch import open_scratch, together
+from replay.reading.log_tail import find_cut_tail
+
+__all__ = ["Comparison", "compare", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison found. `differences` are the first ones, `counts` how many there are in each table.
+
+    `cut_tail`: what a live table says of events behind the log's end, None = nothing. Of the queue: `waiting`, not
+    compared, and `without_payload`, kept without one although no event says that it was dropped; None = not asked.
+    """
+
+    up_to_position: int
+    tables: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    counts: dict[str, int]
+    cut_tail: str | None
+    waiting: int | None = None
+    without_payload: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many differences there are."""
+        return sum(self.counts.values())
+
+
+def verify(
+    database: Path,
+    names: Collection[str] = ALL_NAMES,
+    *,
+    limit: int = 1000,
+    advance: Advance = lambda _count: None,
+    is_copy: bool = False,
+) -> Comparison:
+    """Make projections anew in a scratch and compare; at most `limit` differences are kept, all are counted.
+
+    `is_copy`: as for open_scratch.
+
+    Raises DamagedLogError, which names it, at an event that is missing or cannot be read; DatabaseError.
+    """
+    with open_scratch(database, is_copy=is_copy) as scratch, explained(database):
+        remake = Remake(scratch, names)
+        remake.catch_up(advance)
+        with together(scratch.connection):
+            remake.catch_up(advance)  # what came meanwhile: from here on all is of one moment
+            remake.finish()
+            return compare(remake, names, limit=limit)
+
+
+def compare(remake: Remake, names: Collection[str], *, limit: int) -> Comparison:
+    """Compare what was made anew with the live tables, within the caller's transaction."""
+    connection = remake.connection
+    kept: list[Difference] = []
+    counts: Counter[str] = Counter()
+    with _reading_anything(connection):
+        for difference in _differences(connection, names):
+            counts[difference.table] += 1
+            if len(kept) < limit:
+                kept.append(difference)
+    is_queue_asked = LEDGER in names
+    return Comparison(
+        up_to_position=remake.position,
+        tables=tuple(table.name for table in tables_of(connection, names)),
+        differences=tuple(kept),
+        counts=dict(counts),
+        cut_tail=find_cut_tail(connection),
+        waiting=count_waiting(connection) if is_queue_asked else None,
+        without_payload=count_without_payload(connection) if is_queue_asked else None,
+    )
+
+
+def _differences(connection: sqlite3.Connection, names: Collection[str]) -> Iterator[Difference]:
+    for table in tables_of(connection, names):
+        yield from find_differences(connection, table)
+    if LEDGER in names:
+        find_strays(connection)
+        yield from kept_differences(connection)
+
+
+@contextmanager
+def _reading_anything(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read as text what somebody has written into a live table, text or not, so that it can be shown."""
+    connection.text_factory = lambda stored: stored.decode(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        connection.text_factory = str
