@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli import cli
-from console.command_line import run_command_line
-from console.exit_codes import ExitCode
-from console.options import json_option
+from console.shell.cli import cli
+from console.shell.command_line import run_command_line
+from console.shell.exit_codes import ExitCode
+from console.shell.options import json_option
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
     from actors.process.worker_line import WorkerLine
-    from console.session import Session
+    from console.shell.session import Session
     from eventstore.common.diagnostic import Finding
     from eventstore.common.shard import Shard
     from eventstore.home.folder import Home
@@ -98,8 +98,8 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     import structlog
 
     from actors.process.daemon import Daemon
-    from console.greeting import greeting
-    from console.log_output import configure_daemon_logging, queue_copies
+    from console.daemon_log.log_output import configure_daemon_logging, queue_copies
+    from console.shell.greeting import greeting
     from eventstore.common.file_budget import files_needed, raise_file_limit, share_out
     from eventstore.integrity.scrubbing import check_at_start
     from eventstore.policies.policy_file import configured_policy
@@ -182,7 +182,7 @@ def _warn_of_certificates(home: Home) -> None:
 def run_worker(context: click.Context, *, number: int, count: int) -> None:
     """Deliver for a share of the installations, until the daemon says so; `run --processes` starts it."""
     from actors.process.worker_line import Answer, WorkerLine
-    from console.log_output import queue_copies
+    from console.daemon_log.log_output import queue_copies
     from eventstore.common.shard import Shard
 
     dropped_lines = queue_copies()
@@ -210,7 +210,7 @@ def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard, dropped_l
     import structlog
 
     from actors.process.daemon import Worker
-    from console.log_output import configure_daemon_logging
+    from console.daemon_log.log_output import configure_daemon_logging
     from eventstore.settings.handover import unpack_settings
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)

@@ -16,7 +16,7 @@ from benchmarks.page import benchmarks_page, number_text, rows_of
 from benchmarks.process_group import ROOT, BenchmarkError
 from benchmarks.readings import Reading, Row, results_of
 from benchmarks.record import Record, merged, read_record, write_record
-from console.output import Column, print_line, print_table
+from console.output.tables import Column, print_line, print_table
 
 _RECORD = ROOT / "docs" / "benchmarks.json"
 _PAGE = ROOT / "docs" / "benchmarks.md"

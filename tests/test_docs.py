@@ -19,8 +19,8 @@ import msgspec
 import pytest
 
 import runner
-from console.cli import cli
-from console.reference import commands_page, configuration_page, walk_commands
+from console.shell.cli import cli
+from console.shell.reference import commands_page, configuration_page, walk_commands
 from eventstore.events.catalogue import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
 from eventstore.policies.breaker import Breaker, BreakerRule
 from eventstore.policies.evaluation import judge
@@ -72,12 +72,12 @@ def _commands() -> Iterator[tuple[Path, str]]:
 
 
 def test_the_configuration_page_is_what_the_code_gives() -> None:
-    assert _page("docs/configuration.md") == configuration_page(), "run: python -m console.reference"
+    assert _page("docs/configuration.md") == configuration_page(), "run: python -m console.shell.reference"
 
 
 def test_the_commands_page_is_what_the_code_gives() -> None:
     assert "run" in cli.commands, runner  # which adds its command to the group
-    assert _page("docs/commands.md") == commands_page(cli), "run: python -m console.reference"
+    assert _page("docs/commands.md") == commands_page(cli), "run: python -m console.shell.reference"
 
 
 def test_every_command_stands_in_the_docs() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from actors.observability.machinery import Machinery
 from actors.observability.meters import Meters, Readings
-from console.exit_codes import ExitCode
+from console.shell.exit_codes import ExitCode
 from eventstore.redis.stream_depth import StreamDepth
 from eventstore.settings.configuration import Configuration
 from eventstore.views.vital_signs import VitalSigns

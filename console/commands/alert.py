@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import click
 
-from console.documents import read_json_object
-from console.filters import find_named_app, find_named_organization
-from console.options import NUMBER, json_option
-from console.output import print_json, print_line
-from console.session import Session
+from console.input.documents import read_json_object
+from console.output.tables import print_json, print_line
+from console.shell.filters import find_named_app, find_named_organization
+from console.shell.options import NUMBER, json_option
+from console.shell.session import Session
 from eventstore.deliveries.producer import INCIDENT_STATUSES, send_incident_alert_notification
 from eventstore.errors import NotFoundError
 from eventstore.projections.registry import find_app, find_installation_of_app

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from console.documents import read_secret_line
-from console.filters import find_named_app
-from console.options import by_option, json_option, person
-from console.output import print_json, print_line
-from console.private_file import new_private_file
-from console.session import Session
-from console.times import short_time
+from console.input.documents import read_secret_line
+from console.input.private_file import new_private_file
+from console.output.tables import print_json, print_line
+from console.output.times import short_time
+from console.shell.filters import find_named_app
+from console.shell.options import by_option, json_option, person
+from console.shell.session import Session
 from eventstore.common.app_secrets import no_secret_text, read_secrets
 from eventstore.errors import NotFoundError
 from eventstore.registry.rotation import ensure_signing_key, remove_signing_key, rotate_secret

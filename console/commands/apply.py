@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from console.endpoint_warnings import endpoint_warnings, newly_addressed
-from console.options import json_option
-from console.output import note, print_json, print_line
-from console.session import Session
+from console.output.endpoint_warnings import endpoint_warnings, newly_addressed
+from console.output.tables import note, print_json, print_line
+from console.shell.options import json_option
+from console.shell.session import Session
 from eventstore.errors import ConfigurationError
 from eventstore.projections.registry import read_installations
 from eventstore.registry.apply import Change, app_label, apply_document

@@ -2,11 +2,11 @@
 
 import click
 
-from console.filters import find_named_organization, organization_option, period, period_options
-from console.options import json_option, limit_option
-from console.output import Column, note_limit, print_json_rows, print_table
-from console.session import Session
-from console.times import short_time
+from console.output.tables import Column, note_limit, print_json_rows, print_table
+from console.output.times import short_time
+from console.shell.filters import find_named_organization, organization_option, period, period_options
+from console.shell.options import json_option, limit_option
+from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.projections.audit import read_audit
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from console.exit_codes import ExitCode
-from console.options import json_option
-from console.output import note, print_json, print_line
-from console.progress import SlowProgress
-from console.session import Session
+from console.output.progress import SlowProgress
+from console.output.tables import note, print_json, print_line
+from console.shell.exit_codes import ExitCode
+from console.shell.options import json_option
+from console.shell.session import Session
 from eventstore.backup.copy import back_up, open_copy
 from eventstore.backup.copy import restore as put_back
 from eventstore.backup.redacted_copy import copy_without_secrets

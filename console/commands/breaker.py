@@ -2,11 +2,11 @@
 
 import click
 
-from console.lookup import resolve_installation
-from console.options import by_option, json_option, person, reason_option
-from console.output import print_json, print_line
-from console.session import Session
-from console.times import short_time
+from console.output.tables import print_json, print_line
+from console.output.times import short_time
+from console.shell.lookup import resolve_installation
+from console.shell.options import by_option, json_option, person, reason_option
+from console.shell.session import Session
 from eventstore.decisions.close_breaker import close_breaker
 from eventstore.projections.registry import find_installation
 

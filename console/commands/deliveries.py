@@ -6,12 +6,12 @@ from functools import partial
 import click
 import msgspec
 
-from console.filters import event_option, period, period_options, require_error_class, require_event_name
-from console.lookup import resolve_installation
-from console.options import by_option, installation_option, json_option, limit_option, person, reason_option
-from console.output import Column, note_limit, print_json, print_json_rows, print_line, print_table, shown_id
-from console.session import Session
-from console.times import short_time
+from console.output.tables import Column, note_limit, print_json, print_json_rows, print_line, print_table, shown_id
+from console.output.times import short_time
+from console.shell.filters import event_option, period, period_options, require_error_class, require_event_name
+from console.shell.lookup import resolve_installation
+from console.shell.options import by_option, installation_option, json_option, limit_option, person, reason_option
+from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.deliveries.resend import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
 from eventstore.queue.queries import Hold, hold_of_delivery, read_deliveries

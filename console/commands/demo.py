@@ -15,10 +15,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from console.demo import DemoError, Promise, Scene, is_about_disabling, promises, record_bad_days
-from console.demo_servers import ServerProcess
-from console.exit_codes import ExitCode
-from console.printable import printable
+from console.demo.scene import DemoError, Promise, Scene, is_about_disabling, promises, record_bad_days
+from console.demo.servers import ServerProcess
+from console.output.printable import printable
+from console.shell.exit_codes import ExitCode
 from eventstore.deliveries.producer import send_incident_alert_notification
 
 __all__ = ["demo"]

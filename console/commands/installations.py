@@ -2,11 +2,11 @@
 
 import click
 
-from console.filters import app_option, find_named_app, find_named_organization, organization_option
-from console.options import json_option
-from console.output import Column, print_json_rows, print_table, shown_id
-from console.session import Session
-from console.times import short_time
+from console.output.tables import Column, print_json_rows, print_table, shown_id
+from console.output.times import short_time
+from console.shell.filters import app_option, find_named_app, find_named_organization, organization_option
+from console.shell.options import json_option
+from console.shell.session import Session
 from eventstore.projections.registry import find_app, find_organization, read_installations
 
 __all__ = ["installations"]

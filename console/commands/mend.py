@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from console.options import by_option, json_option, person, reason_option
-from console.output import print_json, print_line
-from console.progress import SlowProgress
-from console.session import Session
+from console.output.progress import SlowProgress
+from console.output.tables import print_json, print_line
+from console.shell.options import by_option, json_option, person, reason_option
+from console.shell.session import Session
 from eventstore.common.identifiers import HOME_STREAM
 from eventstore.errors import HomeError
 from eventstore.events.catalogue import AuditRecorded

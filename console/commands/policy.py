@@ -2,10 +2,10 @@
 
 import click
 
-from console.exit_codes import ExitCode
-from console.options import json_option
-from console.output import Column, print_facts, print_json, print_line, print_table
-from console.session import Session
+from console.output.tables import Column, print_facts, print_json, print_line, print_table
+from console.shell.exit_codes import ExitCode
+from console.shell.options import json_option
+from console.shell.session import Session
 from eventstore.policies.lint import PolicyFault, check_policy, out_of_reach
 from eventstore.policies.policy import DayRule, Policy, Rule, StreakRule
 from eventstore.policies.policy_file import given_policy, policy_text

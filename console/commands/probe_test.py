@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import click
 
-from console.exit_codes import ExitCode
-from console.lookup import resolve_installation
-from console.options import by_option, json_option, person
-from console.output import print_facts, print_json
-from console.printable import one_line
-from console.session import Session
+from console.output.printable import one_line
+from console.output.tables import print_facts, print_json
+from console.shell.exit_codes import ExitCode
+from console.shell.lookup import resolve_installation
+from console.shell.options import by_option, json_option, person
+from console.shell.session import Session
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.probing import enqueue_probe
 from eventstore.events.catalogue import DeliveryDropped, ProbeFailed, ProbeSucceeded

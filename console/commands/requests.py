@@ -2,7 +2,10 @@
 
 import click
 
-from console.filters import (
+from console.output.request_row import request_row
+from console.output.tables import Column, print_json_rows, print_table, shown_id
+from console.output.times import short_time
+from console.shell.filters import (
     app_option,
     event_option,
     find_named_app,
@@ -12,12 +15,9 @@ from console.filters import (
     period_options,
     require_event_name,
 )
-from console.lookup import resolve_installation
-from console.options import installation_option, json_option, limit_option
-from console.output import Column, print_json_rows, print_table, shown_id
-from console.request_row import request_row
-from console.session import Session
-from console.times import short_time
+from console.shell.lookup import resolve_installation
+from console.shell.options import installation_option, json_option, limit_option
+from console.shell.session import Session
 from eventstore.projections.request_log import KEPT_ROWS, LoggedRequest, RequestFilter, read_requests
 
 __all__ = ["REQUEST_COLUMNS", "request_cells", "requests"]

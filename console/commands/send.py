@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import click
 
-from console.batch_file import read_batch
-from console.documents import read_json_object
-from console.input_file import opened_input
-from console.lookup import resolve_installation
-from console.options import json_option
-from console.output import print_json, print_line
-from console.progress import SlowProgress
-from console.session import Session
+from console.input.batch_file import read_batch
+from console.input.documents import read_json_object
+from console.input.input_file import opened_input
+from console.output.progress import SlowProgress
+from console.output.tables import print_json, print_line
+from console.shell.lookup import resolve_installation
+from console.shell.options import json_option
+from console.shell.session import Session
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import NotFoundError
 from eventstore.projections.registry import find_installation

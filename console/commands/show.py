@@ -2,8 +2,11 @@
 
 import click
 
-from console.as_of import as_of_option, moment_row, seeing
-from console.installation_view import (
+from console.output.request_row import request_row
+from console.output.tables import Column, print_facts, print_json, print_line, print_table
+from console.output.times import short_time
+from console.shell.as_of import as_of_option, moment_row, seeing
+from console.shell.installation_view import (
     Disabling,
     InstallationView,
     breaker_text,
@@ -13,11 +16,8 @@ from console.installation_view import (
     ledger_text,
     read_view,
 )
-from console.options import json_option
-from console.output import Column, print_facts, print_json, print_line, print_table
-from console.request_row import request_row
-from console.session import Session
-from console.times import short_time
+from console.shell.options import json_option
+from console.shell.session import Session
 from eventstore.projections.registry import App
 from eventstore.projections.request_log import LoggedRequest
 from replay.reading.moment import moment_text

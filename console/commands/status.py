@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.clock_text import clock_text
-from console.installation_view import (
+from console.output.clock_text import clock_text
+from console.output.redis_state import RedisState, redis_state, stream_depth
+from console.output.tables import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
+from console.output.times import age_text, short_time
+from console.shell.installation_view import (
     breaker_of,
     disabling_of,
     fleet_row,
@@ -19,12 +22,9 @@ from console.installation_view import (
     ledger_text,
     verdict_of,
 )
-from console.options import json_option, limit_option
-from console.output import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
-from console.redis_state import RedisState, redis_state, stream_depth
-from console.running import unheeded_text
-from console.session import Session
-from console.times import age_text, short_time
+from console.shell.options import json_option, limit_option
+from console.shell.running import unheeded_text
+from console.shell.session import Session
 from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.deliveries.recover import Ledger, missed_totals

@@ -6,12 +6,12 @@ from datetime import timedelta
 import click
 
 from console.commands.probe_test import print_run, run_probe, timeout_option
-from console.exit_codes import ExitCode
-from console.lookup import resolve_installation
-from console.options import by_option, json_option, person, reason_option
-from console.output import print_json, print_line
-from console.session import Session
-from console.times import age_text, short_time
+from console.output.tables import print_json, print_line
+from console.output.times import age_text, short_time
+from console.shell.exit_codes import ExitCode
+from console.shell.lookup import resolve_installation
+from console.shell.options import by_option, json_option, person, reason_option
+from console.shell.session import Session
 from eventstore.decisions.disable import Decision, DisableRequest
 from eventstore.decisions.disable import disable as disable_installation
 from eventstore.decisions.disable import enable as enable_installation

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import click
 
-from console.as_of import Sight, as_of_option, moment_row, seeing
-from console.event_text import full_fields
-from console.installation_view import (
+from console.output.event_text import full_fields
+from console.output.tables import Column, print_facts, print_json, print_line, print_table
+from console.output.times import short_time
+from console.shell.as_of import Sight, as_of_option, moment_row, seeing
+from console.shell.installation_view import (
     Breaker,
     Disabling,
     breaker_of,
@@ -21,11 +23,9 @@ from console.installation_view import (
     last_opening,
     verdict_of,
 )
-from console.options import json_option
-from console.output import Column, print_facts, print_json, print_line, print_table
-from console.running import unheeded_text
-from console.session import Session
-from console.times import short_time
+from console.shell.options import json_option
+from console.shell.running import unheeded_text
+from console.shell.session import Session
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.disable import may_be_disabled
 from eventstore.events.catalogue import DayRecord, FailureRecord

@@ -12,10 +12,10 @@ from console.doctor.damage_checks import check_damage, check_mark
 from console.doctor.database_checks import check_work
 from console.doctor.home_checks import check_disk, check_permissions, check_sync, check_wal
 from console.doctor.redis_checks import check_redis, check_stream
-from console.exit_codes import ExitCode
-from console.output import Column, print_json, print_line, print_table
-from console.running import unheeded_text
-from console.session import Session
+from console.output.tables import Column, print_json, print_line, print_table
+from console.shell.exit_codes import ExitCode
+from console.shell.running import unheeded_text
+from console.shell.session import Session
 from eventstore.common.diagnostic import Finding
 from eventstore.errors import ConfigurationError, DatabaseError
 from eventstore.sqlite.database import explained, open_database

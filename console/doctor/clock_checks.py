@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 
-from console.clock_text import ahead_texts, doubt_text
-from console.times import age_text, short_time
+from console.output.clock_text import ahead_texts, doubt_text
+from console.output.times import age_text, short_time
 from eventstore.common.clock import parse_time
 from eventstore.common.diagnostic import Finding
 from eventstore.wall_clock.survey import ClockSurvey, survey_clock

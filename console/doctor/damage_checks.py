@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from console.progress import SlowProgress
+from console.output.progress import SlowProgress
 from eventstore.common.diagnostic import Finding
 from eventstore.errors import DamagedFileError, LostCommitsError
 from eventstore.integrity.whole_check import MEND, MEND_SCHEMA, require_whole

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from console.redis_state import redis_state, stream_depth
+from console.output.redis_state import redis_state, stream_depth
 from eventstore.common.diagnostic import Finding
 from eventstore.redis.stream_depth import dead_stream_of
 

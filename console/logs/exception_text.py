@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from console.printable import one_line
+from console.output.printable import one_line
 
 __all__ = ["exception_lines"]
 

@@ -2,7 +2,7 @@
 
 from console.logs.shown_line import json_line, shown_line
 from console.logs.sieve import Found
-from console.output import flush_output, is_coloured, is_terminal, print_bytes, print_shown
+from console.output.tables import flush_output, is_coloured, is_terminal, print_bytes, print_shown
 
 __all__ = ["LineOutput"]
 

@@ -3,7 +3,7 @@
 import click
 
 from console.logs.log_reader import LogReader
-from console.printable import one_line
+from console.output.printable import one_line
 
 __all__ = ["account_lines", "print_account"]
 

@@ -14,7 +14,8 @@ from eventstore.errors import HomeError
 
 __all__ = ["LogPart", "Snapshot", "is_same_file", "open_part", "open_uncompressed", "parts_within", "take_snapshot"]
 
-# As console/log_file.py calls them; a .gz.partial is not whole yet, and the file that it is made of is still there.
+# As console/daemon_log/log_file.py calls them; a .gz.partial is not whole yet, and the file that it is made of is still
+# there.
 _ROTATED = re.compile(r"(?P<ended_at>\d{8}T\d{6}\.\d{6}Z)(?:\.gz)?")
 _ROTATED_TIME = "%Y%m%dT%H%M%S.%fZ"
 

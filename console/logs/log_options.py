@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from console.filters import period
 from console.logs.line_filter import LEVELS, LineFilter
-from console.session import Session
+from console.shell.filters import period
+from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import parse_uuid
 from eventstore.errors import RejectedError

@@ -6,7 +6,7 @@ import msgspec
 
 from console.logs.exception_text import exception_lines
 from console.logs.log_entry import LogEntry, read_fields
-from console.printable import one_line, safe_json
+from console.output.printable import one_line, safe_json
 
 __all__ = ["json_line", "other_fields", "raw_text", "shown_line"]
 

@@ -11,7 +11,7 @@ from console.logs.line_filter import LineFilter
 from console.logs.log_entry import LogEntry
 from console.logs.log_pieces import opened_pieces, total_bytes
 from console.logs.log_reader import LogReader
-from console.progress import SlowProgress
+from console.output.progress import SlowProgress
 from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import installation_stream, made_at
 from eventstore.errors import NotFoundError

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from console.times import short_time
+from console.output.times import short_time
 from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerClosed,

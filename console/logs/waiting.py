@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from console.times import age_text, short_time
+from console.output.times import age_text, short_time
 from eventstore.common.clock import parse_time, time_text
 from eventstore.events.catalogue import AttemptEvent, BreakerOpened, DeliveryRequeued
 from eventstore.log.event_log import StoredEvent

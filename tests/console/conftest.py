@@ -12,8 +12,8 @@ import pytest
 import structlog
 from click.testing import CliRunner
 
-from console.cli import cli
-from console.command_line import run_command_line
+from console.shell.cli import cli
+from console.shell.command_line import run_command_line
 from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from console.doctor.checkup import check_home
-from console.session import Session
+from console.shell.session import Session
 from eventstore.backup.copy import back_up, open_copy
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import DatabaseError, EventStoreError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from console.exit_codes import ExitCode
+from console.shell.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from console.cli import cli
-from console.lazy_command import LazyCommand
+from console.shell.cli import cli
+from console.shell.lazy_command import LazyCommand
 from tests.console.conftest import Hookfuse
 
 
@@ -55,7 +55,7 @@ def test_help_names_the_exit_codes(hookfuse: Hookfuse) -> None:
 
 def test_help_and_version_start_without_the_store() -> None:
     script = (
-        "import sys\nfrom runner import cli\nfrom console.command_line import run_command_line\n"
+        "import sys\nfrom runner import cli\nfrom console.shell.command_line import run_command_line\n"
         "try:\n    run_command_line(cli, ['--version'])\n"
         "finally:\n    print(sorted({'eventstore', 'structlog', 'rich', 'pydantic', 'sqlite3'} & set(sys.modules)))"
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from console.exit_codes import ExitCode
+from console.shell.exit_codes import ExitCode
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
-from tests.console.test_command_line import SCRIPT
+from tests.console.shell.test_command_line import SCRIPT
 
 READING = [
     ("status",),

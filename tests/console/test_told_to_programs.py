@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from console.exit_codes import ExitCode
+from console.shell.exit_codes import ExitCode
 from tests.console.conftest import CHAT, PAGER, SECRET, Hookfuse, World
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from console.exit_codes import ExitCode
+from console.shell.exit_codes import ExitCode
 from tests.console.conftest import Hookfuse, World
 
 TOO_LONG = "x" * 300

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from console.exit_codes import ExitCode
+from console.shell.exit_codes import ExitCode
 from tests.end_to_end.stage import LIMIT_S
 from tests.end_to_end.waiting import wait_until
 
 _COMMAND = [sys.executable, "-m", "runner", "demo"]
 _WITHOUT_A_KILL = """
-import console.demo, console.commands.demo, runner
-console.demo._WAIT_S = 1.0
+import console.demo.scene, console.commands.demo, runner
+console.demo.scene._WAIT_S = 1.0
 console.commands.demo._KILL_AFTER = 10**6
 runner.main()
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.exit_codes import ExitCode
+from console.shell.exit_codes import ExitCode
 from eventstore.home.folder import Home
 from tests.console.logs.lines import daemon_log, line
 from tests.end_to_end.stage import LIMIT_S

@@ -17,7 +17,7 @@ _MOMENTS = (("read_mark", 1), ("advance", 1), ("advance", 20), ("_leave_wal_mode
 _KILLED_AFTER = """
 import os, signal, sys
 from runner import main
-from console.progress import SlowProgress
+from console.output.progress import SlowProgress
 from eventstore.backup import copy as backup
 backup._PAGES, calls = 1, 0
 _, name, times, *arguments = sys.argv

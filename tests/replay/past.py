@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from console.as_of import Sight
 from console.commands.show import show_document
-from console.installation_view import read_view
+from console.shell.as_of import Sight
+from console.shell.installation_view import read_view
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
 from eventstore.decisions.disable import DisableRequest, disable, enable

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import pytest
 
-from console import log_file
-from console.log_file import LogFile, _compress
+from console.daemon_log import log_file
+from console.daemon_log.log_file import LogFile, _compress
 
 INSTALLATION = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"
 OTHER_INSTALLATION = "7c1f0a99-0000-4000-8000-000000000002"

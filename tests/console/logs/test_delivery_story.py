@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from console.exit_codes import ExitCode
 from console.logs.delivery_story import Story, StorySources, tell_story
 from console.logs.log_entry import read_entry
 from console.logs.story_text import event_words
+from console.shell.exit_codes import ExitCode
 from eventstore.common.clock import ManualClock, parse_time, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.disable import DisableRequest, disable

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from console.commands import logs as logs_command
-from console.exit_codes import ExitCode
+from console.commands.logs import group as logs_command
 from console.logs.line_output import LineOutput
+from console.shell.exit_codes import ExitCode
 from eventstore.home.folder import Home
 from tests.console.conftest import Hookfuse
 from tests.console.logs.lines import DELIVERY, INSTALLATION, OTHER_INSTALLATION, daemon_log, line, write_as_daemon
-from tests.console.test_command_line import SCRIPT
+from tests.console.shell.test_command_line import SCRIPT
 
 
 @pytest.fixture

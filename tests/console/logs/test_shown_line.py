@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import structlog
 
-from console.log_output import _encode, _exception
+from console.daemon_log.log_output import _encode, _exception
 from console.logs.exception_text import exception_lines
 from console.logs.log_entry import read_entry
 from console.logs.shown_line import json_line, shown_line

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.timeline_text import entry_lines
+from console.output.timeline_text import entry_lines
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import (
     FLEET_STREAM,

@@ -1,0 +1,153 @@
+"""`hookfuse logs`: the daemon's log, filtered and followed."""
+
+import select
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from console.logs.byte_source import is_compressed
+from console.logs.follower import Follower
+from console.logs.line_output import LineOutput
+from console.logs.log_account import print_account
+from console.logs.log_files import take_snapshot
+from console.logs.log_options import LogQuery, file_argument, filter_options, log_query, require_home_folder
+from console.logs.log_pieces import opened_pieces, require_readable, total_bytes
+from console.logs.log_reader import LogReader
+from console.logs.logs_group import LogsGroup
+from console.output.progress import SlowProgress
+from console.shell.lazy_command import LazyCommand
+from console.shell.session import Session
+from eventstore.errors import DocumentError
+
+__all__ = ["logs"]
+
+_FORMAT = Path(__file__).parents[2] / "formats" / "hookfuse.lnav.json"
+
+_LAST_BEFORE_FOLLOWING = 10
+_MOST_LAST = 1_000_000
+
+# How long a follower waits before it looks again: short for a person, and four looks a second cost nothing.
+_LOOK_AGAIN_MS = 250
+
+
+def _print_format(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        click.echo(str(_FORMAT))
+        context.exit()
+
+
+@click.group(cls=LogsGroup, invoke_without_command=True, subcommand_metavar="| COMMAND ...")
+@filter_options
+@click.option("-n", "--last", type=click.IntRange(0, _MOST_LAST), metavar="COUNT", help="Only the last ones.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added; first the last 10, or those asked for.")
+@click.option("--json", "is_json", is_flag=True, help="Print the lines as they are, one JSON object a line.")
+@click.option(
+    "--lnav-format",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_format,
+    help="Print where the format file for lnav is.",
+)
+@file_argument
+@click.pass_obj
+def logs(
+    session: Session,
+    /,
+    *,
+    files: tuple[Path, ...],
+    last: int | None,
+    follow: bool,
+    is_json: bool,
+    **options: str | None,
+) -> None:
+    """Show the daemon's log, the oldest lines first: that of the home, rotated files too, or the files named.
+
+    FILE may be compressed; - is standard input. Times are UTC. What cannot be read is shown as it is where no
+    filter is set, and counted on standard error.
+
+    \b
+    Example:
+      hookfuse logs --since 2h --level warning
+      hookfuse logs -f --installation 7c1f0a52
+      hookfuse logs --outcome failed --json | jq .error_class
+    """  # noqa: D301 - \b is click's
+    query = log_query(session, options)
+    if follow:
+        _follow(session, files, query, last, LineOutput(is_json=is_json))
+    else:
+        is_prompt = Path("-") in files  # somebody may be at the other end, who writes a line now and then
+        _read(session, files, query, last, LineOutput(is_json=is_json, is_prompt=is_prompt))
+
+
+logs.add_command(LazyCommand("delivery", "console.commands.logs.delivery:delivery", "Tell the story of one delivery."))
+logs.add_command(LazyCommand("summary", "console.commands.logs.summary:summary", "Count what the log says."))
+
+
+def _read(session: Session, files: tuple[Path, ...], query: LogQuery, last: int | None, output: LineOutput) -> None:
+    if not files:
+        require_home_folder(session)
+    with opened_pieces(session.home.log, files, since=query.since, until=query.until) as pieces:
+        if not pieces and not files:
+            click.echo(f"hookfuse: there is no log at {session.home.log} yet, or not of that time", err=True)
+        with SlowProgress("reading", total_bytes(pieces)) as progress:
+            reader = LogReader(query.wanted, progress.advance)
+            with _saying_account(reader, output):
+                found = reader.read(pieces) if last is None else reader.read_last(pieces, last)
+                for one in found:
+                    progress.stop()  # what it would write would stand between the lines
+                    output.add(one)
+
+
+def _follow(session: Session, files: tuple[Path, ...], query: LogQuery, last: int | None, output: LineOutput) -> None:
+    path = _path_to_follow(session, files, query)
+    if last is None and query.since is None:
+        last = _LAST_BEFORE_FOLLOWING
+    with take_snapshot(path) as snapshot:
+        reader = LogReader(query.wanted)
+        follower = Follower(path, snapshot, reader, partial(_look_again, output))
+        pieces = follower.pieces_before(query.since)
+        with _saying_account(reader, output):
+            before = reader.read(pieces) if last is None else reader.read_last(pieces, last)
+            for one in chain(before, follower.lines()):
+                output.add(one)
+
+
+def _path_to_follow(session: Session, files: tuple[Path, ...], query: LogQuery) -> Path:
+    if query.until is not None:
+        raise click.UsageError("--until has no meaning for what is yet to come")
+    if not files:
+        require_home_folder(session)
+        return session.home.log
+    if len(files) > 1 or str(files[0]) == "-":
+        raise click.UsageError("-f follows one file, which is named")
+    require_readable(files[0])
+    with files[0].open("rb") as stream:
+        if is_compressed(stream):
+            raise DocumentError(f"{files[0]} is compressed: nothing is added to it any more")
+    return files[0]
+
+
+def _look_again(output: LineOutput) -> bool:
+    """Have what was shown seen, and wait; a pipe that nobody reads any more ends the waiting, and the command."""
+    output.flush()
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)  # for nothing but its end
+    if watch.poll(_LOOK_AGAIN_MS):
+        raise BrokenPipeError
+    return True
+
+
+@contextmanager
+def _saying_account(reader: LogReader, output: LineOutput) -> Iterator[None]:
+    """Say at the end, however it comes, what could not be read; after the lines that stand before it."""
+    try:
+        yield
+        output.flush()
+    finally:
+        print_account(reader)

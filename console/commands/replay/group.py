@@ -1,0 +1,31 @@
+"""`hookfuse replay`: looking back over the recorded events."""
+
+import click
+
+from console.shell.lazy_command import LazyCommand
+
+__all__ = ["replay"]
+
+_COMMANDS: tuple[LazyCommand, ...] = (
+    LazyCommand("rebuild", "console.commands.replay.rebuild:rebuild", "Bring projections into step with the events."),
+    LazyCommand(
+        "verify", "console.commands.replay.verify:verify", "Compare projections with the events; check the log."
+    ),
+    LazyCommand("what-if", "console.commands.replay.what_if:suppose", "Judge what was recorded by another policy."),
+    LazyCommand("diff", "console.commands.replay.diff:diff", "Show what changed about one between two moments."),
+    LazyCommand("timeline", "console.commands.replay.timeline:timeline", "Tell the story of one installation."),
+)
+
+
+@click.group()
+def replay() -> None:
+    """Look back over the recorded events: rebuild, verify, tell, and ask what if. Nothing here can send.
+
+    \b
+    Example:
+      hookfuse replay verify --log
+    """  # noqa: D301 - \b is click's
+
+
+for _command in _COMMANDS:
+    replay.add_command(_command)

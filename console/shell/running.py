@@ -1,0 +1,29 @@
+"""What the settings say and the running daemon has not heard: it reads them at its start."""
+
+from console.shell.session import Session
+
+__all__ = ["unheeded_policy", "unheeded_tables", "unheeded_text"]
+
+
+def unheeded_policy(session: Session) -> tuple[str, str]:
+    """Name the policy of the running daemon, and that of the settings where it is another one (else empty)."""
+    judging, chosen = session.policy(), session.configured_policy()
+    named, chosen_named = (f"{one.name} (version {one.version})" for one in (judging, chosen))
+    if chosen == judging:
+        return named, ""
+    return named, chosen_named if chosen_named != named else f"another {named}"
+
+
+def unheeded_tables(session: Session) -> tuple[str, ...]:
+    """Name the tables of settings that the running daemon has read otherwise."""
+    running = session.running()
+    return () if running is None else running.changed_tables(session.configuration())
+
+
+def unheeded_text(session: Session) -> str:
+    """Say what a restart of the daemon would change, empty = nothing that is known."""
+    judging, chosen = unheeded_policy(session)
+    parts = [f"policy {chosen}, while the daemon judges by {judging}"] if chosen else []
+    tables = [f"[{name}]" for name in unheeded_tables(session) if not (chosen and name == "policy")]
+    parts += [f"other values in {', '.join(tables)} than the daemon runs by"] if tables else []
+    return f"the settings have {', and '.join(parts)}: restart it" if parts else ""
