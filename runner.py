@@ -102,7 +102,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from console.shell.greeting import greeting
     from eventstore.common.file_budget import files_needed, raise_file_limit, share_out
     from eventstore.integrity.scrubbing import check_at_start
-    from eventstore.policies.policy_file import configured_policy
+    from eventstore.settings.chosen_policy import configured_policy
     from eventstore.settings.configuration import load_configuration
     from eventstore.sqlite.database import open_database
     from eventstore.sqlite.opened_files import OpenedFiles, loss_text

@@ -7,13 +7,13 @@ from typing import Any
 import pykka
 
 from eventstore.common.shard import Shard
-from eventstore.common.shortage import Lack
 from eventstore.decisions.digest import GatherRequest
 from eventstore.decisions.disable import DisableRequest
 from eventstore.decisions.outage_watch import HealthChange
 from eventstore.decisions.probing import ProbingRule
 from eventstore.decisions.review import ReviewRequest
 from eventstore.deliveries.record_attempts import DeliveryRecord
+from eventstore.errors import Lack
 from eventstore.events.catalogue import Event, MailFailed, MailSent
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.outage_rule import FleetRule

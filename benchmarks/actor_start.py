@@ -18,7 +18,6 @@ from actors.delivery.gate import GateRule
 from actors.delivery.installation import InstallationActor, InstallationParts
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.restart_budget import RestartBudget
-from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.events.catalogue import (
@@ -31,6 +30,7 @@ from eventstore.events.catalogue import (
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.breaker import BreakerRule
 from eventstore.policies.policy import BALANCED
+from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.sqlite.reader_pool import Readers
 from eventstore.unit_of_work import Store
 from webhook import FakeSender, RetrySchedule, Timeouts

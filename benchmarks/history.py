@@ -15,7 +15,6 @@ from pathlib import Path
 
 from msgspec import structs
 
-from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.events.catalogue import (
@@ -30,6 +29,7 @@ from eventstore.events.catalogue import (
 from eventstore.events.codec import encode_event
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent, chain_hash
+from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.sqlite.database import writing
 from eventstore.unit_of_work import Store
 

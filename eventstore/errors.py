@@ -23,10 +23,7 @@ EventStoreError
     └── UnknownEventError   its type or form is not known to this version
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from eventstore.common.shortage import Lack
+from dataclasses import dataclass
 
 __all__ = [
     "ConfigurationError",
@@ -40,6 +37,7 @@ __all__ = [
     "EventStoreError",
     "HeaderInvalidError",
     "HomeError",
+    "Lack",
     "LostCommitsError",
     "MailAddressInvalidError",
     "NewerSchemaError",
@@ -89,10 +87,19 @@ class DiskFullError(DatabaseError):
     """Nothing more can be written; the text says whether what was being written may be there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What is short, and what a person can do about it; `is_of_machine`: it may help to give something up here."""
+
+    what: str
+    fix: str
+    is_of_machine: bool = True
+
+
 class ShortageError(EventStoreError):
     """This machine lacks something for the moment (`lack`): what was to be done can be done again later."""
 
-    def __init__(self, lack: "Lack", doing: str) -> None:
+    def __init__(self, lack: Lack, doing: str) -> None:
         super().__init__(f"{doing}: this machine is short of {lack.what}: {lack.fix}")
         self.lack = lack
 

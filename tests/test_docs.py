@@ -23,11 +23,11 @@ from console.shell.cli import cli
 from console.shell.reference import commands_page, configuration_page, walk_commands
 from eventstore.events.catalogue import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
 from eventstore.policies.breaker import Breaker, BreakerRule
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.evaluation import judge
 from eventstore.policies.lint import check_policy
 from eventstore.policies.policy import POLICIES, DayRule, Policy, SilenceRule, StreakRule
 from eventstore.policies.policy_file import read_policy_document
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
 from eventstore.projections.registry import read_installations
 from eventstore.queue.queries import read_deliveries
 from eventstore.registry.rotation import public_key_text

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from eventstore.common.shortage import Lack, lack_of
-from eventstore.errors import ShortageError
+from eventstore.common.shortage import lack_of
+from eventstore.errors import Lack, ShortageError
 from webhook.answer_reader import AnswerReader
 from webhook.deadline_socket import DeadlineExceeded
 from webhook.errors import AddressBlocked

@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from eventstore.common.shortage import Lack, lack_of
-from eventstore.errors import ShortageError
+from eventstore.common.shortage import lack_of
+from eventstore.errors import Lack, ShortageError
 from webhook.deadline_socket import DeadlineTlsSocket
 
 __all__ = ["ClientFiles", "TlsContexts", "tls_context"]

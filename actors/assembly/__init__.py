@@ -1,0 +1,1 @@
+"""Who gets what: the actors of one process, made and wired; check-ups of what they talk to."""

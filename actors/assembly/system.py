@@ -45,7 +45,7 @@ from eventstore.decisions.digest import DigestRule
 from eventstore.home.folder import Home
 from eventstore.policies.clock_doubt import Doubt
 from eventstore.policies.policy import Policy
-from eventstore.policies.policy_file import configured_policy
+from eventstore.settings.chosen_policy import configured_policy
 from eventstore.settings.configuration import Configuration
 from eventstore.sqlite.reader_pool import Readers
 from eventstore.unit_of_work import Store

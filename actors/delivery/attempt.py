@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from eventstore.common.app_secrets import signing_secrets
 from eventstore.common.clock import time_text
 from eventstore.common.excerpt import shorten_all, stored_bytes
 from eventstore.events.catalogue import (
@@ -18,6 +17,7 @@ from eventstore.events.catalogue import (
     ProbeSucceeded,
 )
 from eventstore.events.codec import encode_event
+from eventstore.projections.app_secrets import signing_secrets
 from eventstore.projections.registry import App, Endpoint
 from eventstore.queue.work_queue import QueuedDelivery
 from webhook import (

@@ -43,12 +43,12 @@ from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import Pool
 from eventstore.common.clock import Clock, time_text
 from eventstore.common.identifiers import installation_stream
-from eventstore.common.shortage import Lack, lack_of
+from eventstore.common.shortage import lack_of
 from eventstore.decisions.disable import may_be_disabled
 from eventstore.decisions.probing import is_by_machine, sender_of_probe
 from eventstore.decisions.review import needs_review
 from eventstore.deliveries.record_attempts import DeliveryRecord
-from eventstore.errors import NotFoundError
+from eventstore.errors import Lack, NotFoundError
 from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerClosed,
@@ -60,10 +60,11 @@ from eventstore.events.catalogue import (
     ProbeSucceeded,
 )
 from eventstore.log.snapshots import read_recent_outcomes
+from eventstore.policies.day_counts import counted_class, window_start
 from eventstore.policies.evaluation import judge
 from eventstore.policies.policy import Policy, is_checked_after
 from eventstore.policies.recent_outcomes import RecentOutcomes
-from eventstore.projections.broken_state_buffer import counted_class, read_days, window_start
+from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import Endpoint, Installation, read_endpoint
 from eventstore.queue.work_queue import QueuedDelivery
 from eventstore.sqlite.reader_pool import Readers

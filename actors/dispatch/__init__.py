@@ -1,0 +1,1 @@
+"""The dispatcher: which delivery goes to which installation's actor next."""

@@ -9,9 +9,9 @@ from eventstore.common.clock import parse_time
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
 from eventstore.log.event_log import StoredEvent, read_events
+from eventstore.policies.day_counts import JUDGED_CLASSES
 from eventstore.policies.policy import Policy
 from eventstore.policies.remediation import prevention_in
-from eventstore.projections.broken_state_buffer import JUDGED_CLASSES
 from eventstore.projections.outbox import WARNED, OwedMail, read_gathered_mails
 from eventstore.projections.registry import find_app, find_organization
 

@@ -1,0 +1,1 @@
+"""What those who watch a daemon see: metrics, health, statsd, and what it reports about itself."""

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 
-from actors.delivery.shortage_watch import ShortageWatch
+from actors.runtime.shortage_watch import ShortageWatch
 
 __all__ = ["RestartBudget"]
 

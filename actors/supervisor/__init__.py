@@ -1,0 +1,1 @@
+"""The supervisor: whether an installation is disabled, warned of, probed or enabled."""

@@ -15,7 +15,7 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
 from eventstore.events.codec import decode_event
-from eventstore.projections.broken_state_buffer import counted_class
+from eventstore.policies.day_counts import counted_class
 
 # The library takes minutes for all of them: every tenth installation has to do, with all its events.
 _EVERY = 10

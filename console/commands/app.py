@@ -14,8 +14,8 @@ from console.output.times import short_time
 from console.shell.filters import find_named_app
 from console.shell.options import by_option, json_option, person
 from console.shell.session import Session
-from eventstore.common.app_secrets import no_secret_text, read_secrets
 from eventstore.errors import NotFoundError
+from eventstore.projections.app_secrets import no_secret_text, read_secrets
 from eventstore.registry.rotation import ensure_signing_key, remove_signing_key, rotate_secret
 
 __all__ = ["app"]

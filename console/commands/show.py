@@ -2,6 +2,7 @@
 
 import click
 
+from console.output.event_text import failure_text
 from console.output.request_row import request_row
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.times import short_time
@@ -11,7 +12,6 @@ from console.shell.installation_view import (
     InstallationView,
     breaker_text,
     disabling_row,
-    failure_text,
     fleet_row,
     ledger_text,
     read_view,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import click
 
-from console.output.event_text import full_fields
+from console.output.event_text import failure_text, full_fields
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.times import short_time
 from console.shell.as_of import Sight, as_of_option, moment_row, seeing
@@ -17,7 +17,6 @@ from console.shell.installation_view import (
     disabling_of,
     disabling_row,
     failure_of,
-    failure_text,
     fleet_row,
     hold_of,
     last_opening,
@@ -30,10 +29,10 @@ from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.disable import may_be_disabled
 from eventstore.events.catalogue import DayRecord, FailureRecord
 from eventstore.log.event_log import last_position, read_events
+from eventstore.policies.day_counts import JUDGED_CLASSES
 from eventstore.policies.evaluation import Verdict
 from eventstore.policies.policy import Policy
 from eventstore.policies.remediation import prevention_in, what_would_help
-from eventstore.projections.broken_state_buffer import JUDGED_CLASSES
 from eventstore.projections.health import Fleet, read_fleet
 from eventstore.projections.registry import App, Installation, find_app, find_installation
 from replay.reading.moment import Moment, moment_text

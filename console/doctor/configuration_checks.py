@@ -10,7 +10,7 @@ from eventstore.common.shortage import FILES
 from eventstore.errors import DocumentError, ShortageError
 from eventstore.home.folder import Home
 from eventstore.policies.lint import check_policy
-from eventstore.policies.policy_file import configured_policy
+from eventstore.settings.chosen_policy import configured_policy
 from eventstore.settings.configuration import Configuration
 
 __all__ = ["check_configuration", "check_judging", "check_limits"]

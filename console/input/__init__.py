@@ -1,0 +1,1 @@
+"""What a person gives as a file, checked at the border."""

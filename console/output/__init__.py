@@ -1,0 +1,1 @@
+"""How things are shown: tables, times, events in words, pictures, progress."""

@@ -2,10 +2,11 @@
 
 import msgspec
 
-from eventstore.events.catalogue import AttemptEvent, Event
+from console.output.times import short_time
+from eventstore.events.catalogue import AttemptEvent, Event, FailureRecord
 from eventstore.log.event_log import StoredEvent
 
-__all__ = ["event_document", "event_summary", "full_fields"]
+__all__ = ["event_document", "event_summary", "failure_text", "full_fields"]
 
 # Who the event is about stands in the stream already; excerpts and evidence are for --json and `show`.
 _NOT_IN_SUMMARY = {
@@ -59,3 +60,14 @@ def _value(value: object) -> str:
         return ",".join(f"{name}:{_value(item)}" for name, item in value.items())
     text = str(value)
     return f'"{text}"' if " " in text else text
+
+
+def failure_text(failure: FailureRecord | None) -> str:
+    """Name a failed attempt on one line."""
+    if failure is None:
+        return ""
+    said = f": {failure.excerpt}" if failure.excerpt else ""
+    # A protocol error without a status: there may have been an answer, that could not be read. Its excerpt says which.
+    nothing = "no status," if failure.error_class == "protocol" else "no answer,"
+    answer = failure.status_code or nothing
+    return f"event {failure.position}, {short_time(failure.at)}: {answer} {failure.error_class}{said}"

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import singledispatch
 
+from console.output.event_text import failure_text
 from console.output.times import age_text
-from console.shell.installation_view import failure_text
 from eventstore.common.clock import parse_time
+from replay.as_of.settings_diff import FieldChange
 from replay.timeline.entries import (
     AppChange,
     Attempts,
@@ -16,7 +17,6 @@ from replay.timeline.entries import (
     Disabling,
     Enabling,
     Entry,
-    FieldChange,
     Freeze,
     Gap,
     Import,

@@ -20,10 +20,11 @@ from eventstore.events.catalogue import (
     InstallationDisabled,
 )
 from eventstore.log.event_log import StoredEvent, read_events
+from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts, window_start
 from eventstore.policies.evaluation import Verdict, as_judged, error_count, judge
 from eventstore.policies.policy import Policy
 from eventstore.policies.waits import LONGEST_PAUSE_S, is_held
-from eventstore.projections.broken_state_buffer import JUDGED_CLASSES, DayCounts, read_days, window_start
+from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.health import Fleet, read_fleet
 from eventstore.projections.registry import (
     App,
@@ -48,7 +49,6 @@ __all__ = [
     "disabling_of",
     "disabling_row",
     "failure_of",
-    "failure_text",
     "fleet_row",
     "hold_of",
     "last_opening",
@@ -208,9 +208,9 @@ def breaker_of(installation: Installation, now: datetime) -> Breaker:
 def breaker_text(breaker: Breaker) -> str:
     """Say how a breaker stands, for a person; a closed one is not worth a word."""
     return {
-        "open": f"open until {_second(breaker.open_until)}: its deliveries wait",
+        "open": f"open until {short_time(breaker.open_until or '')}: its deliveries wait",
         "half_open": "half open: one delivery at a time is let through, to find out",
-        "recovering": f"closed again, with stricter limits until {_second(breaker.strict_until)}",
+        "recovering": f"closed again, with stricter limits until {short_time(breaker.strict_until or '')}",
     }.get(breaker.state, "")
 
 
@@ -252,21 +252,6 @@ def failure_of(connection: sqlite3.Connection, position: int) -> FailureRecord |
             excerpt = (event.response_body or event.detail)[:_EXCERPT_CHARACTERS]
             return FailureRecord(position, stored.recorded_at, event.status_code, event.error_class, excerpt)
     return None
-
-
-def failure_text(failure: FailureRecord | None) -> str:
-    """Name a failed attempt on one line."""
-    if failure is None:
-        return ""
-    said = f": {failure.excerpt}" if failure.excerpt else ""
-    # A protocol error without a status: there may have been an answer, that could not be read. Its excerpt says which.
-    nothing = "no status," if failure.error_class == "protocol" else "no answer,"
-    answer = failure.status_code or nothing
-    return f"event {failure.position}, {_second(failure.at)}: {answer} {failure.error_class}{said}"
-
-
-def _second(moment: str | None) -> str:
-    return f"{moment[:19]}Z" if moment else ""
 
 
 def _failures(connection: sqlite3.Connection, installation: Installation, policy: Policy, now: datetime) -> Failures:

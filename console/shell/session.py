@@ -49,7 +49,7 @@ class Session:
 
     def configured_policy(self) -> "Policy":
         """Give the policy that the settings choose. Raises ConfigurationError, DocumentError."""
-        from eventstore.policies.policy_file import configured_policy  # noqa: PLC0415 - as above
+        from eventstore.settings.chosen_policy import configured_policy  # noqa: PLC0415 - as above
 
         return configured_policy(self.home, self.configuration().policy)
 

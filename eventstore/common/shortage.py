@@ -2,20 +2,10 @@
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from eventstore.errors import ShortageError
+from eventstore.errors import Lack, ShortageError
 
-__all__ = ["DISK", "FILES", "LOOKUPS", "MEMORY", "THREADS", "Lack", "lack_of", "raise_shortage"]
-
-
-@dataclass(frozen=True, slots=True)
-class Lack:
-    """What is short, and what a person can do about it; `is_of_machine`: it may help to give something up here."""
-
-    what: str
-    fix: str
-    is_of_machine: bool = True
+__all__ = ["DISK", "FILES", "LOOKUPS", "MEMORY", "THREADS", "lack_of", "raise_shortage"]
 
 
 FILES = Lack(

@@ -1,0 +1,1 @@
+"""Decisions with what follows from them, each in one transaction: disable, review, probe, outage watch, owed mails."""

@@ -4,9 +4,10 @@ from eventstore.common.clock import parse_time
 from eventstore.events.catalogue import AttemptEvent, DisableEvidence, FailureRecord
 from eventstore.events.codec import decode_event
 from eventstore.log.event_log import last_position
+from eventstore.policies.day_counts import window_start
 from eventstore.policies.evaluation import Verdict, judge
 from eventstore.policies.policy import Policy
-from eventstore.projections.broken_state_buffer import read_days, window_start
+from eventstore.projections.broken_state_buffer import read_days
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["evidence_of", "verdict_of"]

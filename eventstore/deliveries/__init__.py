@@ -1,0 +1,1 @@
+"""What happens to deliveries, each in one transaction: taken in, recorded, recovered, sent again, given up."""

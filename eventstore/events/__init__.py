@@ -1,0 +1,1 @@
+"""The events: what can be recorded, by type, and how each is written down."""

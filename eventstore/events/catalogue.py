@@ -9,6 +9,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 __all__ = [
+    "ATTEMPT_TYPES",
     "EVENT_CLASSES",
     "AppChanged",
     "AppRegistered",
@@ -132,7 +133,7 @@ class AttemptEvent(Event, frozen=True, omit_defaults=True):
     """What all outcomes of one attempt share.
 
     `attempt` counts from 1; `status_code` is 0 where there was no answer; `duration_ms` is wall-clock
-    time; `fault` is what was wrong with the answer (eventstore.projections.broken_state_buffer says how each is
+    time; `fault` is what was wrong with the answer (eventstore.policies.day_counts says how each is
     counted), empty = nothing, or an event of before it was kept; `retry_at` is when the next attempt is due, None =
     there is none; `hold_until`: the endpoint asked for a pause (429, 503), and the whole installation gets it. Excerpts
     are of failed attempts only, 1024 characters each at most (FLOW section 5), with secret header values hidden.
@@ -510,3 +511,6 @@ EVENT_CLASSES: dict[str, type[Event]] = {
         MailsGathered,
     )
 }
+
+# The types of events that say what became of an attempt.
+ATTEMPT_TYPES = frozenset(one.type_name for one in AttemptEvent.__subclasses__())

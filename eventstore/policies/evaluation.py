@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
 from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule, class_under
-from eventstore.projections.broken_state_buffer import JUDGED_CLASSES, DayCounts
 
 __all__ = ["Verdict", "as_judged", "error_count", "failure_count", "judge", "warning_level"]
 

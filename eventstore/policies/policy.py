@@ -54,7 +54,7 @@ Rule = DayRule | StreakRule | SilenceRule
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """When an integration is broken.
 
-    `errors` names the classes of eventstore.projections.broken_state_buffer.COUNTED_CLASSES that count as an error;
+    `errors` names the classes of eventstore.policies.day_counts.COUNTED_CLASSES that count as an error;
     rules are tested in order, over the `window_days` UTC days that end today; `gone_disables`: 410 Gone disables at
     once.
     `checked_after` names the classes of failed attempts after which they are tested; empty = after each.

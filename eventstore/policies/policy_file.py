@@ -4,20 +4,15 @@ import re
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from eventstore.common.bounded_file import read_toml
 from eventstore.errors import DocumentError, NotFoundError
-from eventstore.home.folder import Home
+from eventstore.policies.day_counts import JUDGED_CLASSES
 from eventstore.policies.policy import POLICIES, DayRule, Policy, Rule, SilenceRule
-from eventstore.projections.broken_state_buffer import JUDGED_CLASSES
 
-if TYPE_CHECKING:
-    from eventstore.settings.configuration import PolicyChoice
-
-__all__ = ["ERROR_CLASSES", "configured_policy", "given_policy", "policy_text", "read_policy_document"]
+__all__ = ["ERROR_CLASSES", "given_policy", "policy_text", "read_policy_document"]
 
 # What a policy may call an error.
 ERROR_CLASSES = tuple(name for name in JUDGED_CLASSES if name != "success")
@@ -68,11 +63,6 @@ def given_policy(text: str) -> Policy:
     if _NAME.fullmatch(text) and not text.endswith(".toml") and not Path(text).exists():
         raise NotFoundError(f"there is no policy and no file {text!r}; the policies are: {', '.join(sorted(POLICIES))}")
     return read_policy_document(Path(text))
-
-
-def configured_policy(home: Home, choice: "PolicyChoice") -> Policy:
-    """Give the policy that the configuration of a home chooses. Raises DocumentError."""
-    return read_policy_document(home.path / choice.file) if choice.file else POLICIES[choice.name]
 
 
 def policy_text(policy: Policy) -> str:

@@ -18,7 +18,7 @@ from eventstore.events.catalogue import (
     InstallationEnabled,
 )
 from eventstore.policies.breaker import SAYS_NOTHING
-from eventstore.projections.broken_state_buffer import counted_failure
+from eventstore.policies.day_counts import counted_failure
 
 __all__ = ["LATEST_EVENTS", "OUTCOMES", "RecentOutcomes", "StreamRow", "says_nothing"]
 

@@ -9,9 +9,9 @@ from msgspec import structs
 
 from eventstore.common.clock import parse_time
 from eventstore.events.catalogue import DayRecord, DisableEvidence
+from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
 from eventstore.policies.evaluation import as_judged, judge
 from eventstore.policies.policy import POLICIES, DayRule, Policy, Rule, SilenceRule, StreakRule
-from eventstore.projections.broken_state_buffer import JUDGED_CLASSES, DayCounts
 
 __all__ = ["Prevention", "prevention_in", "what_would_help"]
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from eventstore.common.app_secrets import AppSecrets, no_secret_text, read_secrets
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import (
     AppChanged,
@@ -20,6 +19,7 @@ from eventstore.events.catalogue import (
     OrganizationRegistered,
 )
 from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.projections.app_secrets import AppSecrets, no_secret_text, read_secrets
 from eventstore.sqlite.bulk import json_list
 
 __all__ = [

@@ -19,8 +19,8 @@ from eventstore.events.catalogue import (
     InstallationEnabled,
 )
 from eventstore.log.event_log import StoredEvent
+from eventstore.policies.day_counts import IMPORTED_CLASSES, counted_class
 from eventstore.policies.policy import SENTRY_2024, class_under
-from eventstore.projections.broken_state_buffer import IMPORTED_CLASSES, counted_class
 from eventstore.projections.request_log import KEPT_ROWS, is_error_code, request_row
 
 __all__ = [

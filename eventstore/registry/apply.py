@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from eventstore.common.app_secrets import AppSecrets, read_secrets, write_secrets
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream, parse_uuid
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import (
@@ -19,6 +18,7 @@ from eventstore.events.catalogue import (
     OrganizationRegistered,
 )
 from eventstore.log.event_log import NewEvent
+from eventstore.projections.app_secrets import AppSecrets, read_secrets, write_secrets
 from eventstore.projections.registry import (
     Installation,
     find_app,

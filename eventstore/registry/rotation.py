@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from eventstore.common.app_secrets import (
+from eventstore.common.clock import parse_time, time_text
+from eventstore.common.identifiers import app_stream
+from eventstore.errors import NotFoundError, RejectedError
+from eventstore.events.catalogue import AppChanged, AppRegistered, AuditRecorded
+from eventstore.log.event_log import NewEvent
+from eventstore.projections.app_secrets import (
     LONGEST_OVERLAP,
     AppSecrets,
     is_overlapping,
@@ -15,11 +20,6 @@ from eventstore.common.app_secrets import (
     read_secrets,
     write_secrets,
 )
-from eventstore.common.clock import parse_time, time_text
-from eventstore.common.identifiers import app_stream
-from eventstore.errors import NotFoundError, RejectedError
-from eventstore.events.catalogue import AppChanged, AppRegistered, AuditRecorded
-from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import App, find_app
 from eventstore.unit_of_work import Transaction
 

@@ -35,7 +35,7 @@ from eventstore.events.catalogue import (
     MailsGathered,
     OrganizationRegistered,
 )
-from eventstore.projections.broken_state_buffer import IMPORTED_CLASSES
+from eventstore.policies.day_counts import IMPORTED_CLASSES
 from eventstore.registry.document import AppEntry, OrganizationEntry, app_faults, organization_faults
 
 __all__ = ["LARGEST_COUNT", "event_fault", "moment_fault"]

@@ -1,0 +1,1 @@
+"""What people and metrics ask of the whole, as values."""

@@ -4,11 +4,11 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from eventstore.common.app_secrets import LONGEST_OVERLAP
 from eventstore.common.clock import time_text
 from eventstore.common.uptime import Uptime, read_uptime
 from eventstore.policies.clock_doubt import follow
 from eventstore.policies.waits import LONGEST_PAUSE_S, latest_pause
+from eventstore.projections.app_secrets import LONGEST_OVERLAP
 from eventstore.wall_clock.watch import stored_clock_pair
 
 __all__ = ["ClockSurvey", "MomentsAhead", "survey_clock"]

@@ -1,0 +1,1 @@
+"""An installation as it was at a moment, and what has changed since."""

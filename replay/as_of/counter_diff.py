@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 
 __all__ = ["CounterChange", "counter_changes"]
 

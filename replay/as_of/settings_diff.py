@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping
 
-from eventstore.events.catalogue import AppRegistered, OrganizationRegistered
-from replay.timeline.entries import FieldChange
+from msgspec import Struct
 
-__all__ = ["Settings", "app_settings", "changes_between", "organization_settings"]
+from eventstore.events.catalogue import AppRegistered, OrganizationRegistered
+
+__all__ = ["FieldChange", "Settings", "app_settings", "changes_between", "organization_settings"]
 
 Settings = Mapping[str, str]
+
+
+class FieldChange(Struct, frozen=True):
+    """One setting before and after; of a secret and of header values only how often they have changed."""
+
+    name: str
+    before: str | None
+    after: str | None
 
 
 def app_settings(event: AppRegistered) -> Settings:

@@ -8,6 +8,7 @@ from pathlib import Path
 from eventstore.common.identifiers import MAIL_STREAM
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import (
+    ATTEMPT_TYPES,
     CountsImported,
     DeliverySucceeded,
     DisablingFrozen,
@@ -21,7 +22,7 @@ from eventstore.events.codec import decode_event
 from eventstore.log.event_log import StoredEvent
 from eventstore.projections.catalogue import project
 from eventstore.sqlite.database import explained
-from replay.projecting.attempt_tally import ATTEMPT_TYPES, AttemptTally, read_attempt
+from replay.projecting.attempt_tally import AttemptTally, read_attempt
 from replay.projecting.ledger import HANDLERS as LEDGER_HANDLERS
 from replay.projecting.ledger import has_waiting, make_ledger
 from replay.projecting.scratch import Scratch, open_scratch

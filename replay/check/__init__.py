@@ -1,0 +1,1 @@
+"""Whether the log is whole, and live tables are what follows from it."""

@@ -8,11 +8,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eventstore.common.app_secrets import apps_with_damaged_secrets
 from eventstore.common.diagnostic import Finding
 from eventstore.errors import DamagedLogError
 from eventstore.integrity.whole_check import Watch, damaged_deliveries, quietly
 from eventstore.log.event_log import last_position
+from eventstore.projections.app_secrets import apps_with_damaged_secrets
 from eventstore.queue.packed_batches import damaged_parcel_texts
 from replay.check.verification import verify
 

@@ -9,10 +9,10 @@ import msgspec
 from eventstore.errors import UnknownEventError
 from eventstore.events.catalogue import AttemptEvent, CountsImported, DeliverySucceeded
 from eventstore.events.codec import decode_event
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
+from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
 from eventstore.projections.request_log import KEPT_ROWS, is_error_code
 
-__all__ = ["ATTEMPT_TYPES", "AttemptRecord", "AttemptTally", "read_attempt"]
+__all__ = ["AttemptRecord", "AttemptTally", "read_attempt"]
 
 
 class AttemptRecord(msgspec.Struct, frozen=True):
@@ -26,8 +26,6 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     fault: str = ""
     hold_until: str | None = None
 
-
-ATTEMPT_TYPES = frozenset(one.type_name for one in AttemptEvent.__subclasses__())
 
 _decoder = msgspec.json.Decoder(AttemptRecord)
 

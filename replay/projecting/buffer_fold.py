@@ -16,8 +16,8 @@ from eventstore.events.catalogue import (
 )
 from eventstore.events.codec import decode_event
 from eventstore.log.event_log import StoredEvent
+from eventstore.policies.day_counts import COUNTED_CLASSES, counted_failure
 from eventstore.projections import broken_state_buffer as buffer
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, counted_failure
 from replay.reading.log_range import LogRange
 from replay.reading.raw_events import attempt_facts
 

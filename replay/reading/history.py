@@ -12,6 +12,7 @@ from eventstore.common.identifiers import (
 )
 from eventstore.errors import NotFoundError, UnknownEventError
 from eventstore.events.catalogue import (
+    ATTEMPT_TYPES,
     BreakerClosed,
     BreakerOpened,
     DeliveryDropped,
@@ -23,7 +24,6 @@ from eventstore.events.catalogue import (
 )
 from eventstore.events.codec import decode_event
 from eventstore.sqlite.paging import read_paged
-from replay.projecting.attempt_tally import ATTEMPT_TYPES
 from replay.reading.moment import Moment, moment_text
 
 __all__ = ["EventRow", "History", "Versions", "with_position"]

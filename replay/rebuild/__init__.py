@@ -1,0 +1,1 @@
+"""Live tables brought into step with the log."""

@@ -21,7 +21,7 @@ from eventstore.events.catalogue import (
     RecoveryStarted,
 )
 from eventstore.log.event_log import StoredEvent
-from eventstore.projections.broken_state_buffer import IMPORTED_CLASSES
+from eventstore.policies.day_counts import IMPORTED_CLASSES
 from replay.as_of.settings_diff import Settings, app_settings, changes_between, organization_settings
 from replay.timeline.entries import AppChange, Deed, Freeze, Import, Missed, OrganizationChange, Probes, Recovery
 from replay.timeline.entry_list import EntryList

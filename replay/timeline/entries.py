@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from eventstore.events.catalogue import DisableEvidence
 from eventstore.log.event_log import StoredEvent
+from replay.as_of.settings_diff import FieldChange
 
 __all__ = [
     "DECISIONS",
@@ -18,7 +19,6 @@ __all__ = [
     "Disabling",
     "Enabling",
     "Entry",
-    "FieldChange",
     "Freeze",
     "Gap",
     "Import",
@@ -178,14 +178,6 @@ class Probes(Entry, frozen=True, kw_only=True, tag="test"):
         """Add them up."""
         failed = dict(Counter(self.failed) + Counter(later.failed))
         return structs.replace(super().plus(later), succeeded=self.succeeded + later.succeeded, failed=failed)
-
-
-class FieldChange(Struct, frozen=True):
-    """One setting before and after; of a secret and of header values only how often they have changed."""
-
-    name: str
-    before: str | None
-    after: str | None
 
 
 class _Change(Entry, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
 )
 from eventstore.log.event_log import StoredEvent
-from eventstore.projections.broken_state_buffer import IMPORTED_CLASSES, counted_failure
+from eventstore.policies.day_counts import IMPORTED_CLASSES, counted_failure
 
 __all__ = ["MISSED", "OTHER", "OpenSpan", "OutcomeDays"]
 

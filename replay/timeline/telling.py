@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from eventstore.common.clock import time_text
-from eventstore.events.catalogue import DeliverySucceeded, ProbeFailed, ProbeSucceeded
+from eventstore.events.catalogue import ATTEMPT_TYPES, DeliverySucceeded, ProbeFailed, ProbeSucceeded
 from eventstore.events.codec import decode_event
 from eventstore.log.event_log import StoredEvent
-from replay.projecting.attempt_tally import ATTEMPT_TYPES, read_attempt
+from replay.projecting.attempt_tally import read_attempt
 from replay.reading.history import EventRow, History, with_position
 from replay.reading.log_range import LogRange, naming_damage
 from replay.reading.moment import Moment

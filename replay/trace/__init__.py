@@ -1,0 +1,1 @@
+"""The trail of one delivery through queue and log."""

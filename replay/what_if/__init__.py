@@ -1,0 +1,1 @@
+"""The recorded history judged by another policy."""

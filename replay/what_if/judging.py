@@ -38,9 +38,9 @@ from eventstore.events.catalogue import (
     InstallationWarned,
 )
 from eventstore.events.codec import decode_event
+from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
 from eventstore.policies.evaluation import judge, warning_level
 from eventstore.policies.policy import Policy, is_checked_after
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
 from replay.reading.raw_events import RawEvent, attempt_facts, read_raw_events
 from replay.timeline.episode import Ending, InstallationOutcome, Notice
 from replay.what_if.margin import UNLIMITED, Margin, MarginRule

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
+from eventstore.policies.day_counts import COUNTED_CLASSES
 from eventstore.policies.policy import DayRule, Policy, SilenceRule, StreakRule
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES
 
 __all__ = ["UNLIMITED", "Margin", "MarginRule", "Past", "Tally"]
 

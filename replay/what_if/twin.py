@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from eventstore.common.clock import parse_time
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from replay.reading.raw_events import AttemptFacts
 from replay.timeline.episode import Ending, Episode, InstallationOutcome, Notice
 from replay.what_if.margin import UNLIMITED, Margin, Past

@@ -20,7 +20,6 @@ from actors.runtime.mailbox import PooledActor
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.restart_budget import RestartBudget
 from actors.supervisor.supervisor import SupervisorActor, SupervisorParts
-from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.decisions.disable import Decision, DisableRequest, disable
@@ -34,6 +33,7 @@ from eventstore.events.catalogue import (
 from eventstore.log.event_log import NewEvent, read_events
 from eventstore.policies.outage_rule import FleetRule
 from eventstore.policies.policy import BALANCED, Policy
+from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.queue.queries import find_delivery
 from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from eventstore.sqlite.reader_pool import Readers

@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from console.shell.cli import cli
 from console.shell.command_line import run_command_line
-from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.decisions.disable import DisableRequest, disable
@@ -31,6 +30,7 @@ from eventstore.events.catalogue import (
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.policy import BALANCED
+from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.queue.queries import find_delivery
 from eventstore.queue.work_queue import NewDelivery, enqueue, mark_dead, mark_missed
 from eventstore.unit_of_work import Store

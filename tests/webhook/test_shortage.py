@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eventstore.common.shortage import FILES, THREADS, Lack, lack_of
-from eventstore.errors import ShortageError
+from eventstore.common.shortage import FILES, THREADS, lack_of
+from eventstore.errors import Lack, ShortageError
 from tests.webhook.servers import OK, answering, serving
 from webhook import ErrorClass, OutcomeKind, Sender, WebhookRequest
 from webhook.deadline_socket import DeadlineTcpSocket

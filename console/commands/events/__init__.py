@@ -1,0 +1,1 @@
+"""`hookfuse events` and its commands."""

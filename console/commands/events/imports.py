@@ -16,9 +16,9 @@ from console.output.progress import SlowProgress
 from console.output.tables import print_json, print_line
 from console.shell.options import by_option, json_option, person
 from console.shell.session import Session
-from eventstore.common.app_secrets import no_secret_text
 from eventstore.common.json_lines import read_lines
 from eventstore.errors import DaemonRunningError, RejectedError
+from eventstore.projections.app_secrets import no_secret_text
 from eventstore.transfer.event_import import ImportSummary, import_events
 from eventstore.transfer.event_staging import LINE_BYTES, Staging
 from eventstore.unit_of_work import Store

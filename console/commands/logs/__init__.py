@@ -1,0 +1,1 @@
+"""`hookfuse logs` and its commands."""

@@ -1,0 +1,1 @@
+"""`hookfuse replay` and its commands."""

@@ -16,14 +16,15 @@ from console.shell.lookup import resolve_installation
 from console.shell.options import json_option
 from console.shell.session import Session
 from eventstore.errors import NotFoundError, RejectedError
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.policy import Policy
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts, read_days
+from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import App
 from replay.as_of.counter_diff import CounterChange, counter_changes
-from replay.as_of.settings_diff import Settings, changes_between
+from replay.as_of.settings_diff import FieldChange, Settings, changes_between
 from replay.as_of.view import Past, open_past
 from replay.reading.moment import Moment, latest_moment, moment_text
-from replay.timeline.entries import Attempts, Entry, FieldChange, Gap, Missed
+from replay.timeline.entries import Attempts, Entry, Gap, Missed
 from replay.timeline.telling import is_over, tell
 
 __all__ = ["diff"]

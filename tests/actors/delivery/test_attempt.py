@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.delivery.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
-from eventstore.common.app_secrets import AppSecrets
 from eventstore.common.clock import parse_time, time_text
 from eventstore.deliveries.producer import compact_json_object
 from eventstore.events.catalogue import (
@@ -23,6 +22,7 @@ from eventstore.events.catalogue import (
     ProbeSucceeded,
 )
 from eventstore.events.codec import encode_event
+from eventstore.projections.app_secrets import AppSecrets
 from eventstore.projections.registry import App, Endpoint, Installation
 from eventstore.queue.work_queue import QueuedDelivery
 from eventstore.registry.rotation import public_key_text

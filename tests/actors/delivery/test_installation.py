@@ -39,8 +39,8 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
 )
 from eventstore.policies.breaker import BreakerRule
+from eventstore.policies.day_counts import counted_class
 from eventstore.policies.policy import BALANCED, SENTRY_2024
-from eventstore.projections.broken_state_buffer import counted_class
 from eventstore.projections.registry import find_app, find_installation, read_endpoint
 from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries
 from eventstore.queue.work_queue import QueuedDelivery

@@ -35,9 +35,9 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
     MailSent,
 )
+from eventstore.policies.day_counts import counted_class
 from eventstore.policies.policy import BALANCED
 from eventstore.projections import catalogue as projections
-from eventstore.projections.broken_state_buffer import counted_class
 from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_missed
 from eventstore.unit_of_work import Store, Transaction
 from tests.actors.stage import DATA, EVENT_NAME, ONE, TWO, URL, Heard, Stage, lines_of

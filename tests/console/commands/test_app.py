@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from console.shell.exit_codes import ExitCode
-from eventstore.common.app_secrets import AppSecrets, read_secrets, signing_secrets
+from eventstore.projections.app_secrets import AppSecrets, read_secrets, signing_secrets
 from tests.console.conftest import SECRET, Hookfuse, World
 
 NEW = "the-new-secret-that-nobody-may-see"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from console.shell.exit_codes import ExitCode
-from eventstore.common.app_secrets import read_secrets
+from eventstore.projections.app_secrets import read_secrets
 from eventstore.projections.registry import find_app, read_installations
 from eventstore.settings.client_certificate import check_client_certificates
 from eventstore.unit_of_work import Store

@@ -9,10 +9,10 @@ import pytest
 
 from eventstore.backup.copy import restore
 from eventstore.backup.redacted_copy import COPIED_TABLES, copy_without_secrets
-from eventstore.common.app_secrets import AppSecrets, write_secrets
 from eventstore.common.clock import ManualClock
 from eventstore.errors import DatabaseError, NotADatabaseError, RejectedError
 from eventstore.home.folder import Home
+from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.queue.work_queue import NewDelivery, enqueue
 from eventstore.sqlite.database import open_database
 from eventstore.unit_of_work import Store

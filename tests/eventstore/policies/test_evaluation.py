@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -5,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.evaluation import Verdict, as_judged, judge
 from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, Policy
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
 
 TODAY = date(2025, 2, 7)
 
@@ -216,7 +217,8 @@ def test_order_of_the_days_changes_nothing(policy: Policy, days: list[DayCounts]
 def more(days: list[DayCounts], days_ago: int, counted: str) -> list[DayCounts]:
     name = on(days_ago).day
     known = {day.day: day for day in days}
-    return list((known | {name: known.get(name, DayCounts(name)).plus(counted, 1)}).values())
+    day = known.get(name, DayCounts(name))
+    return list((known | {name: replace(day, **{counted: getattr(day, counted) + 1})}).values())
 
 
 @given(policies, histories, st.integers(0, 6))

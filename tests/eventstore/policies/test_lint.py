@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.evaluation import judge
 from eventstore.policies.lint import PolicyFault, check_policy
 from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, Policy, Rule, SilenceRule, StreakRule
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
 from tests.eventstore.policy_strategies import WINDOW_DAYS, policies
 
 TODAY = date(2025, 2, 7)

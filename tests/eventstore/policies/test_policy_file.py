@@ -9,7 +9,8 @@ from hypothesis import given
 from eventstore.errors import ConfigurationError, DocumentError, NotFoundError
 from eventstore.home.folder import Home
 from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy, SilenceRule, StreakRule
-from eventstore.policies.policy_file import configured_policy, given_policy, policy_text, read_policy_document
+from eventstore.policies.policy_file import given_policy, policy_text, read_policy_document
+from eventstore.settings.chosen_policy import configured_policy
 from eventstore.settings.configuration import load_configuration
 from tests.eventstore.policy_strategies import policies
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from eventstore.events.catalogue import DisableEvidence
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.evaluation import judge
 from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy, SilenceRule
 from eventstore.policies.remediation import Prevention, prevention_in, what_would_help
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
 from tests.eventstore.policy_strategies import policies
 
 TODAY = date(2025, 2, 7)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.common.app_secrets import LONGEST_OVERLAP, AppSecrets, read_secrets, write_secrets
 from eventstore.common.clock import parse_time, time_text
 from eventstore.policies.waits import LONGEST_PAUSE_S, QueuedWait, WaitRule, bounded_waits, is_held
+from eventstore.projections.app_secrets import LONGEST_OVERLAP, AppSecrets, read_secrets, write_secrets
 from eventstore.projections.registry import attention_version
 from eventstore.queue.work_queue import NewDelivery, claim, enqueue
 from eventstore.unit_of_work import Store

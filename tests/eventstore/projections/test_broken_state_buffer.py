@@ -13,7 +13,8 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
 )
 from eventstore.log.event_log import NewEvent
-from eventstore.projections.broken_state_buffer import DayCounts, counted_class, read_days, window_start
+from eventstore.policies.day_counts import DayCounts, counted_class
+from eventstore.projections.broken_state_buffer import read_days
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import (
     INSTALLATION_ID,
@@ -24,63 +25,6 @@ from tests.eventstore.facts import (
     succeeded,
     timed_out,
 )
-
-
-@pytest.mark.parametrize(
-    ("error_class", "expected"),
-    [
-        ("redirect", "redirect"),
-        ("client_error", "client_error"),
-        ("gone", "client_error"),
-        ("rate_limited", "rate_limited"),
-        ("server_error", "server_error"),
-        ("unavailable", "server_error"),
-        ("protocol", "protocol"),
-        ("internal", None),
-        ("blocked", None),
-        ("of a later version", None),
-    ],
-)
-def test_failure_is_counted_by_its_error_class(error_class: str, expected: str | None) -> None:
-    assert counted_class(failed(error_class)) == expected
-
-
-@pytest.mark.parametrize(
-    ("fault", "error_class", "expected"),
-    [
-        ("", "protocol", "protocol"),  # recorded before faults were kept
-        ("no_answer", "protocol", "no_answer"),
-        ("reset", "protocol", "no_answer"),
-        ("bad_status_line", "protocol", "no_answer"),
-        ("head_too_large", "protocol", "no_answer"),
-        ("bad_head", "protocol", "protocol"),
-        ("broken_body", "protocol", "protocol"),
-        ("bad_head", "client_error", "client_error"),
-        ("bad_head", "gone", "client_error"),
-        ("broken_body", "client_error", "protocol"),
-        ("broken_body", "server_error", "protocol"),
-        ("reset", "client_error", "no_answer"),
-        ("read_timeout", "client_error", "timeout"),
-        ("deadline", "server_error", "timeout"),
-        ("tls", "redirect", "timeout"),
-        ("broken_body", "rate_limited", "rate_limited"),
-        ("deadline", "rate_limited", "rate_limited"),
-        ("of a later version", "client_error", "client_error"),
-    ],
-)
-def test_what_was_wrong_with_an_answer_says_how_it_is_counted(
-    fault: str, error_class: str, expected: str | None
-) -> None:
-    assert counted_class(failed(error_class, fault=fault)) == expected
-
-
-@pytest.mark.parametrize("error_class", ["dns", "connect", "tls", "connect_timeout", "read_timeout", "deadline"])
-def test_every_kind_of_timeout_is_counted_as_timeout(error_class: str) -> None:
-    assert counted_class(timed_out(error_class)) == "timeout"
-
-
-def test_success_is_counted_as_success() -> None:
-    assert counted_class(succeeded()) == "success"
 
 
 @pytest.mark.parametrize(
@@ -150,8 +94,3 @@ def test_days_before_the_asked_one_are_not_read(store: Store, clock: ManualClock
 
     days = read_days(store.connection, INSTALLATION_ID, "2025-02-04")
     assert [day.day for day in days] == ["2025-02-04", "2025-02-05"]
-
-
-@pytest.mark.parametrize(("window_days", "expected"), [(1, "2025-03-01"), (2, "2025-02-28"), (7, "2025-02-23")])
-def test_window_ends_today(window_days: int, expected: str) -> None:
-    assert window_start(datetime(2025, 3, 1, tzinfo=UTC), window_days) == expected

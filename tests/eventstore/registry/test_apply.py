@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.common.app_secrets import read_secrets
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import BreakerOpened, EndpointChanged, Event
 from eventstore.log.event_log import NewEvent, last_position, read_events
+from eventstore.projections.app_secrets import read_secrets
 from eventstore.projections.registry import find_app, find_installation, find_organization, read_installations
 from eventstore.registry.apply import Change
 from eventstore.unit_of_work import Store

@@ -3,10 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.projections.broken_state_buffer import DayCounts
+from eventstore.policies.day_counts import DayCounts
 from replay.as_of.counter_diff import CounterChange, counter_changes
-from replay.as_of.settings_diff import changes_between
-from replay.timeline.entries import FieldChange
+from replay.as_of.settings_diff import FieldChange, changes_between
 
 Counts = tuple[DayCounts, ...]
 

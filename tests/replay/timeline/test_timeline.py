@@ -56,6 +56,7 @@ from eventstore.events.catalogue import (
 )
 from eventstore.log.event_log import NewEvent, read_events
 from eventstore.unit_of_work import Store
+from replay.as_of.settings_diff import FieldChange
 from replay.reading.moment import latest_moment, moment_at, moment_of
 from replay.timeline.entries import (
     AppChange,
@@ -65,7 +66,6 @@ from replay.timeline.entries import (
     Disabling,
     Enabling,
     Entry,
-    FieldChange,
     Freeze,
     Gap,
     Import,

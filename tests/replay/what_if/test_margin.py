@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.decisions.review import what_follows
+from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.evaluation import judge
 from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, Policy, StreakRule
-from eventstore.projections.broken_state_buffer import COUNTED_CLASSES, DayCounts
 from replay.what_if.margin import UNLIMITED, Margin, MarginRule, Past
 from tests.eventstore.policy_strategies import WINDOW_DAYS, policies
 

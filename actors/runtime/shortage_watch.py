@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from eventstore.common.shortage import Lack
+from eventstore.errors import Lack
 
 __all__ = ["ShortageWatch"]
 

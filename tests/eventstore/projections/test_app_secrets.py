@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.common.app_secrets import AppSecrets, read_secrets, signing_secrets, write_secrets
 from eventstore.common.clock import time_text
+from eventstore.projections.app_secrets import AppSecrets, read_secrets, signing_secrets, write_secrets
 from eventstore.unit_of_work import Store
 
 UNTIL = datetime(2025, 2, 4, 12, tzinfo=UTC)
