@@ -161,7 +161,7 @@ def page() -> str:
     """Return docs/rooms.md: the arrows of each house as a picture, and each room with a line for each file."""
     parts = [_INTRODUCTION]
     for house in HOUSES:
-        parts += [f"## {house}/", _first_paragraph(ROOT / house / "__init__.py"), _picture(house)]
+        parts += [f"## {house}", _first_paragraph(ROOT / house / "__init__.py"), _picture(house)]
         parts += [_files_of(ROOT / house), *map(_room, sorted(_folders(ROOT / house)))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -178,7 +178,7 @@ def _folders(house: Path) -> list[Path]:
 
 
 def _room(folder: Path) -> str:
-    title = f"### {folder.relative_to(ROOT).as_posix()}/"
+    title = f"### {folder.relative_to(ROOT).as_posix()}"
     return "\n\n".join(part for part in (title, _whole(folder / "__init__.py"), _files_of(folder)) if part)
 
 
