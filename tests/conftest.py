@@ -1,5 +1,6 @@
 """What tests of several rooms need: a Redis, a SIGINT that interrupts, and hypothesis without a stopwatch."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from tests import prepared_schema, scratch_space
 from tests.redis_server import RedisServer, serving_redis
 
 # A shell has what it runs in the background ignore it, and so would all that the tests start.
@@ -15,6 +17,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says something of the machine, and nothing of what is tested.
 settings.register_profile("hookfuse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hookfuse")
+
+# OpenSSL takes 60 ms to read the system's certificates, for each sender and each daemon. No server here has one of
+# those; tests of the stores name theirs.
+os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
+
+prepared_schema.install()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what tests write in memory, where there is room for it and no other place is named."""
+    scratch_space.choose(config)
 
 
 @pytest.fixture(scope="module")

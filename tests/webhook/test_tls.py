@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from eventstore.errors import ShortageError
 from tests.webhook.certificates import PrivateCa
 from tests.webhook.servers import OK, answering, serving
 from webhook import ErrorClass, Sender, Timeouts, WebhookRequest
+from webhook.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     MakeSender = Callable[..., Sender]
     MakeRequest = Callable[..., WebhookRequest]
@@ -65,6 +68,12 @@ def test_a_ca_of_the_systems_store_is_believed_beside_those_of_certifi(
         outcome = make_sender().send(make_request(server.tls_url, timeouts=UNHURRIED))
 
     assert outcome.status_code == 200
+
+
+def test_the_whole_store_of_certifi_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.tls.DEFAULT_CA_BUNDLE_PATH", DEFAULT_CA_BUNDLE_PATH)
+
+    assert tls_context().cert_store_stats()["x509_ca"] == Path(certifi.where()).read_text().count("BEGIN CERTIFICATE")
 
 
 def test_an_endpoint_that_wants_a_certificate_gets_the_apps_own_and_no_other_app_is_let_in_by_it(

@@ -1,0 +1,24 @@
+"""Where the tests' folders are: in memory where there is room, for an fsync there takes no turn of a disk."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+__all__ = ["choose"]
+
+_MEMORY = Path("/dev/shm")
+# What all tests together have on disk at once is a fourth of it.
+_NEEDED_BYTES = 4 * 2**30
+
+
+def choose(config: pytest.Config) -> None:
+    """Have the folders of tests made in memory, unless the caller or the environment names another place."""
+    is_named = config.getoption("basetemp") or "PYTEST_DEBUG_TEMPROOT" in os.environ
+    if not is_named and _is_roomy(_MEMORY):
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
+
+
+def _is_roomy(place: Path) -> bool:
+    return place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free >= _NEEDED_BYTES
