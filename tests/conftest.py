@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says something of the machine, and nothing of what is tested.
 settings.register_profile("hookfuse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hookfuse")
+
+# Where the environment forbids bytecode, each of a thousand processes would compile the same files again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # OpenSSL takes 60 ms to read the system's certificates, for each sender and each daemon. No server here has one of
 # those; tests of the stores name theirs.
