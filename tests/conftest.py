@@ -35,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     scratch_space.choose(config)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process of several is alone with it at the end."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     """Run a real Redis for the tests of a file."""

@@ -1,7 +1,7 @@
 """A receiver as a process of its own: `python receiver.py LOG`, prints its port, ends when its standard input does.
 
-The path says what it answers: /200, /500, /410, /302 and so on; /flaky fails every third request; /random every
-second one, by chance; /told answers the code in the file LOG.told, 200 without it; /hang never answers.
+The path says what it answers: /200, /500, /410, /302 and so on; /once fails the first request; /flaky every third;
+/random every second one, by chance; /told answers the code in the file LOG.told, 200 without it; /hang never answers.
 Each request is one JSON line in LOG, written before the answer is. A number on standard input holds back the answers
 to all requests after the first so many, until it is told another; that it has understood it says by the same line.
 """
@@ -49,7 +49,7 @@ def _answer(path: str, number: int, dice: random.Random, told: Path) -> int:
         return int(path[1:])
     if path == "/told":
         return int(told.read_text()) if told.exists() else 200
-    fails = {"/flaky": number % 3 == 0, "/random": dice.random() < 0.5}
+    fails = {"/once": number == 1, "/flaky": number % 3 == 0, "/random": dice.random() < 0.5}
     return 500 if fails.get(path, False) else 200
 
 

@@ -23,9 +23,11 @@ def test_deliveries_wait_behind_an_open_breaker_and_flow_when_a_trial_succeeds(s
     delivered = stage.json("events", "--type", "delivery.succeeded", "--limit", "100")
     dead = stage.json("deliveries", "--state", "dead")
     assert len(delivered) + len(dead) == 35
-    assert len(dead) <= 3, "only what was tried before the breaker opened, or as its trial, has used up attempts"
+    # How many trials there are until it is told 200 is a matter of the machine; that nothing else is tried is not.
+    opened = stage.json("events", "--type", "breaker.opened", "--limit", "1000")
     failures = stage.json("events", "--type", "delivery.failed", "--limit", "1000")
-    assert len(failures) == 3 + len(stage.json("events", "--type", "breaker.opened", "--limit", "1000")) - 1
+    assert len(failures) == 3 + len(opened) - 1, "three before it opened, and then its trials"
+    assert len(dead) <= len(failures) / 3, "each has used up its three attempts"
 
 
 def test_an_open_breaker_is_open_after_a_restart(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tests.end_to_end.stage import Stage, installation_id
+from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
 from tests.webhook.servers import OK, answering, serving
 
@@ -47,7 +47,7 @@ def test_a_daemon_with_few_files_cuts_what_is_in_flight_says_so_and_no_healthy_e
         stage.send([(app, "issue.created") for app in range(1, HOSTS + 1)] * 3)
         limited = ["sh", "-c", f'ulimit -n {FILES}; exec "$@"', "-", *stage.command("run", "--drain")]
         done = subprocess.run(
-            limited, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[2]
+            limited, capture_output=True, text=True, timeout=LIMIT_S, check=False, cwd=Path(__file__).parents[2]
         )
 
         assert done.returncode == 0, done.stderr
@@ -75,7 +75,7 @@ def test_a_daemon_that_runs_out_of_files_postpones_and_delivers_when_there_are_s
         wait_until(lambda: types_of_events(stage)["delivery.succeeded"] == 15, "all the others")
         daemon.terminate()
 
-        assert daemon.wait(timeout=60) == 0
+        assert daemon.wait(LIMIT_S) == 0
     assert types_of_events(stage) == {"delivery.succeeded": 15}
     assert logged(stage, "shortage_began") == 1
     assert logged(stage, "actor_crashed") == 0
@@ -84,7 +84,7 @@ def test_a_daemon_that_runs_out_of_files_postpones_and_delivers_when_there_are_s
 def test_too_few_files_for_any_daemon_end_it_at_once_with_how_many_it_takes(stage: Stage) -> None:
     limited = ["sh", "-c", 'ulimit -n 40; exec "$@"', "-", *stage.command("run", "--drain")]
     done = subprocess.run(
-        limited, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[2]
+        limited, capture_output=True, text=True, timeout=LIMIT_S, check=False, cwd=Path(__file__).parents[2]
     )
 
     assert done.returncode == 7

@@ -20,13 +20,13 @@ from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent, last_position
 from eventstore.sqlite.database import wal_bytes
 from eventstore.unit_of_work import Store
-from tests.end_to_end.stage import Stage, installation_id
+from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.test_watching import Watcher
-from tests.end_to_end.waiting import wait_until
+from tests.end_to_end.waiting import wait_for_requests, wait_until
 
-_LIMIT_S = 60.0
 _LISTEN = '[metrics]\nlisten = "127.0.0.1:0"\n'
 _PROCESSES = pytest.mark.parametrize("processes", [1, 2])
+_REPLACED = ("worker_silent", "worker_ended")
 # So many warnings of a breaker that opens that they fill the pipe and each worker's queue.
 _APPS = range(5, 1205)
 
@@ -49,7 +49,7 @@ def _unread(stage: Stage, processes: int) -> Iterator[tuple[subprocess.Popen[byt
         yield process, reader, Watcher(stage)
     finally:
         process.kill()
-        process.wait(timeout=_LIMIT_S)
+        process.wait(timeout=LIMIT_S)
         os.close(reader)
 
 
@@ -61,7 +61,7 @@ def test_deliveries_go_on_while_nobody_reads_standard_error_and_what_is_dropped_
     stage.apply(dict.fromkeys(_APPS, "/500"))
     stage.send([(app, "issue.created") for app in _APPS])
     with _unread(stage, processes) as (daemon, reader, watcher):
-        wait_until(lambda: len(stage.receiver.seen()) == len(_APPS), "all are sent")
+        wait_for_requests(stage.receiver, len(_APPS))
         wait_until(lambda: _dropped(watcher) > 0, "some lines are dropped")
         assert watcher.health("/healthz")[0] == 200
         assert watcher.health("/readyz")[0] == 200
@@ -73,7 +73,7 @@ def test_deliveries_go_on_while_nobody_reads_standard_error_and_what_is_dropped_
         threading.Thread(target=_read_all, args=(reader, said), daemon=True).start()
         wait_until(lambda: b"were dropped here, as nobody read standard error" in said, "a line says so")
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(timeout=_LIMIT_S) == 0
+        assert daemon.wait(timeout=LIMIT_S) == 0
 
     told = [line["count"] for line in stage.log_lines() if line["event"] == "stderr_lines_dropped"]
     assert sum(told) > 0
@@ -100,7 +100,7 @@ def test_a_daemon_that_nobody_reads_greets_works_and_ends(stage: Stage, processe
         wait_until(stage.receiver.seen, "it is sent")
         daemon.send_signal(signal.SIGTERM)
 
-        assert daemon.wait(timeout=_LIMIT_S) == 0
+        assert daemon.wait(timeout=LIMIT_S) == 0
 
 
 def test_a_worker_that_is_stopped_is_killed_and_replaced_and_its_share_is_sent(stage: Stage) -> None:
@@ -117,11 +117,12 @@ def test_a_worker_that_is_stopped_is_killed_and_replaced_and_its_share_is_sent(s
         wait_until(watcher.is_ready, "all is well again")
 
         assert stopped not in Home(stage.home).worker_pids()
-        assert watcher.metrics()("hookfuse_worker_restarts_total") == 1
+        assert watcher.metrics()("hookfuse_worker_restarts_total") >= 1
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(timeout=_LIMIT_S) == 0
-    events = [line["event"] for line in stage.log_lines()]
-    assert (events.count("worker_silent"), events.count("worker_ended")) == (1, 1)
+        assert daemon.wait(timeout=LIMIT_S) == 0
+    # On a machine that is busy others too may be silent for so long.
+    pids = {name: [line["pid"] for line in stage.log_lines() if line["event"] == name] for name in _REPLACED}
+    assert all(pids[name].count(stopped) == 1 for name in _REPLACED)
 
 
 @_PROCESSES
@@ -134,7 +135,7 @@ def test_no_probe_is_turned_away_by_silent_clients(stage: Stage, processes: int)
         address = ("127.0.0.1", watcher.port())
         answers: list[Any] = []
         for _ in range(32):
-            clients.enter_context(socket.create_connection(address, timeout=_LIMIT_S))
+            clients.enter_context(socket.create_connection(address, timeout=LIMIT_S))
             answers.append(watcher.health("/healthz")[0])
 
         assert answers == [200] * 32
@@ -151,7 +152,7 @@ def _unread_command(stage: Stage, *arguments: str) -> Iterator[subprocess.Popen[
         yield process
     finally:
         process.kill()
-        process.wait(timeout=_LIMIT_S)
+        process.wait(timeout=LIMIT_S)
         process.stdout.close()
 
 
@@ -174,7 +175,7 @@ def test_history_that_nobody_reads_keeps_the_wal_from_nothing(stage: Stage, argu
                 transaction.append(*events)
             busy, _, _ = store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             assert (busy, wal_bytes(stage.home / "events.db")) == (0, 0)
-            said, _ = process.communicate(timeout=_LIMIT_S)
+            said, _ = process.communicate(timeout=LIMIT_S)
 
     assert process.returncode == 0
     assert said.count(b"\n") == (count if arguments == ("export",) else count + 2)  # with the list's brackets
@@ -187,4 +188,4 @@ def test_who_follows_the_log_into_a_pipe_that_nobody_reads_can_be_ended(stage: S
     with _unread_command(stage, "logs", "--follow", "--last", "10000", "--json") as process:
         process.send_signal(number)
 
-        assert process.wait(timeout=_LIMIT_S) == code
+        assert process.wait(timeout=LIMIT_S) == code
