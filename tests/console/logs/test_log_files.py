@@ -100,9 +100,10 @@ def test_a_rotation_while_files_are_looked_for_loses_and_doubles_nothing(
             log.write_bytes(b"after" if times else b"last")
         return iter(list(scan(path)) if is_first else listed)
 
-    monkeypatch.setattr(os, "scandir", scandir)
-
-    with take_snapshot(log) as snapshot:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        snapshot = take_snapshot(log)
+    with snapshot:
         assert _texts(snapshot) == [b"before", b"after", b"last"]
 
 
