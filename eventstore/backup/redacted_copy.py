@@ -7,7 +7,9 @@ from pathlib import Path
 
 from eventstore.backup.copy import new_copy
 from eventstore.home.folder import Home
+from eventstore.integrity.whole_check import Watch, quietly, require_whole
 from eventstore.sqlite.database import explained, open_database
+from eventstore.sqlite.high_water_mark import reached_by, read_mark, require_kept
 
 __all__ = ["COPIED_TABLES", "copy_without_secrets"]
 
@@ -37,16 +39,24 @@ _INDEXES = (
 )
 
 
-def copy_without_secrets(home: Home, target: Path, on_events: Callable[[int], None]) -> int:
+def copy_without_secrets(home: Home, target: Path, on_events: Callable[[int], None], watch: Watch = quietly) -> int:
     """Copy what may be looked at, as of one moment, to a new private file; give its last position.
 
     The tables are written one by one into a new file, so that no secret is ever in it, not even in a page that was
     freed. The file is marked as no database of hookfuse's: no home can be put on it by mistake. `on_events` is told
-    how many more were copied. Raises RejectedError when the target is there already, and DatabaseError.
+    how many more were copied. Raises RejectedError when the target is there already, DamagedFileError when the
+    database is not what was written to it, LostCommitsError when it is behind its mark, and DatabaseError.
     """
     with new_copy(home, target) as draft, explained(draft):
+        mark = read_mark(home.database)
         # Open meanwhile: it brings an older file to this schema, and keeps the WAL that the copying reads.
-        with closing(open_database(home.database, is_writer=False)), closing(_attached(draft, home.database)) as copy:
+        with (
+            closing(open_database(home.database, is_writer=False)) as source,
+            closing(_attached(draft, home.database)) as copy,
+        ):
+            with explained(home.database):
+                require_kept(home.database, mark, reached_by(source))
+                require_whole(source, watch)
             copy.execute("BEGIN")
             for table in COPIED_TABLES:
                 _copy_table(copy, table, on_events)

@@ -45,9 +45,10 @@ def test_a_copy_with_damaged_rows_is_made_and_put_back_and_both_say_so(
 ) -> None:
     _change(world.home.database, statement)
     backup = hookfuse("backup", tmp_path / "copy.db")
+    looking = hookfuse("backup", "--without-secrets", tmp_path / "looking.db")
     restored = hookfuse("restore", tmp_path / "copy.db", home=tmp_path / "other")
 
-    for done in (backup, restored):
+    for done in (backup, looking, restored):
         assert done.code == 11
         assert said in done.err
     assert [path.name for path in tmp_path.glob("copy.db*")] == ["copy.db"]
@@ -68,3 +69,18 @@ def test_a_schema_that_is_not_ours_is_neither_copied_nor_restored_and_doctor_nam
     assert said in backup.err
     assert not (tmp_path / "other" / "events.db").exists()
     assert not (tmp_path / "second.db").exists()
+
+
+def test_a_damaged_log_is_not_copied_without_secrets_either(world: World, hookfuse: Hookfuse, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(world.home.database)) as connection:
+        (guard,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'events_refuse_update'").fetchone()
+        connection.execute("DROP TRIGGER events_refuse_update")
+        connection.execute("UPDATE events SET recorded_at = '2020-01-01T00:00:00.000000Z' WHERE position = 2")
+        connection.execute(guard)
+        connection.commit()
+
+    looking = hookfuse("backup", "--without-secrets", tmp_path / "looking.db")
+
+    assert looking.code == 7
+    assert "the log is damaged" in looking.err
+    assert not (tmp_path / "looking.db").exists()
