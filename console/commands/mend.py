@@ -15,6 +15,7 @@ from eventstore.integrity.accepted_loss import AcceptedLoss
 from eventstore.integrity.accepted_loss import accept_loss as accept
 from eventstore.integrity.reindexing import reindex as make_indexes_anew
 from eventstore.log.event_log import NewEvent
+from eventstore.queue.idempotency import forget_damaged_keys
 from eventstore.queue.packed_batches import forget_damaged_parcels
 from eventstore.sqlite.high_water_mark import Mark
 
@@ -98,10 +99,10 @@ def _said(loss: AcceptedLoss | None) -> str:
 @json_option
 @click.pass_obj
 def forget_damaged(session: Session, *, reason: str, by: str, is_json: bool) -> None:
-    """Let go of parcels of large batches that were damaged, and that were kept apart for that.
+    """Let go of what is damaged and kept apart: parcels of large batches, and idempotency keys.
 
-    `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries anew from where they came from
-    first, under other idempotency keys.
+    `hookfuse doctor` says when each parcel was queued, and to whom. Queue the deliveries anew from where they came
+    from first, under other idempotency keys. A key that is let go of can be used again.
 
     \b
     Example:
@@ -109,12 +110,11 @@ def forget_damaged(session: Session, *, reason: str, by: str, is_json: bool) -> 
     """  # noqa: D301 - \b is click's
     with session.writing() as store, store.transaction() as transaction:
         count = forget_damaged_parcels(transaction.connection)
-        if count:
-            entry = AuditRecorded(
-                "home.forget-damaged", person(by), "home", {"reason": reason, "deliveries": f"{count}"}
-            )
-            transaction.append(NewEvent(HOME_STREAM, entry))
+        keys = forget_damaged_keys(transaction.connection)
+        if count or keys:
+            details = {"reason": reason, "deliveries": f"{count}", "idempotency_keys": f"{keys}"}
+            transaction.append(NewEvent(HOME_STREAM, AuditRecorded("home.forget-damaged", person(by), "home", details)))
     if is_json:
-        print_json({"forgotten": count})
+        print_json({"forgotten": count, "forgotten_keys": keys})
     else:
-        print_line(f"let go of {count} deliveries")
+        print_line(f"let go of {count} deliveries and {keys} idempotency keys")

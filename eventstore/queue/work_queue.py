@@ -11,6 +11,7 @@ from eventstore.common.identifiers import new_id, new_ids
 from eventstore.errors import DatabaseError
 from eventstore.policies.waits import QueuedWait
 from eventstore.queue.checksum import payload_checksum
+from eventstore.queue.idempotency import first_id
 from eventstore.queue.packed_batches import Packed, Wrapped, put_away, reserve_sequences, take_parcel, wrap
 from eventstore.sqlite.bulk import insert_rows, json_list
 
@@ -32,7 +33,6 @@ __all__ = [
     "error_text",
     "expire",
     "find_row",
-    "forget_idempotency_keys",
     "has_waiting_probe",
     "installations_with_waiting",
     "is_first_of_its_key",
@@ -176,7 +176,8 @@ def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: 
     delivery_ids = []
     fresh: list[tuple[NewDelivery, str]] = []
     for delivery, delivery_id in zip(batch.deliveries, batch.delivery_ids, strict=True):
-        known_id = _known_id(connection, delivery, delivery_id, enqueued_at)
+        key = delivery.idempotency_key
+        known_id = first_id(connection, delivery.installation_id, key, delivery_id, enqueued_at) if key else None
         delivery_ids.append(known_id or delivery_id)
         if known_id is None:
             fresh.append((delivery, delivery_id))
@@ -293,31 +294,6 @@ def drop_probe(connection: sqlite3.Connection, delivery_id: str) -> bool:
 def draw_attention(connection: sqlite3.Connection) -> None:
     """Let a running daemon look at the whole queue again, for what has no new sequence number."""
     connection.execute("UPDATE attention SET version = version + 1")
-
-
-def _known_id(connection: sqlite3.Connection, delivery: NewDelivery, delivery_id: str, enqueued_at: str) -> str | None:
-    if delivery.idempotency_key is None:
-        return None
-    row = connection.execute(
-        "SELECT delivery_id FROM idempotency_keys WHERE installation_id = ? AND idempotency_key = ?",
-        (delivery.installation_id, delivery.idempotency_key),
-    ).fetchone()
-    if row is not None:
-        return str(row[0])
-    connection.execute(
-        "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?)",
-        (delivery.installation_id, delivery.idempotency_key, delivery_id, enqueued_at),
-    )
-    return None
-
-
-def forget_idempotency_keys(connection: sqlite3.Connection, *, older_than: str, limit: int = 1000) -> int:
-    """Drop idempotency keys of before a moment, at most `limit` of them; give how many."""
-    return connection.execute(
-        "DELETE FROM idempotency_keys WHERE (installation_id, idempotency_key) IN"
-        " (SELECT installation_id, idempotency_key FROM idempotency_keys WHERE enqueued_at < ? LIMIT ?)",
-        (older_than, limit),
-    ).rowcount
 
 
 def installations_with_waiting(

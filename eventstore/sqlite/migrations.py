@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MARKED_SINCE", "SCHEMA_VERSION", "found_schema", "migrate", "schema_of"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 # From this one on a database has an id, and a mark beside it.
 MARKED_SINCE = 11
 
@@ -294,6 +294,9 @@ _TWELFTH = (
     "ALTER TABLE apps ADD COLUMN client_key TEXT",
 )
 
+# NULL = it was stored before there were any.
+_THIRTEENTH = ("ALTER TABLE idempotency_keys ADD COLUMN checksum INTEGER",)
+
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -307,6 +310,7 @@ _MIGRATIONS = (
     ("0010_no_answer", _TENTH),
     ("0011_damage", _ELEVENTH),
     ("0012_client_certificates", _TWELFTH),
+    ("0013_checked_idempotency_keys", _THIRTEENTH),
 )
 
 

@@ -13,6 +13,7 @@ from eventstore.errors import DamagedLogError
 from eventstore.integrity.whole_check import Watch, damaged_deliveries, quietly
 from eventstore.log.event_log import last_position
 from eventstore.projections.app_secrets import apps_with_damaged_secrets
+from eventstore.queue.idempotency import damaged_keys
 from eventstore.queue.packed_batches import damaged_parcel_texts
 from replay.check.verification import verify
 
@@ -55,7 +56,15 @@ def _check_stored(connection: sqlite3.Connection) -> Iterator[Finding]:
             f"those of apps {_some(list(map(str, secrets)))} are not what was stored, and sign nothing",
             "hookfuse apply REGISTRY.toml, or hookfuse app rotate-secret APP",
         )
-    if not (deliveries or parcels or secrets):
+    keys = damaged_keys(connection)
+    if keys:
+        yield Finding.fault(
+            "payloads",
+            f"{_counted(len(keys), 'idempotency key is', 'idempotency keys are')} not what was stored:"
+            f" {_some([f'{_readable(key)} of {_readable(installation)}' for installation, key in keys])}",
+            "look whether their deliveries have arrived; hookfuse forget-damaged lets go of the keys",
+        )
+    if not (deliveries or parcels or secrets or keys):
         yield Finding.good("payloads", "all that waits is what was queued")
 
 
@@ -79,6 +88,10 @@ def _check_projections(
         )
     else:
         yield Finding.good("projections", "all tables say what follows from the events")
+
+
+def _readable(stored: bytes) -> str:
+    return stored.decode(errors="backslashreplace")
 
 
 def _counted(count: int, one: str, many: str) -> str:

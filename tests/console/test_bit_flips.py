@@ -27,7 +27,6 @@ _HARMLESS = {
     "snapshots": ("version", "schema", "checksum", "data"),
     "at_work": ("failing_since",),
     "attention": ("version",),
-    "idempotency_keys": ("delivery_id",),
     "clock": ("moment", "boot_id", "uptime_s", "doubted_ahead_s", "doubted_ran_s"),
     "_sqlite_migrations": ("id", "migration_set", "name", "applied_at"),
 }

@@ -493,7 +493,7 @@ def test_a_stop_during_which_the_dispatcher_crashes_stops_the_others_all_the_sam
 
 def test_old_idempotency_keys_are_dropped_by_the_housekeeping(plant: Plant) -> None:
     plant.stage.store.connection.execute(
-        "INSERT INTO idempotency_keys VALUES (?, 'old', 'd-1', '2025-01-01T00:00:00.000000Z')", (ONE,)
+        "INSERT INTO idempotency_keys VALUES (?, 'old', 'd-1', '2025-01-01T00:00:00.000000Z', NULL)", (ONE,)
     )
     system = plant.start()
     system.keep_house()

@@ -179,7 +179,7 @@ def test_events_and_waits_of_a_clock_that_was_ahead_are_named(healthy: World) ->
         ("UPDATE queue SET state = 'waiting', is_recovery = 1, due_at = :far WHERE state = 'missed'", "1 recover"),
         ("UPDATE installations SET breaker_open_until = :far", "open breaker"),
         ("UPDATE secrets SET previous_until = :far", " of before until"),
-        ("INSERT INTO idempotency_keys VALUES ('i', 'k', 'd', :far)", "1 idempotency key"),
+        ("INSERT INTO idempotency_keys VALUES ('i', 'k', 'd', :far, NULL)", "1 idempotency key"),
         (
             (
                 "INSERT INTO outbox (mail_id, message_id, installation_id, recipient, kind, about_position, state,"

@@ -169,7 +169,7 @@ def test_forget_damaged_lets_go_of_parcels_that_are_damaged_and_records_who_did(
     ended = hookfuse("forget-damaged", *_WHY)
 
     assert _damaged_parcels(world) == 0
-    assert (ended.code, ended.out, ended.err) == (ExitCode.OK, "let go of 64 deliveries\n", "")
+    assert (ended.code, ended.out, ended.err) == (ExitCode.OK, "let go of 64 deliveries and 0 idempotency keys\n", "")
     assert (_audit(hookfuse)["event"], _audit(hookfuse)["actor"]) == ("home.forget-damaged", "person:ann")
 
 
@@ -178,9 +178,9 @@ def test_forget_damaged_counts_for_programs_and_records_nothing_where_there_is_n
 ) -> None:
     _keep_a_parcel_apart(world)
 
-    assert hookfuse("forget-damaged", *_WHY, "--json").json == {"forgotten": 64}
+    assert hookfuse("forget-damaged", *_WHY, "--json").json == {"forgotten": 64, "forgotten_keys": 0}
     recorded = _audit(hookfuse)
-    assert hookfuse("forget-damaged", *_WHY, "--json").json == {"forgotten": 0}
+    assert hookfuse("forget-damaged", *_WHY, "--json").json == {"forgotten": 0, "forgotten_keys": 0}
     assert _audit(hookfuse) == recorded
 
 

@@ -141,7 +141,7 @@ def test_a_key_and_an_overlap_of_another_clock_last_no_longer_than_theirs(store:
     register(store)
     near, far = time_text(NOW + timedelta(days=5)), time_text(NOW + FAR)
     rows = [("i", "key", "d-1", far), ("i", "other", "d-2", time_text(NOW - timedelta(hours=1)))]
-    store.connection.executemany("INSERT INTO idempotency_keys VALUES (?, ?, ?, ?)", rows)
+    store.connection.executemany("INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, NULL)", rows)
     for app_id, until in ((1, far), (2, near)):
         write_secrets(store.connection, app_id, AppSecrets("new", previous_secret="old", previous_until=until))
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from eventstore.common.clock import ManualClock, time_text
+from eventstore.errors import DamagedFileError
 from eventstore.home.folder import Home
+from eventstore.queue.idempotency import damaged_keys, forget_damaged_keys, forget_idempotency_keys
 from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries, waits_behind
 from eventstore.queue.work_queue import (
     NewDelivery,
@@ -19,7 +21,6 @@ from eventstore.queue.work_queue import (
     claim,
     drop,
     enqueue,
-    forget_idempotency_keys,
     installations_with_waiting,
     mark_dead,
     mark_missed,
@@ -157,6 +158,26 @@ def test_no_more_keys_than_the_limit_are_forgotten_at_once(store: Store) -> None
         put(store, "a", key=str(number))
 
     assert [forget_idempotency_keys(store.connection, older_than=LATER, limit=3) for _ in range(3)] == [3, 2, 0]
+
+
+def test_an_id_that_is_not_what_was_stored_is_never_answered(store: Store) -> None:
+    put(store, "a", key="k")
+    put(store, "b", key="other")
+    store.connection.execute("UPDATE idempotency_keys SET delivery_id = 'd' WHERE idempotency_key = 'k'")
+
+    with pytest.raises(DamagedFileError, match=r"idempotency key 'k' of installation .* is damaged"):
+        put(store, "a", key="k")
+    assert [key for _, key in damaged_keys(store.connection)] == [b"k"]
+    assert forget_damaged_keys(store.connection) == 1
+    assert len(put(store, "a", key="k")) == 1
+
+
+def test_a_key_of_before_there_were_checksums_is_answered_as_it_stands(store: Store) -> None:
+    put(store, "a", key="k")
+    store.connection.execute("UPDATE idempotency_keys SET checksum = NULL, delivery_id = 'd'")
+
+    assert put(store, "a", key="k") == ["d"]
+    assert damaged_keys(store.connection) == []
 
 
 def test_delivered_delivery_is_taken_out_once(store: Store) -> None:

@@ -12,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.queue import queries as queue_view
 from eventstore.queue import work_queue
+from eventstore.queue.idempotency import forget_idempotency_keys
 from eventstore.queue.work_queue import NewDelivery
 from eventstore.unit_of_work import Store
 
@@ -136,7 +137,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def forget_keys(self) -> None:
         self.clock.advance(seconds=1)
-        count = work_queue.forget_idempotency_keys(self.store.connection, older_than=self.moment())
+        count = forget_idempotency_keys(self.store.connection, older_than=self.moment())
 
         assert count == len(self.keys)
         self.keys.clear()
