@@ -22,7 +22,8 @@ def metadata(hookfuse: Hookfuse) -> dict[str, Any]:
 @pytest.fixture
 def copy(hookfuse: Hookfuse, world: World, tmp_path: Path) -> Iterator[sqlite3.Connection]:
     ended = hookfuse("backup", "--without-secrets", tmp_path / "hookfuse.db")
-    assert ended.code == 0, ended.err
+    # The world is made by hand: what is missed and dead there follows from no event, and that is said.
+    assert (ended.code, ended.err.count("\n")) == (11, 1), ended.err
     assert ended.out.startswith("copied 29 events to ")
     with closing(sqlite3.connect(tmp_path / "hookfuse.db")) as connection:
         connection.row_factory = sqlite3.Row
