@@ -5,9 +5,11 @@ Each committer writes down what it has committed, here, after the commit and bef
 fsynced: after a power cut the mark may be behind the database, and never ahead of it.
 """
 
+import errno
 import mmap
 import os
 import sqlite3
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -40,6 +42,9 @@ _REACHED = (
 WAY_OUT = "restore the newest backup (hookfuse restore FILE), or go on without what is lost: hookfuse accept-loss"
 
 
+_AWAY = "move it away, and the next start makes it anew"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What was committed to a database: the newest event, and the newest delivery that was ever queued."""
@@ -67,12 +72,16 @@ def mark_path(database: Path) -> Path:
 
 
 def read_mark(database: Path) -> Mark | None:
-    """Read the mark beside a database, None = it is absent or torn."""
+    """Read the mark beside a database, None = it is absent or torn. Raises DatabaseError where it is another thing."""
     for _ in range(_LOOKS):
         try:
-            mark = Mark.from_bytes(mark_path(database).read_bytes())
-        except OSError:
+            descriptor = _open(mark_path(database), os.O_RDONLY)
+        except FileNotFoundError:
             return None
+        try:
+            mark = Mark.from_bytes(os.read(descriptor, _LINE_BYTES + 1))
+        finally:
+            os.close(descriptor)
         if mark is not None:
             return mark
     return None
@@ -82,7 +91,7 @@ def write_mark(database: Path, mark: Mark) -> None:
     """Put a mark in the place of what was there, fsynced. Raises DatabaseError."""
     path = mark_path(database)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path, os.O_WRONLY | os.O_CREAT)
         try:
             os.pwrite(descriptor, mark.to_bytes(), 0)
             os.ftruncate(descriptor, _LINE_BYTES)
@@ -91,6 +100,24 @@ def write_mark(database: Path, mark: Mark) -> None:
             os.close(descriptor)
     except OSError as error:
         raise DatabaseError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open the mark. Raises FileNotFoundError, and DatabaseError where it is a link, a pipe, or may not be opened.
+
+    A link would have us write to a file of somebody else's, and a pipe would have us wait for its other end.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = "is a link" if error.errno == errno.ELOOP else f"cannot be opened ({error.strerror})"
+        raise DatabaseError(f"{path} {reason}: {_AWAY}") from error
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise DatabaseError(f"{path} is no regular file: {_AWAY}")
 
 
 def reached_by(connection: sqlite3.Connection) -> Mark:
@@ -145,8 +172,11 @@ class HighWaterMark:
         self._line = reached.to_bytes()
         # In memory a look and a move take a tenth of a microsecond, where a system call takes some; what is written
         # there stays when the process is killed.
-        with mark_path(database).open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), _LINE_BYTES)
+        descriptor = _open(mark_path(database), os.O_RDWR)
+        try:
+            self._memory = mmap.mmap(descriptor, _LINE_BYTES)
+        finally:
+            os.close(descriptor)
 
     def require_kept(self) -> None:
         """Compare, within a write transaction, what others have committed with what is there now.
@@ -154,10 +184,19 @@ class HighWaterMark:
         Raises LostCommitsError: somebody commits to other files than these.
         """
         line = self._memory[:]
-        if line != self._line:
-            self._reached = reached_by(self._connection)
-            require_kept(self._database, Mark.from_bytes(line), self._reached)
-            self._line = line
+        if line == self._line:
+            return
+        mark, self._reached = Mark.from_bytes(line), reached_by(self._connection)
+        if mark is None:  # who moves it has the turn to write, as we have now: nobody is at it
+            _log.warning(
+                "mark_torn",
+                path=str(mark_path(self._database)),
+                done=f"made anew at event {self._reached.position}; whether commits were lost before is not known",
+            )
+            self._write(self._reached.to_bytes(), self._reached)
+            return
+        require_kept(self._database, mark, self._reached)
+        self._line = line
 
     def reached(self, position: int) -> Mark:
         """Return how far a transaction goes that is about to end. `position`: of its last event, 0 = it has none."""
@@ -170,6 +209,9 @@ class HighWaterMark:
         line = reached.to_bytes()
         if line == self._line:
             return
+        self._write(line, reached)
+
+    def _write(self, line: bytes, reached: Mark) -> None:
         self._memory[:] = line
         self._line, self._reached = line, reached
 

@@ -38,7 +38,12 @@ def _anchor(_context: click.Context, _parameter: click.Parameter, text: str | No
 
 @click.command()
 @projection_option
-@click.option("--log", "is_log_checked", is_flag=True, help="Check the log first: positions, versions, chain, data.")
+@click.option(
+    "--log",
+    "is_log_checked",
+    is_flag=True,
+    help="Check the log first: positions, versions, chain, data; indexes and the queue are for doctor.",
+)
 @click.option(
     "--known",
     "anchor",

@@ -1,18 +1,21 @@
 """Commits that are gone are noticed, whatever took them: a mark beside the database says how far it had come."""
 
+import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventstore.backup.copy import back_up, restore
 from eventstore.common.clock import ManualClock
 from eventstore.deliveries.producer import Producer
-from eventstore.errors import LostCommitsError
+from eventstore.errors import DatabaseError, LostCommitsError
 from eventstore.home.folder import Home
 from eventstore.integrity.accepted_loss import accept_loss
 from eventstore.log.event_log import NewEvent, last_position
@@ -215,3 +218,52 @@ def test_a_mark_with_one_bit_flipped_is_torn(position: int, sequence: int, data:
     line[data.draw(st.integers(0, len(line) - 1))] ^= 1 << data.draw(st.integers(0, 7))
 
     assert Mark.from_bytes(bytes(line)) is None
+
+
+def _a_link(mark: Path) -> None:
+    (mark.parent / "mine").write_text("mine")
+    mark.symlink_to(mark.parent / "mine")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (_a_link, "is a link"),
+        (os.mkfifo, "is no regular file"),
+        (Path.mkdir, r"(is no regular file|cannot be opened \(Is a directory\))"),
+    ],
+    ids=["link", "pipe", "folder"],
+)
+def test_what_stands_in_the_place_of_the_mark_is_named_and_never_written_to(
+    home: Home, store: Store, make: Callable[[Path], None], what: str
+) -> None:
+    register(store)
+    store.close()
+    mark_path(home.database).unlink()
+    make(mark_path(home.database))
+
+    for opened in (lambda: Store(home.database), lambda: Producer(home), lambda: read_mark(home.database)):
+        with pytest.raises(DatabaseError, match=f"{what}.*: move it away"):
+            opened()
+    assert not (home.path / "mine").exists() or (home.path / "mine").read_text() == "mine"
+
+
+def test_of_a_mark_without_end_no_more_is_read_than_a_mark_has(home: Home, store: Store) -> None:
+    with mark_path(home.database).open("ab") as file:
+        file.truncate(1 << 40)
+
+    assert read_mark(home.database) is None
+
+
+def test_a_mark_that_is_torn_under_a_writer_is_said_and_made_anew(home: Home, store: Store) -> None:
+    register(store)
+    with mark_path(home.database).open("r+b") as file:
+        file.write(b"x")
+
+    with structlog.testing.capture_logs() as lines:
+        record(store, succeeded())
+
+    assert [line["event"] for line in lines] == ["mark_torn"]
+    mark = read_mark(home.database)
+    assert mark is not None
+    assert mark.position == last_position(store.connection)

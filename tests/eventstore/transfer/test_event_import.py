@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import MailFailed
-from eventstore.log.event_log import read_events
+from eventstore.log.event_log import last_position, read_events
 from eventstore.projections.catalogue import PROJECTIONS
 from eventstore.projections.outbox import count_mails
 from eventstore.projections.registry import attention_version
+from eventstore.sqlite.high_water_mark import reached_by, read_mark
 from eventstore.transfer.event_export import ExportFilter
 from eventstore.transfer.event_import import ImportSummary
 from eventstore.transfer.event_staging import LINE_BYTES
@@ -70,6 +71,16 @@ class Homes:
 @pytest.fixture
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
     return Homes(tmp_path_factory.mktemp("homes"))
+
+
+def test_the_mark_stands_for_what_was_brought_in(homes: Homes) -> None:
+    """Else the next start takes the import for commits of another database, or does not miss it."""
+    store = homes.store()
+
+    imported(store, exported(homes.store(STORY)))
+
+    assert read_mark(path_of(store)) == reached_by(store.connection)
+    assert last_position(store.connection) > 10
 
 
 def lines_of(store: Store) -> list[dict[str, Any]]:
