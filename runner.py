@@ -84,11 +84,13 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
     from actors.assembly.system import guard_for, postbox_for
     from console.doctor.checkup import check_home, show_findings
     from eventstore.settings.client_certificate import check_client_certificates
+    from eventstore.settings.trusted_certificates import check_trusted
 
     def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Finding]:
         postbox = postbox_for(session.home, configuration)
         yield from check_mail(postbox, sender_address=configuration.mail.sender, mail_to=mail_to, now=session.now())
         yield from check_client_certificates(connection, session.now())
+        yield from check_trusted(configuration)
         yield from check_endpoints(connection, guard_for(configuration))
 
     return show_findings(check_home(session, check_outside), is_json=is_json)
@@ -104,6 +106,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from eventstore.integrity.scrubbing import check_at_start
     from eventstore.settings.chosen_policy import configured_policy
     from eventstore.settings.configuration import load_configuration
+    from eventstore.settings.trusted_certificates import require_trusted
     from eventstore.sqlite.database import open_database
     from eventstore.sqlite.opened_files import OpenedFiles, loss_text
 
@@ -113,6 +116,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         home.prepare()
         workers_lock = stack.enter_context(home.held_by_daemon())
         configuration = load_configuration(home.configuration)
+        require_trusted(configuration)
         share_out(raise_file_limit(files_needed(1)), 1)  # too few are an error now, before anything is touched
         policy = configured_policy(home, configuration.policy)
         # Made, and brought to the newest schema, before anybody else needs it; whatever takes its place is noticed, as
@@ -168,10 +172,15 @@ def _warn_of_certificates(home: Home) -> None:
     from eventstore.sqlite.database import open_database
 
     with closing(open_database(home.database, is_writer=False)) as connection:
+        log = structlog.get_logger("hookfuse.daemon")
         for finding in check_client_certificates(connection, datetime.now(UTC)):
-            if finding.mend:
-                structlog.get_logger("hookfuse.daemon").warning(
+            if finding.level == "fault":
+                log.warning(
                     "client_certificate_unusable", problem=finding.text, mend=finding.mend, done="what needs it waits"
+                )
+            elif finding.level == "warning":
+                log.warning(
+                    "client_certificate_expires_soon", problem=finding.text, mend=finding.mend, done="used until then"
                 )
 
 

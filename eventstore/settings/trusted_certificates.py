@@ -1,0 +1,52 @@
+"""Files of certificates to trust, `[tls] ca_file` and `[smtp] ca_file`: whether they can be used."""
+
+import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from eventstore.common.diagnostic import Finding
+from eventstore.errors import ConfigurationError
+from eventstore.settings.configuration import Configuration
+
+__all__ = ["check_trusted", "require_trusted"]
+
+# All that browsers trust has 300 kB.
+_FILE_BYTES = 16 * 1024 * 1024
+
+
+def require_trusted(configuration: Configuration) -> None:
+    """Raise ConfigurationError, which names the setting, where a file of certificates to trust cannot be used."""
+    for setting, path in _files(configuration):
+        fault = _fault(Path(path))
+        if fault:
+            raise ConfigurationError(f"{setting} ({path}): {fault}")
+
+
+def check_trusted(configuration: Configuration) -> Iterator[Finding]:
+    """Say which files of certificates to trust cannot be used."""
+    for setting, path in _files(configuration):
+        fault = _fault(Path(path))
+        if fault:
+            yield Finding.fault("certificates", f"{setting} ({path}): {fault}", "name a file of certificates in PEM")
+
+
+def _files(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    if configuration.tls.ca_file:
+        yield "[tls] ca_file", configuration.tls.ca_file
+    if configuration.smtp.host and configuration.smtp.ca_file:
+        yield "[smtp] ca_file", configuration.smtp.ca_file
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _FILE_BYTES:
+            # OpenSSL reads a file to its end, which it may not have.
+            return f"this is no file of at most {_FILE_BYTES:,} bytes"
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return "there is no certificate in PEM in it"
+    except (OSError, ValueError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return None
