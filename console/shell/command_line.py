@@ -35,7 +35,7 @@ def run_command_line(group: click.Command, arguments: Sequence[str] | None = Non
 
 def _run(group: click.Command, arguments: list[str], clock: object) -> int:
     try:
-        with group.make_context(_NAME, arguments, obj=clock) as context:
+        with group.make_context(_NAME, list(arguments), obj=clock) as context:  # click empties the list
             result = group.invoke(context)
         _flush()
     except click.exceptions.Exit as end:
@@ -48,7 +48,7 @@ def _run(group: click.Command, arguments: list[str], clock: object) -> int:
         _silence_stdout()
         return ExitCode.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last one who can say something about it
-        return _show_error(error)
+        return _show_error(_of_no_text(error, arguments) or error)
     return result if isinstance(result, int) else ExitCode.OK
 
 
@@ -77,6 +77,18 @@ def _show_usage(error: click.ClickException) -> int:
     where = context.command_path if context else _NAME
     _say(f"{where.removeprefix(_NAME).strip()}: {error.format_message()} (see {where} --help)".removeprefix(": "))
     return error.exit_code
+
+
+def _of_no_text(error: Exception, arguments: Sequence[str]) -> Exception | None:
+    """Return the error that says which argument is no text: a file may be named so, but nothing in the database."""
+    if not isinstance(error, UnicodeEncodeError):
+        return None
+    for argument in arguments:
+        if any("\udc80" <= character <= "\udcff" for character in argument):  # bytes, as os.fsdecode keeps them
+            from eventstore.errors import RejectedError  # noqa: PLC0415 - whoever got so far has imported it
+
+            return RejectedError(f"{argument[:60]!r} is not UTF-8, as every name and key is")
+    return None
 
 
 def _show_error(error: Exception) -> int:

@@ -84,14 +84,18 @@ def thaw(transaction: Transaction, rule: FleetRule | None, *, watched_since: dat
 
 def read_fleet_state(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> FleetState:
     """Count who is at work, who of them fails, and who has begun to within the rule's window."""
-    window = timedelta(seconds=rule.window_s)
-    # What began so far ahead began by another clock.
     row = connection.execute(
         "SELECT count(*), count(failing_since), count(*) FILTER (WHERE failing_since > ? AND failing_since < ?)"
         " FROM at_work",
-        (time_text(now - window), time_text(now + window)),
+        _window(rule, now),
     ).fetchone()
     return FleetState(*row)
+
+
+def _window(rule: FleetRule, now: datetime) -> tuple[str, str]:
+    """Return between which moments began what has begun now: what began further ahead began by another clock."""
+    window = timedelta(seconds=rule.window_s)
+    return time_text(now - window), time_text(now + window)
 
 
 def has_freeze_passed(connection: sqlite3.Connection, rule: FleetRule, now: datetime, *, watched_s: float) -> bool:
@@ -136,7 +140,7 @@ class _AtWork:
 
 
 def _read_at_work(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> _AtWork:
-    start = time_text(now - timedelta(seconds=rule.window_s))
+    start, end = _window(rule, now)
     rows = connection.execute(
         "SELECT installation_id, failing_since, installations.organization_id, webhook_url FROM at_work"
         " LEFT JOIN installations USING (installation_id) LEFT JOIN apps USING (app_id)"
@@ -144,7 +148,7 @@ def _read_at_work(connection: sqlite3.Connection, rule: FleetRule, now: datetime
     at_work = _AtWork()
     for installation_id, since, organization_id, url in rows:
         unknown = _Unknown(installation_id)
-        fares = {"is_failing": since is not None, "has_begun": (since or "") > start}
+        fares = {"is_failing": since is not None, "has_begun": since is not None and start < since < end}
         at_work.installations.count(installation_id, **fares)
         at_work.organizations.count(unknown if organization_id is None else organization_id, **fares)
         at_work.hosts.count(unknown if url is None else _host(url), **fares)

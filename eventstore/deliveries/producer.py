@@ -159,7 +159,7 @@ def compact_json_object(text: str, what: str = "the data") -> str:
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise DocumentError(f"{'' if what == 'the data' else f'{what} is '}{_json_fault(text, error)}") from error
     if not compact.startswith("{"):
-        raise DocumentError(f"{what} is JSON, but not an object {...}")
+        raise DocumentError(f"{what} is JSON, but not an object {{...}}")
     return compact
 
 

@@ -37,8 +37,14 @@ class Home:
 
     def require(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
-        if not self.database.is_file():
+        try:
+            is_home = self.database.is_file()
             fault = "is not a home" if self.path.exists() else "does not exist"
+        except OSError as error:  # a name that is too long, or a folder that may not be looked into
+            raise HomeError(
+                f"home {self.path} cannot be used ({error.strerror}): name another with --home or HOOKFUSE_HOME"
+            ) from error
+        if not is_home:
             raise HomeError(
                 f"no home at {self.path} (it {fault}): start the daemon or apply a registry first,"
                 " or name another with --home or HOOKFUSE_HOME"

@@ -54,6 +54,24 @@ def test_what_was_not_foreseen_is_called_a_bug(capsys: pytest.CaptureFixture[str
     assert shown == "hookfuse: KeyError: 'x': this is a bug (HOOKFUSE_DEBUG=1 shows where)\n"
 
 
+def test_bytes_that_are_no_text_are_bad_input_and_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    command = click.Command("deed", callback=lambda name: name.encode(), params=[click.Argument(["name"])])
+
+    with pytest.raises(SystemExit) as end:
+        run_command_line(command, ["ac\udcffme"])
+
+    assert end.value.code == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err == "hookfuse: 'ac\\udcffme' is not UTF-8, as every name and key is\n"
+
+
+def test_text_that_cannot_be_written_is_a_bug_where_no_argument_is_to_blame(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _run("\udcff".encode) == ExitCode.FAILED
+
+    assert "this is a bug" in capsys.readouterr().err
+
+
 def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("HOOKFUSE_DEBUG", "1")
 

@@ -85,6 +85,13 @@ def test_what_is_not_known_is_not_found(
         ("audit", "--until", "tomorrow"),
         ("deliveries", "--until", "-3"),
         ("events", "--since", ""),
+        ("requests", "--app", "\udcff"),
+        ("requests", "--organization", "ac\udcffme"),
+        ("audit", "--organization", "\udcff"),
+        ("events", "--stream", "\udcff"),
+        ("installations", "--app", "\udcff"),
+        ("app", "signing-key", "\udcff"),
+        ("deliveries", "resend", "\udcff"),
     ],
     ids=str,
 )

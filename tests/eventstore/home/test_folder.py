@@ -303,6 +303,11 @@ def test_a_home_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_home_that_cannot_be_looked_at_is_refused_as_one_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(HomeError, match=r"cannot be used \(File name too long\): name another"):
+        Home(tmp_path / ("x" * 300)).require()
+
+
 def test_database_stands_in_the_home(home: Home) -> None:
     Store(home.database).close()
 

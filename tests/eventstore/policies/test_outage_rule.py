@@ -192,6 +192,19 @@ def test_one_tenant_or_one_host_that_flaps_freezes_disabling_for_nobody(
     assert not read_fleet(store.connection).is_frozen
 
 
+@pytest.mark.parametrize("ahead", [timedelta(seconds=301), timedelta(days=3650)])
+def test_tenants_that_fail_since_a_clock_was_ahead_do_not_make_an_outage_of_one_that_flaps(
+    store: Store, clock: ManualClock, ahead: timedelta
+) -> None:
+    # One organization at one host, and as many others as would make it an outage if they had begun now.
+    ids = at_hosts(store, *[(1, "one.example")] * 8, *OTHERS)
+    note(store, *((one, None) for one in ids))
+    note(store, *((one, clock.now() + ahead) for one in ids[8:]))
+
+    assert note(store, *((one, clock.now()) for one in ids[:8])) is None
+    assert not read_fleet(store.connection).is_frozen
+
+
 def test_many_tenants_at_many_hosts_freeze_and_the_event_says_who_they_are(store: Store) -> None:
     ids = at_hosts(store, *OTHERS, *[OTHERS[3]] * 2)
     note(store, *((one, None) for one in ids))
