@@ -314,6 +314,13 @@ _MIGRATIONS = (
 )
 
 
+# What sqlite-utils writes down there: which migrations were applied.
+_OF_SQLITE_UTILS = (
+    "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)",
+    "CREATE UNIQUE INDEX idx__sqlite_migrations_migration_set_name ON _sqlite_migrations (migration_set, name)",
+)
+
+
 def migrate(connection: sqlite3.Connection) -> int:
     """Bring the database to the newest schema, and return the one that was found; 0 = it was new.
 
@@ -342,8 +349,15 @@ def found_schema(connection: sqlite3.Connection) -> int:
 
 
 def schema_of(connection: sqlite3.Connection, version: int) -> None:
-    """Make, in an empty database, the tables of a schema: of this one, or of one before."""
-    _apply_migrations(connection, _MIGRATIONS[:version])
+    """Make, in an empty database, the parts of a schema to compare with: of this one, or of one before.
+
+    By hand: a look at a database need not wait for sqlite-utils.
+    """
+    for _, statements in _MIGRATIONS[:version]:
+        for statement in statements:
+            connection.execute(statement)
+    for statement in _OF_SQLITE_UTILS:
+        connection.execute(statement)
 
 
 def _apply_migrations(

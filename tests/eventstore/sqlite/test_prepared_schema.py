@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eventstore.integrity.whole_check import _parts
 from eventstore.sqlite import migrations
 from tests import prepared_schema
 
@@ -64,3 +65,19 @@ def test_no_two_new_ones_have_the_same_id(both: tuple[sqlite3.Connection, sqlite
         ids.add(connection.execute("SELECT id FROM database_id").fetchone())
 
     assert len(ids) == 2
+
+
+@pytest.mark.parametrize("version", range(1, migrations.SCHEMA_VERSION + 1))
+def test_the_parts_to_compare_with_are_those_that_the_migrations_make(version: int) -> None:
+    with (
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as migrated,
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as compared,
+    ):
+        prepared_schema.migrate_for_real(migrated, migrations._MIGRATIONS[:version])
+        migrations.schema_of(compared, version)
+
+        assert _parts(compared).keys() == _parts(migrated).keys()
+        assert {name for name, sql in _parts(compared).items() if sql != _parts(migrated)[name]} <= {
+            ("index", "idx__sqlite_migrations_migration_set_name"),
+            ("table", "_sqlite_migrations"),
+        }
