@@ -20,7 +20,7 @@ from eventstore.registry.rotation import ensure_signing_key, remove_signing_key,
 
 __all__ = ["app"]
 
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhdw])")
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhdw])", re.ASCII)
 _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 

@@ -26,7 +26,7 @@ __all__ = ["ProbeRun", "print_run", "run_probe", "test", "timeout_option"]
 _POLL_S = 0.1
 _LONGEST_S = 3_600.0
 _EXCERPT_CHARACTERS = 200
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smh]?)")
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smh]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3_600}
 
 # Tests put their own in: one that turns the world by hand.

@@ -17,6 +17,7 @@ def request_row(request: LoggedRequest) -> dict[str, object]:
         "attempt": attempt.attempt,
         "duration_ms": attempt.duration_ms,
         "error_class": attempt.error_class,
+        "fault": attempt.fault,
         "detail": attempt.detail,
         "position": request.position,
     }

@@ -8,7 +8,7 @@ from eventstore.errors import RejectedError
 
 __all__ = ["age_text", "moment", "short_time"]
 
-_AGO = re.compile(r"^(\d{1,6}(?:\.\d{1,3})?)([smhdw])$")
+_AGO = re.compile(r"^(\d{1,6}(?:\.\d{1,3})?)([smhdw])$", re.ASCII)
 _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 

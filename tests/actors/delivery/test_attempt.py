@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from actors.delivery.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
 from eventstore.common.clock import parse_time, time_text
+from eventstore.common.endpoint_url import URL_CHARACTERS
 from eventstore.deliveries.producer import compact_json_object
 from eventstore.events.catalogue import (
     AttemptEvent,
@@ -358,6 +359,19 @@ def test_whatever_an_excerpt_s_characters_take_the_event_has_room_for_them(lette
     assert stored_bytes(event) <= 2700
     assert 0 < len(event.request_body) <= 1024
     assert set(event.request_body) == set(event.response_body) == {letter}
+
+
+@pytest.mark.parametrize("letter", ["a", "\N{PILE OF POO}", "\x01"])
+def test_beside_the_longest_url_and_ids_there_is_room_left_and_no_more_is_taken(letter: str) -> None:
+    url = f"https://pager.example/{'p' * (URL_CHARACTERS - 22)}"
+    longest = replace(ENDPOINT, app=replace(ENDPOINT.app, webhook_url=url))
+    fault = outcome(ErrorClass.SERVER_ERROR, 503, error_id="e" * 100, project_id="p" * 100, response_body=letter * 5000)
+
+    event = attempt_event(longest, delivery(), fault, body=(letter * 5000).encode(), retry_at=None)
+
+    assert event.webhook_url == url
+    assert stored_bytes(event) <= 2700
+    assert event.response_body
 
 
 def test_of_headers_without_room_the_last_ones_are_left_out_and_the_rest_is_json() -> None:

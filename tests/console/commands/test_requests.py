@@ -12,6 +12,7 @@ BESIDE = {
     "attempt",
     "duration_ms",
     "error_class",
+    "fault",
     "detail",
     "position",
 }

@@ -92,6 +92,34 @@ def test_outcomes_are_counted_in_the_original_s_hash_under_its_names(
     assert counts(redis) == {"success_count": 2, "error_count": 2, "timeout_count": 1}
 
 
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("no_answer", "timeout_count"),
+        ("reset", "timeout_count"),
+        ("bad_status_line", "timeout_count"),
+        ("tls", "timeout_count"),
+    ],
+)
+def test_a_connection_that_ended_before_an_answer_is_a_timeout_to_the_original(
+    redis: Redis, store: Store, projection: RedisProjection, fault: str, expected: str
+) -> None:
+    """It is requests' ConnectionError there, whatever a home's own policy calls it (FLOW section 3)."""
+    record(store, failed("protocol", 0, fault=fault), failed("protocol", 0, fault=fault))
+    catch_up(projection, store)
+
+    assert counts(redis) == {expected: 2}
+
+
+def test_a_body_that_broke_off_behind_a_status_is_counted_nowhere_by_the_original(
+    redis: Redis, store: Store, projection: RedisProjection
+) -> None:
+    record(store, failed("protocol", 200, fault="broken_body"))
+    catch_up(projection, store)
+
+    assert counts(redis) == {}
+
+
 def test_what_the_original_counts_nowhere_is_in_its_request_log_only(
     redis: Redis, store: Store, projection: RedisProjection
 ) -> None:
