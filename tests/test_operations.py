@@ -39,6 +39,7 @@ def exposition() -> Exposition:
         warned={50: 0},
         mails={"requested": 0, "sent": 0, "failed": 0},
         is_frozen=False,
+        is_clock_doubted=False,
     )
     readings = Readings(
         is_ready=True, signs=signs, machinery=Machinery(), redis_lag=0, stream=StreamDepth("redis://localhost")

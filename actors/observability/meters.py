@@ -136,6 +136,7 @@ class _Gauges(Collector):
         yield _by("warned_installations", "Installations warned of, by percent of the way.", "level", warned)
         yield _by("mails", "Mails, by state.", "state", signs.mails)
         yield _one("disabling_frozen", "Whether automatic disabling is frozen.", int(signs.is_frozen))
+        yield _one("clock_doubted", "Whether the clock is doubted: nothing expires.", int(signs.is_clock_doubted))
         yield _one("last_position", "Position of the newest event.", signs.last_position)
         yield _one("wal_bytes", "Size of the database's write-ahead log.", self._readings.wal_bytes)
 

@@ -11,6 +11,7 @@ from eventstore.projections.health import read_fleet
 from eventstore.projections.outbox import count_mails
 from eventstore.queue.queries import count_deliveries, longest_due, oldest_waiting
 from eventstore.sqlite.database import reading
+from eventstore.wall_clock.watch import stored_clock_pair
 
 __all__ = ["VitalSigns", "read_vital_signs"]
 
@@ -42,6 +43,7 @@ class VitalSigns:
     warned: dict[int, int]
     mails: dict[str, int]
     is_frozen: bool
+    is_clock_doubted: bool
 
 
 def read_vital_signs(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
@@ -63,6 +65,7 @@ def _read(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
             "SELECT warned_level, count(*) FROM installations WHERE warned_level > 0 GROUP BY warned_level"
         ).fetchall()
     )
+    pair = stored_clock_pair(connection)
     return VitalSigns(
         last_position=last_position(connection),
         deliveries=count_deliveries(connection),
@@ -74,6 +77,7 @@ def _read(connection: sqlite3.Connection, now: datetime) -> VitalSigns:
         warned=warned,
         mails=count_mails(connection),
         is_frozen=read_fleet(connection).is_frozen,
+        is_clock_doubted=pair is not None and pair.doubt is not None,
     )
 
 

@@ -36,6 +36,7 @@ SIGNS = VitalSigns(
     warned={50: 5, 90: 6},
     mails={"requested": 8, "sent": 9, "failed": 10},
     is_frozen=True,
+    is_clock_doubted=True,
 )
 
 
@@ -143,6 +144,7 @@ def test_gauges_say_what_the_database_says() -> None:
     assert exposition.by("hookfuse_warned_installations", "level") == {"50": 5, "90": 6}
     assert exposition.by("hookfuse_mails", "state") == {"requested": 8, "sent": 9, "failed": 10}
     assert exposition("hookfuse_disabling_frozen") == 1
+    assert exposition("hookfuse_clock_doubted") == 1
     assert exposition("hookfuse_last_position") == 42
 
 

@@ -1,9 +1,11 @@
 import json
 import os
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
+from eventstore.common.uptime import Uptime
 from eventstore.events.catalogue import (
     BreakerOpened,
     DeliveryFailed,
@@ -15,8 +17,10 @@ from eventstore.events.catalogue import (
     InstallationWarned,
 )
 from eventstore.log.event_log import NewEvent
+from eventstore.policies.clock_doubt import ClockPair, Doubt
 from eventstore.unit_of_work import Store
 from eventstore.views.vital_signs import read_vital_signs
+from eventstore.wall_clock.watch import write_clock_pair
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World, attempt
 
 
@@ -227,3 +231,18 @@ def test_who_is_down_now_comes_first_and_how_many_more_there_are_is_said(hookfus
     assert PAGER in shown
     assert SHOP not in shown
     assert "and 1 more: hookfuse status --limit 2\n" in shown
+
+
+def test_a_clock_that_is_doubted_is_said_with_what_it_means(hookfuse: Hookfuse, world: World) -> None:
+    with Store(world.home.database, world.clock) as store:
+        month = timedelta(days=31)
+        doubt = Doubt(month.total_seconds(), 60.0)
+        pair = ClockPair(world.clock.now() - month, Uptime("another boot", 0.0), doubt)
+        write_clock_pair(store.connection, pair)
+
+    (line,) = [one for one in hookfuse("status").out.splitlines() if one.startswith("clock")]
+    found = hookfuse("status", "--json").json["clock"]
+
+    assert "doubted: " in line
+    assert "nothing expires for" in line
+    assert found["doubt_left_s"] > 0

@@ -1,6 +1,7 @@
 """A glance at the database: what it says is so at one moment."""
 
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
+from eventstore.common.uptime import Uptime
 from eventstore.decisions.disable import DisableRequest, disable
 from eventstore.events.catalogue import (
     BreakerClosed,
@@ -20,6 +22,7 @@ from eventstore.events.catalogue import (
     InstallationWarned,
 )
 from eventstore.log.event_log import NewEvent
+from eventstore.policies.clock_doubt import ClockPair, Doubt
 from eventstore.policies.policy import BALANCED
 from eventstore.queue.queries import find_delivery
 from eventstore.queue.work_queue import (
@@ -35,6 +38,7 @@ from eventstore.queue.work_queue import (
 )
 from eventstore.unit_of_work import Store
 from eventstore.views.vital_signs import VitalSigns, read_vital_signs
+from eventstore.wall_clock.watch import write_clock_pair
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, URL, failed, record, register
 
 
@@ -78,6 +82,7 @@ def test_an_empty_home_has_zeros_everywhere(store: Store, clock: ManualClock) ->
         warned={50: 0, 90: 0},
         mails={"requested": 0, "sent": 0, "failed": 0},
         is_frozen=False,
+        is_clock_doubted=False,
     )
 
 
@@ -237,3 +242,12 @@ def test_overdue_is_the_age_of_what_would_be_claimed_first(rows: list[tuple[str,
         due = [delivery.due_at for one in claims.values() for delivery in one.deliveries]
 
         assert in_seconds(clock, -signs(store, clock).overdue_s) == min(due, default=now)
+
+
+def test_a_clock_that_is_doubted_is_seen_until_it_is_believed_again(store: Store, clock: ManualClock) -> None:
+    doubted = ClockPair(clock.now(), Uptime("boot", 10.0), Doubt(ahead_s=86_401.0, ran_s=0.0))
+    write_clock_pair(store.connection, doubted)
+    assert signs(store, clock).is_clock_doubted
+
+    write_clock_pair(store.connection, replace(doubted, doubt=None))
+    assert not signs(store, clock).is_clock_doubted
