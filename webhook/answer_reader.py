@@ -198,7 +198,9 @@ class AnswerReader:
         for name, value in self._headers:
             lower = name.lower()
             if lower == "content-length":
-                self._length = int(value)  # llhttp has made sure that it is digits, and there once
+                # llhttp has made sure that it is digits, below 2^64, and there once. Zeros before it may be any number,
+                # and Python refuses to read more than 4300 digits.
+                self._length = int(value.lstrip("0") or "0")
             elif lower == "transfer-encoding":
                 if self._is_chunked or value.lower() != "chunked":
                     raise AnswerFault(Fault.BAD_HEAD, "the answer's transfer coding is not chunked, once")
@@ -265,7 +267,10 @@ class AnswerReader:
         if self._header_count > HEADER_COUNT:
             self._has_too_many_headers = True
         elif self._kept_headers is None or name.lower() in self._kept_headers:
-            self._headers.append((name.decode("latin-1"), value.decode("latin-1").rstrip(" \t")))
+            # A tab behind "chunked" is white space (RFC 9110, section 5.5), and another coding to llhttp: it would
+            # read chunks as a body without an end. It stays, so that `_read_framing` refuses it at once.
+            behind = " " if name.lower() == b"transfer-encoding" else " \t"
+            self._headers.append((name.decode("latin-1"), value.decode("latin-1").rstrip(behind)))
 
     def on_headers_complete(self) -> None:
         """Note that the head is over."""

@@ -11,6 +11,8 @@ from typing import Final
 from webhook.outcome import ErrorClass
 
 _SECONDS: Final = re.compile(r"-?[0-9]+", re.ASCII)
+# A header that is there several times is one with commas (RFC 9110, section 5.3): gateways add theirs to the server's.
+_SEVERAL_SECONDS: Final = re.compile(r"-?[0-9]+(?:[ \t]*,[ \t]*-?[0-9]+)+", re.ASCII)
 _LONGEST_S: Final = 1e9  # whatever has more digits is longer than anybody waits; a float has an end
 
 # Retrying can't change these: the guard's rule stands, and 410 says that nobody listens any more.
@@ -59,8 +61,13 @@ STANDARD_SCHEDULE: Final = RetrySchedule((5, 300, 1800, 7200, 18_000, 36_000, 50
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Return Retry-After (seconds or an HTTP date) in seconds from `now`; the past is 0, rubbish None."""
+    """Return Retry-After (seconds or an HTTP date) in seconds from `now`; the past is 0, rubbish None.
+
+    Of several the longest counts: it is what all of those who asked can live with.
+    """
     text = value.strip()
+    if _SEVERAL_SECONDS.fullmatch(text):
+        return max(min(max(0.0, float(each)), _LONGEST_S) for each in text.split(","))
     if _SECONDS.fullmatch(text):
         return min(max(0.0, float(text)), _LONGEST_S)
     try:

@@ -125,6 +125,8 @@ _HEADER_LINES = (
     b"Transfer-Encoding: identity",
     b"Transfer-Encoding: chunked;q=1",
     b"Transfer-Encoding: xchunked",
+    b"Transfer-Encoding: chunked\t",
+    b"Transfer-Encoding: chunked \t ",
     b"Transfer-Encoding: \x0bchunked",
     b"Transfer-Encoding:",
 )
@@ -272,6 +274,8 @@ HOSTILE: Final[tuple[Hostile, ...]] = (
         without_a_body=HEAD + b"\r\n",
         with_white_space_around_its_length=HEAD + b"Content-Length: \t 2 \t\r\n\r\nok",
         with_zeros_before_its_length=LENGTH + b"00000002\r\n\r\nok",
+        with_more_zeros_before_its_length_than_python_reads=LENGTH + b"0" * 5000 + b"2\r\n\r\nok",
+        with_white_space_behind_its_coding=HEAD + b"Transfer-Encoding: chunked  \r\n\r\n2\r\nok\r\n0\r\n\r\n",
         with_an_empty_header=HEAD + b"X-A:\r\nContent-Length: 2\r\n\r\nok",
         with_bytes_in_a_header=HEAD + b"X-A: \xff\xfe\r\nContent-Length: 2\r\n\r\nok",
         as_many_headers_as_may_be=HEAD + b"a:b\r\n" * (HEADER_COUNT - 1) + b"Content-Length: 2\r\n\r\nok",

@@ -80,6 +80,11 @@ def test_failed_attempts_count_from_one() -> None:
         ("1" + "0" * 30, 1e9),
         ("9" * 400, 1e9),
         ("0" * 400 + "60", 60.0),
+        ("30, 30", 30.0),
+        ("30,-1 ,\t90", 90.0),
+        ("30, " + "9" * 400, 1e9),
+        ("30,", None),
+        ("30 60", None),
         ("１２", None),  # noqa: RUF001 - digits, and none of HTTP's
         ("Sat, 99 Feb 2025 10:01:00 GMT", None),
     ],
