@@ -6,7 +6,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, DeadlineTlsSocket, current_exchange
+from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, current_exchange
+from webhook.deadline_tls_socket import DeadlineTlsSocket
 from webhook.errors import ConnectFailed, ConnectTimedOut
 from webhook.exception_table import is_lost
 
@@ -85,9 +86,9 @@ def _secured(connected: DeadlineTcpSocket, host: str, context: ssl.SSLContext) -
     """Shake hands; the certificate is checked against the host's name, not against the address."""
     try:
         # A name that is written with its root has a certificate without it (RFC 6125).
-        secured = context.wrap_socket(connected, server_hostname=host.rstrip("."))
+        secured = DeadlineTlsSocket(connected, context, host.rstrip("."))
+        secured.do_handshake()
     except BaseException:
         connected.close()
         raise
-    assert isinstance(secured, DeadlineTlsSocket)  # noqa: S101 - the context's sslsocket_class
     return secured

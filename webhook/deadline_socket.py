@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import struct
 import sys
 import threading
@@ -172,27 +171,27 @@ class DeadlineTcpSocket(socket.socket):
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Receive within read_s and the deadline, and count."""
         exchange = current_exchange()
-        until_s = time.monotonic() + exchange.read_budget_s()
-        while True:
-            self._limit(socket.SO_RCVTIMEO, until_s)
-            try:
-                data = socket.socket.recv(self, bufsize, flags)
-            except BlockingIOError:
-                self._wait(select.POLLIN, until_s, exchange)
-            else:
-                exchange.note_received(self, len(data))
-                return data
+        data = self.receive_until(bufsize, time.monotonic() + exchange.read_budget_s(), exchange, flags)
+        exchange.note_received(self, len(data))
+        return data
 
     def receive_while_dialing(self, bufsize: int) -> bytes:
         """Receive what a proxy says within the connect time: it is no part of the answer, and does not count."""
         exchange = current_exchange()
-        until_s = time.monotonic() + exchange.dial_budget_s()
+        return self.receive_until(bufsize, time.monotonic() + exchange.dial_budget_s(), exchange)
+
+    def receive_until(self, bufsize: int, until_s: float, exchange: Exchange, flags: int = 0) -> bytes:
+        """Receive until a moment of time.monotonic(), and count nothing: it may be TLS's own, or a proxy's."""
         while True:
             self._limit(socket.SO_RCVTIMEO, until_s)
             try:
-                return socket.socket.recv(self, bufsize)
+                return socket.socket.recv(self, bufsize, flags)
             except BlockingIOError:
                 self._wait(select.POLLIN, until_s, exchange)
+
+    def receive_at_once(self, bufsize: int) -> bytes:
+        """Receive what has come; raise BlockingIOError if that is nothing."""
+        return socket.socket.recv(self, bufsize, socket.MSG_DONTWAIT)
 
     def is_quiet(self) -> bool:
         """Return whether nothing has come, and the peer has not closed it; nothing is waited for."""
@@ -236,61 +235,7 @@ class DeadlineTcpSocket(socket.socket):
         left_ms = max(0.0, until_s - time.monotonic()) * 1000
         if not watch.poll(left_ms):
             # Not from the system's own error: "resource temporarily unavailable" would be what its owner reads.
-            raise _meaning_of(TimeoutError("nothing came within the read time"), exchange) from None
-
-
-class DeadlineTlsSocket(ssl.SSLSocket):
-    """The same for TLS; an ssl.SSLContext makes them when this is its `sslsocket_class`."""
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Receive within read_s and the deadline, and count."""
-        exchange = current_exchange()
-        self.settimeout(exchange.read_budget_s())
-        with _translating(exchange):
-            data = super().recv(buflen, flags)
-        exchange.note_received(self, len(data))
-        return data
-
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        """Send within the deadline."""
-        exchange = current_exchange()
-        self.settimeout(exchange.remaining_s())
-        with _translating(exchange):
-            count = super().send(data, flags)
-        exchange.note_sent()
-        return count
-
-    def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
-        """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
-        exchange = current_exchange()
-        self.settimeout(exchange.remaining_s())
-        try:
-            super().sendall(data, flags)
-        except TimeoutError as error:
-            raise _meaning_of(error, exchange) from error
-        exchange.note_sent()
-
-    def do_handshake(self, block: bool = False) -> None:
-        """Shake hands within the connect time; Python's ssl counts the whole handshake, not each read."""
-        exchange = current_exchange()
-        self.settimeout(exchange.dial_budget_s())
-        with _translating(exchange):
-            super().do_handshake(block)
-
-    def is_quiet(self) -> bool:
-        """Return whether nothing has come, and the peer has not closed it; nothing is waited for.
-
-        A socket under TLS can't be peeked at, and a ticket of TLS 1.3 makes it readable: it is read from, by which
-        OpenSSL takes the tickets in, and which finds what it has decrypted already.
-        """
-        self.settimeout(0.0)
-        try:
-            ssl.SSLSocket.recv(self, 1)
-        except ssl.SSLWantReadError:
-            return True
-        except OSError:
-            return False
-        return False
+            raise meaning_of(TimeoutError("nothing came within the read time"), exchange) from None
 
 
 def _answered_after_ms(carrier: socket.socket, sent_at_s: float) -> float:
@@ -312,8 +257,9 @@ def _translating(exchange: Exchange) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise _meaning_of(error, exchange) from error
+        raise meaning_of(error, exchange) from error
 
 
-def _meaning_of(error: TimeoutError, exchange: Exchange) -> TimeoutError:
+def meaning_of(error: TimeoutError, exchange: Exchange) -> TimeoutError:
+    """Return what a time-out means: DeadlineExceeded where the whole request is over, else the error itself."""
     return DeadlineExceeded("the request took longer than its total time") if exchange.is_over else error

@@ -12,7 +12,6 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from eventstore.common.shortage import lack_of
 from eventstore.errors import Lack, ShortageError
-from webhook.deadline_socket import DeadlineTlsSocket
 
 __all__ = ["ClientFiles", "TlsContexts", "tls_context"]
 
@@ -34,7 +33,6 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
     if ca_file is None:
         context.set_default_verify_paths()
     context.load_verify_locations(ca_file or DEFAULT_CA_BUNDLE_PATH)
-    context.sslsocket_class = DeadlineTlsSocket
     return context
 
 
