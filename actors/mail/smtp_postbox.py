@@ -3,6 +3,7 @@
 import re
 import smtplib
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -10,15 +11,18 @@ from email import policy
 from email.message import EmailMessage
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from actors.mail.postbox import MailDeferred, MailError, MailRefused, checked_address
+from actors.mail.smtp_replies import REPLIES_BYTES, Replies
 
 _PERMANENT_CODES: Final = range(500, 600)
 # RFC 4954, section 6, and RFC 3207, section 4: "authentication required", "issue STARTTLS first". That is
 # our configuration, not the recipient, so the mail waits until a person has mended it.
 _CONFIGURATION_CODE: Final = 530
 _ANSWER_CHARACTERS: Final = 200
+# Of the nine from the greeting to the mail; a healthy relay takes milliseconds for each.
+_STEPS_AT_THEIR_LONGEST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class SmtpPostbox:
     """A relay. With `starttls` and `tls` its certificate is verified, against `ca_file` (PEM) if given.
 
     A password over security `none` travels in the clear: that is for a relay on the same host.
-    `timeout_s` bounds each operation on the socket, not the whole conversation. `helo` is what this machine calls
+    `timeout_s` bounds each step, and five times as much the whole conversation. `helo` is what this machine calls
     itself, empty = as its own name service knows it, which may have to be waited for.
     """
 
@@ -72,10 +76,10 @@ class SmtpPostbox:
 
     def _connect(self) -> smtplib.SMTP:
         if self.security == "tls":
-            return smtplib.SMTP_SSL(
+            return _TlsConversation(
                 self.host, self.port, self.helo or None, timeout=self.timeout_s, context=self._tls_context()
             )
-        return smtplib.SMTP(self.host, self.port, self.helo or None, timeout=self.timeout_s)
+        return _Conversation(self.host, self.port, self.helo or None, timeout=self.timeout_s)
 
     def _enter(self, connection: smtplib.SMTP) -> None:
         # STARTTLS before the login, or the password would go out in the clear. smtplib raises when it is not
@@ -88,6 +92,28 @@ class SmtpPostbox:
     def _tls_context(self) -> ssl.SSLContext:
         # Made anew for each mail: a CA file that is missing or renewed is found without a restart.
         return ssl.create_default_context(cafile=self.ca_file)
+
+
+class _Conversation(smtplib.SMTP):
+    """A connection to a mail server that is over after five times the time of a step."""
+
+    def __init__(self, host: str, port: int, helo: str | None, *, timeout: float, **options: Any) -> None:
+        self._step_s = timeout
+        self._ends_at_s = time.monotonic() + _STEPS_AT_THEIR_LONGEST * timeout
+        self._replies: Replies | None = None
+        super().__init__(host, port, helo, timeout=timeout, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return the server's answer; an OSError is its end, as smtplib has it."""
+        if self.file is None:  # at the beginning, and once more behind STARTTLS, where the socket is another one
+            assert self.sock is not None  # noqa: S101 - smtplib has connected it
+            left = self._replies.bytes_left if self._replies else REPLIES_BYTES
+            self.file = self._replies = Replies(self.sock, self._step_s, self._ends_at_s, left)
+        return super().getreply()
+
+
+class _TlsConversation(_Conversation, smtplib.SMTP_SSL):
+    """The same, over TLS from its start."""
 
 
 def _greet(connection: smtplib.SMTP) -> None:

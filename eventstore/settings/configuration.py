@@ -33,6 +33,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HELO = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|\[[0-9A-Za-z:.]{3,60}\]")
 
 
+# What is shown in full (doctor, the greeting): credentials that stand before a host by mistake must not be.
+_NOT_IN_A_HOST = re.compile(r"[\s\x00-\x1f\x7f@/\\?#]")
+
 # Some 5 KiB with each setting in it.
 _FILE_BYTES = 1024 * 1024
 
@@ -50,7 +53,7 @@ def _network(text: str) -> str:
 
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if text and not (host and port.isdecimal() and int(port) <= 65_535):
+    if text and not (host and _is_host(host) and port.isdecimal() and int(port) <= 65_535):
         raise ValueError("it is HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464")
     return text
 
@@ -61,10 +64,21 @@ def _receiver_address(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    if text and not _is_host(text):
+        raise ValueError("it is a host name or an address alone, without a user name, port or path")
+    return text
+
+
+def _is_host(text: str) -> bool:
+    return _NOT_IN_A_HOST.search(text) is None
+
+
 def _proxy_url(url: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(url.get_secret_value())
         is_proxy = parts.scheme == "http" and bool(parts.hostname) and bool(parts.port)
+        is_proxy = is_proxy and _is_host(str(parts.hostname))
         is_alone = parts.path in ("", "/") and not parts.query and not parts.fragment
     except ValueError:
         is_proxy = is_alone = False
@@ -89,6 +103,7 @@ def _sender_address(text: str) -> str:
     return text
 
 
+Host = Annotated[str, AfterValidator(_host)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 SenderAddress = Annotated[str, AfterValidator(_sender_address)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -264,13 +279,15 @@ class Redis(Section):
 class Smtp(Section):
     """The mail server; without a host, mails are put into the Maildir `outbox/` of the home."""
 
-    host: str = Field("", description="name of the mail server; empty = the Maildir")
+    host: Host = Field("", description="name of the mail server; empty = the Maildir")
     helo: HostName = Field("", description="name that this machine gives of itself (EHLO); empty = its own")
     port: int = Field(587, ge=1, le=65_535, description="port of the mail server")
     security: Literal["none", "starttls", "tls"] = Field("starttls", description='"starttls", "tls" or "none"')
     username: str = Field("", description="login name; empty = no login")
     password: SecretStr = Field(SecretStr(""), description="login password; better in HOOKFUSE_SMTP__PASSWORD")
-    timeout_s: Seconds = Field(10.0, description="seconds for each step with the mail server")
+    timeout_s: Seconds = Field(
+        10.0, description="seconds for each step with the mail server; five times that for a whole mail"
+    )
     ca_file: str = Field("", description="file of certificates to trust; empty = the system's")
 
 

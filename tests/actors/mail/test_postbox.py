@@ -1,15 +1,18 @@
+import itertools
 import mailbox
 import os
 import socket
 import ssl
+import threading
 from asyncio import Server
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -20,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from actors.mail import smtp_postbox, smtp_replies
 from actors.mail.maildir_postbox import MaildirPostbox
 from actors.mail.postbox import MailDeferred, MailRefused, MemoryPostbox, Postbox, checked_address
 from actors.mail.smtp_postbox import SmtpPostbox
@@ -301,6 +305,47 @@ def test_server_that_is_away_defers_the_mail() -> None:
 def test_silent_server_defers_the_mail_within_the_time_out(security: Security) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(MailDeferred, match="timed out"):
         postbox_at(silent.getsockname()[1], security, timeout_s=0.05).deliver(notice(), RECIPIENT)
+
+
+@contextmanager
+def _saying(said: Callable[[], bytes]) -> Iterator[int]:
+    """Run a server that says something again and again, whatever it hears, until the client is gone."""
+
+    def talk() -> None:
+        client, _ = listener.accept()
+        with client, suppress(OSError):
+            while True:
+                client.sendall(said())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=talk)
+        server.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.join()
+
+
+@pytest.mark.parametrize("line", [b"220-welcome\r\n", b"220-" + b"a" * 400 + b"\r\n"])
+def test_server_whose_greeting_does_not_end_defers_the_mail(line: bytes) -> None:
+    with _saying(lambda: line * 100) as port, pytest.raises(MailDeferred, match="says more than 65536 bytes"):
+        postbox_at(port, timeout_s=60.0).deliver(notice(), RECIPIENT)
+
+
+def test_server_that_drips_its_greeting_defers_the_mail_when_five_steps_are_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now_s=0.0)
+    for module in (smtp_postbox, smtp_replies):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    drops = itertools.count(1)
+
+    def drip() -> bytes:
+        clock.now_s = 50.0 * next(drops)  # less than a step of 60 s, for each
+        return b"2"
+
+    with _saying(drip) as port, pytest.raises(MailDeferred, match="the conversation timed out"):
+        postbox_at(port, timeout_s=60.0).deliver(notice(), RECIPIENT)
 
 
 def test_answer_of_the_server_is_one_short_line_in_the_error() -> None:

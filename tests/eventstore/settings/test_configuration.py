@@ -202,12 +202,26 @@ def test_a_configuration_that_is_no_file_is_not_passed_over(tmp_path: Path) -> N
         "http://ada:hush@proxy:x",
         "http://ada:hush@proxy:3128/path",
         "http://ada:hüsh@proxy:3128",
+        "http://ada:hush@pro xy:3128",
     ],
 )
 def test_what_is_no_proxy_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
     fault = fault_of(tmp_path, f'[proxy]\nurl = "{url}"\n')
 
     assert "proxy.url: it is http://HOST:PORT" in fault
+    assert "hush" not in fault
+
+
+@pytest.mark.parametrize("host", ["ada:hush@mail.example", "smtp://hush/", "mail.example/hush", "hush mail", "hush\\t"])
+@pytest.mark.parametrize(
+    "text",
+    ['[smtp]\nhost = "{}"\n', '[metrics]\nlisten = "{}:9464"\n', '[statsd]\naddress = "{}:8125"\n'],
+    ids=["mail", "metrics", "statsd"],
+)
+def test_what_is_more_than_a_host_is_refused_and_not_shown(tmp_path: Path, text: str, host: str) -> None:
+    fault = fault_of(tmp_path, text.format(host))
+
+    assert "it is " in fault
     assert "hush" not in fault
 
 
