@@ -13,9 +13,9 @@ from webhook.errors import (
 from webhook.fake_sender import FakeSender
 from webhook.headers import parse_custom_headers
 from webhook.outcome import ErrorClass, Outcome, OutcomeKind, classify_status, kind_of
-from webhook.payload import SYSTEM_ACTOR, application_actor, build_body, split_event, user_actor
+from webhook.payload import SYSTEM_ACTOR, build_body, split_event
 from webhook.proxy import Proxy
-from webhook.retry import STANDARD_SCHEDULE, RetrySchedule, is_final, parse_retry_after
+from webhook.retry import RetrySchedule, is_final, parse_retry_after
 from webhook.secret_mask import SecretMask, hidden_traceback
 from webhook.sender import Sender, WebhookRequest, WebhookSender
 from webhook.signature import sentry_signature, standard_signature
@@ -23,7 +23,6 @@ from webhook.target import Target
 from webhook.timeouts import Timeouts
 
 __all__ = [
-    "STANDARD_SCHEDULE",
     "SYSTEM_ACTOR",
     "AddressBlocked",
     "AddressGuard",
@@ -44,7 +43,6 @@ __all__ = [
     "WebhookError",
     "WebhookRequest",
     "WebhookSender",
-    "application_actor",
     "build_body",
     "classify_status",
     "hidden_traceback",
@@ -56,5 +54,4 @@ __all__ = [
     "sentry_signature",
     "split_event",
     "standard_signature",
-    "user_actor",
 ]

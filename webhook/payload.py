@@ -19,16 +19,6 @@ _encode: Final = msgspec.json.Encoder().encode
 SYSTEM_ACTOR: Final = b'{"type":"application","id":"sentry","name":"Sentry"}'
 
 
-def application_actor(uuid: str, name: str) -> bytes:
-    """Return the compact JSON of an app that acts for itself."""
-    return _encode({"type": "application", "id": uuid, "name": name})
-
-
-def user_actor(user_id: int | str, name: str) -> bytes:
-    """Return the compact JSON of a person who acts."""
-    return _encode({"type": "user", "id": user_id, "name": name})
-
-
 def build_body(*, action: str, installation_id: str, data_json: bytes, actor_json: bytes) -> bytes:
     """Return the compact body; `data_json` and `actor_json` are compact JSON and stand in it as they are."""
     return b'{"action":%b,"installation":{"uuid":%b},"data":%b,"actor":%b}' % (

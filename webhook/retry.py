@@ -55,11 +55,6 @@ class RetrySchedule:
         return max(delay_s, min(retry_after_s or 0.0, self.retry_after_max_s))
 
 
-#: The schedule that Standard Webhooks 1.0 recommends ("Deliverability and reliability"): 5 s, 5 min,
-#: 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h.
-STANDARD_SCHEDULE: Final = RetrySchedule((5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
-
-
 def parse_retry_after(value: str, now: datetime) -> float | None:
     """Return Retry-After (seconds or an HTTP date) in seconds from `now`; the past is 0, rubbish None.
 

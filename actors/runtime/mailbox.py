@@ -15,7 +15,7 @@ from actors.runtime.thread_pool import Pool, PoolStopped
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
 
-__all__ = ["ActorInterrupted", "Mailbox", "MailboxFull", "PooledActor", "mailbox_depth", "mailbox_room"]
+__all__ = ["ActorInterrupted", "Mailbox", "MailboxFull", "PooledActor", "mailbox_depth"]
 
 log = structlog.get_logger(__name__)
 
@@ -355,9 +355,3 @@ class PooledActor(pykka.Actor):
 def mailbox_depth(ref: pykka.ActorRef[Any]) -> int:
     """Messages that wait for the actor; on any thread, and old as soon as it is known."""
     return cast("Mailbox", ref.actor_inbox).depth
-
-
-def mailbox_room(ref: pykka.ActorRef[Any]) -> int:
-    """How many messages the mailbox still takes, never below zero; its whole bound after the actor's end."""
-    mailbox = cast("Mailbox", ref.actor_inbox)
-    return max(0, mailbox.bound - mailbox.depth)

@@ -33,7 +33,6 @@ from webhook import (
     Outcome,
     RetrySchedule,
     Timeouts,
-    application_actor,
     kind_of,
     sentry_signature,
     standard_signature,
@@ -123,7 +122,7 @@ def test_the_body_of_the_example_is_byte_for_byte_the_original_s() -> None:
 
 
 def test_the_body_names_the_actor_that_stands_behind_the_delivery() -> None:
-    queued = delivery(actor=application_actor("uuid-42", "Pager").decode())
+    queued = delivery(actor='{"type":"application","id":"uuid-42","name":"Pager"}')
 
     assert json.loads(body_of(queued))["actor"] == {"type": "application", "id": "uuid-42", "name": "Pager"}
 
