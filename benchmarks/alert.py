@@ -13,7 +13,7 @@ _MARK_KEY = b'"mark":"'
 _NUMBER_CHARACTERS = 10
 _MARK_CHARACTERS = 29
 
-# The data of FLOW section 2, as an incident's alert has it: 1.4 kB.
+# The data of docs/original.md, section 2, as an incident's alert has it: 1.4 kB.
 _ALERT = compact_json_object("""
 {"metric_alert": {
    "id": "4711", "identifier": "3", "organization_id": "17", "projects": ["checkout"],

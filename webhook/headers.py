@@ -55,7 +55,7 @@ def platform_headers(
     body: bytes,
     signing_key: bytes | None = None,
 ) -> Headers:
-    """Return the platform's own headers: the table of FLOW section 2, Standard Webhooks, and the framing.
+    """Return the platform's own headers: the table of docs/original.md, section 2, Standard Webhooks, and the framing.
 
     `timestamp_s` is in unix seconds; the first secret makes Sentry-Hook-Signature, all of them and the
     signing key webhook-signature. Host and Content-Length are among them so that what is logged is all

@@ -7,7 +7,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
-RESPONSE_EXCERPT_CHARACTERS: Final = 1024  # as the original request log, FLOW section 5
+RESPONSE_EXCERPT_CHARACTERS: Final = 1024  # as the original request log, docs/original.md, section 5
 DETAIL_CHARACTERS: Final = 300
 
 

@@ -9,13 +9,13 @@ import msgspec
 
 from webhook.errors import EventNameError
 
-# The longest event name that is known has 28 characters (FLOW section 5).
+# The longest event name that is known has 28 characters (docs/original.md, section 5).
 EVENT_NAME_CHARACTERS: Final = 100
 
 _EVENT_NAME: Final = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)", re.ASCII)
 _encode: Final = msgspec.json.Encoder().encode
 
-#: The actor when no user stands behind an alert (FLOW section 2).
+#: The actor when no user stands behind an alert (docs/original.md, section 2).
 SYSTEM_ACTOR: Final = b'{"type":"application","id":"sentry","name":"Sentry"}'
 
 

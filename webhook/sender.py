@@ -252,7 +252,9 @@ class _Attempt:
             detail=detail,
             fault=_fault_text(broken_by),
             answer=answer,
-            status_code=0 if kind is OutcomeKind.TIMED_OUT else answer.status_code,  # as FLOW section 3 has it
+            status_code=0
+            if kind is OutcomeKind.TIMED_OUT
+            else answer.status_code,  # as docs/original.md, section 3 has it
         )
 
     def _outcome(

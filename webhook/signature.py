@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sentry_signature(secret: str, body: bytes) -> str:
-    """Return the hex HMAC-SHA256 of exactly the body, keyed by the secret's UTF-8 bytes (FLOW section 2)."""
+    """Return the hex HMAC-SHA256 of the body, keyed by the secret's UTF-8 bytes (docs/original.md, section 2)."""
     return hmac.digest(secret.encode(), body, "sha256").hex()
 
 

@@ -46,7 +46,7 @@ __all__ = [
     "webhook_request",
 ]
 
-_EXCERPT_CHARACTERS = 1024  # FLOW section 5
+_EXCERPT_CHARACTERS = 1024  # docs/original.md, section 5
 _LONGEST_HOLD_S = 86_400.0
 
 # A failed attempt takes 3 kB in the log at most: this much in JSON, and its stream, moments and hashes beside it.
@@ -141,7 +141,7 @@ def attempt_event(
     retry_at: str | None,
     hold_until: str | None = None,
 ) -> AttemptEvent:
-    """Give the event that records an attempt; excerpts only where it failed (FLOW section 5)."""
+    """Give the event that records an attempt; excerpts only where it failed (docs/original.md, section 5)."""
     mask = SecretMask(secrets_of(endpoint))
     event = _event_class(delivery, outcome)(
         delivery_id=delivery.delivery_id,

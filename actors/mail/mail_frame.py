@@ -110,7 +110,7 @@ def _sender(sender_address: str) -> Address:
 
 
 def page_links(organization_url: str, organization_slug: str, app_slug: str, *, referrer: str) -> tuple[str, str]:
-    """Return the URLs of the app's settings and dashboard pages, as FLOW.md, section 6, has them."""
+    """Return the URLs of the app's settings and dashboard pages, as docs/original.md, section 6, has them."""
     base_url = quote(one_line(organization_url).rstrip("/"), safe=_URL_SAFE)
     if not base_url.startswith(("https://", "http://")):
         base_url = f"https://{base_url}"  # or "javascript:..." would become a link that runs

@@ -110,7 +110,7 @@ def render_disabled_notice(
     message_id: str,
     date: datetime,
 ) -> EmailMessage:
-    """Return the mail to one owner, plain text and HTML (FLOW.md, section 6), ready for any postbox.
+    """Return the mail to one owner, plain text and HTML (docs/original.md, section 6), ready for any postbox.
 
     `sender_address` is `a@b` or `Name <a@b>`, `message_id` has its angle brackets, `date` is aware.
     The same arguments give the same mail, but for the boundary between its parts.

@@ -84,7 +84,7 @@ class MeterActor(SupervisedActor[CountEvents]):
         return events[:-of_last] or events
 
     def _send(self, statsd: Statsd, stored: StoredEvent) -> None:
-        """Give the original's metrics (FLOW sections 1 and 6)."""
+        """Give the original's metrics (docs/original.md, sections 1 and 6)."""
         event = stored.event
         if isinstance(event, AttemptEvent):
             slug, integration = self._names(event.app_id)
@@ -100,7 +100,10 @@ class MeterActor(SupervisedActor[CountEvents]):
             statsd.increment("email.sent", {})
 
     def _names(self, app_id: int) -> tuple[str, str]:
-        """Give an app's slug and its name as an integration: only published apps are told apart (FLOW section 6)."""
+        """Return an app's slug and its name as an integration.
+
+        Only published apps are told apart (docs/original.md, section 6).
+        """
         if app_id not in self._names_of:
             with self._parts.readers.borrow() as connection:
                 try:

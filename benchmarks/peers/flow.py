@@ -87,7 +87,7 @@ def _headers(resource: str, secret: str, body: bytes) -> dict[str, str]:
 
 
 def _post(request: _Request) -> tuple[int, str]:
-    """Give the status code and the field of the buffer that counts it, none where nothing does (FLOW section 3)."""
+    """Return the status code and the field of the buffer that counts it, if one does (docs/original.md, section 3)."""
     try:
         answer = _session().post(
             request.url, data=request.body, headers=request.headers, timeout=TIMEOUT_S, allow_redirects=False

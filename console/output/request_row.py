@@ -1,4 +1,4 @@
-"""A row of the request log, as FLOW section 5 has it, and what hookfuse knows beside it."""
+"""A row of the request log, as docs/original.md, section 5 has it, and what hookfuse knows beside it."""
 
 from eventstore.projections.request_log import LoggedRequest
 from eventstore.projections.request_log import request_row as flow_row
@@ -7,7 +7,7 @@ __all__ = ["request_row"]
 
 
 def request_row(request: LoggedRequest) -> dict[str, object]:
-    """Give one attempt with the fields of FLOW section 5, and what hookfuse knows beside them."""
+    """Give one attempt with the fields of docs/original.md, section 5, and what hookfuse knows beside them."""
     attempt = request.attempt
     return flow_row(attempt, request.date, is_internal=request.is_internal) | {
         "event": attempt.event_name,

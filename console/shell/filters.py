@@ -37,7 +37,7 @@ __all__ = [
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Those that the original knows (FLOW section 5); one of them may be asked for before it has ever come.
+# Those that the original knows (docs/original.md, section 5); one of them may be asked for before it has ever come.
 _ORIGINAL_EVENTS = {
     "issue": ("created", "resolved", "ignored", "assigned", "unresolved"),
     "error": ("created",),

@@ -141,7 +141,7 @@ def _append_disabling(
 
 
 def audit_entry(app: App, installation: Installation, by: str, verb: str, reason: str) -> AuditRecorded:
-    """Give the entry of a decision about an installation (FLOW section 6)."""
+    """Give the entry of a decision about an installation (docs/original.md, section 6)."""
     subject = "internal-integration" if app.status == "internal" else "sentry-app-installation"
     return AuditRecorded(
         event=f"{subject}.{verb}",

@@ -22,7 +22,7 @@ from eventstore.unit_of_work import Store
 
 __all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "is_event_name", "send_incident_alert_notification"]
 
-# FLOW section 1.
+# docs/original.md, section 1.
 INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
 
 _EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -189,10 +189,10 @@ def send_incident_alert_notification(
     new_status: int,
     incident_attachment_json: str,
     organization_id: int,
-    metric_value: str | None = None,  # noqa: ARG001 - part of the signature that callers know (FLOW section 1)
+    metric_value: str | None = None,  # noqa: ARG001 - part of the signature that callers know (docs/original.md, section 1)
     notification_uuid: str | None = None,
 ) -> bool:
-    """Queue an incident's alert for the app's installation in the organization (FLOW section 1).
+    """Queue an incident's alert for the app's installation in the organization (docs/original.md, section 1).
 
     True = it is on disk, and the daemon of the home HOOKFUSE_HOME will deliver it; alerts of one incident share
     an ordering key, and a `notification_uuid` queues once for its action and status. False = the app, or its

@@ -136,7 +136,8 @@ class AttemptEvent(Event, frozen=True, omit_defaults=True):
     time; `fault` is what was wrong with the answer (eventstore.policies.day_counts says how each is
     counted), empty = nothing, or an event of before it was kept; `retry_at` is when the next attempt is due, None =
     there is none; `hold_until`: the endpoint asked for a pause (429, 503), and the whole installation gets it. Excerpts
-    are of failed attempts only, 1024 characters each at most (FLOW section 5), with secret header values hidden.
+    are of failed attempts only, 1024 characters each at most (docs/original.md, section 5), with secret header values
+    hidden.
     """
 
     delivery_id: str
@@ -424,7 +425,7 @@ class InstallationEnabled(Event, frozen=True, omit_defaults=True):
 
 
 class AuditRecorded(Event, frozen=True, omit_defaults=True):
-    """An entry of the audit log; `data` as FLOW section 6 has it."""
+    """An entry of the audit log; `data` as docs/original.md, section 6 has it."""
 
     type_name: ClassVar[str] = "audit.recorded"
     event: str

@@ -1,6 +1,6 @@
 """The counts of one day by class: which classes there are, and as which of them an outcome counts. Pure.
 
-The classes are those of the sender's outcomes, and FLOW section 4 has the fields of the original.
+The classes are those of the sender's outcomes, and docs/original.md, section 4 has the fields of the original.
 """
 
 from dataclasses import dataclass, replace
@@ -49,8 +49,9 @@ IMPORTED_CLASSES = ("success", "client_error", "timeout", "fatal")
 _CLASS_OF = {"gone": "client_error", "unavailable": "server_error"}
 
 # By what was wrong with the answer (webhook.fault.Fault, or the class of a time-out behind a status), before the error
-# class is asked. FLOW section 3: what requests raises a ConnectionError for is one thing there, a broken body another,
-# whatever the status was. Not here: a head that can't be read behind a status, which is counted as that status.
+# class is asked. docs/original.md, section 3: what requests raises a ConnectionError for is one thing there, a broken
+# body another, whatever the status was. Not here: a head that can't be read behind a status, which is counted as that
+# status.
 _CLASS_OF_FAULT = {
     "no_answer": "no_answer",
     "reset": "no_answer",

@@ -87,7 +87,7 @@ def is_checked_after(policy: Policy, counted: str | None) -> bool:
     return not policy.checked_after or (counted is not None and class_under(policy, counted) in policy.checked_after)
 
 
-# FLOW section 4, with the classes of section 3: only a 4xx other than 429 is an error.
+# docs/original.md, section 4, with the classes of section 3: only a 4xx other than 429 is an error.
 SENTRY_2024 = Policy(
     name="sentry-2024",
     version=1,
@@ -98,13 +98,14 @@ SENTRY_2024 = Policy(
         DayRule(name="timeout-day", timeout_min=1000),
         StreakRule(name="seven-error-days", days=7),
     ),
-    # FLOW section 4: only after a recorded failure; 429, 5xx, 3xx and what was blocked are never recorded.
+    # docs/original.md, section 4: only after a recorded failure; 429, 5xx, 3xx and what was blocked are never recorded.
     checked_after=("client_error", "timeout", "fatal"),
-    # FLOW section 3: requests has one ConnectionError for what is refused, reset, closed, or garbage for a status line.
+    # docs/original.md, section 3: requests has one ConnectionError for what is refused, reset, closed, or garbage for
+    # a status line.
     no_answer="timeout",
 )
 
-# DESIGN section 5. Ten failures over three days: a weekly alert never trips it, as its eight attempts (the default
+# Ten failures over three days: a weekly alert never trips it, as its eight attempts (the default
 # retry schedule takes 28 hours, and may touch three UTC days) are fewer; an endpoint that is used daily trips it on
 # the third day.
 BALANCED = Policy(

@@ -13,7 +13,7 @@ __all__ = ["HANDLERS", "AuditEntry", "read_audit"]
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One decision; `data` as FLOW section 6 has it."""
+    """One decision; `data` as docs/original.md, section 6 has it."""
 
     event: str
     actor: str

@@ -1,4 +1,4 @@
-"""The broken-state buffer: a day's outcomes by class, for each installation (FLOW section 4)."""
+"""The broken-state buffer: a day's outcomes by class, for each installation (docs/original.md, section 4)."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The request log: the last 100 requests and, apart, the last 100 errors per app and event name (FLOW section 5)."""
+"""The last 100 requests and, apart, the last 100 errors per app and event name (docs/original.md, section 5)."""
 
 import json
 import re
@@ -61,7 +61,7 @@ class LoggedRequest:
 
 
 def is_error_code(status_code: int) -> bool:
-    """Say whether a request belongs to the errors: 400 to 599, or 0 (FLOW section 5)."""
+    """Say whether a request belongs to the errors: 400 to 599, or 0 (docs/original.md, section 5)."""
     return 400 <= status_code <= 599 or status_code == 0
 
 
@@ -73,7 +73,7 @@ def read_requests(connection: sqlite3.Connection, wanted: RequestFilter, now: da
 
 
 def request_row(attempt: AttemptEvent, date: str, *, is_internal: bool) -> dict[str, object]:
-    """Give one attempt with exactly the fields of FLOW section 5."""
+    """Give one attempt with exactly the fields of docs/original.md, section 5."""
     row: dict[str, object] = {
         "date": date,
         "response_code": attempt.status_code,

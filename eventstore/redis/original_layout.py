@@ -1,4 +1,4 @@
-"""The original's layout in Redis: keys, fields, limits and times to live (FLOW sections 4 and 5). Pure."""
+"""The original's layout in Redis: keys, fields, limits and times to live (docs/original.md, sections 4 and 5). Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ KEPT = timedelta(days=30)
 # How many days before an enabling may still have a key: those of 30 days, and what was imported for a year.
 _CLEARED_DAYS = 366
 
-# Our classes under the original's names; what it counts nowhere is not here (FLOW section 3).
+# Our classes under the original's names; what it counts nowhere is not here (docs/original.md, section 3).
 COUNT_FIELDS = {
     "success": "success_count",
     "client_error": "error_count",
@@ -135,7 +135,7 @@ def _log(change: RedisChange, stored: StoredEvent, event: AttemptEvent, director
 
 
 def _date(recorded_at: str) -> str:
-    """Write a moment as the original's rows do: YYYY-MM-DD HH:MM:SS.ffffff+00:00 (FLOW section 5)."""
+    """Write a moment as the original's rows do: YYYY-MM-DD HH:MM:SS.ffffff+00:00 (docs/original.md, section 5)."""
     return parse_time(recorded_at).isoformat(sep=" ", timespec="microseconds")
 
 

@@ -1,4 +1,4 @@
-"""A day's counts of another system, in the original's layout (FLOW section 4). Pure."""
+"""A day's counts of another system, in the original's layout (docs/original.md, section 4). Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -38,7 +38,7 @@ from webhook import (
     standard_signature,
 )
 
-# FLOW section 2, to the letter.
+# docs/original.md, section 2, to the letter.
 EXAMPLE = """
 {"action": "critical",
  "installation": {"uuid": "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"},

@@ -104,7 +104,7 @@ def test_outcomes_are_counted_in_the_original_s_hash_under_its_names(
 def test_a_connection_that_ended_before_an_answer_is_a_timeout_to_the_original(
     redis: Redis, store: Store, projection: RedisProjection, fault: str, expected: str
 ) -> None:
-    """It is requests' ConnectionError there, whatever a home's own policy calls it (FLOW section 3)."""
+    """It is requests' ConnectionError there, whatever a home's own policy calls it (docs/original.md, section 3)."""
     record(store, failed("protocol", 0, fault=fault), failed("protocol", 0, fault=fault))
     catch_up(projection, store)
 
