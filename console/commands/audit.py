@@ -61,5 +61,5 @@ def audit(
         )
         for entry in entries
     ]
-    print_table(_COLUMNS, rows, empty="no such entry")
+    print_table(_COLUMNS, rows, empty="no entry to show")
     note_limit(len(rows), limit)

@@ -32,7 +32,8 @@ def breaker() -> None:
 def close(session: Session, installation: str, *, reason: str, by: str, is_json: bool) -> None:
     """Close the breaker of INSTALLATION (its UUID, or the first 6 or more characters).
 
-    Its deliveries flow again within a second, under the stricter limits that follow each closing. Who closed it and
+    What it holds flows within a second, and what waits for its next attempt when that is due, under the stricter
+    limits that follow each closing. Who closed it and
     why are recorded; nobody is mailed, and what was counted stays counted. A pause that the endpoint asked for (429,
     503) goes on. `hookfuse test` closes the breaker too, when the test delivery succeeds.
 

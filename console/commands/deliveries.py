@@ -11,6 +11,7 @@ from console.output.times import short_time
 from console.shell.filters import event_option, period, period_options, require_error_class, require_event_name
 from console.shell.lookup import resolve_installation
 from console.shell.options import by_option, installation_option, json_option, limit_option, person, reason_option
+from console.shell.own_options import refuse_own_options
 from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.deliveries.resend import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
@@ -71,6 +72,7 @@ def deliveries(
       hookfuse deliveries resend --installation 7c1f0a52 --state missed
     """  # noqa: D301 - \b is click's
     if context.invoked_subcommand is not None:
+        refuse_own_options(context)
         return
     session: Session = context.obj
     start, end = period(since, until, session.now())
@@ -89,13 +91,11 @@ def deliveries(
         now = time_text(session.now())
         holds = {one.delivery_id: hold for one in found if (hold := hold_of_delivery(connection, one, now)) is not None}
     if is_json:
-        rows = (_document(one, holds.get(one.delivery_id), is_with_payload=payload) for one in found)
-        print_json_rows(rows)
+        print_json_rows(_document(one, holds.get(one.delivery_id), is_with_payload=payload) for one in found)
         return
     columns = (*_COLUMNS, Column("data")) if payload else _COLUMNS
-    print_table(
-        columns, [_cells(one, holds.get(one.delivery_id))[: len(columns)] for one in found], empty="no such delivery"
-    )
+    rows = [_cells(one, holds.get(one.delivery_id))[: len(columns)] for one in found]
+    print_table(columns, rows, empty="no delivery to show")
     note_limit(len(found), limit)
 
 

@@ -3,7 +3,7 @@
 import click
 
 from console.output.request_row import request_row
-from console.output.tables import Column, print_json_rows, print_table, shown_id
+from console.output.tables import Column, note_limit, print_json_rows, print_table, shown_id
 from console.output.times import short_time
 from console.shell.filters import (
     app_option,
@@ -83,7 +83,8 @@ def requests(
     if is_json:
         print_json_rows(request_row(request) for request in found)
     else:
-        print_table(REQUEST_COLUMNS, [request_cells(request) for request in found], empty="no such request")
+        print_table(REQUEST_COLUMNS, [request_cells(request) for request in found], empty="no request to show")
+        note_limit(len(found), limit)
 
 
 def request_cells(request: LoggedRequest) -> tuple[object, ...]:

@@ -177,7 +177,7 @@ def _disabled_facts(disabling: Disabling | None) -> dict[str, object]:
         "disabled": f"by {disabling.by}, cause {disabling.cause}, event {disabling.position}",
         "reason": disabling.reason,
         "decided by": f"rule {evidence.rule} of policy {evidence.policy}, version {evidence.policy_version}"
-        if evidence
+        if evidence and disabling.cause != "person"
         else "",
         "last failure": failure_text(evidence.last_failure) if evidence else "",
     }

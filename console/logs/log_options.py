@@ -12,7 +12,7 @@ from console.logs.line_filter import LEVELS, LineFilter
 from console.shell.filters import period
 from console.shell.session import Session
 from eventstore.common.clock import time_text
-from eventstore.common.identifiers import parse_uuid
+from eventstore.common.identifiers import parse_uuid, parse_uuid_beginning
 from eventstore.errors import RejectedError
 
 __all__ = ["LogQuery", "file_argument", "filter_options", "log_query", "require_home_folder"]
@@ -20,8 +20,6 @@ __all__ = ["LogQuery", "file_argument", "filter_options", "log_query", "require_
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OUTCOMES = ("succeeded", "failed", "timed_out", "blocked", "missed")
-_PREFIX_CHARACTERS = 6
-_HEXADECIMAL = frozenset("0123456789abcdef-")
 
 _OPTIONS = (
     click.option(
@@ -71,7 +69,7 @@ def log_query(session: Session, options: dict[str, str | None]) -> LogQuery:
     wanted = LineFilter(
         installation=_id_or_beginning(options["installation"]),
         delivery=_id_or_beginning(options["delivery"]),
-        event=options["event"] or "",
+        event=_event(options["event"]),
         level=options["level"] or "",
         outcome=options["outcome"] or "",
         since=time_text(since) if since else "",
@@ -92,7 +90,10 @@ def _id_or_beginning(text: str | None) -> str:
     try:
         return parse_uuid(text)
     except RejectedError:
-        beginning = text.lower()
-    if len(beginning) < _PREFIX_CHARACTERS or not set(beginning) <= _HEXADECIMAL:
-        raise RejectedError(f"{text[:60]!r} is neither a UUID nor its first {_PREFIX_CHARACTERS} or more characters")
-    return beginning
+        return parse_uuid_beginning(text)
+
+
+def _event(text: str | None) -> str:
+    if text is not None and not text.strip():
+        raise RejectedError("--event names no event: one of the log's, or a delivery's, such as issue.created")
+    return text or ""

@@ -2,11 +2,13 @@
 
 import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from importlib.metadata import requires
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -72,8 +74,12 @@ def require_matplotlib() -> None:
     """Raise ConfigurationError, which says what to do, when matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise ConfigurationError(
-            "a picture needs matplotlib, which is not installed: python -m pip install 'hookfuse[plot]'"
+            f"a picture needs matplotlib, which is not installed: {sys.executable} -m pip install '{_requirement()}'"
         )
+
+
+def _requirement() -> str:
+    return next(one.partition(";")[0].strip() for one in requires("hookfuse") or [] if one.startswith("matplotlib"))
 
 
 def draw(picture: Picture, file: BinaryIO, file_format: str) -> None:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from console.output.printable import printable, safe_json
+from console.output.text_width import padded, text_width
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,13 +179,13 @@ def _cell(value: object) -> str:
 
 def _print_plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
     lines = [[column.title for column in columns], *cells]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    widths = [max(text_width(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
-        padded = (
-            text.rjust(width) if column.is_number else text.ljust(width)
+        texts = (
+            padded(text, width, is_number=column.is_number)
             for column, width, text in zip(columns, widths, line, strict=True)
         )
-        _write(_GAP.join(padded).rstrip() + "\n")
+        _write(_GAP.join(texts).rstrip() + "\n")
 
 
 def _print_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
@@ -256,7 +257,10 @@ def _widths(
     columns: Sequence[Column], cells: Sequence[Sequence[str]], shown: Sequence[int], width: int
 ) -> tuple[int, ...]:
     """Give each column its width: the rigid ones theirs, and the others equal parts of what is left."""
-    widest = {index: max(len(columns[index].title), *(len(line[index]) for line in cells)) for index in shown}
+    widest = {
+        index: max(text_width(text) for text in (columns[index].title, *(line[index] for line in cells)))
+        for index in shown
+    }
     folded = [index for index in shown if not _is_rigid(columns[index])]
     left = width - len(_GAP) * len(shown) - sum(widest[index] for index in shown if index not in folded)
     for place, index in enumerate(folded):
@@ -278,7 +282,7 @@ def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: i
 
 
 def _least_width(column: Column, texts: Sequence[str]) -> int:
-    widest = max(len(text) for text in (column.title, *texts))
+    widest = max(text_width(text) for text in (column.title, *texts))
     return widest if _is_rigid(column) else min(widest, _FOLDED_CHARACTERS)
 
 

@@ -8,6 +8,7 @@ from functools import singledispatch
 from console.output.event_text import failure_text
 from console.output.times import age_text
 from eventstore.common.clock import parse_time
+from eventstore.common.plural import noun
 from replay.as_of.settings_diff import FieldChange
 from replay.timeline.entries import (
     AppChange,
@@ -69,7 +70,7 @@ def lasted_text(entry: Entry) -> str:
 
 def counted(count: int, one: str, many: str = "") -> str:
     """Give a number and the word for it."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {noun(count, one, many)}"
 
 
 @singledispatch
@@ -83,7 +84,7 @@ def _attempts(entry: Attempts) -> tuple[str, list[str]]:
     failures = entry.count - entry.succeeded
     told = f"{entry.succeeded:,} delivered, " if entry.succeeded else ""
     if failures:
-        in_a_row = "" if entry.succeeded else " in a row"
+        in_a_row = " in a row" if failures > 1 and not entry.succeeded else ""
         told += f"{counted(failures, 'attempt')} failed{in_a_row}: {_classes(entry.failed)}"
     else:
         told = f"{entry.succeeded:,}, and no attempt failed"
@@ -182,7 +183,7 @@ def _organization(entry: OrganizationChange) -> tuple[str, list[str]]:
 def _frozen(entry: Freeze) -> tuple[str, list[str]]:
     again = f" ({counted(entry.count, 'time')}, the last)" if entry.count > 1 else ""
     still = "" if entry.thawed_at else "; it still is"
-    failing = f"{entry.failing} of {entry.active} active ones were failing"
+    failing = f"{entry.failing} of {entry.active} active ones {noun(entry.failing, 'was', 'were')} failing"
     return "frozen", [f"automatic disabling, for all{again}: {failing}{still}"]
 
 
@@ -213,10 +214,14 @@ def _classes(failed: Mapping[str, int]) -> str:
 
 
 def _breaker(entry: Attempts) -> str:
-    parts = [f"opened {counted(entry.breaker_opened, 'time')}"] if entry.breaker_opened else []
+    parts = [f"opened {_times_over(entry.breaker_opened)}"] if entry.breaker_opened else []
     by = f" (by hand: {', '.join(entry.breaker_closed_by)})" if entry.breaker_closed_by else ""
-    parts += [f"closed {counted(entry.breaker_closed, 'time')}{by}"] if entry.breaker_closed else []
+    parts += [f"closed {_times_over(entry.breaker_closed)}{by}"] if entry.breaker_closed else []
     return f"the breaker {' and '.join(parts)}" if parts else ""
+
+
+def _times_over(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _mailed(mails: tuple[MailFate, ...]) -> list[str]:

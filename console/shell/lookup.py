@@ -2,14 +2,11 @@
 
 import sqlite3
 
-from eventstore.common.identifiers import parse_uuid
+from eventstore.common.identifiers import parse_uuid, parse_uuid_beginning
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.projections.registry import find_installation, installations_starting_with
 
 __all__ = ["resolve_installation"]
-
-_PREFIX_CHARACTERS = 6
-_HEXADECIMAL = frozenset("0123456789abcdef-")
 
 
 def resolve_installation(connection: sqlite3.Connection, text: str) -> str:
@@ -20,19 +17,17 @@ def resolve_installation(connection: sqlite3.Connection, text: str) -> str:
     try:
         installation_id = parse_uuid(text)
     except RejectedError:
-        return _resolve_prefix(connection, text.lower())
+        return _resolve_beginning(connection, parse_uuid_beginning(text))
     try:
         return find_installation(connection, installation_id).installation_id
     except NotFoundError as error:
         raise NotFoundError(f"{error}, or `hookfuse logs delivery` if it is a delivery") from error
 
 
-def _resolve_prefix(connection: sqlite3.Connection, prefix: str) -> str:
-    if len(prefix) < _PREFIX_CHARACTERS or not set(prefix) <= _HEXADECIMAL:
-        raise RejectedError(f"{prefix[:60]!r} is neither a UUID nor its first {_PREFIX_CHARACTERS} or more characters")
-    found = installations_starting_with(connection, prefix, limit=2)
+def _resolve_beginning(connection: sqlite3.Connection, beginning: str) -> str:
+    found = installations_starting_with(connection, beginning, limit=2)
     if not found:
-        raise NotFoundError(f"installation {prefix} is not known: see `hookfuse installations`")
+        raise NotFoundError(f"installation {beginning} is not known: see `hookfuse installations`")
     if len(found) > 1:
-        raise RejectedError(f"several installations start with {prefix}, {found[0]} among them: give more of it")
+        raise RejectedError(f"several installations start with {beginning}, {found[0]} among them: give more of it")
     return found[0]

@@ -20,8 +20,12 @@ __all__ = [
     "new_ids",
     "organization_stream",
     "parse_uuid",
+    "parse_uuid_beginning",
 ]
 
+_BEGINNING_CHARACTERS = 6
+_DASHES = (8, 13, 18, 23)
+_UUID_CHARACTERS = 36
 _INSTALLATION_PREFIX = "installation-"
 
 # What concerns all installations at once.
@@ -98,3 +102,15 @@ def organization_stream(organization_id: int) -> str:
 def import_stream(import_id: str) -> str:
     """Name the stream that holds what an import of history decided, of its own so that it is in no other's way."""
     return f"import-{import_id}"
+
+
+def parse_uuid_beginning(text: str) -> str:
+    """Return the first characters of a UUID as it is written. Raises RejectedError when no UUID begins so."""
+    beginning = text.lower()
+    is_one = _BEGINNING_CHARACTERS <= len(beginning) <= _UUID_CHARACTERS and all(
+        character == "-" if place in _DASHES else character in "0123456789abcdef"
+        for place, character in enumerate(beginning)
+    )
+    if not is_one:
+        raise RejectedError(f"{text[:60]!r} is neither a UUID nor its first {_BEGINNING_CHARACTERS} or more characters")
+    return beginning

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 
+from eventstore.common.plural import counted
 from eventstore.policies.waits import is_held
 
 __all__ = ["SAYS_NOTHING", "Breaker", "BreakerRule", "Trip", "attempts_of_a_dead_endpoint"]
@@ -157,7 +158,7 @@ class Breaker:
         share = self._failures / len(self._outcomes)
         if self._failures >= failures_min and share >= self.rule.failure_share_min:
             return (
-                f"{self._failures} failures within {self.rule.window_s:.0f} s, {share:.0%} of the attempts"
+                f"{counted(self._failures, 'failure')} within {self.rule.window_s:.0f} s, {share:.0%} of the attempts"
                 f" (the limit is {failures_min} and {self.rule.failure_share_min:.0%})"
             )
         return ""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from eventstore.common.plural import counted
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
 from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule, class_under
 
@@ -102,15 +103,16 @@ def _examine_days(rule: DayRule, window: Sequence[DayCounts]) -> _Finding:
 
 def _examine_day(rule: DayRule, day: DayCounts) -> _Finding:
     if rule.fatal_min is not None and day.fatal >= rule.fatal_min:
-        return _Finding(True, 1.0, f"{day.fatal} fatal outcomes on {day.day} (the limit is {rule.fatal_min})")
+        fatal = counted(day.fatal, "fatal outcome")
+        return _Finding(True, 1.0, f"{fatal} on {day.day} (the limit is {rule.fatal_min})")
     if rule.timeout_min is None or not day.timeout:
         return _Finding(False, day.fatal / rule.fatal_min if rule.fatal_min else 0.0, "")
     attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
     share = day.timeout / attempts
-    explanation = f"{day.timeout} time-outs on {day.day} (the limit is {rule.timeout_min}"
+    explanation = f"{counted(day.timeout, 'time-out')} on {day.day} (the limit is {rule.timeout_min}"
     nearness = day.timeout / rule.timeout_min
     if rule.timeout_share_above >= 0:
-        explanation += f", and more than {rule.timeout_share_above:.0%} of the day's {attempts} attempts"
+        explanation += f", and more than {rule.timeout_share_above:.0%} of the day's {counted(attempts, 'attempt')}"
         nearness = min(nearness, share / rule.timeout_share_above) if rule.timeout_share_above else nearness
     has_fired = day.timeout >= rule.timeout_min and share > rule.timeout_share_above
     return _Finding(has_fired, nearness, explanation + ")")
@@ -124,7 +126,8 @@ def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts
     while (last - timedelta(days=streak)).isoformat() in failing:
         streak += 1
     has_fired = streak >= rule.days and last == today
-    explanation = f"{streak} days in a row with errors and no success (the limit is {rule.days})" if streak else ""
+    in_a_row = "1 day" if streak == 1 else f"{streak} days in a row"
+    explanation = f"{in_a_row} with errors and no success (the limit is {rule.days})" if streak else ""
     # A failing today is taken for half over, so that the day before the last one is more than 90% of the way.
     nearness = (streak + _HALF_A_DAY) / rule.days if streak and last == today else streak / rule.days
     return _Finding(has_fired, nearness, explanation)
@@ -141,14 +144,13 @@ def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCoun
     has_fired = not last_success and failures >= rule.failures_min and failing_days >= rule.failing_days_min
     silence = min(1.0, (silent_days + _HALF_A_DAY) / policy.window_days)
     nearness = min(silence, failures / rule.failures_min, failing_days / rule.failing_days_min)
+    failed = f"{counted(failures, 'failure')} over {counted(failing_days, 'day')}"
+    window_days = counted(policy.window_days, "day")
     if last_success:
-        explanation = (
-            f"no success for {silent_days} days, {failures} failures over {failing_days} days since"
-            f" (the limit is {policy.window_days} days, {rule.failures_min} failures over {rule.failing_days_min} days)"
-        )
+        limit = f"{counted(rule.failures_min, 'failure')} over {counted(rule.failing_days_min, 'day')}"
+        silent = counted(silent_days, "day")
+        explanation = f"no success for {silent}, {failed} since (the limit is {window_days}, {limit})"
     else:
-        explanation = (
-            f"no success within {policy.window_days} days, {failures} failures over {failing_days} days"
-            f" (the limit is {rule.failures_min} over {rule.failing_days_min})"
-        )
+        limit = f"{rule.failures_min} over {rule.failing_days_min}"
+        explanation = f"no success within {window_days}, {failed} (the limit is {limit})"
     return _Finding(has_fired, nearness, explanation)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import structs
 
+from eventstore.common.plural import counted
 from eventstore.policies.breaker import DAY_S, BreakerRule, attempts_of_a_dead_endpoint
 from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
 
@@ -112,7 +113,7 @@ def _limitless(rule: DayRule) -> str:
 def _beyond_window(name: str, days: int, policy: Policy) -> str:
     if days <= policy.window_days:
         return ""
-    return f"{name} is {days}, and the window has {_days(policy.window_days)}"
+    return f"{name} is {days}, and the window has {counted(policy.window_days, 'day')}"
 
 
 def _shadowed(rule: Rule, earlier: Sequence[Rule], policy: Policy) -> str:
@@ -160,7 +161,3 @@ def _implies_day(rule: Rule, other: DayRule, policy: Policy) -> bool:
 def _covers(other: DayRule, timeouts: int, share_above: float) -> bool:
     """Say whether a rule fires at every day with so many time-outs that are more than such a share."""
     return other.timeout_min is not None and other.timeout_min <= timeouts and other.timeout_share_above <= share_above
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"

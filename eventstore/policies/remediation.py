@@ -8,6 +8,7 @@ from math import floor
 from msgspec import structs
 
 from eventstore.common.clock import parse_time
+from eventstore.common.plural import counted, noun
 from eventstore.events.catalogue import DayRecord, DisableEvidence
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
 from eventstore.policies.evaluation import as_judged, judge
@@ -97,8 +98,9 @@ def _undo(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) 
     healed = known.get(first, DayCounts(first))
     healed = replace(healed, success=healed.success + 1)
     if isinstance(rule, StreakRule):
-        return f"one success on any one of the {_number(span)} days from {first} to {today}", healed
-    return f"one successful delivery between {first} and {today}", healed
+        days = f"any one of the {_number(span)} days from {first} to {today}" if span > 1 else str(today)
+        return f"one success on {days}", healed
+    return f"one successful delivery {f'between {first} and {today}' if span > 1 else f'on {today}'}", healed
 
 
 def _undo_day(rule: DayRule, day: DayCounts) -> tuple[str, DayCounts]:
@@ -106,7 +108,7 @@ def _undo_day(rule: DayRule, day: DayCounts) -> tuple[str, DayCounts]:
         thing = "no fatal outcome" if rule.fatal_min == 1 else f"fewer than {rule.fatal_min} fatal outcomes"
         return f"{thing} on {day.day}", replace(day, fatal=rule.fatal_min - 1)
     fewer = day.timeout - (rule.timeout_min or 1) + 1
-    thing = f"fewer than {rule.timeout_min} time-outs on {day.day}: {fewer} fewer, answered with success instead,"
+    thing = f"{_fewer_than(rule.timeout_min or 1)} on {day.day}: {fewer} fewer, answered with success instead,"
     if rule.timeout_share_above >= 0:
         attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
         answered = max(1, day.timeout - floor(rule.timeout_share_above * attempts))
@@ -126,9 +128,13 @@ def _averted(policy: Policy, rule: Rule, counts: dict[str, DayCounts], today: da
         end = date.fromisoformat(last_success) + timedelta(days=policy.window_days)
         return _given(f"One successful delivery before {end} would stop it.", healed)
     if isinstance(rule, SilenceRule):
-        limit = f"{rule.failures_min} failures over {rule.failing_days_min} days"
-        return _given(f"One successful delivery, before there are {limit}, would stop it.", healed)
-    limit = f"{_number(rule.days)} days in a row have had errors and no success"
+        limit = f"{counted(rule.failures_min, 'failure')} over {counted(rule.failing_days_min, 'day')}"
+        return _given(
+            f"One successful delivery, before there {noun(rule.failures_min, 'is', 'are')} {limit}, would stop it.",
+            healed,
+        )
+    days = "a day has" if rule.days == 1 else f"{_number(rule.days)} days in a row have"
+    limit = f"{days} had errors and no success"
     return _given(f"One successful delivery, before {limit}, would stop it.", healed)
 
 
@@ -142,10 +148,14 @@ def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], to
         gone = date.fromisoformat(nearest.day) + timedelta(days=policy.window_days)
         return _given(f"Nothing has to be done: {nearest.day} is over, and is forgotten on {gone}.", counts)
     if nearest.timeout < rule.timeout_min:
-        so_far = "1 time-out" if nearest.timeout == 1 else f"{nearest.timeout} time-outs"
+        so_far = f"{noun(nearest.timeout, 'has', 'have')} been {counted(nearest.timeout, 'time-out')} so far"
         limit = f"{rule.timeout_min} within the day would disable it"
-        return _given(f"There have been {so_far} so far on {nearest.day}, and {limit}.", counts)
+        return _given(f"There {so_far} on {nearest.day}, and {limit}.", counts)
     return _given(f"Answers to {_share(rule)} of all attempts on {nearest.day} would stop it.", counts)
+
+
+def _fewer_than(limit: int) -> str:
+    return "no time-out" if limit == 1 else f"fewer than {limit} time-outs"
 
 
 def _share(rule: DayRule) -> str:

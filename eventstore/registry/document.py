@@ -144,7 +144,7 @@ def app_faults(entry: AppEntry) -> list[str]:
 def _name_faults(slug: str, name: str) -> list[str]:
     faults = []
     if not _SLUG.fullmatch(slug):
-        faults.append("slug has other characters than letters, digits, '.', '_' and '-', or over 64 of them")
+        faults.append("slug has other characters than a-z, A-Z, 0-9, '.', '_' and '-', or over 64 of them")
     if not name.strip() or len(name) > 200 or _CONTROL.search(name):
         faults.append("name is empty, over 200 characters, or has control characters")
     return faults

@@ -39,6 +39,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Month, Path]:
     return play(folder), folder / "home"
 
 
+@pytest.mark.parametrize("module", ["tests.end_to_end.one_month", "tests.end_to_end.receiver"])
+def test_a_month_can_be_played_without_what_only_tests_need(module: str) -> None:
+    blocked = dict.fromkeys(("aiosmtpd", "hypothesis", "pytest", "matplotlib"))
+    program = f"import sys; sys.modules.update({blocked}); import {module}"
+
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
+
+
 def test_a_month_from_healthy_to_broken_to_recovered(played: tuple[Month, Path]) -> None:
     month, home = played
     story = "\n".join(timeline(month))

@@ -10,6 +10,7 @@ from console.shell.filters import period, period_options, require_stream
 from console.shell.lazy_command import LazyCommand
 from console.shell.lookup import resolve_installation
 from console.shell.options import NUMBER, installation_option, json_option, limit_option
+from console.shell.own_options import refuse_own_options
 from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
@@ -58,7 +59,7 @@ def events(
       hookfuse events export --to events.jsonl.gz
     """  # noqa: D301 - \b is click's
     if context.invoked_subcommand is not None:
-        _refuse_own_options(context)
+        refuse_own_options(context)
         return
     if stream is not None and installation is not None:
         raise click.UsageError("--stream and --installation name the same thing: give one of them")
@@ -95,18 +96,11 @@ def events(
             )
             for stored in shown
         ]
-    print_table(_COLUMNS, rows, empty="no such event")
+    print_table(_COLUMNS, rows, empty="no event to show")
     if shown and not newest:
         note_limit(len(shown), limit, f"--after {shown[-1].position}, a larger --limit or --newest")
     else:
         note_limit(len(shown), limit)
-
-
-def _refuse_own_options(context: click.Context) -> None:
-    """Let nobody believe that what stands before `export` filters what is exported."""
-    for name in context.params:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"give options behind `{context.invoked_subcommand}`, not before it")
 
 
 events.add_command(LazyCommand("export", "console.commands.events.export:export", "Write recorded events to a file."))

@@ -20,6 +20,7 @@ from console.logs.log_pieces import opened_pieces, require_readable, total_bytes
 from console.logs.log_reader import LogReader
 from console.logs.logs_group import LogsGroup
 from console.output.progress import SlowProgress
+from console.output.tables import note
 from console.shell.lazy_command import LazyCommand
 from console.shell.session import Session
 from eventstore.errors import DocumentError
@@ -97,11 +98,15 @@ def _read(session: Session, files: tuple[Path, ...], query: LogQuery, last: int 
             click.echo(f"hookfuse: there is no log at {session.home.log} yet, or not of that time", err=True)
         with SlowProgress("reading", total_bytes(pieces)) as progress:
             reader = LogReader(query.wanted, progress.advance)
+            is_empty = True
             with _saying_account(reader, output):
                 found = reader.read(pieces) if last is None else reader.read_last(pieces, last)
                 for one in found:
+                    is_empty = False
                     progress.stop()  # what it would write would stand between the lines
                     output.add(one)
+        if is_empty and reader.lines and last != 0:
+            note(f"no line to show, of {reader.lines:,} that were read")
 
 
 def _follow(session: Session, files: tuple[Path, ...], query: LogQuery, last: int | None, output: LineOutput) -> None:

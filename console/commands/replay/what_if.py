@@ -15,6 +15,7 @@ from console.shell.lookup import resolve_installation
 from console.shell.options import json_option
 from console.shell.session import Session
 from eventstore.common.clock import time_text
+from eventstore.common.plural import counted, noun
 from eventstore.log.event_log import last_position
 from eventstore.policies.lint import out_of_reach
 from eventstore.policies.policy_file import given_policy
@@ -139,6 +140,7 @@ def _document(told: _Told) -> dict[str, object]:
 
 def _print(told: _Told) -> None:
     policy, counts = told.supposition.policy, told.summary()
+    spared = counted(counts["spared"], "delivery", "deliveries")
     print_facts(
         {
             "policy": f"{policy.name} (version {policy.version})",
@@ -146,10 +148,10 @@ def _print(told: _Told) -> None:
             "until": short_time(told.supposition.until),
             "events": told.events,
             "installations": f"{counts['judged']}, of which {counts['different']} would have fared otherwise",
-            "disabled": f"{counts['disabled']} would have been, {counts['really_disabled']} really were",
-            "warned": f"{counts['warned']} would have been, {counts['really_warned']} really were",
-            "missed": f"{_deliveries(counts['missed'])} more",
-            "spared": f"{_deliveries(counts['spared'])} that were really missed",
+            "disabled": _would_and_was(counts["disabled"], counts["really_disabled"]),
+            "warned": _would_and_was(counts["warned"], counts["really_warned"]),
+            "missed": f"{counted(counts['missed'], 'delivery', 'deliveries')} more",
+            "spared": f"{spared} that {noun(counts['spared'], 'was', 'were')} really missed",
             "attempts saved": f"{counts['attempts_saved']}, of which {counts['delivered']} really succeeded",
         }
     )
@@ -166,8 +168,8 @@ def _print(told: _Told) -> None:
         click.echo(f"hookfuse: note on rule {rule}: {note}", err=True)
 
 
-def _deliveries(count: int) -> str:
-    return "1 delivery" if count == 1 else f"{count} deliveries"
+def _would_and_was(supposed: int, really: int) -> str:
+    return f"{supposed} would have been, {really} really {noun(really, 'was', 'were')}"
 
 
 def _row(outcome: InstallationOutcome, episode: Episode, slugs: Mapping[int, str]) -> tuple[object, ...]:

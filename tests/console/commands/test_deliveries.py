@@ -51,10 +51,20 @@ def test_it_is_said_where_there_may_be_more(hookfuse: Hookfuse, world: World, li
     assert hookfuse("deliveries", "--limit", limit, "--json").err == ""
 
 
+@pytest.mark.parametrize("subcommand", ["resend", "drop"])
+def test_options_before_a_subcommand_are_refused_as_they_would_filter_nothing(
+    hookfuse: Hookfuse, world: World, subcommand: str
+) -> None:
+    ended = hookfuse("deliveries", "--state", "missed", subcommand, "--installation", CHAT, "--reason", "by hand")
+
+    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert f"give options behind `{subcommand}`, not before it" in ended.err
+
+
 def test_deliveries_are_filtered(hookfuse: Hookfuse, world: World) -> None:
     assert len(hookfuse("deliveries", "--installation", "7c1f0a52", "--json").json) == 2
     assert len(hookfuse("deliveries", "--state", "missed", "--limit", 2, "--json").json) == 2
-    assert hookfuse("deliveries", "--state", "waiting", "--installation", CHAT).out == "no such delivery\n"
+    assert hookfuse("deliveries", "--state", "waiting", "--installation", CHAT).out == "no delivery to show\n"
 
 
 @pytest.mark.parametrize(

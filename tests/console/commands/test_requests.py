@@ -75,8 +75,16 @@ def test_a_filter_that_makes_no_sense_is_one_line(
 
 
 def test_nothing_found_is_said(hookfuse: Hookfuse, world: World) -> None:
-    assert hookfuse("requests", "--event", "issue.created").out == "no such request\n"
+    assert hookfuse("requests", "--event", "issue.created").out == "no request to show\n"
     assert hookfuse("requests", "--event", "issue.created", "--json").out == "[]\n"
+
+
+@pytest.mark.parametrize(("limit", "is_said"), [(1, True), (100, False)])
+def test_it_is_said_where_there_may_be_more(hookfuse: Hookfuse, world: World, limit: int, is_said: bool) -> None:
+    ended = hookfuse("requests", "--limit", limit)
+
+    assert (ended.err == "hookfuse: that is as many as are shown at once: see a larger --limit\n") is is_said
+    assert hookfuse("requests", "--limit", limit, "--json").err == ""
 
 
 def test_a_table_in_a_pipe_is_not_cut_off(hookfuse: Hookfuse, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

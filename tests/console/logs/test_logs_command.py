@@ -63,7 +63,7 @@ def test_files_that_ended_before_are_not_even_opened(hookfuse: Hookfuse, home: H
     for path in home.log.parent.glob("*.gz"):
         path.write_bytes(b"\x1f\x8b no gzip")  # read, it would be said to be damaged
 
-    assert hookfuse("logs", "--since", "2025-02-08T00:06").err == ""
+    assert "damaged" not in hookfuse("logs", "--since", "2025-02-08T00:06").err
     assert "damaged" in hookfuse("logs", "--since", "2020-01-01").err
 
 
@@ -111,6 +111,15 @@ def test_files_that_are_named_are_read_instead(hookfuse: Hookfuse, home: Home, t
     assert hookfuse("logs", "--json", "-", stdin=line(3)).out.encode() == line(3)
 
 
+@pytest.mark.parametrize("words", ["--event=no_such_event", "--installation=ffffffff", "--outcome=missed"])
+def test_where_no_line_is_one_of_those_asked_for_it_is_said(hookfuse: Hookfuse, tmp_path: Path, words: str) -> None:
+    (tmp_path / "a").write_bytes(line(1) + line(2))
+    ended = hookfuse("logs", words, tmp_path / "a")
+
+    assert (ended.code, ended.out) == (ExitCode.OK, "")
+    assert ended.err == "hookfuse: no line to show, of 2 that were read\n"
+
+
 def test_files_need_no_home(hookfuse: Hookfuse, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(line(2))
 
@@ -123,6 +132,8 @@ def test_files_need_no_home(hookfuse: Hookfuse, tmp_path: Path) -> None:
         (["{tmp}/none"], ExitCode.BAD_INPUT, "No such file"),
         (["{tmp}"], ExitCode.BAD_INPUT, "Is a directory"),
         (["--installation", "7c1"], ExitCode.BAD_INPUT, "'7c1' is neither"),
+        (["--installation", "2025-13-45"], ExitCode.BAD_INPUT, "'2025-13-45' is neither"),
+        (["--event", ""], ExitCode.BAD_INPUT, "--event names no event"),
         (["--delivery", "nothing"], ExitCode.BAD_INPUT, "'nothing' is neither"),
         (["--since", "soon"], ExitCode.BAD_INPUT, "'soon' is no time"),
         (["--level", "loud"], ExitCode.USAGE, "'loud' is not one of"),

@@ -179,7 +179,7 @@ def test_without_matplotlib_it_says_how_to_install_it(
     ended = refused(hookfuse, tmp_path / "story.svg")
 
     assert (ended.code, ended.out) == (ExitCode.BAD_INPUT, "")
-    assert "python -m pip install 'hookfuse[plot]'" in ended.err
+    assert f"{sys.executable} -m pip install 'matplotlib" in ended.err
     assert hookfuse("replay", "timeline", CHAT).code == ExitCode.OK
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from rich.cells import cell_len
 
 from console.output import tables as output
 from console.output.progress import SlowProgress
@@ -83,6 +84,25 @@ def test_at_no_width_anything_is_lost(
     shown = capsys.readouterr().out
 
     assert [str(cell) for row in rows for cell in row if str(cell) not in shown] == []
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("width", range(12, 60))
+def test_of_letters_that_are_two_columns_wide_none_is_lost_at_any_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_table(WIDE, [("漢字漢字漢字", 1, "文", "時刻時刻時刻", "誤り"), ("id", 2, "text", "at", "error")])
+
+    shown = "".join(capsys.readouterr().out.split())
+    assert [shown.count(letter) for letter in "漢字文時刻誤り"] == [3, 3, 1, 3, 3, 1, 1]
+
+
+def test_in_a_pipe_columns_stand_below_each_other_whatever_the_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(COLUMNS, [("漢字", 1, "e\u0301", "x"), ("id", 22, "text", "y")])
+
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [cell_len(line[: line.index(last)]) for line, last in zip(lines, "xy", strict=True)] == [19, 19]
 
 
 def test_ids_are_shortened_for_a_person_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eventstore.common.identifiers import (
     app_stream,
@@ -11,6 +13,7 @@ from eventstore.common.identifiers import (
     new_id,
     organization_stream,
     parse_uuid,
+    parse_uuid_beginning,
 )
 from eventstore.errors import RejectedError
 
@@ -66,3 +69,14 @@ def test_streams_are_named_by_what_they_tell_of() -> None:
 def test_installation_is_named_by_its_stream_and_by_no_other() -> None:
     assert installation_of(installation_stream("i")) == "i"
     assert installation_of("app-42") == ""
+
+
+@given(st.uuids(), st.integers(6, 36))
+def test_each_beginning_of_a_uuid_from_six_characters_on_is_one(identifier: uuid.UUID, length: int) -> None:
+    assert parse_uuid_beginning(str(identifier)[:length].upper()) == str(identifier)[:length]
+
+
+@pytest.mark.parametrize("text", ["", "12345", "2025-13-45", "1234567-", "%%%%%%", "12345g", "٣٣٣٣٣٣", "0" * 37])
+def test_what_no_uuid_begins_with_is_refused(text: str) -> None:
+    with pytest.raises(RejectedError, match="is neither a UUID nor its first 6"):
+        parse_uuid_beginning(text)

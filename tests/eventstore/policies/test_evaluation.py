@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -184,6 +185,26 @@ def test_verdict_names_policy_version_rule_and_figures() -> None:
 
     assert (verdict.policy, verdict.policy_version, verdict.rule) == ("balanced", 1, "no-success")
     assert "12 failures over 3 days" in verdict.explanation
+
+
+@given(policies, histories)
+def test_of_one_nothing_is_said_in_the_plural(policy: Policy, days: list[DayCounts]) -> None:
+    explanation = judge(policy, days, TODAY).explanation
+
+    assert not re.search(r"(?<![\d-])1 (\w|-)*s\b", explanation.replace("success", "")), explanation
+
+
+@pytest.mark.parametrize(
+    ("policy", "day", "said"),
+    [
+        (BALANCED, on(0, server_error=1), "1 failure over 1 day "),
+        (SENTRY_2024, on(0, timeout=1), "1 time-out on 2025-02-07"),
+        (SENTRY_2024, on(0, client_error=1), "1 day with errors and no success"),
+        (SENTRY_2024, on(0, fatal=1), "1 fatal outcome on"),
+    ],
+)
+def test_one_is_said_in_the_singular(policy: Policy, day: DayCounts, said: str) -> None:
+    assert said in verdict_of(policy, day).explanation
 
 
 def test_nearness_of_what_is_not_broken_stays_below_the_limit() -> None:
