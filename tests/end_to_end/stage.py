@@ -11,6 +11,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from console.shell.cli import cli
+
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
 
@@ -137,6 +141,15 @@ class Stage:
     def json(self, *arguments: str) -> Any:
         """Run a hookfuse command with --json and read what it says."""
         return json.loads(self.run(*arguments, "--json").stdout)
+
+    def look(self, *arguments: str) -> Any:
+        """Read what `json` would say, but within this process: for who looks again and again.
+
+        A command is half a second of CPU, for most of which an interpreter starts: that is taken from the daemon.
+        """
+        said = CliRunner().invoke(cli, ["--home", str(self.home), *arguments, "--json"], catch_exceptions=False)
+        assert said.exit_code == 0, f"{arguments}: {said.exit_code}\n{said.output}"
+        return json.loads(said.stdout)
 
     def send(self, deliveries: Sequence[tuple[int, str]]) -> None:
         """Queue deliveries, each an app id and an event name, in one batch."""

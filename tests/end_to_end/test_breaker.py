@@ -13,10 +13,10 @@ def test_deliveries_wait_behind_an_open_breaker_and_flow_when_a_trial_succeeds(s
     stage.send([(5, "issue.created")] * 30 + [(6, "issue.created")] * 5)
 
     with stage.daemon() as daemon:
-        wait_until(lambda: len(stage.json("events", "--type", "breaker.opened")) >= 2, "a trial that fails")
+        wait_until(lambda: len(stage.look("events", "--type", "breaker.opened")) >= 2, "a trial that fails")
         stage.receiver.tell(200)
-        wait_until(lambda: stage.json("events", "--type", "breaker.closed"), "a trial that succeeds")
-        wait_until(lambda: not stage.json("deliveries", "--state", "waiting"), "nothing waits any more")
+        wait_until(lambda: stage.look("events", "--type", "breaker.closed"), "a trial that succeeds")
+        wait_until(lambda: not stage.look("deliveries", "--state", "waiting"), "nothing waits any more")
         daemon.terminate()
         assert daemon.wait(LIMIT_S) == 0
 

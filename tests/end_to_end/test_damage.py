@@ -24,7 +24,7 @@ def test_a_payload_that_was_changed_while_it_waited_is_not_sent_and_the_others_g
 
     with stage.daemon() as daemon:
         wait_until(lambda: len(stage.receiver.seen()) == 3, "a request for each of the others")
-        wait_until(lambda: stage.json("deliveries", "--state", "dead"), "a dead delivery")
+        wait_until(lambda: stage.look("deliveries", "--state", "dead"), "a dead delivery")
         assert daemon.poll() is None
 
     sent = {request["headers"]["webhook-id"] for request in stage.receiver.seen()}

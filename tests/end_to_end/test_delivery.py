@@ -185,7 +185,7 @@ def test_a_running_daemon_follows_the_registry_and_the_switch(stage: Stage) -> N
         wait_until(lambda: len(stage.receiver.seen()) == 2, "a request at the new path")
         stage.run("disable", installation_id(5), "--reason", "maintenance")
         stage.send([(5, "issue.created")])
-        wait_until(lambda: stage.json("deliveries", "--state", "missed"), "a missed delivery")
+        wait_until(lambda: stage.look("deliveries", "--state", "missed"), "a missed delivery")
         stage.run("enable", installation_id(5), "--reason", "maintenance is over")
         stage.send([(5, "issue.assigned")])
         wait_until(lambda: len(stage.receiver.seen()) == 3, "a request after enabling")
@@ -197,7 +197,7 @@ def test_a_running_daemon_follows_the_registry_and_the_switch(stage: Stage) -> N
 def test_a_second_daemon_on_the_same_home_is_refused(stage: Stage) -> None:
     stage.apply({5: "/200"})
     with stage.daemon() as first:
-        wait_until(lambda: stage.json("status")["daemon_pid"] == first.pid, "the first daemon runs")
+        wait_until(lambda: stage.look("status")["daemon_pid"] == first.pid, "the first daemon runs")
 
         refused = stage.run("run", code=6)
 
@@ -257,7 +257,7 @@ def test_files_are_for_their_owner_only(stage: Stage) -> None:
 def test_a_daemon_whose_database_is_taken_away_says_so_and_ends(stage: Stage) -> None:
     stage.apply({5: "/200"})
     with stage.daemon() as daemon:
-        wait_until(lambda: stage.json("status")["daemon_pid"] == daemon.pid, "the daemon runs")
+        wait_until(lambda: stage.look("status")["daemon_pid"] == daemon.pid, "the daemon runs")
         (stage.home / "events.db").unlink()
 
         assert daemon.wait(LIMIT_S) == 7

@@ -139,7 +139,7 @@ def test_a_worker_that_is_killed_is_back_and_the_other_goes_on_untouched(stage: 
     stage.apply(dict.fromkeys(_APPS, "/200"))
     mine, others = _apps_of(1)[0], _apps_of(2)[0]
     with _crew(stage) as daemon:
-        wait_until(lambda: len(stage.json("status")["worker_pids"]) == 2, "two workers are shown")
+        wait_until(lambda: len(stage.look("status")["worker_pids"]) == 2, "two workers are shown")
         first, second = stage.json("status")["worker_pids"]
         os.kill(first, signal.SIGKILL)
         stage.send([(mine, "issue.created"), (others, "issue.created")])
@@ -212,7 +212,7 @@ def test_what_both_workers_find_broken_is_disabled_once_and_the_mails_of_both_ar
     with _crew(stage):
         stage.send([(app, "issue.created") for app in broken] * 20)
         wait_until(lambda: len(stage.mail_server.seen()) == 4, "two mails for each of the two")
-        wait_until(lambda: stage.json("status")["deliveries"]["waiting"] == 0, "all is recorded")
+        wait_until(lambda: stage.look("status")["deliveries"]["waiting"] == 0, "all is recorded")
 
     with _database(stage) as connection:
         for app in broken:
@@ -229,10 +229,10 @@ def test_an_outage_that_no_worker_sees_wholly_freezes_and_thaws_for_all(stage: S
     stage.receiver.tell(500)
     with _crew(stage):
         stage.send([(app, "issue.created") for app in failing])
-        wait_until(lambda: stage.json("status")["fleet"]["is_frozen"], "it is frozen")
+        wait_until(lambda: stage.look("status")["fleet"]["is_frozen"], "it is frozen")
         stage.receiver.tell(200)
         stage.send([(app, "issue.created") for app in failing])
-        wait_until(lambda: not stage.json("status")["fleet"]["is_frozen"], "it is thawed")
+        wait_until(lambda: not stage.look("status")["fleet"]["is_frozen"], "it is thawed")
 
     (frozen,) = stage.json("events", "--type", "disabling.frozen")
     assert frozen["data"]["newly_failing"] == 4
@@ -281,7 +281,7 @@ def test_another_number_of_processes_takes_all_over(stage: Stage) -> None:
         assert daemon.wait(LIMIT_S) == 0
     stage.receiver.tell(200)
     with stage.daemon("--processes", "3"):
-        wait_until(lambda: stage.json("status")["deliveries"]["waiting"] == 0, "each was tried again")
+        wait_until(lambda: stage.look("status")["deliveries"]["waiting"] == 0, "each was tried again")
 
     assert check_log(stage.home / "events.db").faults == ()
     succeeded = stage.json("events", "--type", "delivery.succeeded", "--limit", "1000")

@@ -24,7 +24,7 @@ def test_what_was_missed_is_counted_and_recovered_in_order_and_the_gap_is_closed
 
     with stage.daemon() as daemon:
         stage.run("enable", _INSTALLATION, "--recover", "--reason", "mended")
-        wait_until(lambda: stage.json("events", "--type", "recovery.completed"), "the gap is closed")
+        wait_until(lambda: stage.look("events", "--type", "recovery.completed"), "the gap is closed")
         daemon.terminate()
         assert daemon.wait(LIMIT_S) == 0
 
@@ -39,7 +39,7 @@ def test_a_test_delivery_tells_how_the_endpoint_answers_and_counts_for_nothing(s
     stage.receiver.tell(503)
 
     with stage.daemon():
-        wait_until(lambda: stage.json("status")["is_running"], "the daemon runs")
+        wait_until(lambda: stage.look("status")["is_running"], "the daemon runs")
         failed = stage.run("test", _INSTALLATION, code=9)
         stage.run("enable", _INSTALLATION, "--probe", "--reason", "try", code=9)
         still = stage.json("show", _INSTALLATION)["state"]
@@ -59,7 +59,7 @@ def test_the_machine_probes_what_it_has_disabled_and_enables_it_when_it_answers(
     stage.receiver.tell(200)
 
     with stage.daemon():
-        wait_until(lambda: stage.json("show", _INSTALLATION)["state"] == "active", "it is enabled again")
+        wait_until(lambda: stage.look("show", _INSTALLATION)["state"] == "active", "it is enabled again")
 
     (enabled,) = stage.json("events", "--type", "installation.enabled")
     assert enabled["data"]["by"] == "system"
