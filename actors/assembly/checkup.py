@@ -31,6 +31,7 @@ def check_mail(postbox: Postbox, *, sender_address: str, mail_to: str | None, no
             postbox.check()
             yield Finding.good("mail", f"{postbox.host}:{postbox.port} takes connections{_how(postbox)}")
         elif isinstance(postbox, MaildirPostbox):
+            postbox.check()
             yield Finding.good("mail", f"no mail server is configured: mails go into {postbox.path}")
         if mail_to is not None:
             _send_one(postbox, sender_address, mail_to, now)

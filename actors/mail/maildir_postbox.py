@@ -30,6 +30,14 @@ class MaildirPostbox:
         except OSError as error:
             raise MailDeferred(f"{self.path}: {error}") from error
 
+    def check(self) -> None:
+        """Raise MailDeferred where a folder can't be made or written to; nothing is changed."""
+        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise MailDeferred(f"{folder} is not a folder: move it away, and one is made")
+            if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+                raise MailDeferred(f"{folder} cannot be written to: see to its owner and permissions")
+
     def _make_folders(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in _FOLDERS:

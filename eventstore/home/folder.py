@@ -66,8 +66,10 @@ class Home:
                 raise refusal(self.path)
         except OSError as error:
             raise_shortage(error, f"home {self.path}: not opened")
+            place = Path(error.filename or self.path)
+            fault = f"{error.strerror}" if place == self.path else f"{place.name}: {error.strerror}"
             raise HomeError(
-                f"home {self.path} cannot be used ({error.strerror}): name another with --home or HOOKFUSE_HOME"
+                f"home {self.path} cannot be used ({fault}): name another with --home or HOOKFUSE_HOME"
             ) from error
 
     def _refuse_foreign_folder(self) -> None:

@@ -78,6 +78,15 @@ def test_a_test_mail_that_is_refused_is_a_fault() -> None:
     assert [one.level for one in found] == ["good", "fault"]
 
 
+@pytest.mark.parametrize("place", ["outbox", "outbox/new", "outbox/tmp"])
+def test_a_file_where_the_folder_of_mails_is_to_be_is_a_fault(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).touch()
+    (found,) = mail(MaildirPostbox(tmp_path / "outbox"))
+
+    assert (found.level, found.text) == ("fault", f"{tmp_path / place} is not a folder: move it away, and one is made")
+
+
 def test_without_a_mail_server_the_folder_is_named(tmp_path: Path) -> None:
     (found,) = mail(MaildirPostbox(tmp_path / "outbox"))
 

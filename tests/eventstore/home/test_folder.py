@@ -74,6 +74,14 @@ def test_home_that_is_a_file_is_explained(tmp_path: Path) -> None:
         Home(tmp_path / "file").prepare()
 
 
+def test_a_file_where_a_folder_of_the_home_is_to_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "logs").touch()
+
+    with pytest.raises(HomeError, match=r"home .*/home cannot be used \(logs: File exists\)"):
+        Home(tmp_path / "home").prepare()
+
+
 def test_home_that_may_not_be_written_is_explained() -> None:
     """In a child that is nobody, as root may write everywhere."""
     with tempfile.TemporaryDirectory() as folder:
