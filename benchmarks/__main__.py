@@ -22,6 +22,9 @@ _RECORD = ROOT / "docs" / "benchmarks.json"
 _PAGE = ROOT / "docs" / "benchmarks.md"
 
 
+_RUNS = 3
+
+
 def main() -> int:
     """Give 0 when every figure could be taken, whatever it is."""
     options = _options()
@@ -42,8 +45,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure hookfuse beside its peers.")
     parser.add_argument("--figures", default="all", help=f"some of {', '.join(sorted(FIGURES))}, with commas")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=2 if has_processes() else 1, help="of hookfuse run")
+    parser.add_argument("--runs", type=_count, help=f"how often; {_RUNS} where it is left out, with --quick once")
+    parser.add_argument("--processes", type=_count, default=2 if has_processes() else 1, help="of hookfuse run")
     parser.add_argument("--quick", action="store_true", help="see whether it works; the numbers say nothing")
     parser.add_argument("--folder", type=Path, default=ROOT / ".benchmarks", help="where homes are made, on a disk")
     options = parser.parse_args()
@@ -51,7 +54,14 @@ def _options() -> argparse.Namespace:
     if unknown := figures - FIGURES:
         parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are: {', '.join(sorted(FIGURES))}")
     options.figures = figures
+    options.runs = options.runs or (1 if options.quick else _RUNS)
     return options
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{count} is none: give 1 or more")
+    return count
 
 
 def _chosen(figures: frozenset[str]) -> Iterator[tuple[frozenset[str], Experiment]]:
