@@ -145,7 +145,7 @@ def _show_line(line: EventDict) -> None:
     _write_stderr(_short_line(line, is_coloured=False))
 
 
-def _encode(line: EventDict) -> bytes:
+def _encode(line: object) -> bytes:
     try:
         return _encoder.encode(line) + b"\n"
     except Exception:  # noqa: BLE001 - whatever was logged, the line is written and the caller lives on
@@ -156,7 +156,7 @@ def _short_line(line: Mapping[str, Any], *, is_coloured: bool) -> str:
     level = line["level"]
     shown_level = f"{_STYLES.get(level, '')}{level}\x1b[0m" if is_coloured else level
     fields = [
-        f"{name}={one_line(str(value), _FIELD_CHARACTERS)}"
+        f"{name}={one_line(_shown(value), _FIELD_CHARACTERS)}"
         for name, value in line.items()
         if name not in ("event", "level", "timestamp", "logger", "exception")
     ]
@@ -211,3 +211,8 @@ def _join_stdlib(
     root.addHandler(_StdlibHandler(file, processors, write))
     root.setLevel(level)
     logging.captureWarnings(capture=True)
+
+
+def _shown(value: object) -> str:
+    """Return a value as `hookfuse logs` shows it: text as it is, all else as JSON."""
+    return value if isinstance(value, str) else _encode(value).decode().rstrip("\n")

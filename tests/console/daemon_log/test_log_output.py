@@ -144,6 +144,18 @@ def test_warnings_are_short_lines_on_standard_error(log_file: LogFile, capsys: p
     assert len(_lines(log_file)) == 3
 
 
+def test_on_standard_error_a_value_is_shown_as_the_log_has_it_and_never_as_python_writes_it(
+    log_file: LogFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"2026-12-01": {"success": 4}}
+    structlog.get_logger("x").warning("seen", is_dry_run=False, left=None, names=("a", "b"), counts=counts, text="b c")
+
+    shown = capsys.readouterr().err
+    assert shown.endswith(
+        'seen is_dry_run=false left=null names=["a","b"] counts={"2026-12-01":{"success":4}} text=b c\n'
+    )
+
+
 def test_levels_are_coloured_for_a_person(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     file = configure_daemon_logging(home, Log(), is_terminal=True)
     structlog.get_logger("x").error("bad")
