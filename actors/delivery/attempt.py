@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from eventstore.common.clock import time_text
-from eventstore.common.excerpt import shorten_all, stored_bytes
+from eventstore.common.excerpt import shorten, shorten_all, stored_bytes
 from eventstore.events.catalogue import (
     AttemptEvent,
     DeliveryBlocked,
@@ -51,6 +51,8 @@ _LONGEST_HOLD_S = 86_400.0
 
 # A failed attempt takes 3 kB in the log at most: this much in JSON, and its stream, moments and hashes beside it.
 _EVENT_BYTES = 2_700
+# Of each of the two ids by which an endpoint names what it has made of a delivery.
+_REFERENCE_BYTES = 100
 
 _EVENT_CLASSES: dict[OutcomeKind, type[AttemptEvent]] = {
     OutcomeKind.SUCCESS: DeliverySucceeded,
@@ -157,8 +159,8 @@ def attempt_event(
         fault=outcome.fault,
         retry_at=retry_at,
         hold_until=hold_until,
-        error_id=outcome.error_id and mask.hide(outcome.error_id),
-        project_id=outcome.project_id and mask.hide(outcome.project_id),
+        error_id=outcome.error_id and shorten(mask.hide(outcome.error_id), _REFERENCE_BYTES),
+        project_id=outcome.project_id and shorten(mask.hide(outcome.project_id), _REFERENCE_BYTES),
     )
     if outcome.kind is OutcomeKind.SUCCESS:
         return event

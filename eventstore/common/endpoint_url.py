@@ -6,12 +6,14 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import quote
 
+from eventstore.common.excerpt import stored_bytes
 from eventstore.common.host_name import ascii_host
 from eventstore.errors import UrlInvalidError
 
-__all__ = ["URL_CHARACTERS", "Target", "parse_url"]
+__all__ = ["URL_BYTES", "Target", "parse_url"]
 
-URL_CHARACTERS: Final = 2048
+# Each failed attempt keeps it in the log, as JSON: a letter beyond ASCII takes two to four bytes there, a quote two.
+URL_BYTES: Final = 2048
 HIGHEST_PORT: Final = 65_535
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -44,8 +46,8 @@ class Target:
 
 def parse_url(url: str) -> Target:
     """Return the parts of an http or https URL; raise UrlInvalidError, whose text never has the path."""
-    if len(url) > URL_CHARACTERS:
-        raise UrlInvalidError(f"the URL is longer than {URL_CHARACTERS} characters")
+    if len(url) > URL_BYTES:
+        raise UrlInvalidError(f"the URL is longer than {URL_BYTES} bytes")
     if (found := _FORBIDDEN.search(url)) is not None:
         kind = (
             "a backslash"
@@ -53,6 +55,8 @@ def parse_url(url: str) -> Target:
             else f"white space or a control character (U+{ord(found.group()):04X})"
         )
         raise UrlInvalidError(f"the URL has {kind} in it, at character {found.start() + 1}")
+    if stored_bytes(url) > URL_BYTES:
+        raise UrlInvalidError(f"the URL is longer than {URL_BYTES} bytes as it is stored")
     parts = _URL.fullmatch(url)
     if parts is None or (scheme := parts["scheme"].lower()) not in _DEFAULT_PORTS:
         raise UrlInvalidError("the URL's scheme is neither https:// nor http://")

@@ -88,6 +88,8 @@ HOSTILE_URLS = {
     "https://./": "host name",
     "https://*.example.com/": "host name",
     "https://example.com/" + "a" * 2048: "longer",
+    "https://example.com/" + "\N{PILE OF POO}" * 600: "longer",
+    "https://example.com/?" + '"' * 1100: "longer",
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.delivery.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
 from eventstore.common.clock import parse_time, time_text
-from eventstore.common.endpoint_url import URL_CHARACTERS
+from eventstore.common.endpoint_url import URL_BYTES, parse_url
 from eventstore.deliveries.producer import compact_json_object
 from eventstore.events.catalogue import (
     AttemptEvent,
@@ -362,9 +362,12 @@ def test_whatever_an_excerpt_s_characters_take_the_event_has_room_for_them(lette
 
 @pytest.mark.parametrize("letter", ["a", "\N{PILE OF POO}", "\x01"])
 def test_beside_the_longest_url_and_ids_there_is_room_left_and_no_more_is_taken(letter: str) -> None:
-    url = f"https://pager.example/{'p' * (URL_CHARACTERS - 22)}"
+    url = f"https://pager.example/{'p' * (URL_BYTES - 22)}"
+    parse_url(url)
     longest = replace(ENDPOINT, app=replace(ENDPOINT.app, webhook_url=url))
-    fault = outcome(ErrorClass.SERVER_ERROR, 503, error_id="e" * 100, project_id="p" * 100, response_body=letter * 5000)
+    fault = outcome(
+        ErrorClass.SERVER_ERROR, 503, error_id=letter * 100, project_id="\xe9" * 100, response_body=letter * 5000
+    )
 
     event = attempt_event(longest, delivery(), fault, body=(letter * 5000).encode(), retry_at=None)
 
