@@ -176,8 +176,9 @@ def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: 
     delivery_ids = []
     fresh: list[tuple[NewDelivery, str]] = []
     for delivery, delivery_id in zip(batch.deliveries, batch.delivery_ids, strict=True):
-        key = delivery.idempotency_key
-        known_id = first_id(connection, delivery.installation_id, key, delivery_id, enqueued_at) if key else None
+        key, known_id = delivery.idempotency_key, None
+        if key is not None:
+            known_id = first_id(connection, delivery.installation_id, key, delivery_id, enqueued_at)
         delivery_ids.append(known_id or delivery_id)
         if known_id is None:
             fresh.append((delivery, delivery_id))

@@ -17,25 +17,24 @@ _FILE_BYTES = 16 * 1024 * 1024
 
 def require_trusted(configuration: Configuration) -> None:
     """Raise ConfigurationError, which names the setting, where a file of certificates to trust cannot be used."""
-    for setting, path in _files(configuration):
-        fault = _fault(Path(path))
-        if fault:
-            raise ConfigurationError(f"{setting} ({path}): {fault}")
+    for fault in _faults(configuration):
+        raise ConfigurationError(fault)
 
 
 def check_trusted(configuration: Configuration) -> Iterator[Finding]:
     """Say which files of certificates to trust cannot be used."""
-    for setting, path in _files(configuration):
-        fault = _fault(Path(path))
+    for fault in _faults(configuration):
+        yield Finding.fault("certificates", fault, "name a file of certificates in PEM")
+
+
+def _faults(configuration: Configuration) -> Iterator[str]:
+    asked = [("[tls] ca_file", configuration.tls.ca_file)]
+    if configuration.smtp.host:
+        asked.append(("[smtp] ca_file", configuration.smtp.ca_file))
+    for setting, path in asked:
+        fault = _fault(Path(path)) if path else None
         if fault:
-            yield Finding.fault("certificates", f"{setting} ({path}): {fault}", "name a file of certificates in PEM")
-
-
-def _files(configuration: Configuration) -> Iterator[tuple[str, str]]:
-    if configuration.tls.ca_file:
-        yield "[tls] ca_file", configuration.tls.ca_file
-    if configuration.smtp.host and configuration.smtp.ca_file:
-        yield "[smtp] ca_file", configuration.smtp.ca_file
+            yield f"{setting} ({path}): {fault}"
 
 
 def _fault(path: Path) -> str | None:
