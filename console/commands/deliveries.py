@@ -14,6 +14,7 @@ from console.shell.options import by_option, installation_option, json_option, l
 from console.shell.own_options import refuse_own_options
 from console.shell.session import Session
 from eventstore.common.clock import time_text
+from eventstore.common.plural import counted, noun
 from eventstore.deliveries.resend import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
 from eventstore.queue.queries import Hold, hold_of_delivery, read_deliveries
 from eventstore.queue.work_queue import QueuedDelivery
@@ -213,7 +214,7 @@ def _require_either(delivery_ids: tuple[str, ...], installation: str | None, sta
 
 
 def _counted(count: int, one: str, many: str) -> str:
-    return f"1 delivery {one}" if count == 1 else f"{count} deliveries {many}"
+    return f"{counted(count, 'delivery', 'deliveries')} {noun(count, one, many)}"
 
 
 def _in_batches(

@@ -7,6 +7,7 @@ from console.output.times import short_time
 from console.shell.filters import app_option, find_named_app, find_named_organization, organization_option
 from console.shell.options import json_option
 from console.shell.session import Session
+from eventstore.common.plural import counted
 from eventstore.projections.registry import find_app, find_organization, read_installations
 
 __all__ = ["installations"]
@@ -78,5 +79,5 @@ def installations(
 def _nothing(known_count: int, state: str | None) -> str:
     if not known_count:
         return "no installation yet: see `hookfuse apply`"
-    known = "1 installation is known" if known_count == 1 else f"{known_count} installations are known"
+    known = counted(known_count, "installation is known", "installations are known")
     return f"none is {state}; {known}" if state else f"none of those asked for; {known}"

@@ -6,6 +6,7 @@ from console.output.tables import Column, print_facts, print_json, print_line, p
 from console.shell.exit_codes import ExitCode
 from console.shell.options import json_option
 from console.shell.session import Session
+from eventstore.common.plural import counted
 from eventstore.policies.lint import PolicyFault, check_policy, out_of_reach
 from eventstore.policies.policy import DayRule, Policy, Rule, StreakRule
 from eventstore.policies.policy_file import given_policy, policy_text
@@ -95,7 +96,9 @@ def _print(found: Policy, faults: tuple[PolicyFault, ...], notes: Notes) -> None
     print_facts(
         {
             "policy": f"{found.name} (version {found.version})",
-            "window": "today" if found.window_days == 1 else f"today and the {_days(found.window_days - 1)} before",
+            "window": "today"
+            if found.window_days == 1
+            else f"today and the {counted(found.window_days - 1, 'day')} before",
             "errors": ", ".join(found.errors) or "none",
             "410 Gone": "disables at once" if found.gone_disables else "is an answer like any other",
         }
@@ -115,27 +118,19 @@ def _print(found: Policy, faults: tuple[PolicyFault, ...], notes: Notes) -> None
 def _sentence(rule: Rule, found: Policy) -> str:
     """Say in words when a rule fires."""
     if isinstance(rule, StreakRule):
-        return f"{_days(rule.days)} in a row, today the last, have errors and no success"
+        return f"{counted(rule.days, 'day')} in a row, today the last, have errors and no success"
     if not isinstance(rule, DayRule):
         return (
-            f"no success within the window, at least {_number(rule.failures_min, 'failure')}"
-            f" over at least {_days(rule.failing_days_min)}"
+            f"no success within the window, at least {counted(rule.failures_min, 'failure')}"
+            f" over at least {counted(rule.failing_days_min, 'day')}"
         )
     parts = []
     if rule.fatal_min is not None:
-        parts.append(f"at least {_number(rule.fatal_min, 'fatal outcome')}")
+        parts.append(f"at least {counted(rule.fatal_min, 'fatal outcome')}")
     if rule.timeout_min is not None:
         share = (
             f", more than {100 * rule.timeout_share_above:g}% of its attempts" if rule.timeout_share_above >= 0 else ""
         )
-        parts.append(f"at least {_number(rule.timeout_min, 'time-out')}{share}")
+        parts.append(f"at least {counted(rule.timeout_min, 'time-out')}{share}")
     day = "today has" if found.window_days == 1 else "a day of the window has"
     return f"{day} {' or '.join(parts)}" if parts else "no limit is set"
-
-
-def _days(count: int) -> str:
-    return _number(count, "day")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"

@@ -12,6 +12,7 @@ from console.shell.exit_codes import ExitCode
 from console.shell.lookup import resolve_installation
 from console.shell.options import by_option, json_option, person, reason_option
 from console.shell.session import Session
+from eventstore.common.plural import counted
 from eventstore.decisions.disable import Decision, DisableRequest
 from eventstore.decisions.disable import disable as disable_installation
 from eventstore.decisions.disable import enable as enable_installation
@@ -144,7 +145,7 @@ def _has_succeeded_probe(session: Session, installation: str, *, by: str, timeou
 
 def _recovery_text(recovery: RecoveryStarted, per_s: float) -> str:
     count = recovery.deliveries
-    what = "1 missed delivery" if count == 1 else f"{count} missed deliveries"
+    what = counted(count, "missed delivery", "missed deliveries")
     first, last = short_time(recovery.first_enqueued_at), short_time(recovery.last_enqueued_at)
     whole = age_text(timedelta(seconds=math.ceil(count / per_s)))
     return f"recovering {what}, queued from {first} to {last}, {per_s:g} a second: about {whole}"

@@ -17,6 +17,7 @@ from console.shell.exit_codes import ExitCode
 from console.shell.running import unheeded_text
 from console.shell.session import Session
 from eventstore.common.diagnostic import Finding
+from eventstore.common.plural import counted
 from eventstore.errors import ConfigurationError, DatabaseError
 from eventstore.sqlite.database import explained, open_database
 from eventstore.sqlite.high_water_mark import read_mark
@@ -99,7 +100,7 @@ def _check_database(
 
 def _total(found: Sequence[Finding]) -> str:
     counts = {level: sum(one.level == level for one in found) for level in ("fault", "warning")}
-    said = [f"{count} {level}{'s' if count > 1 else ''}" for level, count in counts.items() if count]
+    said = [counted(count, level) for level, count in counts.items() if count]
     return ", ".join(said) or "all is well"
 
 

@@ -10,6 +10,7 @@ from console.logs.story_text import event_words
 from console.logs.waiting import waits_of
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_of, made_at
+from eventstore.common.plural import counted
 from eventstore.events.catalogue import AttemptEvent, DeliveryMissed, InstallationDisabled, InstallationWarned
 from eventstore.log.event_log import StoredEvent
 from eventstore.queue.work_queue import QueuedDelivery
@@ -198,7 +199,7 @@ def _notes(sources: StorySources, logged: Collection[int | None]) -> Iterator[st
 
 
 def _events(count: int) -> str:
-    return "1 event is not" if count == 1 else f"{count} events are not"
+    return counted(count, "event is not", "events are not")
 
 
 def _why_not_logged(missing: Sequence[StoredEvent], log_begins_at: str) -> str:

@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from eventstore.common.plural import grouped
+
 __all__ = ["QueuedStream", "queue_standard_error"]
 
 # What waits for a reader at most. A pipe of the kernel's holds 64 kB beside it, a terminal that is stopped less.
@@ -125,7 +127,7 @@ class QueuedStream(io.RawIOBase):
             count, self._unsaid_lines = self._unsaid_lines, 0
         if not count:
             return
-        lines = "1 line was" if count == 1 else f"{count:,} lines were"
+        lines = grouped(count, "line was", "lines were")
         notice = f"hookfuse: {lines} dropped here, as nobody read standard error; the log has what was logged\n"
         if not self._is_written(notice.encode()):
             with self._changed:

@@ -8,7 +8,7 @@ from functools import singledispatch
 from console.output.event_text import failure_text
 from console.output.times import age_text
 from eventstore.common.clock import parse_time
-from eventstore.common.plural import noun
+from eventstore.common.plural import grouped, noun
 from replay.as_of.settings_diff import FieldChange
 from replay.timeline.entries import (
     AppChange,
@@ -31,7 +31,7 @@ from replay.timeline.entries import (
     Warnings,
 )
 
-__all__ = ["Line", "counted", "entry_lines", "lasted_text", "when_text"]
+__all__ = ["Line", "entry_lines", "lasted_text", "when_text"]
 
 # Less than so much of something is an exception, by which nothing is called.
 _EXCEPTION = 0.05
@@ -68,11 +68,6 @@ def lasted_text(entry: Entry) -> str:
     return age_text(lasted) if lasted >= timedelta(seconds=1) else ""
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Give a number and the word for it."""
-    return f"{count:,} {noun(count, one, many)}"
-
-
 @singledispatch
 def _words(entry: Entry) -> tuple[str, list[str]]:
     """Give the word for an entry, and what is told of it, a sentence a row."""
@@ -85,28 +80,28 @@ def _attempts(entry: Attempts) -> tuple[str, list[str]]:
     told = f"{entry.succeeded:,} delivered, " if entry.succeeded else ""
     if failures:
         in_a_row = " in a row" if failures > 1 and not entry.succeeded else ""
-        told += f"{counted(failures, 'attempt')} failed{in_a_row}: {_classes(entry.failed)}"
+        told += f"{grouped(failures, 'attempt')} failed{in_a_row}: {_classes(entry.failed)}"
     else:
         told = f"{entry.succeeded:,}, and no attempt failed"
-    beside = [counted(entry.exhausted, "delivery", "deliveries") + " given up"] if entry.exhausted else []
+    beside = [grouped(entry.exhausted, "delivery", "deliveries") + " given up"] if entry.exhausted else []
     beside += [text] if (text := _breaker(entry)) else []
-    beside += [f"nothing on {counted(entry.quiet_days, 'day')} of it"] if entry.quiet_days else []
+    beside += [f"nothing on {grouped(entry.quiet_days, 'day')} of it"] if entry.quiet_days else []
     return _word_for(entry.succeeded, failures), [told] + (["; ".join(beside)] if beside else [])
 
 
 @_words.register
 def _gap(entry: Gap) -> tuple[str, list[str]]:
-    return "quiet", [f"no attempt on {counted(entry.quiet_days, 'day')}"]
+    return "quiet", [f"no attempt on {grouped(entry.quiet_days, 'day')}"]
 
 
 @_words.register
 def _missed(entry: Missed) -> tuple[str, list[str]]:
-    return "missed", [f"{counted(entry.count, 'delivery', 'deliveries')} kept, and not sent"]
+    return "missed", [f"{grouped(entry.count, 'delivery', 'deliveries')} kept, and not sent"]
 
 
 @_words.register
 def _warned(entry: Warnings) -> tuple[str, list[str]]:
-    again = f"{counted(entry.count, 'time')}, the last " if entry.count > 1 else ""
+    again = f"{grouped(entry.count, 'time')}, the last " if entry.count > 1 else ""
     calmed = [f"calm again at {when_text(entry.calmed_at, is_exact=False)}"] if entry.calmed_at else []
     return "warned", [f"{again}at {entry.level}%: {entry.evidence.explanation}", *calmed, *_mailed(entry.mails)]
 
@@ -143,15 +138,15 @@ def _removed(entry: Removal) -> tuple[str, list[str]]:
 
 @_words.register
 def _recovery(entry: Recovery) -> tuple[str, list[str]]:
-    what = counted(entry.deliveries, "missed delivery", "missed deliveries")
+    what = grouped(entry.deliveries, "missed delivery", "missed deliveries")
     gone = f" ({entry.without_payload} more had no payload any more)" if entry.without_payload else ""
-    again = f", {counted(entry.count, 'time')}" if entry.count > 1 else ""
+    again = f", {grouped(entry.count, 'time')}" if entry.count > 1 else ""
     return "recovery", [f"{what} sent by {entry.by}{gone}{again}{'' if entry.completed_at else ', not done yet'}"]
 
 
 @_words.register
 def _deed(entry: Deed) -> tuple[str, list[str]]:
-    what = counted(entry.count, f"{entry.was} delivery", f"{entry.was} deliveries")
+    what = grouped(entry.count, f"{entry.was} delivery", f"{entry.was} deliveries")
     if entry.what == "expired":
         return "expired", [f"the payload of {what} was dropped, as it was kept for long enough"]
     done = "sent again" if entry.what == "requeued" else "given up"
@@ -161,9 +156,9 @@ def _deed(entry: Deed) -> tuple[str, list[str]]:
 @_words.register
 def _tested(entry: Probes) -> tuple[str, list[str]]:
     failures = entry.count - entry.succeeded
-    parts = [f"{counted(entry.succeeded, 'test delivery', 'test deliveries')} succeeded"] if entry.succeeded else []
+    parts = [f"{grouped(entry.succeeded, 'test delivery', 'test deliveries')} succeeded"] if entry.succeeded else []
     if failures:
-        failed = counted(failures, "test delivery", "test deliveries")
+        failed = grouped(failures, "test delivery", "test deliveries")
         parts.append(f"{failed} failed: {_classes(entry.failed)}")
     return "tested", [", ".join(parts)]
 
@@ -181,7 +176,7 @@ def _organization(entry: OrganizationChange) -> tuple[str, list[str]]:
 
 @_words.register
 def _frozen(entry: Freeze) -> tuple[str, list[str]]:
-    again = f" ({counted(entry.count, 'time')}, the last)" if entry.count > 1 else ""
+    again = f" ({grouped(entry.count, 'time')}, the last)" if entry.count > 1 else ""
     still = "" if entry.thawed_at else "; it still is"
     failing = f"{entry.failing} of {entry.active} active ones {noun(entry.failing, 'was', 'were')} failing"
     return "frozen", [f"automatic disabling, for all{again}: {failing}{still}"]
@@ -190,13 +185,13 @@ def _frozen(entry: Freeze) -> tuple[str, list[str]]:
 @_words.register
 def _imported(entry: Import) -> tuple[str, list[str]]:
     days = entry.first_day if entry.first_day == entry.last_day else f"{entry.first_day} to {entry.last_day}"
-    counts = f"{counted(entry.succeeded, 'success', 'successes')}, {counted(entry.failures, 'failure')}"
+    counts = f"{grouped(entry.succeeded, 'success', 'successes')}, {grouped(entry.failures, 'failure')}"
     return "imported", [f"counts of another system by {entry.by}, of {days}: {counts}"]
 
 
 @_words.register
 def _other(entry: Other) -> tuple[str, list[str]]:
-    return "recorded", [f"{entry.type_name}, {counted(entry.count, 'time')}" if entry.count > 1 else entry.type_name]
+    return "recorded", [f"{entry.type_name}, {grouped(entry.count, 'time')}" if entry.count > 1 else entry.type_name]
 
 
 def _word_for(succeeded: int, failures: int) -> str:

@@ -1,6 +1,6 @@
 """The singular or the plural of a word, as a count asks for it."""
 
-__all__ = ["counted", "noun"]
+__all__ = ["counted", "grouped", "noun"]
 
 
 def noun(count: int, one: str, many: str = "") -> str:
@@ -11,3 +11,8 @@ def noun(count: int, one: str, many: str = "") -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """Return the number and the word for it."""
     return f"{count} {noun(count, one, many)}"
+
+
+def grouped(count: int, one: str, many: str = "") -> str:
+    """Return the number, its thousands grouped by commas, and the word for it."""
+    return f"{count:,} {noun(count, one, many)}"

@@ -105,10 +105,12 @@ def _undo(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) 
 
 def _undo_day(rule: DayRule, day: DayCounts) -> tuple[str, DayCounts]:
     if rule.fatal_min is not None and day.fatal >= rule.fatal_min:
-        thing = "no fatal outcome" if rule.fatal_min == 1 else f"fewer than {rule.fatal_min} fatal outcomes"
+        thing = _fewer_than(rule.fatal_min, "fatal outcome")
         return f"{thing} on {day.day}", replace(day, fatal=rule.fatal_min - 1)
     fewer = day.timeout - (rule.timeout_min or 1) + 1
-    thing = f"{_fewer_than(rule.timeout_min or 1)} on {day.day}: {fewer} fewer, answered with success instead,"
+    thing = (
+        f"{_fewer_than(rule.timeout_min or 1, 'time-out')} on {day.day}: {fewer} fewer, answered with success instead,"
+    )
     if rule.timeout_share_above >= 0:
         attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
         answered = max(1, day.timeout - floor(rule.timeout_share_above * attempts))
@@ -154,8 +156,8 @@ def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], to
     return _given(f"Answers to {_share(rule)} of all attempts on {nearest.day} would stop it.", counts)
 
 
-def _fewer_than(limit: int) -> str:
-    return "no time-out" if limit == 1 else f"fewer than {limit} time-outs"
+def _fewer_than(limit: int, one: str) -> str:
+    return f"no {one}" if limit == 1 else f"fewer than {limit} {one}s"
 
 
 def _share(rule: DayRule) -> str:

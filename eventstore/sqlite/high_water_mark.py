@@ -17,6 +17,7 @@ from zlib import crc32
 
 import structlog
 
+from eventstore.common.plural import grouped
 from eventstore.errors import DatabaseError, LostCommitsError
 
 __all__ = [
@@ -147,8 +148,8 @@ def require_kept(database: Path, mark: Mark | None, reached: Mark) -> None:
 
 
 def _lost(events: int, deliveries: int) -> list[str]:
-    counts = ((events, "event"), (deliveries, "delivery" if deliveries == 1 else "deliverie"))
-    return [f"{count:,} {one if count == 1 else f'{one}s'}" for count, one in counts if count > 0]
+    counts = ((events, "event", "events"), (deliveries, "delivery", "deliveries"))
+    return [grouped(*each) for each in counts if each[0] > 0]
 
 
 class HighWaterMark:

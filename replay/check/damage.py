@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from eventstore.common.diagnostic import Finding
+from eventstore.common.plural import grouped
 from eventstore.errors import DamagedLogError
 from eventstore.integrity.whole_check import Watch, damaged_deliveries, quietly
 from eventstore.log.event_log import last_position
@@ -38,7 +39,7 @@ def _check_stored(connection: sqlite3.Connection) -> Iterator[Finding]:
     if deliveries:
         yield Finding.fault(
             "payloads",
-            f"{_counted(len(deliveries), 'delivery is', 'deliveries are')} not what was queued, and never sent:"
+            f"{grouped(len(deliveries), 'delivery is', 'deliveries are')} not what was queued, and never sent:"
             f" {_some(deliveries)}",
             "queue them anew from where they came from; hookfuse deliveries drop DELIVERY once they are dead",
         )
@@ -46,7 +47,7 @@ def _check_stored(connection: sqlite3.Connection) -> Iterator[Finding]:
     if parcels:
         yield Finding.fault(
             "payloads",
-            f"{_counted(len(parcels), 'parcel of a batch is', 'parcels of a batch are')} damaged: {_some(parcels)}",
+            f"{grouped(len(parcels), 'parcel of a batch is', 'parcels of a batch are')} damaged: {_some(parcels)}",
             "queue them anew from where they came from; hookfuse forget-damaged lets go of what is kept",
         )
     secrets = apps_with_damaged_secrets(connection)
@@ -60,7 +61,7 @@ def _check_stored(connection: sqlite3.Connection) -> Iterator[Finding]:
     if keys:
         yield Finding.fault(
             "payloads",
-            f"{_counted(len(keys), 'idempotency key is', 'idempotency keys are')} not what was stored:"
+            f"{grouped(len(keys), 'idempotency key is', 'idempotency keys are')} not what was stored:"
             f" {_some([f'{_readable(key)} of {_readable(installation)}' for installation, key in keys])}",
             "look whether their deliveries have arrived; hookfuse forget-damaged lets go of the keys",
         )
@@ -82,7 +83,7 @@ def _check_projections(
     elif found.count:
         yield Finding.fault(
             "projections",
-            f"{_counted(found.count, 'value differs', 'values differ')} from what follows from the events, in"
+            f"{grouped(found.count, 'value differs', 'values differ')} from what follows from the events, in"
             f" {', '.join(found.counts)}",
             "hookfuse replay verify lists them, hookfuse replay rebuild mends them",
         )
@@ -92,10 +93,6 @@ def _check_projections(
 
 def _readable(stored: bytes) -> str:
     return stored.decode(errors="backslashreplace")
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _some(texts: Sequence[str]) -> str:

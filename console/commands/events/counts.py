@@ -8,6 +8,7 @@ from console.output.progress import SlowProgress
 from console.output.tables import print_json, print_line
 from console.shell.session import Session
 from eventstore.common.json_lines import Faults
+from eventstore.common.plural import grouped
 from eventstore.errors import RejectedError
 from eventstore.transfer.count_import import CountRule, CountSummary, import_counts
 
@@ -47,7 +48,7 @@ def import_counted_days(session: Session, run: CountRun, *, is_json: bool) -> No
     else:
         _print_summary(summary, rule)
     if summary.fault_count:
-        days = "1 day is" if summary.fault_count == 1 else f"{summary.fault_count:,} days are"
+        days = grouped(summary.fault_count, "day is", "days are")
         raise RejectedError(f"{run.source.name}: {days} wrong, and nothing was imported")
 
 
@@ -67,7 +68,9 @@ def _document(summary: CountSummary, *, is_dry_run: bool) -> dict[str, object]:
 
 
 def _print_summary(summary: CountSummary, rule: CountRule) -> None:
-    print_line(f"{'would import' if rule.is_dry_run else 'imported'} the counts of {_days(summary.imported_count)}")
+    print_line(
+        f"{'would import' if rule.is_dry_run else 'imported'} the counts of {grouped(summary.imported_count, 'day')}"
+    )
     for count, text in (
         (summary.unchanged_count, "had nothing new"),
         (summary.too_old_count, f"left out: before the {rule.window_days} days that a policy looks at"),
@@ -79,9 +82,5 @@ def _print_summary(summary: CountSummary, rule: CountRule) -> None:
         (summary.smaller_count, "left as they are: with less than was imported before"),
     ):
         if count:
-            print_line(f"{_days(count)} {text}")
+            print_line(f"{grouped(count, 'day')} {text}")
     print_faults(summary.smaller, summary.smaller_count)
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count:,} days"

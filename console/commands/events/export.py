@@ -18,6 +18,7 @@ from console.shell.options import NUMBER, installation_option
 from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
+from eventstore.common.plural import grouped
 from eventstore.log.event_log import last_position
 from eventstore.transfer.event_export import ExportFilter, export_lines
 
@@ -92,8 +93,7 @@ def export(
                     count = _write(connection, wanted, compressed.write)
             else:
                 count = _write(connection, wanted, file.write)
-    what = "1 event" if count == 1 else f"{count:,} events"
-    print_line(f"exported {what} to {path} (readable by you only)")
+    print_line(f"exported {grouped(count, 'event')} to {path} (readable by you only)")
 
 
 def _write(connection: sqlite3.Connection, wanted: ExportFilter, write: Callable[[bytes], object]) -> int:

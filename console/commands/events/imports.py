@@ -17,6 +17,7 @@ from console.output.tables import print_json, print_line
 from console.shell.options import by_option, json_option, person
 from console.shell.session import Session
 from eventstore.common.json_lines import read_lines
+from eventstore.common.plural import grouped
 from eventstore.errors import DaemonRunningError, RejectedError
 from eventstore.projections.app_secrets import no_secret_text
 from eventstore.transfer.event_import import ImportSummary, import_events
@@ -107,7 +108,7 @@ def _import_events(session: Session, file: str, *, is_dry_run: bool, is_mail_owe
     else:
         _print_summary(summary, is_dry_run=is_dry_run)
     if summary.fault_count:
-        lines = "1 line is" if summary.fault_count == 1 else f"{summary.fault_count:,} lines are"
+        lines = grouped(summary.fault_count, "line is", "lines are")
         raise RejectedError(f"{source.name}: {lines} wrong, and nothing was imported")
 
 
@@ -181,7 +182,7 @@ def _document(summary: ImportSummary, *, is_dry_run: bool) -> dict[str, object]:
 
 
 def _print_summary(summary: ImportSummary, *, is_dry_run: bool) -> None:
-    imported = "1 event" if summary.imported_count == 1 else f"{summary.imported_count:,} events"
+    imported = grouped(summary.imported_count, "event")
     passed_over = f", and {summary.skipped_count:,} here already" if summary.skipped_count else ""
     print_line(f"{'would import' if is_dry_run else 'imported'} {imported}{passed_over}")
     if summary.given_up_mails == 1:
@@ -190,8 +191,7 @@ def _print_summary(summary: ImportSummary, *, is_dry_run: bool) -> None:
         count = f"{summary.given_up_mails:,}"
         print_line(f"{count} mails that the history owes are given up, as they may have been sent elsewhere{_SEE}")
     if summary.owed_mails:
-        owed = "1 mail" if summary.owed_mails == 1 else f"{summary.owed_mails:,} mails"
-        print_line(f"{owed} that the history owes: the daemon sends them")
+        print_line(f"{grouped(summary.owed_mails, 'mail')} that the history owes: the daemon sends them")
     if summary.apps_without_secret:
         print_line("secrets are in no export, and what is queued for an app without one waits:")
     for app in summary.apps_without_secret[:_APPS_SHOWN]:

@@ -8,13 +8,13 @@ import click
 
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.timeline_table import print_story
-from console.output.timeline_text import counted
 from console.output.times import short_time
 from console.shell.as_of import Sight, moment_row, move_slowly, read_moment
 from console.shell.installation_view import InstallationView, breaker_text, read_view
 from console.shell.lookup import resolve_installation
 from console.shell.options import json_option
 from console.shell.session import Session
+from eventstore.common.plural import grouped
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.policy import Policy
@@ -191,6 +191,6 @@ def _print_counters(counters: Sequence[CounterChange]) -> None:
     rows = [[day, *(changed.get((day, name), " ") for name in names)] for day in kept[-_DAYS_SHOWN:]]
     print_table(columns, rows, title="counters", empty="none has changed" if not days else "none is left")
     if len(kept) > _DAYS_SHOWN:
-        print_line(f"and {counted(len(kept) - _DAYS_SHOWN, 'day')} before: see --json")
+        print_line(f"and {grouped(len(kept) - _DAYS_SHOWN, 'day')} before: see --json")
     if len(days) > len(kept):
-        print_line(f"emptied by an enabling: {counted(len(days) - len(kept), 'day')}, {days[0]} the first")
+        print_line(f"emptied by an enabling: {grouped(len(days) - len(kept), 'day')}, {days[0]} the first")

@@ -13,6 +13,7 @@ from console.output.tables import Column, print_facts, print_json, print_line, p
 from console.shell.exit_codes import ExitCode
 from console.shell.options import json_option, limit_option
 from console.shell.session import Session
+from eventstore.common.plural import counted
 from eventstore.errors import DamagedLogError
 from replay.check.comparison import Difference, Value
 from replay.check.log_check import Anchor, LogCheck, check_log
@@ -115,7 +116,7 @@ def _print(log: LogCheck | None, comparison: Comparison | None) -> None:
         print_line("nothing was compared, as what follows from a damaged log is not known")
         return
     for table, differences in groupby(comparison.differences, key=lambda one: one.table):
-        _print_differences(list(differences), f"{table}: {_counted(comparison.counts[table], 'difference')}")
+        _print_differences(list(differences), f"{table}: {counted(comparison.counts[table], 'difference')}")
         print_line()
     print_facts(
         {
@@ -130,14 +131,14 @@ def _print(log: LogCheck | None, comparison: Comparison | None) -> None:
     if comparison.count == 0:
         print_line("no difference")
     else:
-        print_line(f"{_counted(comparison.count, 'difference')}: `hookfuse replay rebuild` mends what can be mended")
+        print_line(f"{counted(comparison.count, 'difference')}: `hookfuse replay rebuild` mends what can be mended")
 
 
 def _print_log(log: LogCheck) -> None:
     if log.count:
         columns = (Column("event", is_number=True), Column("fault"))
         rows = [(fault.position, fault.text) for fault in log.faults]
-        print_table(columns, rows, title=f"the log: {_counted(log.count, 'fault')}")
+        print_table(columns, rows, title=f"the log: {counted(log.count, 'fault')}")
         if len(log.faults) < log.count:
             print_line(f"the first {len(log.faults)} faults of {log.count} are listed (--limit)")
         print_line()
@@ -172,10 +173,6 @@ def _shortened(value: object) -> object:
     if not isinstance(value, str) or len(value) <= _VALUE_CHARACTERS:
         return value
     return value[: _VALUE_CHARACTERS - 1] + "…"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def _document(wanted: tuple[str, ...], log: LogCheck | None, comparison: Comparison | None) -> dict[str, object]:
