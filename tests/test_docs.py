@@ -497,13 +497,28 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
     assert set(_NAMED_TEST.findall(page.read_text(encoding="utf-8"))) - defined == set()
 
 
-def test_every_promise_names_a_test() -> None:
-    rows = [line for line in _page("docs/promises.md").split("\n\n")[2].splitlines() if line.startswith("| ")][1:]
-    faults = re.findall(r"^\| \d+ \|.*$", _page("docs/design.md"), re.MULTILINE)
+def test_no_page_but_the_proofs_names_a_test() -> None:
+    naming = [page.name for page in _PAGES if _NAMED_TEST.search(page.read_text(encoding="utf-8"))]
 
-    assert len(rows) == 15
+    assert naming == ["proofs.md"]
+
+
+def test_every_promise_names_a_test() -> None:
+    rows = re.findall(r"^\| .*$", _page("docs/proofs.md"), re.MULTILINE)
+    promises = [row for row in rows if not row.startswith(("| Promise |", "| # |"))]
+
+    assert [row for row in promises if not _NAMED_TEST.search(row.rpartition(" | ")[2])] == []
+
+
+def test_all_that_is_promised_and_each_of_the_faults_has_its_proof() -> None:
+    proofs = _page("docs/proofs.md")
+    promises = re.findall(r"^\| (.+?) \| .+ \|$", _page("docs/promises.md").split("\n\n")[2], re.MULTILINE)[1:]
+    faults = re.findall(r"^\| (\d+) \|", _page("docs/design.md"), re.MULTILINE)
+
+    assert len(promises) == 15
     assert len(faults) == 12
-    assert [row for row in [*rows, *faults] if not _NAMED_TEST.search(row)] == []
+    assert [one for one in promises if f"\n| {one[0].upper()}{one[1:]}: " not in proofs] == []
+    assert [number for number in faults if f"\n| {number} | " not in proofs] == []
 
 
 def test_the_picture_needs_nothing_from_outside() -> None:
