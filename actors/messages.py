@@ -18,7 +18,7 @@ from eventstore.events.catalogue import Event, MailFailed, MailSent
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.outage_rule import FleetRule
 from eventstore.policies.waits import WaitRule
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 
 __all__ = [
     "BeginWatch",

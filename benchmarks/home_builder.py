@@ -8,7 +8,7 @@ from benchmarks.endpoints import Endpoints
 from benchmarks.history import installation_id
 from eventstore.home.folder import Home
 from eventstore.projections.registry import App, find_app, read_installations
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 from eventstore.registry.apply import apply_document
 from eventstore.registry.document import AppEntry, InstallationEntry, OrganizationEntry, RegistryDocument
 from eventstore.unit_of_work import Store

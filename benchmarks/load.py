@@ -16,8 +16,8 @@ from benchmarks.home_builder import alert
 from benchmarks.process_group import ProcessGroup
 from eventstore.deliveries.producer import Producer
 from eventstore.home.folder import Home
+from eventstore.queue.delivery import NewDelivery
 from eventstore.queue.queries import count_deliveries
-from eventstore.queue.work_queue import NewDelivery
 from eventstore.sqlite.database import open_database
 
 __all__ = ["finished", "run_load", "start_load"]

@@ -6,6 +6,6 @@ What is named here is for producers, in any process on the machine; the other ro
 from eventstore.deliveries.producer import Producer, send_incident_alert_notification
 from eventstore.errors import EventStoreError
 from eventstore.home.folder import Home
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 
 __all__ = ["EventStoreError", "Home", "NewDelivery", "Producer", "send_incident_alert_notification"]

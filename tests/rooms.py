@@ -38,18 +38,18 @@ eventstore.home -> sqlite
 eventstore.log -> events policies sqlite
 eventstore.queue -> policies sqlite
 eventstore.settings -> home policies
-eventstore.projections -> events log policies queue sqlite
+eventstore.projections -> events log policies sqlite
 eventstore.unit_of_work -> log projections sqlite
 eventstore.decisions -> events log policies projections queue unit_of_work
 eventstore.integrity -> events home log queue sqlite unit_of_work
 eventstore.registry -> events log projections unit_of_work
-eventstore.wall_clock -> policies projections queue unit_of_work
+eventstore.wall_clock -> log policies projections unit_of_work
 eventstore.views -> log policies projections queue sqlite wall_clock
 eventstore.deliveries -> decisions events home log projections queue settings sqlite unit_of_work
 eventstore.backup -> home integrity sqlite
 eventstore -> deliveries home queue
 eventstore.redis -> deliveries events log policies projections queue settings unit_of_work
-eventstore.transfer -> events log policies projections queue redis registry sqlite unit_of_work
+eventstore.transfer -> events log policies projections redis registry sqlite unit_of_work
 webhook
 actors
 actors.runtime

@@ -19,7 +19,7 @@ from eventstore.events.catalogue import (
 from eventstore.events.codec import encode_event
 from eventstore.projections.app_secrets import signing_secrets
 from eventstore.projections.registry import App, Endpoint
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 from webhook import (
     SYSTEM_ACTOR,
     ErrorClass,

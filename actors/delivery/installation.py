@@ -66,7 +66,7 @@ from eventstore.policies.policy import Policy, is_checked_after
 from eventstore.policies.recent_outcomes import RecentOutcomes
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import Endpoint, Installation, read_endpoint
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.sqlite.reader_pool import Readers
 from webhook import ErrorClass, Outcome, RetrySchedule, SecretMask, Timeouts, WebhookSender, hidden_traceback
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from actors.runtime.thread_pool import Pool, PoolStopped
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 from webhook.outcome import Outcome, OutcomeKind
 
 __all__ = ["Lane", "LaneWatch"]

@@ -31,10 +31,10 @@ from actors.runtime.thread_pool import Pool
 from actors.runtime.timers import Timers
 from eventstore.common.clock import Clock, time_text
 from eventstore.common.shard import WHOLE, Shard
+from eventstore.log.change_signal import attention_version
 from eventstore.policies.waits import QueuedWait, WaitRule
-from eventstore.projections.registry import attention_version
+from eventstore.queue.claim import Claim, claim, installations_with_waiting
 from eventstore.queue.packed_batches import is_unopened, unopened_parcels
-from eventstore.queue.work_queue import Claim, claim, installations_with_waiting
 from eventstore.sqlite.database import reading
 from eventstore.sqlite.reader_pool import Readers
 

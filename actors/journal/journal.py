@@ -44,8 +44,8 @@ from eventstore.errors import DatabaseError, NotFoundError, RejectedError, Short
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.waits import WaitRule
+from eventstore.queue.enqueue import open_parcel
 from eventstore.queue.idempotency import forget_idempotency_keys
-from eventstore.queue.work_queue import open_parcel
 from eventstore.unit_of_work import Store, Transaction
 from eventstore.wall_clock.bounded_moments import bound_kept, bound_waits
 from eventstore.wall_clock.watch import write_clock_pair

@@ -16,8 +16,8 @@ from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.common.plural import counted, noun
 from eventstore.deliveries.resend import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import Hold, hold_of_delivery, read_deliveries
-from eventstore.queue.work_queue import QueuedDelivery
 from eventstore.unit_of_work import Store, Transaction
 
 __all__ = ["deliveries"]

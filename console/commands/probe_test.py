@@ -19,7 +19,7 @@ from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.probing import enqueue_probe
 from eventstore.events.catalogue import DeliveryDropped, ProbeFailed, ProbeSucceeded
 from eventstore.log.event_log import StoredEvent, last_position, read_events
-from eventstore.queue.work_queue import drop_probe
+from eventstore.queue.probes import drop_probe
 
 __all__ = ["ProbeRun", "print_run", "run_probe", "test", "timeout_option"]
 

@@ -17,7 +17,9 @@ from console.shell.session import Session
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import NotFoundError
 from eventstore.projections.registry import find_installation
-from eventstore.queue.work_queue import Batch, NewDelivery, enqueue_batch, newest_sequence, prepare
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import Batch, enqueue_batch, prepare
+from eventstore.queue.sequences import newest_sequence
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["send"]

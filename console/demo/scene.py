@@ -31,8 +31,9 @@ from eventstore.policies.clock_doubt import ClockPair
 from eventstore.projections.audit import read_audit
 from eventstore.projections.outbox import count_mails
 from eventstore.projections.registry import App, Installation, find_app, find_installation_of_app
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries
-from eventstore.queue.work_queue import NewDelivery, enqueue
 from eventstore.unit_of_work import Store
 from eventstore.wall_clock.watch import write_clock_pair
 

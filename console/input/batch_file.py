@@ -11,7 +11,7 @@ from eventstore.common.json_lines import BLANK_LINES_MAX
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import DocumentError, EventStoreError, NotFoundError, RejectedError
 from eventstore.projections.registry import find_installation
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 
 __all__ = ["MAX_BYTES", "MAX_LINES", "read_batch"]
 

@@ -13,7 +13,7 @@ from eventstore.common.identifiers import installation_of, made_at
 from eventstore.common.plural import counted
 from eventstore.events.catalogue import AttemptEvent, DeliveryMissed, InstallationDisabled, InstallationWarned
 from eventstore.log.event_log import StoredEvent
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 from replay.trace.delivery_trail import Trail
 
 __all__ = ["Chapter", "Story", "StorySources", "tell_story"]

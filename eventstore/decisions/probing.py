@@ -18,11 +18,13 @@ from eventstore.events.catalogue import (
     ProbeFailed,
     ProbeSucceeded,
 )
+from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import read_events
 from eventstore.policies.waits import is_held
 from eventstore.projections.registry import Installation, find_installation, read_installations
-from eventstore.queue.work_queue import QueuedDelivery, draw_attention, has_waiting_probe
-from eventstore.queue.work_queue import enqueue_probe as enqueue_probe_row
+from eventstore.queue.delivery import QueuedDelivery
+from eventstore.queue.probes import enqueue_probe as enqueue_probe_row
+from eventstore.queue.probes import has_waiting_probe
 from eventstore.unit_of_work import Transaction
 
 __all__ = [

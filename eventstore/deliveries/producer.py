@@ -16,7 +16,8 @@ from eventstore.common.clock import Clock
 from eventstore.errors import DocumentError, NotFoundError, RejectedError
 from eventstore.home.folder import Home
 from eventstore.projections.registry import Installation, find_app, find_installation_of_app, require_installations
-from eventstore.queue.work_queue import NewDelivery, enqueue_batch, prepare
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue_batch, prepare
 from eventstore.sqlite.database import explained
 from eventstore.unit_of_work import Store
 

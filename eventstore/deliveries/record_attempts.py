@@ -15,7 +15,8 @@ from eventstore.events.catalogue import (
     DeliverySucceeded,
 )
 from eventstore.log.event_log import NewEvent
-from eventstore.queue.work_queue import QueuedDelivery, error_text, mark_dead, mark_missed, mark_retry, remove_delivered
+from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry, remove_delivered
+from eventstore.queue.delivery import QueuedDelivery, error_text
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["DeliveryRecord", "record_deliveries"]

@@ -10,9 +10,10 @@ from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import RecoveryCompleted, RecoveryStarted
+from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import find_installation
-from eventstore.queue.work_queue import draw_attention, is_recovering, recover_missed
+from eventstore.queue.kept import is_recovering, recover_missed
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["Ledger", "completing_recoveries", "due_moments", "missed_ledger", "missed_totals", "start_recovery"]

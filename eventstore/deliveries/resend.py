@@ -7,20 +7,14 @@ from eventstore.common.identifiers import installation_stream
 from eventstore.deliveries.recover import completing_recoveries
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import DeliveryDropped, DeliveryRequeued
+from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import find_installation
+from eventstore.queue.delivery import QueuedDelivery
+from eventstore.queue.enqueue import open_parcel
+from eventstore.queue.kept import drop, drop_waiting, make_due, put_back
 from eventstore.queue.packed_batches import read_parcels
-from eventstore.queue.queries import find_delivery
-from eventstore.queue.work_queue import (
-    QueuedDelivery,
-    draw_attention,
-    drop,
-    drop_waiting,
-    find_row,
-    make_due,
-    open_parcel,
-    put_back,
-)
+from eventstore.queue.queries import find_delivery, find_row
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["count_expired", "drop_kept", "kept_deliveries", "lay_out", "resend_kept"]

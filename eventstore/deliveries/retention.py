@@ -3,7 +3,7 @@
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import DeliveryExpired
 from eventstore.log.event_log import NewEvent
-from eventstore.queue.work_queue import expire, read_expiring
+from eventstore.queue.kept import expire, read_expiring
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["expire_payloads"]

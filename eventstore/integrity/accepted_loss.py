@@ -11,7 +11,7 @@ from eventstore.errors import LostCommitsError
 from eventstore.events.catalogue import AuditRecorded
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent
-from eventstore.queue.work_queue import skip_sequences
+from eventstore.queue.sequences import skip_sequences
 from eventstore.sqlite.database import explained, open_database
 from eventstore.sqlite.high_water_mark import Mark, mark_path, reached_by, read_mark, require_kept, write_mark
 from eventstore.unit_of_work import Store

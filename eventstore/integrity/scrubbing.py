@@ -12,8 +12,8 @@ from eventstore.home.folder import Home
 from eventstore.integrity.whole_check import foreign_parts, integrity_faults, require_none, small_tables
 from eventstore.log.chain import BEFORE_ALL, follow_chain
 from eventstore.log.event_log import last_position
+from eventstore.queue.enqueue import open_parcel
 from eventstore.queue.packed_batches import damaged_parcels
-from eventstore.queue.work_queue import open_parcel
 from eventstore.sqlite.database import explained, open_database
 from eventstore.unit_of_work import Store
 

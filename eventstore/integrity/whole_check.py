@@ -8,7 +8,7 @@ from typing import Protocol
 from eventstore.errors import DamagedFileError
 from eventstore.log.chain import BEFORE_ALL, follow_chain
 from eventstore.log.event_log import last_position
-from eventstore.queue.work_queue import QUEUE_COLUMNS, QueuedDelivery
+from eventstore.queue.delivery import QUEUE_COLUMNS, QueuedDelivery
 from eventstore.sqlite.migrations import schema_of
 
 __all__ = [

@@ -23,10 +23,10 @@ from eventstore.events.catalogue import (
     ProbeFailed,
     ProbeSucceeded,
 )
+from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import Handlers, StoredEvent
 from eventstore.policies.recent_outcomes import LATEST_EVENTS, OUTCOMES, says_nothing
 from eventstore.policies.waits import LONGEST_PAUSE_S
-from eventstore.queue.work_queue import draw_attention
 
 __all__ = ["HANDLERS", "Fleet", "failing_since", "follow_attempts", "read_fleet"]
 

@@ -18,6 +18,7 @@ from eventstore.events.catalogue import (
     OrganizationChanged,
     OrganizationRegistered,
 )
+from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import Handlers, StoredEvent
 from eventstore.projections.app_secrets import AppSecrets, no_secret_text, read_secrets
 from eventstore.sqlite.bulk import json_list
@@ -29,7 +30,6 @@ __all__ = [
     "Installation",
     "Organization",
     "apps_without_secret",
-    "attention_version",
     "find_app",
     "find_installation",
     "find_installation_of_app",
@@ -221,12 +221,6 @@ def apps_without_secret(connection: sqlite3.Connection) -> tuple[App, ...]:
     return tuple(find_app(connection, app_id) for (app_id,) in rows)
 
 
-def attention_version(connection: sqlite3.Connection) -> int:
-    """Give the number that moves whenever a running daemon has to look at the registry again."""
-    (version,) = connection.execute("SELECT version FROM attention").fetchone()
-    return int(version)
-
-
 def _texts(stored: str) -> tuple[str, ...]:
     return msgspec.json.decode(stored, type=tuple[str, ...])
 
@@ -236,7 +230,7 @@ def _json(value: object) -> str:
 
 
 def _draw_attention(connection: sqlite3.Connection, _stored: StoredEvent) -> None:
-    connection.execute("UPDATE attention SET version = version + 1")
+    draw_attention(connection)
 
 
 def _organization(connection: sqlite3.Connection, stored: StoredEvent) -> None:

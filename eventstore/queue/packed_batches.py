@@ -6,7 +6,7 @@ wraps them before its turn to write, and has the turn for a moment only; the dae
 time, shortly before it sends them.
 
 A parcel is a promise about order too: its deliveries have their sequence numbers from the start, and what was queued
-for one of its installations later waits until it is opened (`work_queue.claim`).
+for one of its installations later waits until it is opened (`claim.claim`).
 """
 
 import sqlite3
@@ -19,6 +19,8 @@ import msgspec
 import structlog
 import zstandard
 
+from eventstore.queue.sequences import reserve_sequences
+
 __all__ = [
     "Packed",
     "Parcel",
@@ -30,7 +32,6 @@ __all__ = [
     "parcel_checksum",
     "put_away",
     "read_parcels",
-    "reserve_sequences",
     "take_parcel",
     "unopened_parcels",
     "wrap",
@@ -108,17 +109,6 @@ def put_away(connection: sqlite3.Connection, parcels: Sequence[Wrapped], *, enqu
             ),
         )
         first_sequence += parcel.delivery_count
-
-
-def reserve_sequences(connection: sqlite3.Connection, count: int) -> int:
-    """Take sequence numbers from the queue, and give the first of them."""
-    row = connection.execute(
-        "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'queue' RETURNING seq", (count,)
-    ).fetchone()
-    if row is None:
-        connection.execute("INSERT INTO sqlite_sequence VALUES ('queue', ?)", (count,))
-        return 1
-    return int(row[0]) - count + 1
 
 
 def unopened_parcels(connection: sqlite3.Connection, *, after_sequence: int) -> list[tuple[int, dict[str, int]]]:

@@ -14,14 +14,16 @@ from typing import Literal
 
 from eventstore.common.clock import time_text
 from eventstore.policies.waits import latest_pause
+from eventstore.queue.claim import is_first_of_its_key
+from eventstore.queue.delivery import PROBE_DUE_AT, QUEUE_COLUMNS, QueuedDelivery
 from eventstore.queue.packed_batches import Parcel, read_parcels
-from eventstore.queue.work_queue import PROBE_DUE_AT, QUEUE_COLUMNS, QueuedDelivery, find_row, is_first_of_its_key
 from eventstore.sqlite.database import reading
 
 __all__ = [
     "Hold",
     "count_deliveries",
     "find_delivery",
+    "find_row",
     "hold_of_delivery",
     "longest_due",
     "oldest_waiting",
@@ -38,6 +40,12 @@ def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDel
             return row
         packed = _packed_deliveries(connection, holding=delivery_id)
         return next((one for one in packed if one.delivery_id == delivery_id), None)
+
+
+def find_row(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
+    """Read one delivery by its id, None when it has no row: it lies in a parcel, has left the queue, or never was."""
+    row = connection.execute(f"SELECT {QUEUE_COLUMNS} FROM queue WHERE delivery_id = ?", (delivery_id,)).fetchone()  # noqa: S608 - as above
+    return QueuedDelivery(*row) if row else None
 
 
 def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> str | None:

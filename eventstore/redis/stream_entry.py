@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from eventstore.common.identifiers import parse_uuid
 from eventstore.errors import RejectedError
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 
 __all__ = ["delivery_of"]
 

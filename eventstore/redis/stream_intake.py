@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, cast
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import DocumentError, NotFoundError, RedisAwayError, RejectedError
 from eventstore.projections.registry import find_installation
-from eventstore.queue.work_queue import NewDelivery, enqueue, find_row
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue
+from eventstore.queue.queries import find_row
 from eventstore.redis.connection import open_redis, redis_explained, shown_url
 from eventstore.redis.stream_depth import dead_stream_of
 from eventstore.redis.stream_entry import delivery_of

@@ -10,10 +10,10 @@ from datetime import timedelta
 from eventstore.common.identifiers import installation_stream
 from eventstore.common.json_lines import EndlessInputError, Fault, Faults
 from eventstore.events.catalogue import CountsImported
+from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import NewEvent, last_position
 from eventstore.policies.day_counts import IMPORTED_CLASSES, window_start
 from eventstore.projections.registry import find_installation_of_app
-from eventstore.queue.work_queue import draw_attention
 from eventstore.redis.original_layout import COUNT_FIELDS
 from eventstore.transfer.count_bucket import CountBucket
 from eventstore.unit_of_work import Store, TakenBackError, Transaction

@@ -10,9 +10,9 @@ from eventstore.errors import UnknownEventError
 from eventstore.events.catalogue import AppRegistered, Event, OrganizationRegistered
 from eventstore.events.codec import encode_event
 from eventstore.events.references import is_same_event, referred_positions, with_positions
+from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import NewEvent, Origin
 from eventstore.projections.registry import App, apps_without_secret
-from eventstore.queue.work_queue import draw_attention
 from eventstore.transfer.event_staging import StagedEvent, Staging, StoredForm
 from eventstore.transfer.import_consistency import registry_faults, version_faults
 from eventstore.transfer.imported_mails import ImportedMails

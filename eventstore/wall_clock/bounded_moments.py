@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import parse_time, time_text
+from eventstore.log.change_signal import draw_attention
 from eventstore.policies.waits import QueuedWait, WaitRule, bounded_waits
 from eventstore.projections.app_secrets import LONGEST_OVERLAP, bound_overlaps
-from eventstore.queue.work_queue import draw_attention
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["bound_kept", "bound_waits"]

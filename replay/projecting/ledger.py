@@ -13,7 +13,7 @@ from eventstore.events.catalogue import (
     RecoveryStarted,
 )
 from eventstore.log.event_log import Handlers, StoredEvent
-from eventstore.queue.work_queue import error_text
+from eventstore.queue.delivery import error_text
 from replay.reading.log_range import LogRange
 
 __all__ = ["HANDLERS", "LedgerFold", "has_waiting", "make_ledger"]

@@ -34,8 +34,9 @@ from eventstore.log.event_log import NewEvent, read_events
 from eventstore.policies.outage_rule import FleetRule
 from eventstore.policies.policy import BALANCED, Policy
 from eventstore.projections.app_secrets import AppSecrets, write_secrets
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import find_delivery
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from eventstore.sqlite.reader_pool import Readers
 from eventstore.unit_of_work import Store
 from webhook import (

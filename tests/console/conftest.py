@@ -31,8 +31,10 @@ from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.app_secrets import AppSecrets, write_secrets
+from eventstore.queue.acknowledge import mark_dead, mark_missed
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import find_delivery
-from eventstore.queue.work_queue import NewDelivery, enqueue, mark_dead, mark_missed
 from eventstore.unit_of_work import Store
 
 PAGER = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"  # healthy

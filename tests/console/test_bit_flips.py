@@ -15,7 +15,7 @@ from eventstore.backup.copy import back_up, open_copy
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import DatabaseError, EventStoreError
 from eventstore.home.folder import Home
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 from eventstore.sqlite.migrations import schema_of
 from replay.check.damage import check_rows
 from tests.console.conftest import PAGER, World

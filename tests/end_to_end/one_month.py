@@ -25,7 +25,7 @@ from eventstore.deliveries.producer import Producer
 from eventstore.deliveries.recover import start_recovery
 from eventstore.home.folder import Home
 from eventstore.log.event_log import StoredEvent, read_events
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 from eventstore.registry.apply import apply_document
 from eventstore.registry.document import read_registry_document
 from eventstore.settings.configuration import load_configuration

@@ -15,8 +15,8 @@ import pytest
 from benchmarks.history import Shape, write_history
 from eventstore.deliveries.producer import Producer
 from eventstore.home.folder import Home
+from eventstore.queue.delivery import NewDelivery
 from eventstore.queue.queries import count_deliveries
-from eventstore.queue.work_queue import NewDelivery
 from eventstore.sqlite.database import open_database
 from replay.check.verification import verify
 from replay.rebuild.rebuilding import rebuild

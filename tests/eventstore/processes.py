@@ -17,7 +17,7 @@ from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.outage_rule import FleetRule
 from eventstore.policies.policy import BALANCED
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 from eventstore.sqlite.database import open_database
 from eventstore.unit_of_work import Store
 

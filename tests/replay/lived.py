@@ -20,8 +20,9 @@ from eventstore.events.catalogue import AttemptEvent, DeliveryMissed, DisablingF
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.registry import find_installation
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from eventstore.unit_of_work import Store
 from replay.rebuild.rebuilding import rebuild
 from tests.eventstore.facts import (

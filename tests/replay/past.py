@@ -39,8 +39,9 @@ from eventstore.log.event_log import NewEvent
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import find_installation
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from eventstore.unit_of_work import Store
 from replay.as_of.view import Past
 from replay.reading.moment import Moment

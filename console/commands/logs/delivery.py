@@ -20,8 +20,8 @@ from console.shell.options import json_option
 from console.shell.session import Session
 from eventstore.common.identifiers import parse_uuid
 from eventstore.projections.registry import find_installation
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import waits_behind
-from eventstore.queue.work_queue import QueuedDelivery
 
 __all__ = ["delivery"]
 

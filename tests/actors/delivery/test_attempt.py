@@ -25,7 +25,7 @@ from eventstore.events.catalogue import (
 from eventstore.events.codec import encode_event
 from eventstore.projections.app_secrets import AppSecrets
 from eventstore.projections.registry import App, Endpoint, Installation
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.registry.rotation import public_key_text
 from tests.actors.stage import DATA, EVENT_NAME, HEADER_VALUE, ONE, SECRET, START, URL, outcome
 from webhook import (

@@ -42,8 +42,8 @@ from eventstore.policies.breaker import BreakerRule
 from eventstore.policies.day_counts import counted_class
 from eventstore.policies.policy import BALANCED, SENTRY_2024
 from eventstore.projections.registry import find_app, find_installation, read_endpoint
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries
-from eventstore.queue.work_queue import QueuedDelivery
 from eventstore.registry.apply import apply_document
 from eventstore.registry.document import AppEntry, RegistryDocument
 from tests.actors.stage import (

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from actors.delivery.lane import Lane, LaneWatch
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.thread_pool import TurnPool
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 from tests.actors.stage import READ_TIMEOUT, outcome
 from webhook import Outcome
 

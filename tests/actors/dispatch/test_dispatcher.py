@@ -26,7 +26,9 @@ from eventstore.common.shard import Shard
 from eventstore.decisions.probing import enqueue_probe
 from eventstore.deliveries.resend import resend_kept
 from eventstore.events.catalogue import InstallationEnabled
-from eventstore.queue.work_queue import QueuedDelivery, draw_attention, mark_missed
+from eventstore.log.change_signal import draw_attention
+from eventstore.queue.acknowledge import mark_missed
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.registry.apply import apply_document
 from eventstore.registry.document import AppEntry, RegistryDocument
 from tests.actors.stage import ONE, THREE, TWO, Heard, Stage

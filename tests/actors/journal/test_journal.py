@@ -38,7 +38,9 @@ from eventstore.events.catalogue import (
 from eventstore.policies.day_counts import counted_class
 from eventstore.policies.policy import BALANCED
 from eventstore.projections import catalogue as projections
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_missed
+from eventstore.queue.acknowledge import mark_missed
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.unit_of_work import Store, Transaction
 from tests.actors.stage import DATA, EVENT_NAME, ONE, TWO, URL, Heard, Stage, lines_of
 

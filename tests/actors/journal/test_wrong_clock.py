@@ -9,7 +9,8 @@ from actors.delivery.gate import GateRule
 from eventstore.common.clock import time_text
 from eventstore.policies.breaker import BreakerRule
 from eventstore.policies.waits import WaitRule
-from eventstore.queue.work_queue import NewDelivery, enqueue
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue
 from tests.actors.stage import EVENT_NAME, ONE, SERVER_ERROR, START, TWO, Receiver, Stage, Works, outcome
 from webhook import ErrorClass
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.deliveries.producer import Producer
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 from tests.console.conftest import PAGER, Hookfuse, World
 
 _DAMAGE = [

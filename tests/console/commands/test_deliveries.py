@@ -10,8 +10,9 @@ from eventstore.common.identifiers import installation_stream
 from eventstore.deliveries.retention import expire_payloads
 from eventstore.events.catalogue import BreakerOpened, DeliveryDropped, DeliveryRequeued
 from eventstore.log.event_log import NewEvent, read_events
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
 

@@ -11,8 +11,9 @@ import pytest
 from console.shell.exit_codes import ExitCode
 from eventstore.backup.copy import back_up
 from eventstore.deliveries.producer import Producer
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import open_parcel
 from eventstore.queue.packed_batches import damaged_parcel_texts
-from eventstore.queue.work_queue import NewDelivery, open_parcel
 from tests.console.conftest import PAGER, Hookfuse, World
 
 _WHY = ("--reason", "no backup", "--by", "ann")

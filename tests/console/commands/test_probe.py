@@ -7,8 +7,8 @@ from console.shell.exit_codes import ExitCode
 from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliveries
 from eventstore.events.catalogue import AttemptEvent, InstallationEnabled, ProbeFailed, ProbeSucceeded
 from eventstore.log.event_log import read_events
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import QueuedDelivery
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World, attempt
 
 Answer = Callable[[QueuedDelivery], AttemptEvent]

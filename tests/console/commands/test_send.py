@@ -7,8 +7,8 @@ import pytest
 
 from console.input import batch_file
 from console.shell.exit_codes import ExitCode
+from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import find_delivery, read_deliveries
-from eventstore.queue.work_queue import QueuedDelivery
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World
 
 EVENT = ("--event", "issue.created")

@@ -37,8 +37,9 @@ from eventstore.events.catalogue import (
 )
 from eventstore.log.event_log import NewEvent, StoredEvent
 from eventstore.policies.policy import BALANCED
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import find_delivery
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from replay.trace.delivery_trail import Trail
 from tests.console.conftest import CHAT, PAGER, Hookfuse, World, attempt
 from tests.console.logs.lines import line

@@ -13,7 +13,8 @@ from eventstore.common.clock import ManualClock
 from eventstore.errors import DatabaseError, NotADatabaseError, RejectedError
 from eventstore.home.folder import Home
 from eventstore.projections.app_secrets import AppSecrets, write_secrets
-from eventstore.queue.work_queue import NewDelivery, enqueue
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.sqlite.database import open_database
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, failed, record, register, rows_of, succeeded

@@ -17,12 +17,13 @@ from eventstore.events.catalogue import (
     MailRequested,
 )
 from eventstore.home.folder import Home
+from eventstore.log.change_signal import attention_version
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import BALANCED, SENTRY_2024
 from eventstore.projections.audit import AuditEntry, read_audit
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.outbox import count_mails, read_owed_mails
-from eventstore.projections.registry import attention_version, find_installation
+from eventstore.projections.registry import find_installation
 from eventstore.unit_of_work import Store, Transaction
 from tests.eventstore.facts import INSTALLATION_ID, OWNERS, break_by_balanced, failed, record, register, succeeded
 from tests.eventstore.processes import at_once, deciding

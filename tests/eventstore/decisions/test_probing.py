@@ -22,20 +22,17 @@ from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliver
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import InstallationEnabled, InstallationRemoved, ProbeFailed, ProbeSucceeded
 from eventstore.home.folder import Home
+from eventstore.log.change_signal import attention_version
 from eventstore.log.event_log import NewEvent, read_events
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.audit import read_audit
-from eventstore.projections.registry import attention_version, find_installation
+from eventstore.projections.registry import find_installation
+from eventstore.queue.claim import claim, installations_with_waiting
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
+from eventstore.queue.probes import drop_probe
 from eventstore.queue.queries import find_delivery
-from eventstore.queue.work_queue import (
-    NewDelivery,
-    QueuedDelivery,
-    claim,
-    drop_probe,
-    enqueue,
-    installations_with_waiting,
-    newest_sequence,
-)
+from eventstore.queue.sequences import newest_sequence
 from eventstore.settings.configuration import Probing
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, attempt, break_by_balanced, failed, register, succeeded, timed_out

@@ -14,7 +14,7 @@ from eventstore.errors import ConfigurationError, DocumentError, HomeError, NotF
 from eventstore.events.catalogue import InstallationRemoved
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent
-from eventstore.queue.work_queue import NewDelivery
+from eventstore.queue.delivery import NewDelivery
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register, rows_of
 

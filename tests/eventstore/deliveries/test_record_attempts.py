@@ -18,8 +18,9 @@ from eventstore.log.event_log import read_events
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import find_installation
 from eventstore.projections.request_log import RequestFilter, read_requests
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import find_delivery, read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, attempt, failed, register, succeeded, timed_out
 

@@ -24,11 +24,13 @@ from eventstore.events.catalogue import (
     RecoveryStarted,
 )
 from eventstore.home.folder import Home
+from eventstore.log.change_signal import attention_version
 from eventstore.log.event_log import NewEvent, read_events
 from eventstore.policies.policy import BALANCED
-from eventstore.projections.registry import attention_version
+from eventstore.queue.claim import claim
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, claim, enqueue
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, register, succeeded
 from tests.eventstore.processes import at_once

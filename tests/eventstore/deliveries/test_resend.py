@@ -7,10 +7,13 @@ from eventstore.decisions.probing import enqueue_probe
 from eventstore.deliveries.resend import drop_kept, resend_kept
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import DeliveryDropped, DeliveryRequeued, InstallationRemoved
+from eventstore.log.change_signal import attention_version
 from eventstore.log.event_log import NewEvent, read_events
-from eventstore.projections.registry import attention_version
+from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry
+from eventstore.queue.claim import claim
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, claim, enqueue, mark_dead, mark_missed, mark_retry
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register
 

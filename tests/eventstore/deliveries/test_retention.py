@@ -6,8 +6,11 @@ from eventstore.deliveries.retention import expire_payloads
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import DeliveryDropped, DeliveryExpired, Event
 from eventstore.log.event_log import read_events
+from eventstore.queue.acknowledge import mark_dead, mark_missed
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
+from eventstore.queue.kept import put_back
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, enqueue, mark_dead, mark_missed, put_back
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register
 

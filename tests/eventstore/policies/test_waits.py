@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventstore.common.clock import parse_time, time_text
+from eventstore.log.change_signal import attention_version
 from eventstore.policies.waits import LONGEST_PAUSE_S, QueuedWait, WaitRule, bounded_waits, is_held
 from eventstore.projections.app_secrets import LONGEST_OVERLAP, AppSecrets, read_secrets, write_secrets
-from eventstore.projections.registry import attention_version
-from eventstore.queue.work_queue import NewDelivery, claim, enqueue
+from eventstore.queue.claim import claim
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.unit_of_work import Store
 from eventstore.wall_clock.bounded_moments import bound_kept, bound_waits
 from tests.eventstore.facts import INSTALLATION_ID, register

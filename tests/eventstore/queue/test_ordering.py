@@ -12,17 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from eventstore.common.clock import ManualClock, time_text
+from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry, remove_delivered
+from eventstore.queue.claim import claim
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import (
-    NewDelivery,
-    QueuedDelivery,
-    claim,
-    enqueue,
-    mark_dead,
-    mark_missed,
-    mark_retry,
-    remove_delivered,
-)
 from eventstore.unit_of_work import Store
 
 if TYPE_CHECKING:

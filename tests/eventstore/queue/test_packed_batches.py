@@ -7,8 +7,12 @@ from msgspec.structs import replace
 
 from eventstore.common.clock import ManualClock, parse_time
 from eventstore.decisions.probing import enqueue_probe
+from eventstore.queue import enqueue as enqueue_module
 from eventstore.queue import packed_batches as parcels_module
-from eventstore.queue import work_queue
+from eventstore.queue.acknowledge import remove_delivered
+from eventstore.queue.claim import claim
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import Batch, enqueue, enqueue_batch, open_parcel, prepare
 from eventstore.queue.packed_batches import is_unopened, read_parcels, unopened_parcels
 from eventstore.queue.queries import (
     count_deliveries,
@@ -18,17 +22,7 @@ from eventstore.queue.queries import (
     read_deliveries,
     waits_behind,
 )
-from eventstore.queue.work_queue import (
-    Batch,
-    NewDelivery,
-    QueuedDelivery,
-    claim,
-    enqueue,
-    enqueue_batch,
-    open_parcel,
-    prepare,
-    remove_delivered,
-)
+from eventstore.queue.sequences import newest_sequence
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import register
 
@@ -40,7 +34,7 @@ ONE, TWO = "i-1", "j-2"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have parcels of three deliveries, of every batch."""
-    monkeypatch.setattr(work_queue, "_MANY", 1)
+    monkeypatch.setattr(enqueue_module, "_MANY", 1)
     monkeypatch.setattr(parcels_module, "_MOST_DELIVERIES", 3)
 
 
@@ -168,7 +162,7 @@ def test_sequence_numbers_are_given_with_the_batch_and_never_again(store: Store)
 
     assert ids(read_deliveries(store.connection)) == [*first, then, *last]
     assert [one.sequence for one in read_deliveries(store.connection)] == [1, 2, 3, 4]
-    assert work_queue.newest_sequence(store.connection) == 4
+    assert newest_sequence(store.connection) == 4
 
 
 @pytest.mark.usefixtures("small")

@@ -19,8 +19,9 @@ from eventstore.errors import DocumentError, NotFoundError, RejectedError
 from eventstore.events.catalogue import DeliverySucceeded
 from eventstore.home.folder import Home
 from eventstore.policies.policy import BALANCED
+from eventstore.queue.claim import claim
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.queries import read_deliveries
-from eventstore.queue.work_queue import NewDelivery, QueuedDelivery, claim
 from eventstore.redis.stream_depth import StreamDepth, read_stream_depth
 from eventstore.redis.stream_intake import IntakeRule, StreamIntake
 from eventstore.settings.configuration import Queue

@@ -13,21 +13,13 @@ from msgspec.structs import replace
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.errors import DamagedFileError
 from eventstore.home.folder import Home
+from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry, remove_delivered
+from eventstore.queue.claim import claim, installations_with_waiting
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.queue.idempotency import damaged_keys, forget_damaged_keys, forget_idempotency_keys
+from eventstore.queue.kept import drop, put_back
 from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries, waits_behind
-from eventstore.queue.work_queue import (
-    NewDelivery,
-    QueuedDelivery,
-    claim,
-    drop,
-    enqueue,
-    installations_with_waiting,
-    mark_dead,
-    mark_missed,
-    mark_retry,
-    put_back,
-    remove_delivered,
-)
 from eventstore.sqlite.migrations import migrate
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register, rows_of

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from eventstore.common.clock import ManualClock, time_text
+from eventstore.queue import acknowledge, kept
+from eventstore.queue import claim as claiming
+from eventstore.queue import enqueue as enqueueing
 from eventstore.queue import queries as queue_view
-from eventstore.queue import work_queue
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.idempotency import forget_idempotency_keys
-from eventstore.queue.work_queue import NewDelivery
 from eventstore.unit_of_work import Store
 
 installations = st.sampled_from(["one", "two"])
@@ -54,10 +56,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.clock.advance(seconds=seconds)
 
     @rule(target=seen, installation_id=installations, key=st.none() | st.sampled_from("kl"))
-    def enqueue(self, installation_id: str, key: str | None) -> work_queue.QueuedDelivery | None:
+    def enqueue(self, installation_id: str, key: str | None) -> QueuedDelivery | None:
         new = NewDelivery(installation_id, "issue.created", "{}", idempotency_key=key)
         with self.store.transaction() as transaction:
-            (delivery_id,) = work_queue.enqueue(transaction.connection, [new], enqueued_at=transaction.recorded_at)
+            (delivery_id,) = enqueueing.enqueue(transaction.connection, [new], enqueued_at=transaction.recorded_at)
         known = self.keys.get((installation_id, key)) if key else None
         assert known in (None, delivery_id)
         if known is None:
@@ -68,9 +70,9 @@ class QueueMachine(RuleBasedStateMachine):
         return queue_view.find_delivery(self.store.connection, delivery_id)
 
     @rule(target=seen, installation_id=installations, limit=st.integers(1, 4), held=st.sets(st.integers(1, 9)))
-    def claim(self, installation_id: str, limit: int, held: set[int]) -> work_queue.QueuedDelivery | None:
+    def claim(self, installation_id: str, limit: int, held: set[int]) -> QueuedDelivery | None:
         now = self.moment()
-        found = work_queue.claim(self.store.connection, {installation_id: limit}, due_at=now, held_sequences=held)[
+        found = claiming.claim(self.store.connection, {installation_id: limit}, due_at=now, held_sequences=held)[
             installation_id
         ]
         mine = [row for row in self.rows.values() if (row.installation_id, row.state) == (installation_id, "waiting")]
@@ -81,30 +83,30 @@ class QueueMachine(RuleBasedStateMachine):
         assert found.next_due_at == (now if len(due) >= limit else later)
         return found.deliveries[0] if found.deliveries else None
 
-    def still_waits(self, delivery: work_queue.QueuedDelivery) -> bool:
+    def still_waits(self, delivery: QueuedDelivery) -> bool:
         row = self.rows.get(delivery.delivery_id)
         return row is not None and (row.state, row.attempts) == ("waiting", delivery.attempts)
 
     @rule(delivery=seen)
-    def deliver(self, delivery: work_queue.QueuedDelivery | None) -> None:
+    def deliver(self, delivery: QueuedDelivery | None) -> None:
         if delivery is None:
             return
         expected = self.still_waits(delivery)
 
-        assert work_queue.remove_delivered(self.store.connection, [delivery]) == [expected]
+        assert acknowledge.remove_delivered(self.store.connection, [delivery]) == [expected]
         if expected:
             del self.rows[delivery.delivery_id]
 
     @rule(delivery=seen, seconds=delays, end=st.sampled_from(["retry", "dead", "missed"]))
-    def fail(self, delivery: work_queue.QueuedDelivery | None, seconds: int, end: str) -> None:
+    def fail(self, delivery: QueuedDelivery | None, seconds: int, end: str) -> None:
         if delivery is None:
             return
         connection, due_at = self.store.connection, self.moment(seconds)
         expected = self.still_waits(delivery)
         done = {
-            "retry": lambda: work_queue.mark_retry(connection, delivery, due_at=due_at, last_error="500"),
-            "dead": lambda: work_queue.mark_dead(connection, delivery, last_error="500"),
-            "missed": lambda: work_queue.mark_missed(connection, delivery),
+            "retry": lambda: acknowledge.mark_retry(connection, delivery, due_at=due_at, last_error="500"),
+            "dead": lambda: acknowledge.mark_dead(connection, delivery, last_error="500"),
+            "missed": lambda: acknowledge.mark_missed(connection, delivery),
         }[end]()
 
         assert done is expected
@@ -125,9 +127,9 @@ class QueueMachine(RuleBasedStateMachine):
         expected = delivery.state != "waiting"
         due_at = self.moment(seconds)
         if is_dropped:
-            assert work_queue.drop(self.store.connection, delivery) is expected
+            assert kept.drop(self.store.connection, delivery) is expected
         else:
-            assert work_queue.put_back(self.store.connection, delivery, due_at=due_at) is expected
+            assert kept.put_back(self.store.connection, delivery, due_at=due_at) is expected
         if expected and is_dropped:
             del self.rows[delivery.delivery_id]
         elif expected:

@@ -8,10 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eventstore.common.clock import ManualClock
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import AppChanged
+from eventstore.log.change_signal import attention_version
 from eventstore.log.event_log import last_position, read_events
 from eventstore.projections.app_secrets import AppSecrets, read_secrets, signing_secrets
 from eventstore.projections.audit import AuditEntry, read_audit
-from eventstore.projections.registry import App, attention_version, find_app
+from eventstore.projections.registry import App, find_app
 from eventstore.registry.apply import Change
 from eventstore.registry.rotation import (
     LONGEST_OVERLAP,

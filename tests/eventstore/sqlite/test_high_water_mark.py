@@ -20,7 +20,8 @@ from eventstore.home.folder import Home
 from eventstore.integrity.accepted_loss import accept_loss
 from eventstore.log.event_log import NewEvent, last_position
 from eventstore.projections.audit import read_audit
-from eventstore.queue.work_queue import NewDelivery, newest_sequence
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.sequences import newest_sequence
 from eventstore.sqlite.high_water_mark import Mark, mark_path, read_mark
 from eventstore.unit_of_work import Store, TakenBackError
 from tests.eventstore.facts import INSTALLATION_ID, record, register, succeeded

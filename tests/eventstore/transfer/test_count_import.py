@@ -17,10 +17,10 @@ from eventstore.common.json_lines import Faults
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import DocumentError
 from eventstore.events.catalogue import CountsImported, InstallationRemoved
+from eventstore.log.change_signal import attention_version
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import SENTRY_2024
 from eventstore.projections.broken_state_buffer import read_days
-from eventstore.projections.registry import attention_version
 from eventstore.transfer.count_bucket import BUCKET_LINE_BYTES, CountBucket, read_bucket, read_bucket_lines
 from eventstore.transfer.count_import import CountRule, CountSummary, import_counts
 from eventstore.unit_of_work import Store

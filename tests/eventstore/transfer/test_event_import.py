@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import MailFailed
+from eventstore.log.change_signal import attention_version
 from eventstore.log.event_log import last_position, read_events
 from eventstore.projections.catalogue import PROJECTIONS
 from eventstore.projections.outbox import count_mails
-from eventstore.projections.registry import attention_version
 from eventstore.sqlite.high_water_mark import reached_by, read_mark
 from eventstore.transfer.event_export import ExportFilter
 from eventstore.transfer.event_import import ImportSummary

@@ -24,18 +24,13 @@ from eventstore.events.catalogue import (
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.clock_doubt import ClockPair, Doubt
 from eventstore.policies.policy import BALANCED
+from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry
+from eventstore.queue.claim import claim
+from eventstore.queue.delivery import NewDelivery, QueuedDelivery
+from eventstore.queue.enqueue import enqueue
+from eventstore.queue.kept import recover_missed
+from eventstore.queue.probes import enqueue_probe
 from eventstore.queue.queries import find_delivery
-from eventstore.queue.work_queue import (
-    NewDelivery,
-    QueuedDelivery,
-    claim,
-    enqueue,
-    enqueue_probe,
-    mark_dead,
-    mark_missed,
-    mark_retry,
-    recover_missed,
-)
 from eventstore.unit_of_work import Store
 from eventstore.views.vital_signs import VitalSigns, read_vital_signs
 from eventstore.wall_clock.watch import write_clock_pair

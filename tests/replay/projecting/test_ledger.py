@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventstore.errors import DamagedLogError
-from eventstore.queue.work_queue import QueuedDelivery
+from eventstore.queue.delivery import QueuedDelivery
 from replay.check.verification import Comparison, verify
 from replay.reading import log_range
 from replay.rebuild.rebuilding import rebuild

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from eventstore.errors import DamagedLogError, DatabaseError
 from eventstore.events.catalogue import AttemptEvent
+from eventstore.log.change_signal import attention_version
 from eventstore.projections.catalogue import PROJECTIONS
-from eventstore.projections.registry import attention_version
 from replay.check import comparison
 from replay.check.log_check import check_log
 from replay.check.verification import verify

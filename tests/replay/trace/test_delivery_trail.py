@@ -13,7 +13,8 @@ from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import BreakerOpened, DeliveryDropped, DeliveryExhausted, DeliveryRequeued, Event
 from eventstore.log.event_log import NewEvent, StoredEvent, read_events
-from eventstore.queue.work_queue import NewDelivery, enqueue
+from eventstore.queue.delivery import NewDelivery
+from eventstore.queue.enqueue import enqueue
 from eventstore.unit_of_work import Store
 from replay.trace import delivery_trail
 from replay.trace.delivery_trail import find_stream, read_trail

@@ -1,0 +1,16 @@
+"""A number that moves whenever a running daemon has to look at everything again: what has no new sequence number."""
+
+import sqlite3
+
+__all__ = ["attention_version", "draw_attention"]
+
+
+def draw_attention(connection: sqlite3.Connection) -> None:
+    """Have a running daemon look at the registry and at the whole queue again, once this is committed."""
+    connection.execute("UPDATE attention SET version = version + 1")
+
+
+def attention_version(connection: sqlite3.Connection) -> int:
+    """Return the number as it is now."""
+    (version,) = connection.execute("SELECT version FROM attention").fetchone()
+    return int(version)
