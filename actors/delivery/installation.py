@@ -60,7 +60,7 @@ from eventstore.events.catalogue import (
     ProbeSucceeded,
 )
 from eventstore.log.snapshots import read_recent_outcomes
-from eventstore.policies.day_counts import counted_class, window_start
+from eventstore.policies.day_counts import counted_class_of, window_start
 from eventstore.policies.evaluation import judge
 from eventstore.policies.policy import Policy, is_checked_after
 from eventstore.policies.recent_outcomes import RecentOutcomes
@@ -381,7 +381,7 @@ class InstallationActor(SupervisedActor[Message]):
                 log_breaker(self._installation_id, change)
         is_failing = not isinstance(event, DeliverySucceeded)
         # A 429 is the answer of one that works: neither it nor we are at fault.
-        if counted_class(event) not in (None, "rate_limited") and is_failing != self._is_failing:
+        if counted_class_of(event) not in (None, "rate_limited") and is_failing != self._is_failing:
             self._is_failing = is_failing
             tell_if_alive(self._parts.supervisor, NoteHealth(self._installation_id, is_failing=is_failing))
 
@@ -410,7 +410,7 @@ class InstallationActor(SupervisedActor[Message]):
         """After an outcome, look whether it is broken, to be warned of, or calm again."""
         is_success = isinstance(event, DeliverySucceeded)
         is_gone = self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE
-        if not is_success and not is_gone and not is_checked_after(self._parts.policy, counted_class(event)):
+        if not is_success and not is_gone and not is_checked_after(self._parts.policy, counted_class_of(event)):
             return
         if self._is_considered or self._is_review_asked:
             self._remember(event)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from msgspec import Struct, structs
+
 from actors.mail.postbox import MailDeferred, MailRefused, checked_address
 
 if TYPE_CHECKING:
@@ -132,4 +134,6 @@ def cleaned(value: Any) -> Any:
         return tuple(cleaned(item) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{each.name: cleaned(getattr(value, each.name)) for each in fields(value)})
+    if isinstance(value, Struct):
+        return structs.replace(value, **{name: cleaned(getattr(value, name)) for name in value.__struct_fields__})
     return value

@@ -6,35 +6,10 @@ from email.message import EmailMessage
 from typing import Final, Literal
 
 from actors.mail.mail_frame import add_parts, cleaned, headed_message, one_line, page_links, time_text
+from eventstore.events.catalogue import DayRecord
+from eventstore.policies.day_counts import CLASS_TITLES, JUDGED_CLASSES
 
 _SUBJECT_NAME_CHARACTERS: Final = 100
-
-# How a day's classes are headed: a time-out is any attempt without an answer, connection errors included.
-_CLASS_TITLES: Final = {
-    "success": "Success",
-    "redirect": "3xx",
-    "client_error": "4xx",
-    "rate_limited": "429",
-    "server_error": "5xx",
-    "protocol": "Garbled",
-    "timeout": "Timeout",
-    "fatal": "Fatal",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class DayLine:
-    """The outcomes of one UTC day (`YYYY-MM-DD`) by class, as counted when the decision was taken."""
-
-    day: str
-    success: int = 0
-    redirect: int = 0
-    client_error: int = 0
-    rate_limited: int = 0
-    server_error: int = 0
-    protocol: int = 0
-    timeout: int = 0
-    fatal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +42,7 @@ class DisabledNotice:
     cause: Literal["policy", "receiver", "person"]
     policy: str
     rule: str
-    days: tuple[DayLine, ...]
+    days: tuple[DayRecord, ...]
     first_failure: FailureLine | None
     last_failure: FailureLine | None
     reason: str
@@ -94,7 +69,7 @@ class WarningNotice:
     policy: str
     rule: str
     prevention: str
-    days: tuple[DayLine, ...]
+    days: tuple[DayRecord, ...]
     first_failure: FailureLine | None
     last_failure: FailureLine | None
 
@@ -177,9 +152,9 @@ def _links_of(notice: Notice, referrer: str) -> tuple[str, str]:
 def _day_columns(notice: Notice) -> list[tuple[str, str]]:
     """Choose the classes that are shown a day: those that occurred, and always successes."""
     return [
-        (name, title)
-        for name, title in _CLASS_TITLES.items()
-        if name == "success" or any(getattr(line, name) for line in notice.days)
+        (name, CLASS_TITLES[name])
+        for name in JUDGED_CLASSES
+        if name == "success" or any(getattr(day, name) for day in notice.days)
     ]
 
 

@@ -4,12 +4,11 @@ import sqlite3
 from typing import Literal, cast
 
 from actors.mail.digest_message import DigestEntry
-from actors.mail.mail_message import DayLine, DisabledNotice, FailureLine, WarningNotice
+from actors.mail.mail_message import DisabledNotice, FailureLine, WarningNotice
 from eventstore.common.clock import parse_time
 from eventstore.errors import NotFoundError
-from eventstore.events.catalogue import DayRecord, FailureRecord, InstallationDisabled, InstallationWarned
+from eventstore.events.catalogue import FailureRecord, InstallationDisabled, InstallationWarned
 from eventstore.log.event_log import StoredEvent, read_events
-from eventstore.policies.day_counts import JUDGED_CLASSES
 from eventstore.policies.policy import Policy
 from eventstore.policies.remediation import prevention_in
 from eventstore.projections.outbox import WARNED, OwedMail, read_gathered_mails
@@ -39,7 +38,7 @@ def disabled_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Poli
         cause=cast("Literal['policy', 'receiver', 'person']", disabled.cause),
         policy=f"{evidence.policy} v{evidence.policy_version}" if evidence and disabled.cause == "policy" else "",
         rule=evidence.explanation if evidence and disabled.cause == "policy" else "",
-        days=tuple(_day_line(day) for day in evidence.days) if evidence else (),
+        days=evidence.days if evidence else (),
         first_failure=_failure_line(evidence.first_failure) if evidence else None,
         last_failure=_failure_line(evidence.last_failure) if evidence else None,
         reason=disabled.reason if disabled.cause == "person" else "",
@@ -69,7 +68,7 @@ def warning_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Polic
         policy=f"{evidence.policy} v{evidence.policy_version}",
         rule=evidence.explanation,
         prevention=prevention_in(evidence, stored.recorded_at, policy).sentence,
-        days=tuple(_day_line(day) for day in evidence.days),
+        days=evidence.days,
         first_failure=_failure_line(evidence.first_failure),
         last_failure=_failure_line(evidence.last_failure),
     )
@@ -90,10 +89,6 @@ def _event_at(connection: sqlite3.Connection, position: int) -> StoredEvent:
     for stored in read_events(connection, after_position=position - 1, limit=1):
         return stored
     raise NotFoundError(f"the log has no position {position}")
-
-
-def _day_line(day: DayRecord) -> DayLine:
-    return DayLine(day.day, **{name: getattr(day, name) for name in JUDGED_CLASSES})
 
 
 def _failure_line(failure: FailureRecord | None) -> FailureLine | None:

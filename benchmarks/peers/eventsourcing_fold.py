@@ -15,7 +15,7 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
 from eventstore.events.codec import decode_event
-from eventstore.policies.day_counts import counted_class
+from eventstore.policies.day_counts import counted_class_of
 
 # The library takes minutes for all of them: every tenth installation has to do, with all its events.
 _EVERY = 10
@@ -53,7 +53,7 @@ def _outcomes(source: str) -> Iterator[tuple[str, str, str]]:
         for type_name, schema, recorded_at, data in connection.execute(
             "SELECT type, schema, recorded_at, data FROM events WHERE stream = ? ORDER BY version", (stream,)
         ):
-            if (counted := counted_class(decode_event(type_name, schema, data))) is not None:
+            if (counted := counted_class_of(decode_event(type_name, schema, data))) is not None:
                 yield stream, recorded_at[:10], counted
     connection.close()
 

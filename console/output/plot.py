@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from console.output.plot_marks import EPOCH, draw_marks, x_of
 from console.output.printable import one_line
 from eventstore.errors import ConfigurationError
+from eventstore.policies.day_counts import CLASS_TITLES
 from replay.timeline.entries import Creation, Disabling, Enabling, Entry, Removal
 from replay.timeline.outcome_days import MISSED, OTHER, OutcomeDays
 
@@ -38,25 +39,25 @@ class _Look:
     Of lines only, as dots make a vector file ten times as large.
     """
 
-    name: str
     colour: str
     hatch: str = ""
 
 
 # From the bottom of a bar to its top.
 _LOOKS = {
-    "success": _Look("delivered", "#9ad9bf"),
-    "server_error": _Look("5xx", "#b03000"),
-    "timeout": _Look("no answer", "#0072b2", "////"),
-    "client_error": _Look("4xx", "#e69f00", "xxx"),
-    "rate_limited": _Look("429", "#f0e442", "|||"),
-    "redirect": _Look("redirect", "#cc79a7", "\\\\\\\\"),
-    "protocol": _Look("broken answer", "#56b4e9", "---"),
-    "no_answer": _Look("ended before an answer", "#004466", "..."),
-    "fatal": _Look("fatal", "#000000"),
-    OTHER: _Look("not sent (guard, own fault)", "#777777", "++"),
-    MISSED: _Look("missed", "#ffffff", "//"),
+    "success": _Look("#9ad9bf"),
+    "server_error": _Look("#b03000"),
+    "timeout": _Look("#0072b2", "////"),
+    "client_error": _Look("#e69f00", "xxx"),
+    "rate_limited": _Look("#f0e442", "|||"),
+    "redirect": _Look("#cc79a7", "\\\\\\\\"),
+    "protocol": _Look("#56b4e9", "---"),
+    "no_answer": _Look("#004466", "..."),
+    "fatal": _Look("#000000"),
+    OTHER: _Look("#777777", "++"),
+    MISSED: _Look("#ffffff", "//"),
 }
+_TITLES = CLASS_TITLES | {OTHER: "Not sent (guard, own fault)", MISSED: "Missed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def _draw_bars(axes: "Axes", picture: Picture, step: int) -> None:
             edgecolor="#333333",
             linewidth=0.4,
             hatch=look.hatch or None,
-            label=look.name,
+            label=_TITLES[name],
             zorder=2,
         )
         for bar, start in zip(drawn, heights, strict=True):

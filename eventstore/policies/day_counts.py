@@ -3,12 +3,10 @@
 The classes are those of the sender's outcomes, and docs/original.md, section 4 has the fields of the original.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import day_of, time_text
 from eventstore.events.catalogue import (
-    CountsImported,
     DayRecord,
     DeliveryFailed,
     DeliverySucceeded,
@@ -17,32 +15,51 @@ from eventstore.events.catalogue import (
 )
 
 __all__ = [
+    "CLASS_TITLES",
     "COUNTED_CLASSES",
     "IMPORTED_CLASSES",
     "JUDGED_CLASSES",
     "DayCounts",
     "counted_class",
-    "counted_failure",
+    "counted_class_of",
     "window_start",
 ]
 
-COUNTED_CLASSES = (
-    "success",
-    "redirect",
-    "client_error",
-    "rate_limited",
-    "server_error",
-    "protocol",
-    "timeout",
-    "no_answer",
-    "fatal",
-)
 
-# Those that a policy judges by: it has a connection that ended before an answer be one of these (Policy.no_answer).
-JUDGED_CLASSES = tuple(name for name in COUNTED_CLASSES if name != "no_answer")
+class DayCounts(DayRecord, frozen=True, omit_defaults=True):
+    """One UTC day of one installation. `first_failure` and `last_failure` are positions of events.
 
+    `no_answer`: connections that ended before an answer, which a policy has be of another class (Policy.no_answer).
+    """
+
+    no_answer: int = 0
+    first_failure: int | None = None
+    last_failure: int | None = None
+
+    def record(self) -> DayRecord:
+        """Return the counts as evidence holds them."""
+        return DayRecord(self.day, **{name: getattr(self, name) for name in JUDGED_CLASSES})
+
+
+# Those that a policy judges by, which are those of an evidence's days.
+JUDGED_CLASSES = DayRecord.__struct_fields__[1:]
+# Those that are counted.
+COUNTED_CLASSES = (*JUDGED_CLASSES, "no_answer")
 # Those that counts of another system are told apart by.
 IMPORTED_CLASSES = ("success", "client_error", "timeout", "fatal")
+
+# What people read; a time-out is any attempt without an answer, connection errors included.
+CLASS_TITLES = {
+    "success": "Success",
+    "redirect": "3xx",
+    "client_error": "4xx",
+    "rate_limited": "429",
+    "server_error": "5xx",
+    "protocol": "Garbled",
+    "timeout": "Timeout",
+    "fatal": "Fatal",
+    "no_answer": "Ended early",
+}
 
 # The sender's error classes that are counted under another name; those that are not named here and not in
 # COUNTED_CLASSES are counted nowhere, as they say nothing about the endpoint ("internal", "blocked").
@@ -64,46 +81,20 @@ _CLASS_OF_FAULT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DayCounts:
-    """One UTC day of one installation. `first_failure` and `last_failure` are positions of events."""
-
-    day: str
-    success: int = 0
-    redirect: int = 0
-    client_error: int = 0
-    rate_limited: int = 0
-    server_error: int = 0
-    protocol: int = 0
-    timeout: int = 0
-    no_answer: int = 0
-    fatal: int = 0
-    first_failure: int | None = None
-    last_failure: int | None = None
-
-    def plus_imported(self, event: CountsImported) -> "DayCounts":
-        """Count what another system has counted; no event of a failure goes with it."""
-        return replace(self, **{name: getattr(self, name) + getattr(event, name) for name in IMPORTED_CLASSES})
-
-    def record(self) -> DayRecord:
-        """Give the counts as evidence holds them."""
-        return DayRecord(self.day, **{name: getattr(self, name) for name in JUDGED_CLASSES})
-
-
-def counted_class(event: Event) -> str | None:
-    """Say under which class an outcome is counted, None = not at all."""
-    if isinstance(event, DeliverySucceeded):
-        return "success"
-    if isinstance(event, DeliveryTimedOut | DeliveryFailed):
-        return counted_failure(event.type_name, event.error_class, event.fault)
+def counted_class_of(event: Event) -> str | None:
+    """Return under which class an event is counted, None = not at all."""
+    if isinstance(event, DeliverySucceeded | DeliveryFailed | DeliveryTimedOut):
+        return counted_class(event.type_name, event.error_class, event.fault)
     return None
 
 
-def counted_failure(type_name: str, error_class: str, fault: str) -> str | None:
-    """Say under which class an attempt that is no success is counted, None = not at all.
+def counted_class(type_name: str, error_class: str = "", fault: str = "") -> str | None:
+    """Return under which class an outcome is counted, None = not at all.
 
     Pure, and the one place where it is decided: the live buffer, rebuilding, as-of, what-if and Redis ask it.
     """
+    if type_name == DeliverySucceeded.type_name:
+        return "success"
     if type_name == DeliveryTimedOut.type_name:
         return "timeout"
     if type_name != DeliveryFailed.type_name:

@@ -1,8 +1,10 @@
 """The verdict: is an integration broken, by which rule, and how near is the limit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
+
+from msgspec.structs import replace
 
 from eventstore.common.plural import counted
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts

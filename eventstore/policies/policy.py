@@ -74,7 +74,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
 def class_under(policy: Policy, counted: str) -> str:
     """Give the class that a policy has a counted outcome be of.
 
-    Pure: the verdict, the installation's actor and Redis ask it; what-if counts by `Policy.no_answer` at once.
+    Pure: the verdict, the installation's actor, what-if and Redis ask it.
     """
     return policy.no_answer if counted == "no_answer" else counted
 

@@ -1,11 +1,12 @@
 """What would have prevented a disabling or, before the end, would stop it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from math import floor
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from eventstore.common.clock import parse_time
 from eventstore.common.plural import counted, noun
@@ -25,7 +26,7 @@ class Prevention:
     days: tuple[DayCounts, ...]
 
 
-def what_would_help(policy: Policy, days: Sequence[DayCounts | DayRecord], rule: str, today: date) -> Prevention:
+def what_would_help(policy: Policy, days: Sequence[DayRecord], rule: str, today: date) -> Prevention:
     """Name the single thing that stands between these days and a disabling.
 
     `rule` is the one that spoke, `receiver` (it answered 410 Gone) or `person`. Where several rules have fired
@@ -64,12 +65,12 @@ def _is_of(evidence: DisableEvidence, policy: Policy, today: date) -> bool:
     return (verdict.rule, verdict.explanation) == (evidence.rule, evidence.explanation)
 
 
-def _counts(policy: Policy, day: DayCounts | DayRecord) -> DayCounts:
-    return _recorded(day) if isinstance(day, DayRecord) else as_judged(policy, day)
+def _counts(policy: Policy, day: DayRecord) -> DayCounts:
+    return as_judged(policy, day) if isinstance(day, DayCounts) else _recorded(day)
 
 
 def _recorded(day: DayRecord) -> DayCounts:
-    return DayCounts(day.day, **{name: getattr(day, name) for name in JUDGED_CLASSES})  # it was recorded as judged
+    return DayCounts(**structs.asdict(day))  # it was recorded as judged
 
 
 def _given(sentence: str, counts: dict[str, DayCounts]) -> Prevention:
@@ -90,7 +91,7 @@ def _prevented(policy: Policy, counts: dict[str, DayCounts], today: date) -> Pre
 
 def _undo(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) -> tuple[str, DayCounts]:
     if isinstance(rule, DayRule):
-        alone = structs.replace(policy, rules=(rule,))
+        alone = replace(policy, rules=(rule,))
         return _undo_day(rule, next(day for day in window if judge(alone, (day,), today).is_broken))
     known = {day.day: day for day in window}
     span = rule.days if isinstance(rule, StreakRule) else policy.window_days
@@ -142,7 +143,7 @@ def _averted(policy: Policy, rule: Rule, counts: dict[str, DayCounts], today: da
 
 def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], today: date) -> Prevention:
     """Say how much is left of the day that is nearest; only today's counts can still grow."""
-    alone = structs.replace(policy, rules=(rule,))
+    alone = replace(policy, rules=(rule,))
     nearest = max(counts.values(), key=lambda day: (judge(alone, (day,), today).nearness, day.day), default=None)
     if nearest is None or rule.timeout_min is None or not nearest.timeout:
         return _given("", counts)

@@ -14,7 +14,7 @@ from eventstore.events.catalogue import (
     InstallationEnabled,
 )
 from eventstore.log.event_log import Handlers, StoredEvent
-from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, DayCounts, counted_class
+from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, DayCounts, counted_class_of
 from eventstore.sqlite.bulk import insert_rows
 
 __all__ = ["HANDLERS", "count_outcomes", "read_days"]
@@ -41,7 +41,7 @@ _ADDED = (
 
 def count_outcomes(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
     """Count outcomes of attempts, each under its class, on its day."""
-    counted = [(stored, name) for stored in group if (name := counted_class(stored.event)) is not None]
+    counted = [(stored, name) for stored in group if (name := counted_class_of(stored.event)) is not None]
     if any(name != "success" for _, name in counted) and _is_frozen(connection):
         # So many fail at once that the fault is taken to be ours: it is held against nobody.
         counted = [(stored, name) for stored, name in counted if name == "success"]

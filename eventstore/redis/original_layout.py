@@ -19,7 +19,7 @@ from eventstore.events.catalogue import (
     InstallationEnabled,
 )
 from eventstore.log.event_log import StoredEvent
-from eventstore.policies.day_counts import IMPORTED_CLASSES, counted_class
+from eventstore.policies.day_counts import IMPORTED_CLASSES, counted_class_of
 from eventstore.policies.policy import SENTRY_2024, class_under
 from eventstore.projections.request_log import KEPT_ROWS, is_error_code, request_row
 
@@ -97,7 +97,7 @@ def collect(events: Sequence[StoredEvent], directory: Directory, *, is_frozen: b
         event = stored.event
         if isinstance(event, AttemptEvent):
             _log(change, stored, event, directory)
-            counted = class_under(SENTRY_2024, counted_class(event) or "")
+            counted = class_under(SENTRY_2024, counted_class_of(event) or "")
             if counted in COUNT_FIELDS and not (change.is_frozen and counted != "success"):
                 place = Place(event.app_id, event.organization_id, directory.is_internal(event.app_id))
                 _count(change, stored, place, day_of(stored.recorded_at), {counted: 1})

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from eventstore.errors import UnknownEventError
-from eventstore.events.catalogue import AttemptEvent, CountsImported, DeliverySucceeded
+from eventstore.events.catalogue import AttemptEvent, CountsImported
 from eventstore.events.codec import decode_event
-from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
+from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_class
 from eventstore.projections.request_log import KEPT_ROWS, is_error_code
 
 __all__ = ["AttemptRecord", "AttemptTally", "read_attempt"]
@@ -71,13 +71,12 @@ class AttemptTally:
         requests.latest.append(position)
         if is_error_code(attempt.status_code):
             requests.errors.append(position)
-        if type_name == DeliverySucceeded.type_name:
-            self._days[recorded_at[:10]].counts["success"] += 1
+        counted = counted_class(type_name, attempt.error_class, attempt.fault)
+        if counted is None or (is_frozen and counted != "success"):
             return
-        counted = counted_failure(type_name, attempt.error_class, attempt.fault)
-        if counted is not None and not is_frozen:
-            day = self._days[recorded_at[:10]]
-            day.counts[counted] += 1
+        day = self._days[recorded_at[:10]]
+        day.counts[counted] += 1
+        if counted != "success":
             day.first_failure = day.first_failure or position
             day.last_failure = position
 

@@ -16,7 +16,7 @@ from eventstore.events.catalogue import (
 )
 from eventstore.events.codec import decode_event
 from eventstore.log.event_log import StoredEvent
-from eventstore.policies.day_counts import COUNTED_CLASSES, counted_failure
+from eventstore.policies.day_counts import COUNTED_CLASSES, counted_class
 from eventstore.projections import broken_state_buffer as buffer
 from replay.reading.log_range import LogRange
 from replay.reading.raw_events import attempt_facts
@@ -110,13 +110,12 @@ class BufferFold:
             self._is_frozen = type_name == _FROZEN
         elif type_name in _COUNTED:
             facts = attempt_facts(type_name, schema, data)
-            if type_name == _SUCCEEDED:  # of an older form
-                self._counts(stream, day_of(recorded_at))[_SUCCESS] += 1
+            counted = counted_class(type_name, facts.error_class, facts.fault)
+            if counted is None or (self._is_frozen and counted != "success"):
                 return
-            counted = counted_failure(type_name, facts.error_class, facts.fault)
-            if counted is not None and not self._is_frozen:
-                counts = self._counts(stream, day_of(recorded_at))
-                counts[COUNTED_CLASSES.index(counted)] += 1
+            counts = self._counts(stream, day_of(recorded_at))
+            counts[COUNTED_CLASSES.index(counted)] += 1
+            if counted != "success":
                 counts[_FIRST] = counts[_FIRST] or position
                 counts[_LAST] = position
         elif type_name not in EVENT_CLASSES:

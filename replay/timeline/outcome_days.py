@@ -10,7 +10,6 @@ from eventstore.events.catalogue import (
     BreakerOpened,
     CountsImported,
     DeliveryMissed,
-    DeliverySucceeded,
     EndpointChanged,
     InstallationCreated,
     InstallationDisabled,
@@ -18,7 +17,7 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
 )
 from eventstore.log.event_log import StoredEvent
-from eventstore.policies.day_counts import IMPORTED_CLASSES, counted_failure
+from eventstore.policies.day_counts import IMPORTED_CLASSES, counted_class
 
 __all__ = ["MISSED", "OTHER", "OpenSpan", "OutcomeDays"]
 
@@ -57,7 +56,7 @@ class OutcomeDays:
 
     def follow_attempt(self, recorded_at: str, type_name: str, error_class: str, fault: str) -> None:
         """Count an attempt at a delivery."""
-        self.days[recorded_at[:10]][_class_of(type_name, error_class, fault)] += 1
+        self.days[recorded_at[:10]][counted_class(type_name, error_class, fault) or OTHER] += 1
 
     def follow(self, stored: StoredEvent) -> None:
         """Take in one more event that is no attempt at a delivery."""
@@ -84,9 +83,3 @@ class OutcomeDays:
     def _close(self, recorded_at: str) -> None:
         if self.open_spans and self.open_spans[-1].last_at is None:
             self.open_spans[-1].last_at = recorded_at
-
-
-def _class_of(type_name: str, error_class: str, fault: str) -> str:
-    if type_name == DeliverySucceeded.type_name:
-        return "success"
-    return counted_failure(type_name, error_class, fault) or OTHER

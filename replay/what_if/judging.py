@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from eventstore.common.clock import day_of
 from eventstore.common.identifiers import installation_of
@@ -38,9 +38,9 @@ from eventstore.events.catalogue import (
     InstallationWarned,
 )
 from eventstore.events.codec import decode_event
-from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_failure
+from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_class
 from eventstore.policies.evaluation import judge, warning_level
-from eventstore.policies.policy import Policy, is_checked_after
+from eventstore.policies.policy import Policy, class_under, is_checked_after
 from replay.reading.raw_events import RawEvent, attempt_facts, read_raw_events
 from replay.timeline.episode import Ending, InstallationOutcome, Notice
 from replay.what_if.margin import UNLIMITED, Margin, MarginRule
@@ -122,6 +122,7 @@ class WhatIf:
         self._rule = MarginRule(supposition.policy, is_warned=supposition.is_warned)
         counted = (*COUNTED_CLASSES, None)
         self._checked = frozenset(_INDEX.get(name or "") for name in counted if is_checked_after(self._policy, name))
+        self._index = lru_cache(maxsize=64)(partial(_index, self._policy))
         self._is_begun = not supposition.since
         self._is_frozen = False
         self._apps: dict[int, AppRegistered] = {}
@@ -182,7 +183,7 @@ class WhatIf:
         day = recorded_at[:10]
         if day != twin.day:
             twin.turn_to(day, self._policy.window_days)
-        index = _index(type_name, facts.error_class, facts.fault, self._policy.no_answer)
+        index = self._index(type_name, facts.error_class, facts.fault)
         if index is not None and not self._is_frozen:
             twin.today[index] += 1
             twin.failures_left -= 1
@@ -328,14 +329,10 @@ class WhatIf:
         twin.make_due()
 
 
-@lru_cache(maxsize=64)
-def _index(type_name: str, error_class: str, fault: str, no_answer: str) -> int | None:
-    """Say where an outcome that is no success is counted in a day's tally, None = nowhere.
-
-    `no_answer` is the policy's: the tally is as it judges.
-    """
-    counted = counted_failure(type_name, error_class, fault)
-    return None if counted is None else _INDEX[no_answer if counted == "no_answer" else counted]
+def _index(policy: Policy, type_name: str, error_class: str, fault: str) -> int | None:
+    """Return where an outcome is counted in a day's tally, which is as the policy judges; None = nowhere."""
+    counted = counted_class(type_name, error_class, fault)
+    return None if counted is None else _INDEX[class_under(policy, counted)]
 
 
 def _ending(evidence: DisableEvidence | None, cause: str, reason: str, recorded_at: str, position: int) -> Ending:

@@ -39,7 +39,7 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
 )
 from eventstore.policies.breaker import BreakerRule
-from eventstore.policies.day_counts import counted_class
+from eventstore.policies.day_counts import counted_class_of
 from eventstore.policies.policy import BALANCED, SENTRY_2024
 from eventstore.projections.registry import find_app, find_installation, read_endpoint
 from eventstore.queue.delivery import QueuedDelivery
@@ -473,7 +473,7 @@ def test_sentry_2024_checks_only_after_what_the_original_records(stage: Stage, e
     post.deliver(*stage.enqueue(ONE))
 
     (attempt,) = [event for event in stage.events() if isinstance(event, AttemptEvent)]
-    assert bool(post.asked) is (counted_class(attempt) in ("client_error", "timeout"))
+    assert bool(post.asked) is (counted_class_of(attempt) in ("client_error", "timeout"))
 
 
 @pytest.mark.parametrize(("error_class", "is_asked"), [("client_error", True), ("server_error", False)])

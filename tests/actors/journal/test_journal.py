@@ -35,7 +35,7 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
     MailSent,
 )
-from eventstore.policies.day_counts import counted_class
+from eventstore.policies.day_counts import counted_class_of
 from eventstore.policies.policy import BALANCED
 from eventstore.projections import catalogue as projections
 from eventstore.queue.acknowledge import mark_missed
@@ -340,7 +340,7 @@ def test_a_recorded_outcome_is_in_events_queue_and_projections(stage: Stage) -> 
     room.record(*map(failed, stage.enqueue(ONE)))
 
     (event,) = stage.events()
-    assert counted_class(event) == "server_error"
+    assert counted_class_of(event) == "server_error"
     assert stage.rows("SELECT attempts, due_at FROM queue") == [(1, AGAIN_AT)]
     assert stage.counts() == [(("server_error", 1),)]
     assert stage.rows("SELECT position, is_error FROM request_log") == [(1, 1)]

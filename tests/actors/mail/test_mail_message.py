@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from actors.mail.mail_frame import one_line
 from actors.mail.mail_message import (
-    DayLine,
     DisabledNotice,
     FailureLine,
     WarningNotice,
@@ -20,6 +19,7 @@ from actors.mail.mail_message import (
     render_warning_notice,
 )
 from actors.mail.postbox import MailDeferred, MailRefused
+from eventstore.events.catalogue import DayRecord
 
 NOTICE = DisabledNotice(
     app_name="Pager",
@@ -34,8 +34,8 @@ NOTICE = DisabledNotice(
     policy="balanced v1",
     rule="No success in 7 days, 3388 failures (limit 100).",
     days=(
-        DayLine("2025-02-06", success=11, server_error=700, client_error=20, timeout=6),
-        DayLine("2025-02-07", server_error=840, rate_limited=2, timeout=7),
+        DayRecord("2025-02-06", success=11, server_error=700, client_error=20, timeout=6),
+        DayRecord("2025-02-07", server_error=840, rate_limited=2, timeout=7),
     ),
     first_failure=FailureLine("2025-02-01 10:00:03 UTC", 500, "server error", "database is away"),
     last_failure=FailureLine("2025-02-07 10:00:02 UTC", 0, "read timed out", ""),
@@ -55,7 +55,7 @@ WARNING = WarningNotice(
     policy="balanced v1",
     rule="no success within 7 days, 8 failures over 2 days (the limit is 10 over 3)",
     prevention="One successful delivery, before there are 10 failures over 3 days, would stop it.",
-    days=(DayLine("2025-02-03", server_error=3, timeout=1), DayLine("2025-02-04", server_error=4)),
+    days=(DayRecord("2025-02-03", server_error=3, timeout=1), DayRecord("2025-02-04", server_error=4)),
     first_failure=FailureLine("2025-02-03 10:00:03 UTC", 500, "server_error", "database is away"),
     last_failure=FailureLine("2025-02-04 10:00:02 UTC", 0, "read_timeout", ""),
 )
@@ -178,14 +178,14 @@ def test_counts_stand_in_columns_by_class() -> None:
 
 
 def test_classes_that_did_not_occur_have_no_column() -> None:
-    lines = part(rendered(replace(NOTICE, days=(DayLine("2025-02-07", redirect=3),))), "plain").splitlines()
+    lines = part(rendered(replace(NOTICE, days=(DayRecord("2025-02-07", redirect=3),))), "plain").splitlines()
 
     assert "Day (UTC)   Success      3xx" in lines
     assert not any(line.startswith("(Timeout") for line in lines)
 
 
 def test_a_table_of_all_classes_is_still_narrow() -> None:
-    day = DayLine("2025-02-07", 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000)
+    day = DayRecord("2025-02-07", 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000)
     lines = part(rendered(replace(NOTICE, days=(day,))), "plain").splitlines()
 
     assert max(len(line) for line in lines if "1000" in line or "Day (UTC)" in line) <= 82

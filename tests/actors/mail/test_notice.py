@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from actors.mail.mail_message import DayLine, DisabledNotice
+from actors.mail.mail_message import DisabledNotice
 from actors.mail.notice import disabled_notice, warning_notice
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.disable import DisableRequest, disable
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import NotFoundError
-from eventstore.events.catalogue import DeliveryFailed, DeliveryTimedOut
+from eventstore.events.catalogue import DayRecord, DeliveryFailed, DeliveryTimedOut
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.outbox import OwedMail, read_owed_mails
 from tests.actors.stage import EVENT_NAME, ONE, URL, Stage
@@ -39,7 +39,7 @@ def test_a_policy_s_notice_has_its_rule_its_days_and_its_failures(stage: Stage) 
     assert notice.policy == "balanced v1"
     assert notice.rule == "no success within 7 days, 12 failures over 3 days (the limit is 10 over 3)"
     assert notice.prevention == "One successful delivery between 2025-01-30 and 2025-02-05 would have prevented it."
-    assert notice.days == tuple(DayLine(f"2025-02-0{day}", server_error=4) for day in (3, 4, 5))
+    assert notice.days == tuple(DayRecord(f"2025-02-0{day}", server_error=4) for day in (3, 4, 5))
     assert notice.first_failure is not None
     assert notice.last_failure is not None
     assert notice.first_failure.at == "2025-02-03 12:00:00 UTC"
@@ -80,7 +80,7 @@ def test_a_day_is_counted_by_class(stage: Stage) -> None:
     timed_out = DeliveryTimedOut("d", EVENT_NAME, 1111, 1111, 1, URL, error_class="dns")
     stage.append(installation_stream(ONE), *failures, timed_out)
 
-    expected = DayLine("2025-02-03", client_error=1, rate_limited=1, server_error=1, timeout=1)
+    expected = DayRecord("2025-02-03", client_error=1, rate_limited=1, server_error=1, timeout=1)
     assert notice_of(stage, "person").days == (expected,)
 
 
@@ -112,7 +112,7 @@ def test_a_warning_has_its_level_its_rule_its_days_and_what_would_stop_it(stage:
     assert (notice.level, notice.policy, notice.warned_at) == (50, "balanced v1", stage.clock.now())
     assert notice.rule == "no success within 7 days, 8 failures over 2 days (the limit is 10 over 3)"
     assert notice.prevention == "One successful delivery, before there are 10 failures over 3 days, would stop it."
-    assert notice.days == tuple(DayLine(f"2025-02-0{day}", server_error=4) for day in (3, 4))
+    assert notice.days == tuple(DayRecord(f"2025-02-0{day}", server_error=4) for day in (3, 4))
     assert notice.first_failure is not None
     assert (notice.first_failure.code, notice.first_failure.at) == (500, "2025-02-03 12:00:00 UTC")
     assert notice.last_failure is not None

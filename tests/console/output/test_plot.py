@@ -71,7 +71,7 @@ def test_each_day_has_a_bar_for_each_class_and_each_decision_a_mark(drawn: Calla
     assert picture.bars() == {"server_error": 3}
     assert [one.rpartition("-")[0] for one in picture.of("mark-")] == ["mark-disabled"]
     assert {"5xx", "disabled", "a day"} <= set(picture.texts)
-    assert "delivered" not in picture.texts  # the legend has what there is, and no more
+    assert "Success" not in picture.texts  # the legend has what there is, and no more
     assert "6 chat (Chat), installation 7c1f0a99, 2025-02-02 to 2025-02-08 (UTC)" in picture.texts
 
 
@@ -98,7 +98,7 @@ def test_what_happens_is_in_the_picture(drawn: Callable[..., Drawn], world: Worl
     assert marks == dict.fromkeys(("warned-50%", "disabled", "enabled", "removed", "new-URL", "new-secret"), 1)
     assert {"warned 50%", "disabled", "enabled", "removed", "new URL"} <= set(picture.texts)
     assert (picture.of("breaker-open-"), picture.of("disabled-")) == (["breaker-open-0"], ["disabled-0", "disabled-1"])
-    assert {"delivered", "missed", "breaker open"} <= set(picture.texts)
+    assert {"Success", "Missed", "breaker open"} <= set(picture.texts)
 
 
 def test_a_long_story_has_bars_of_weeks(drawn: Callable[..., Drawn], world: World) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventstore.policies.day_counts import counted_class, window_start
+from eventstore.policies.day_counts import CLASS_TITLES, COUNTED_CLASSES, counted_class_of, window_start
 from tests.eventstore.facts import failed, succeeded, timed_out
 
 
@@ -24,7 +24,7 @@ from tests.eventstore.facts import failed, succeeded, timed_out
     ],
 )
 def test_failure_is_counted_by_its_error_class(error_class: str, expected: str | None) -> None:
-    assert counted_class(failed(error_class)) == expected
+    assert counted_class_of(failed(error_class)) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,20 @@ def test_failure_is_counted_by_its_error_class(error_class: str, expected: str |
 def test_what_was_wrong_with_an_answer_says_how_it_is_counted(
     fault: str, error_class: str, expected: str | None
 ) -> None:
-    assert counted_class(failed(error_class, fault=fault)) == expected
+    assert counted_class_of(failed(error_class, fault=fault)) == expected
 
 
 @pytest.mark.parametrize("error_class", ["dns", "connect", "tls", "connect_timeout", "read_timeout", "deadline"])
 def test_every_kind_of_timeout_is_counted_as_timeout(error_class: str) -> None:
-    assert counted_class(timed_out(error_class)) == "timeout"
+    assert counted_class_of(timed_out(error_class)) == "timeout"
 
 
 def test_success_is_counted_as_success() -> None:
-    assert counted_class(succeeded()) == "success"
+    assert counted_class_of(succeeded()) == "success"
+
+
+def test_every_counted_class_has_a_title() -> None:
+    assert CLASS_TITLES.keys() == set(COUNTED_CLASSES)
 
 
 @pytest.mark.parametrize(("window_days", "expected"), [(1, "2025-03-01"), (2, "2025-02-28"), (7, "2025-02-23")])

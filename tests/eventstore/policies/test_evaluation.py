@@ -1,11 +1,11 @@
 import re
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.evaluation import Verdict, as_judged, judge

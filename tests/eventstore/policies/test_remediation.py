@@ -1,11 +1,10 @@
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace
 
 from eventstore.events.catalogue import DisableEvidence
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
@@ -213,10 +212,10 @@ def test_evidence_of_a_policy_of_one_s_own_is_told_by_it() -> None:
 
 
 def test_evidence_of_what_a_policy_was_before_its_file_was_changed_says_nothing() -> None:
-    changed = structs.replace(OWN, rules=(SilenceRule("quiet", failures_min=5, failing_days_min=2),))
-    renamed = structs.replace(OWN, rules=(SilenceRule("calm", failures_min=6, failing_days_min=2),))
+    changed = replace(OWN, rules=(SilenceRule("quiet", failures_min=5, failing_days_min=2),))
+    renamed = replace(OWN, rules=(SilenceRule("calm", failures_min=6, failing_days_min=2),))
 
-    for policy in (changed, renamed, structs.replace(OWN, version=4), None):
+    for policy in (changed, renamed, replace(OWN, version=4), None):
         assert prevention_in(own_evidence(OWN), f"{TODAY}T00:00:00.000000Z", policy).sentence == ""
 
 

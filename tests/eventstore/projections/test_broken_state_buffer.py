@@ -13,7 +13,7 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
 )
 from eventstore.log.event_log import NewEvent
-from eventstore.policies.day_counts import DayCounts, counted_class
+from eventstore.policies.day_counts import DayCounts, counted_class_of
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import (
@@ -40,7 +40,7 @@ def test_what_says_nothing_about_the_endpoint_is_counted_nowhere(store: Store, e
     with store.transaction() as transaction:
         transaction.append(NewEvent(installation_stream(INSTALLATION_ID), event))
 
-    assert counted_class(event) is None
+    assert counted_class_of(event) is None
     assert read_days(store.connection, INSTALLATION_ID, "") == ()
 
 
