@@ -83,15 +83,16 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
     from actors.assembly.checkup import check_endpoints, check_mail
     from actors.assembly.system import guard_for, postbox_for
     from console.doctor.checkup import check_home, show_findings
+    from eventstore.projections.registry import read_client_certificates, read_urls_in_use
     from eventstore.settings.client_certificate import check_client_certificates
     from eventstore.settings.trusted_certificates import check_trusted
 
     def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Finding]:
         postbox = postbox_for(session.home, configuration)
         yield from check_mail(postbox, sender_address=configuration.mail.sender, mail_to=mail_to, now=session.now())
-        yield from check_client_certificates(connection, session.now())
+        yield from check_client_certificates(read_client_certificates(connection), session.now())
         yield from check_trusted(configuration)
-        yield from check_endpoints(connection, guard_for(configuration))
+        yield from check_endpoints(read_urls_in_use(connection), guard_for(configuration))
 
     return show_findings(check_home(session, check_outside), is_json=is_json)
 
@@ -168,12 +169,13 @@ def _warn_of_certificates(home: Home) -> None:
 
     import structlog
 
+    from eventstore.projections.registry import read_client_certificates
     from eventstore.settings.client_certificate import check_client_certificates
     from eventstore.sqlite.database import open_database
 
     with closing(open_database(home.database, is_writer=False)) as connection:
         log = structlog.get_logger("hookfuse.daemon")
-        for finding in check_client_certificates(connection, datetime.now(UTC)):
+        for finding in check_client_certificates(read_client_certificates(connection), datetime.now(UTC)):
             if finding.level == "fault":
                 log.warning(
                     "client_certificate_unusable", problem=finding.text, mend=finding.mend, done="what needs it waits"

@@ -2,7 +2,6 @@
 
 import queue
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,19 +42,15 @@ def check_mail(postbox: Postbox, *, sender_address: str, mail_to: str | None, no
 
 
 def check_endpoints(
-    connection: sqlite3.Connection,
+    endpoints: Iterable[tuple[str, str]],
     guard: AddressGuard,
     resolve: Callable[[str], Sequence[str]] = resolve_by_system,
     lookup_s: float = _LOOKUP_S,
 ) -> Iterator[Finding]:
-    """Look up the hosts of the apps with active installations, and ask the guard; nothing is sent to them.
+    """Look up the hosts of apps, given by slug and URL, and ask the guard; nothing is sent to them.
 
     `lookup_s`: seconds for all lookups together, as a resolver that hangs can't be interrupted.
     """
-    endpoints = connection.execute(
-        "SELECT DISTINCT slug, webhook_url FROM apps JOIN installations USING (app_id) WHERE state = 'active'"
-        " ORDER BY slug, webhook_url"
-    )
     hosts, refused = _hosts(guard, endpoints)
     if refused:
         yield Finding.fault("endpoints", _listed(refused), "see [guard] of hookfuse.toml, or the app's webhook_url")

@@ -15,8 +15,9 @@ from console.shell.own_options import refuse_own_options
 from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.common.plural import counted, noun
-from eventstore.deliveries.resend import count_expired, drop_kept, kept_deliveries, lay_out, resend_kept
+from eventstore.deliveries.resend import drop_kept, lay_out, resend_kept
 from eventstore.queue.delivery import QueuedDelivery
+from eventstore.queue.kept import count_expired, kept_deliveries
 from eventstore.queue.queries import Hold, hold_of_delivery, read_deliveries
 from eventstore.unit_of_work import Store, Transaction
 

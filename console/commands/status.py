@@ -27,7 +27,6 @@ from console.shell.running import unheeded_text
 from console.shell.session import Session
 from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import FLEET_STREAM
-from eventstore.deliveries.recover import Ledger, missed_totals
 from eventstore.events.catalogue import DisablingFrozen
 from eventstore.log.event_log import last_position, read_events
 from eventstore.policies.evaluation import Verdict
@@ -36,6 +35,7 @@ from eventstore.projections.health import read_fleet
 from eventstore.projections.outbox import count_mails
 from eventstore.projections.registry import Installation, apps_without_secret, find_app, read_installations
 from eventstore.projections.request_log import count_error_classes
+from eventstore.queue.missed import Ledger, missed_totals
 from eventstore.queue.queries import count_deliveries, oldest_waiting
 from eventstore.wall_clock.survey import ClockSurvey, survey_clock
 

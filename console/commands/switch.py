@@ -16,9 +16,10 @@ from eventstore.common.plural import counted
 from eventstore.decisions.disable import Decision, DisableRequest
 from eventstore.decisions.disable import disable as disable_installation
 from eventstore.decisions.disable import enable as enable_installation
-from eventstore.deliveries.recover import Ledger, missed_ledger, start_recovery
+from eventstore.deliveries.recover import start_recovery
 from eventstore.events.catalogue import RecoveryStarted
 from eventstore.projections.registry import find_installation
+from eventstore.queue.missed import Ledger, missed_ledger
 
 __all__ = ["disable", "enable"]
 

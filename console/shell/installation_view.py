@@ -11,7 +11,6 @@ from console.output.times import short_time
 from console.shell.as_of import Sight
 from eventstore.common.clock import day_of, parse_time, time_text
 from eventstore.common.identifiers import installation_stream
-from eventstore.deliveries.recover import Ledger, missed_ledger
 from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerOpened,
@@ -35,6 +34,7 @@ from eventstore.projections.registry import (
     find_organization,
 )
 from eventstore.projections.request_log import LoggedRequest, RequestFilter, read_requests
+from eventstore.queue.missed import Ledger, missed_ledger
 from eventstore.queue.queries import count_deliveries
 from replay.reading.moment import Moment
 

@@ -2,8 +2,7 @@
 
 from eventstore.common.clock import parse_time
 from eventstore.events.catalogue import AttemptEvent, DisableEvidence, FailureRecord
-from eventstore.events.codec import decode_event
-from eventstore.log.event_log import last_position
+from eventstore.log.event_log import last_position, read_events
 from eventstore.policies.day_counts import window_start
 from eventstore.policies.evaluation import Verdict, judge
 from eventstore.policies.policy import Policy
@@ -41,11 +40,9 @@ def evidence_of(transaction: Transaction, verdict: Verdict, *, rule: str, explan
 
 
 def _failure(transaction: Transaction, position: int) -> FailureRecord | None:
-    row = transaction.connection.execute(
-        "SELECT type, schema, data, recorded_at FROM events WHERE position = ?", (position,)
-    ).fetchone()
-    event = decode_event(*row[:3]) if row else None
-    if not isinstance(event, AttemptEvent):
-        return None
-    excerpt = (event.response_body or event.detail)[:_EXCERPT_CHARACTERS]
-    return FailureRecord(position, row[3], event.status_code, event.error_class, excerpt)
+    found = read_events(transaction.connection, after_position=position - 1, up_to_position=position)
+    for stored in found:
+        if isinstance(event := stored.event, AttemptEvent):
+            excerpt = (event.response_body or event.detail)[:_EXCERPT_CHARACTERS]
+            return FailureRecord(position, stored.recorded_at, event.status_code, event.error_class, excerpt)
+    return None

@@ -15,6 +15,13 @@ from eventstore.errors import UrlInvalidError
 from eventstore.events.catalogue import DisablingFrozen, DisablingThawed
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.outage_rule import FleetRule, FleetState, FleetView, has_passed, is_outage, should_freeze
+from eventstore.projections.at_work import (
+    count_at_work,
+    forget_at_work,
+    note_at_work,
+    read_at_work,
+    who_is_at_work,
+)
 from eventstore.projections.health import read_fleet
 from eventstore.unit_of_work import Transaction
 
@@ -35,8 +42,7 @@ class HealthChange:
 
 def begin_watch(transaction: Transaction, shard: Shard) -> None:
     """Forget who of a share was at work before its worker started, however that one ended."""
-    rows = transaction.connection.execute("SELECT installation_id FROM at_work").fetchall()
-    _forget(transaction.connection, shard.of(row[0] for row in rows))
+    forget_at_work(transaction.connection, shard.of(who_is_at_work(transaction.connection)))
 
 
 def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule: FleetRule) -> DisablingFrozen | None:
@@ -47,9 +53,10 @@ def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule:
     connection = transaction.connection
     for change in changes:
         if change.is_at_work:
-            _note(connection, change)
+            since = change.failing_since
+            note_at_work(connection, change.installation_id, time_text(since) if since else None)
         else:
-            _forget(connection, (change.installation_id,))
+            forget_at_work(connection, (change.installation_id,))
     if all(change.failing_since is None for change in changes) or read_fleet(connection).is_frozen:
         return None
     state = read_fleet_state(connection, rule, parse_time(transaction.recorded_at))
@@ -84,12 +91,8 @@ def thaw(transaction: Transaction, rule: FleetRule | None, *, watched_since: dat
 
 def read_fleet_state(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> FleetState:
     """Count who is at work, who of them fails, and who has begun to within the rule's window."""
-    row = connection.execute(
-        "SELECT count(*), count(failing_since), count(*) FILTER (WHERE failing_since > ? AND failing_since < ?)"
-        " FROM at_work",
-        _window(rule, now),
-    ).fetchone()
-    return FleetState(*row)
+    start, end = _window(rule, now)
+    return FleetState(*count_at_work(connection, begun_after=start, begun_before=end))
 
 
 def _window(rule: FleetRule, now: datetime) -> tuple[str, str]:
@@ -141,17 +144,13 @@ class _AtWork:
 
 def _read_at_work(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> _AtWork:
     start, end = _window(rule, now)
-    rows = connection.execute(
-        "SELECT installation_id, failing_since, installations.organization_id, webhook_url FROM at_work"
-        " LEFT JOIN installations USING (installation_id) LEFT JOIN apps USING (app_id)"
-    )
     at_work = _AtWork()
-    for installation_id, since, organization_id, url in rows:
-        unknown = _Unknown(installation_id)
+    for one in read_at_work(connection):
+        since, unknown = one.failing_since, _Unknown(one.installation_id)
         fares = {"is_failing": since is not None, "has_begun": since is not None and start < since < end}
-        at_work.installations.count(installation_id, **fares)
-        at_work.organizations.count(unknown if organization_id is None else organization_id, **fares)
-        at_work.hosts.count(unknown if url is None else _host(url), **fares)
+        at_work.installations.count(one.installation_id, **fares)
+        at_work.organizations.count(unknown if one.organization_id is None else one.organization_id, **fares)
+        at_work.hosts.count(unknown if one.webhook_url is None else _host(one.webhook_url), **fares)
     return at_work
 
 
@@ -160,16 +159,3 @@ def _host(url: str) -> str:
         return parse_url(url).host
     except UrlInvalidError:  # of a registry of before: nothing is sent to it either
         return url
-
-
-def _note(connection: sqlite3.Connection, change: HealthChange) -> None:
-    # A further failure begins nothing anew.
-    connection.execute(
-        "INSERT INTO at_work VALUES (?, ?) ON CONFLICT DO UPDATE SET failing_since ="
-        " CASE WHEN excluded.failing_since IS NULL THEN NULL ELSE coalesce(failing_since, excluded.failing_since) END",
-        (change.installation_id, time_text(change.failing_since) if change.failing_since else None),
-    )
-
-
-def _forget(connection: sqlite3.Connection, installation_ids: Sequence[str]) -> None:
-    connection.executemany("DELETE FROM at_work WHERE installation_id = ?", ((one,) for one in installation_ids))

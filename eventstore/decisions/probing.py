@@ -21,6 +21,7 @@ from eventstore.events.catalogue import (
 from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import read_events
 from eventstore.policies.waits import is_held
+from eventstore.projections.audit import who_enabled
 from eventstore.projections.registry import Installation, find_installation, read_installations
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.probes import enqueue_probe as enqueue_probe_row
@@ -174,17 +175,12 @@ def _is_cooling_down(connection: sqlite3.Connection, rule: ProbingRule, installa
     """Say whether the enabling before it was disabled was the machine's, and so recent that it would flap."""
     cool_down = timedelta(seconds=min(rule.cool_down_s, _LONGEST_WAIT_S))
     earliest = time_text(parse_time(installation.changed_at) - cool_down)
-    # By the audit log, which holds decisions only: the stream holds every attempt too.
-    row = connection.execute(
-        "SELECT audit.actor FROM audit JOIN events USING (position)"
-        " WHERE audit.recorded_at > ? AND audit.recorded_at <= ?"
-        " AND audit.position < ? AND audit.event LIKE '%.enable' AND events.stream = ?"
-        " ORDER BY audit.position DESC LIMIT 1",
-        (
-            earliest,
-            installation.changed_at,
-            installation.disabled_position,
-            installation_stream(installation.installation_id),
-        ),
-    ).fetchone()
-    return row is not None and row[0] == SYSTEM
+    assert installation.disabled_position is not None  # noqa: S101 - a machine disabled it
+    by = who_enabled(
+        connection,
+        installation_stream(installation.installation_id),
+        after=earliest,
+        until=installation.changed_at,
+        before_position=installation.disabled_position,
+    )
+    return by == SYSTEM

@@ -1,9 +1,7 @@
 """The ledger of missed deliveries, and sending them again: in order, paced, and once."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import parse_time, time_text
@@ -13,46 +11,10 @@ from eventstore.events.catalogue import RecoveryCompleted, RecoveryStarted
 from eventstore.log.change_signal import draw_attention
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import find_installation
-from eventstore.queue.kept import is_recovering, recover_missed
+from eventstore.queue.missed import is_recovering, missed_ledger, read_recoverable, recover_missed
 from eventstore.unit_of_work import Transaction
 
-__all__ = ["Ledger", "completing_recoveries", "due_moments", "missed_ledger", "missed_totals", "start_recovery"]
-
-_LEDGER = (
-    "SELECT count(*) FILTER (WHERE state = 'missed'),"
-    " min(enqueued_at) FILTER (WHERE state = 'missed'),"
-    " max(enqueued_at) FILTER (WHERE state = 'missed'),"
-    " count(*) FILTER (WHERE state = 'missed' AND is_expired),"
-    " count(*) FILTER (WHERE state = 'waiting' AND is_recovery) FROM queue"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """How many deliveries were missed and are kept, and from when to when they were queued (None = there are none).
-
-    `without_payload`: those of them that cannot be sent any more; `recovering`: those beside them that were missed
-    and wait to be sent again.
-    """
-
-    count: int
-    first_enqueued_at: str | None
-    last_enqueued_at: str | None
-    without_payload: int
-    recovering: int
-
-
-def missed_ledger(connection: sqlite3.Connection, installation_id: str) -> Ledger:
-    """Count what an installation has missed."""
-    row = connection.execute(
-        f"{_LEDGER} WHERE installation_id = ? AND state IN ('missed', 'waiting')", (installation_id,)
-    ).fetchone()
-    return Ledger(*row)
-
-
-def missed_totals(connection: sqlite3.Connection) -> Ledger:
-    """Count what all installations have missed."""
-    return Ledger(*connection.execute(_LEDGER).fetchone())
+__all__ = ["completing_recoveries", "due_moments", "start_recovery"]
 
 
 def start_recovery(transaction: Transaction, installation_id: str, *, by: str, per_s: float) -> RecoveryStarted | None:
@@ -70,11 +32,7 @@ def start_recovery(transaction: Transaction, installation_id: str, *, by: str, p
     ledger = missed_ledger(connection, installation_id)
     if ledger.count == ledger.without_payload:
         return None
-    rows = connection.execute(
-        "SELECT sequence, enqueued_at, state FROM queue WHERE installation_id = ? AND NOT is_expired"
-        " AND (state = 'missed' OR state = 'waiting' AND is_recovery AND attempts = 0) ORDER BY sequence",
-        (installation_id,),
-    ).fetchall()
+    rows = read_recoverable(connection, installation_id)
     moments = due_moments(parse_time(transaction.recorded_at), len(rows), per_s)
     recover_missed(connection, zip(moments, (sequence for sequence, _, _ in rows), strict=True))
     enqueued = [enqueued_at for _, enqueued_at, state in rows if state == "missed"]

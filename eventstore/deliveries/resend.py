@@ -1,6 +1,5 @@
 """Decisions about deliveries that were kept, or wait: sent again, or given up."""
 
-import sqlite3
 from collections.abc import Sequence
 
 from eventstore.common.identifiers import installation_stream
@@ -17,7 +16,7 @@ from eventstore.queue.packed_batches import read_parcels
 from eventstore.queue.queries import find_delivery, find_row
 from eventstore.unit_of_work import Transaction
 
-__all__ = ["count_expired", "drop_kept", "kept_deliveries", "lay_out", "resend_kept"]
+__all__ = ["drop_kept", "lay_out", "resend_kept"]
 
 
 def resend_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str, reason: str = "") -> None:
@@ -70,44 +69,10 @@ def drop_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str,
         )
 
 
-def kept_deliveries(
-    connection: sqlite3.Connection,
-    installation_id: str,
-    states: Sequence[str],
-    *,
-    after_sequence: int,
-    limit: int,
-    is_with_expired: bool = False,
-) -> tuple[tuple[int, str], ...]:
-    """Read sequence number and id of an installation's deliveries in these states, in the order of queueing.
-
-    Those whose payload is gone are among them only where they are asked for: they cannot be sent.
-    With the last sequence number as `after_sequence` the next ones are read: one that dies again meanwhile
-    is not met twice.
-    """
-    rows = connection.execute(
-        "SELECT sequence, delivery_id FROM queue WHERE installation_id = ?"  # noqa: S608
-        f" AND state IN ({', '.join('?' * len(states))}) AND NOT is_probe AND sequence > ?"
-        " AND (? OR NOT is_expired) ORDER BY sequence LIMIT ?",
-        (installation_id, *states, after_sequence, is_with_expired, limit),
-    )
-    return tuple((int(sequence), str(delivery_id)) for sequence, delivery_id in rows)
-
-
 def lay_out(transaction: Transaction, installation_id: str) -> None:
     """Make rows of all deliveries that wait for an installation in parcels, so that they can be decided about."""
     for parcel in list(read_parcels(transaction.connection, installation_id=installation_id)):
         open_parcel(transaction.connection, parcel.first_sequence)
-
-
-def count_expired(connection: sqlite3.Connection, installation_id: str, states: Sequence[str]) -> int:
-    """Count an installation's dead or missed deliveries whose payload is gone."""
-    (count,) = connection.execute(
-        "SELECT count(*) FROM queue WHERE installation_id = ? AND is_expired"  # noqa: S608
-        f" AND state IN ({', '.join('?' * len(states))})",
-        (installation_id, *states),
-    ).fetchone()
-    return int(count)
 
 
 def _find_all(transaction: Transaction, delivery_ids: Sequence[str]) -> list[QueuedDelivery]:

@@ -45,6 +45,23 @@ def read_audit(
     )
 
 
+def who_enabled(
+    connection: sqlite3.Connection, stream: str, *, after: str, until: str, before_position: int
+) -> str | None:
+    """Return who enabled what a stream is about last, within a time and before a position; None = nobody did.
+
+    By the audit log, which holds decisions only: the stream holds every attempt too.
+    """
+    row = connection.execute(
+        "SELECT audit.actor FROM audit JOIN events USING (position)"
+        " WHERE audit.recorded_at > ? AND audit.recorded_at <= ?"
+        " AND audit.position < ? AND audit.event LIKE '%.enable' AND events.stream = ?"
+        " ORDER BY audit.position DESC LIMIT 1",
+        (after, until, before_position, stream),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def _record(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, AuditRecorded)  # noqa: S101

@@ -34,8 +34,10 @@ __all__ = [
     "find_installation",
     "find_installation_of_app",
     "find_organization",
+    "read_client_certificates",
     "read_endpoint",
     "read_installations",
+    "read_urls_in_use",
     "require_installations",
 ]
 
@@ -191,6 +193,23 @@ def read_installations(connection: sqlite3.Connection) -> tuple[Installation, ..
     """Read all installations that are not removed, by app and organization."""
     rows = connection.execute(f"{_INSTALLATION} WHERE state != 'removed' ORDER BY app_id, organization_id")
     return tuple(Installation(*row) for row in rows)
+
+
+def read_client_certificates(connection: sqlite3.Connection) -> tuple[tuple[str, str, str | None], ...]:
+    """Return slug, certificate and key of each app that says by a certificate who we are, by slug."""
+    rows = connection.execute(
+        "SELECT slug, client_certificate, client_key FROM apps WHERE client_certificate IS NOT NULL ORDER BY slug"
+    )
+    return tuple(rows)
+
+
+def read_urls_in_use(connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
+    """Return slug and URL of each app with an active installation, by slug."""
+    rows = connection.execute(
+        "SELECT DISTINCT slug, webhook_url FROM apps JOIN installations USING (app_id) WHERE state = 'active'"
+        " ORDER BY slug, webhook_url"
+    )
+    return tuple(rows)
 
 
 def read_endpoint(connection: sqlite3.Connection, installation_id: str) -> Endpoint:

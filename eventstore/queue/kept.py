@@ -1,11 +1,20 @@
 """Deliveries that were missed or are dead: kept, sent again, given up, or without their payload after a time."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from eventstore.queue.delivery import QUEUE_COLUMNS, QueuedDelivery
 
-__all__ = ["drop", "drop_waiting", "expire", "is_recovering", "make_due", "put_back", "read_expiring", "recover_missed"]
+__all__ = [
+    "count_expired",
+    "drop",
+    "drop_waiting",
+    "expire",
+    "kept_deliveries",
+    "make_due",
+    "put_back",
+    "read_expiring",
+]
 
 
 def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
@@ -64,24 +73,35 @@ def expire(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
     return cursor.rowcount == 1
 
 
-def recover_missed(connection: sqlite3.Connection, due_at_of: Iterable[tuple[str, int]]) -> None:
-    """Let missed deliveries, and those that are being recovered already, wait until the moment given for each.
+def kept_deliveries(
+    connection: sqlite3.Connection,
+    installation_id: str,
+    states: Sequence[str],
+    *,
+    after_sequence: int,
+    limit: int,
+    is_with_expired: bool = False,
+) -> tuple[tuple[int, str], ...]:
+    """Read sequence number and id of an installation's deliveries in these states, in the order of queueing.
 
-    The pairs are of a moment and a sequence number.
+    Those whose payload is gone are among them only where they are asked for: they cannot be sent.
+    With the last sequence number as `after_sequence` the next ones are read: one that dies again meanwhile
+    is not met twice.
     """
-    connection.executemany(
-        "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, is_recovery = 1, due_at = ?"
-        " WHERE sequence = ? AND (state = 'missed' AND NOT is_expired OR state = 'waiting' AND is_recovery)",
-        due_at_of,
+    rows = connection.execute(
+        "SELECT sequence, delivery_id FROM queue WHERE installation_id = ?"  # noqa: S608
+        f" AND state IN ({', '.join('?' * len(states))}) AND NOT is_probe AND sequence > ?"
+        " AND (? OR NOT is_expired) ORDER BY sequence LIMIT ?",
+        (installation_id, *states, after_sequence, is_with_expired, limit),
     )
+    return tuple((int(sequence), str(delivery_id)) for sequence, delivery_id in rows)
 
 
-def is_recovering(connection: sqlite3.Connection, installation_id: str | None = None) -> bool:
-    """Say whether anything that was missed waits to be sent again, of one installation or (None) of any."""
-    # The index holds nothing else, so that this costs nothing on the way of each delivery.
-    of_one = "" if installation_id is None else " AND installation_id = ?"
-    row = connection.execute(
-        f"SELECT 1 FROM queue INDEXED BY queue_of_recoveries WHERE is_recovery AND state = 'waiting'{of_one} LIMIT 1",  # noqa: S608
-        () if installation_id is None else (installation_id,),
+def count_expired(connection: sqlite3.Connection, installation_id: str, states: Sequence[str]) -> int:
+    """Count an installation's dead or missed deliveries whose payload is gone."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM queue WHERE installation_id = ? AND is_expired"  # noqa: S608
+        f" AND state IN ({', '.join('?' * len(states))})",
+        (installation_id, *states),
     ).fetchone()
-    return row is not None
+    return int(count)

@@ -1,8 +1,7 @@
 """The certificates by which we say to endpoints who we are: whether their files can be used, and until when."""
 
-import sqlite3
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -51,12 +50,9 @@ def require_client_certificate(certificate: str, key: str | None, what: str) -> 
         raise DocumentError(f"{what}: client_certificate: {error}") from error
 
 
-def check_client_certificates(connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]:
-    """Say of each app that has a client certificate whether it can be used, and until when."""
-    rows = connection.execute(
-        "SELECT slug, client_certificate, client_key FROM apps WHERE client_certificate IS NOT NULL ORDER BY slug"
-    )
-    for slug, certificate, key in rows:
+def check_client_certificates(apps: Iterable[tuple[str, str, str | None]], now: datetime) -> Iterator[Finding]:
+    """Yield of each app, given with its certificate and key, whether those can be used, and until when."""
+    for slug, certificate, key in apps:
         yield _finding(slug, certificate, key, now)
 
 

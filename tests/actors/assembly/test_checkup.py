@@ -12,6 +12,7 @@ from actors.assembly.checkup import check_endpoints, check_mail
 from actors.mail.maildir_postbox import MaildirPostbox
 from actors.mail.postbox import Postbox
 from eventstore.common.diagnostic import Finding
+from eventstore.projections.registry import read_urls_in_use
 from tests.actors.mail.test_postbox import AUTH, PASSWORD, RECIPIENT, Relay, postbox_at, running
 from tests.actors.stage import ONE, TWO, Stage
 from webhook import AddressGuard
@@ -102,7 +103,7 @@ def endpoints(stage: Stage, answers: dict[str, object]) -> list[Finding]:
             answer.wait()
         return [str(answer)]
 
-    return list(check_endpoints(stage.store.connection, AddressGuard(), resolve, lookup_s=0.2))
+    return list(check_endpoints(read_urls_in_use(stage.store.connection), AddressGuard(), resolve, lookup_s=0.2))
 
 
 def test_endpoints_that_are_found_and_public_are_good(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from console.shell.exit_codes import ExitCode
 from eventstore.projections.app_secrets import read_secrets
-from eventstore.projections.registry import find_app, read_installations
+from eventstore.projections.registry import find_app, read_client_certificates, read_installations
 from eventstore.settings.client_certificate import check_client_certificates
 from eventstore.unit_of_work import Store
 from tests.console.conftest import Hookfuse
@@ -367,7 +367,7 @@ def test_a_check_up_says_until_when_a_client_certificate_is_valid(
     with_certificate(registry, f'client_certificate = "{certificate}"', f'client_key = "{key}"')
     hookfuse("apply", registry)
     with Store(tmp_path / "home" / "events.db") as store:
-        (finding,) = check_client_certificates(store.connection, datetime.now(UTC))
+        (finding,) = check_client_certificates(read_client_certificates(store.connection), datetime.now(UTC))
 
     level, text = said
     assert (finding.subject, finding.level) == ("certificates", level)

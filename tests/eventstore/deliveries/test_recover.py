@@ -12,7 +12,7 @@ from eventstore.common.clock import ManualClock, parse_time, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.disable import DisableRequest, disable, enable
 from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliveries
-from eventstore.deliveries.recover import Ledger, due_moments, missed_ledger, missed_totals, start_recovery
+from eventstore.deliveries.recover import due_moments, start_recovery
 from eventstore.deliveries.resend import drop_kept, resend_kept
 from eventstore.deliveries.retention import expire_payloads
 from eventstore.errors import NotFoundError, RejectedError
@@ -30,6 +30,7 @@ from eventstore.policies.policy import BALANCED
 from eventstore.queue.claim import claim
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
+from eventstore.queue.missed import Ledger, missed_ledger, missed_totals
 from eventstore.queue.queries import read_deliveries
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, register, succeeded

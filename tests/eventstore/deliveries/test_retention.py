@@ -1,7 +1,7 @@
 import pytest
 
 from eventstore.common.clock import ManualClock, time_text
-from eventstore.deliveries.resend import count_expired, drop_kept, kept_deliveries, resend_kept
+from eventstore.deliveries.resend import drop_kept, resend_kept
 from eventstore.deliveries.retention import expire_payloads
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import DeliveryDropped, DeliveryExpired, Event
@@ -9,7 +9,7 @@ from eventstore.log.event_log import read_events
 from eventstore.queue.acknowledge import mark_dead, mark_missed
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
-from eventstore.queue.kept import put_back
+from eventstore.queue.kept import count_expired, kept_deliveries, put_back
 from eventstore.queue.queries import read_deliveries
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register

@@ -28,7 +28,7 @@ from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry
 from eventstore.queue.claim import claim
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
-from eventstore.queue.kept import recover_missed
+from eventstore.queue.missed import recover_missed
 from eventstore.queue.probes import enqueue_probe
 from eventstore.queue.queries import find_delivery
 from eventstore.unit_of_work import Store
