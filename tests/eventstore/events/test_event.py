@@ -1,4 +1,6 @@
+import importlib
 import json
+import pkgutil
 from typing import Any
 
 import pytest
@@ -6,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import ValidationError
 
+import eventstore.events as room
 from eventstore.errors import UnknownEventError
-from eventstore.events import catalogue as events
-from eventstore.events import codec
+from eventstore.events import catalogue, codec
 from eventstore.events.catalogue import EVENT_CLASSES, AttemptEvent, Event, MailSent
 from eventstore.events.codec import decode_event, encode_event
 
@@ -47,9 +49,19 @@ def test_every_event_comes_back_as_it_was_stored(event_class: type[Event], data:
     assert type(back) is event_class
 
 
-def test_every_event_class_has_a_type_name_of_its_own() -> None:
-    assert set(EVENT_CLASSES.values()) == classes_of(events)
+def test_every_event_of_every_file_is_known_by_the_name_of_its_type() -> None:
+    for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+        assert classes_of(importlib.import_module(module.name)) <= classes_of(catalogue), module.name
+
+    assert set(EVENT_CLASSES.values()) == classes_of(catalogue)
     assert all(name == event_class.type_name for name, event_class in EVENT_CLASSES.items())
+
+
+def test_a_type_name_is_given_once() -> None:
+    with pytest.raises(TypeError, match=r"Other: MailSent is 'mail\.sent' already"):
+        type("Other", (Event,), {"type_name": "mail.sent"})
+
+    assert EVENT_CLASSES["mail.sent"] is MailSent
 
 
 def test_events_are_those_of_the_design() -> None:
@@ -105,7 +117,7 @@ def test_missing_step_between_old_and_new_form_is_refused(monkeypatch: pytest.Mo
 
 def test_stored_form_is_compact_and_leaves_defaults_out() -> None:
     assert encode_event(MailSent("m", 1)) == '{"mail_id":"m","attempt":1}'
-    assert json.loads(encode_event(events.InstallationRemoved("i"))) == {"installation_id": "i"}
+    assert json.loads(encode_event(catalogue.InstallationRemoved("i"))) == {"installation_id": "i"}
 
 
 def test_event_cannot_be_changed() -> None:

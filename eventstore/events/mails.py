@@ -1,0 +1,44 @@
+"""Events of mails: owed, sent, failed, gathered into a digest."""
+
+from typing import ClassVar
+
+from eventstore.events.event import Event
+
+
+class MailRequested(Event, frozen=True):
+    """A mail is owed. It tells of the event at `about_position`, and keeps its Message-ID on every attempt."""
+
+    type_name: ClassVar[str] = "mail.requested"
+    mail_id: str
+    message_id: str
+    recipient: str
+    kind: str
+    about_position: int
+
+
+class MailSent(Event, frozen=True):
+    """The mail server, or the Maildir, has taken the mail."""
+
+    type_name: ClassVar[str] = "mail.sent"
+    mail_id: str
+    attempt: int
+
+
+class MailFailed(Event, frozen=True):
+    """An attempt to hand a mail over failed; `retry_at` None = it is given up."""
+
+    type_name: ClassVar[str] = "mail.failed"
+    mail_id: str
+    attempt: int
+    error: str
+    retry_at: str | None = None
+
+
+class MailsGathered(Event, frozen=True):
+    """Mails that one recipient is owed go as one, the digest `mail_id`: its fate is theirs."""
+
+    type_name: ClassVar[str] = "mails.gathered"
+    mail_id: str
+    message_id: str
+    recipient: str
+    gathered: tuple[str, ...]
