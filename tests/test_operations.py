@@ -132,20 +132,6 @@ def test_the_dashboard_can_be_imported_anywhere() -> None:
     assert sources == {'{"type": "prometheus", "uid": "${datasource}"}'}
 
 
-def test_no_panel_lies_over_another() -> None:
-    taken: set[tuple[int, int]] = set()
-    for panel in _dashboard()["panels"]:
-        place = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken, panel["title"]
-        assert place["x"] + place["w"] <= 24
-        taken |= cells
-
-
 def test_every_metric_that_an_alert_asks_for_exists() -> None:
     names = exposition().sample_names | {"node_filesystem_avail_bytes", "node_filesystem_size_bytes"}
     alerts = _alert_expressions()

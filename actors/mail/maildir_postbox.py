@@ -1,12 +1,12 @@
 """Mails handed to a folder on disk, in the Maildir layout: for sites without SMTP, and for a look."""
 
+import mailbox
 import os
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 from actors.mail.postbox import MailDeferred, checked_address
 
@@ -25,9 +25,15 @@ class MaildirPostbox:
         # Mail readers expect the host's line ends in a Maildir, not those of the wire.
         octets = delivered_to + message.as_bytes(policy=policy.default.clone(cte_type="7bit"))
         try:
-            self._make_folders()
-            self._store(octets)
-        except OSError as error:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in _FOLDERS:
+                (self.path / name).mkdir(mode=0o700, exist_ok=True)
+            key = mailbox.Maildir(self.path).add(octets)
+            (self.path / "new" / key).chmod(0o600)
+            # The mail is an entry in `new`, and on the first use `new` is an entry in `path`, and so on.
+            for folder in (self.path / "new", self.path, self.path.parent):
+                _sync_folder(folder)
+        except (OSError, mailbox.Error) as error:
             raise MailDeferred(f"{self.path}: {error}") from error
 
     def check(self) -> None:
@@ -37,33 +43,6 @@ class MaildirPostbox:
                 raise MailDeferred(f"{folder} is not a folder: move it away, and one is made")
             if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
                 raise MailDeferred(f"{folder} cannot be written to: see to its owner and permissions")
-
-    def _make_folders(self) -> None:
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in _FOLDERS:
-            (self.path / folder).mkdir(mode=0o700, exist_ok=True)
-
-    def _store(self, octets: bytes) -> None:
-        name = f"{uuid4().hex}.hookfuse"
-        draft = self.path / "tmp" / name
-        try:
-            _write(draft, octets)
-            # Renamed only when its content is on disk: a reader of `new` never sees half a mail.
-            draft.rename(self.path / "new" / name)
-        finally:
-            draft.unlink(missing_ok=True)
-        # The rename is an entry in `new`, and on the first use `new` is an entry in `path`, and so on.
-        for folder in (self.path / "new", self.path, self.path.parent):
-            _sync_folder(folder)
-
-
-def _write(path: Path, octets: bytes) -> None:
-    """Write a new file, for its owner's eyes only, and fsync it; OSError if there is one, or no space."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(path: Path) -> None:

@@ -482,11 +482,11 @@ def test_maildir_can_be_read_by_other_programs(tmp_path: Path) -> None:
 def test_failed_write_defers_the_mail_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_descriptor: int) -> None:
+    def refuse(_draft: str, _mail: str) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", refuse)
+        patch.setattr(os, "link", refuse)
         with pytest.raises(MailDeferred, match="No space left"):
             MaildirPostbox(tmp_path / "mails").deliver(notice(), RECIPIENT)
 
