@@ -7,13 +7,18 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 
-.PHONY: run test demo bench soak lint types tests lock clean
+.PHONY: run test demo docs bench soak lint types tests lock clean
 
 run: .venv/.installed
 	$(BIN)/hookfuse run
 
 demo: .venv/.installed
 	$(BIN)/hookfuse demo
+
+# A site in build/docs/; a link or an anchor that leads nowhere ends it. `.venv/bin/mkdocs serve` shows it while one writes.
+docs: .venv/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/docs/index.html"
 
 # FIGURES=1,4 takes some of them, RUNS=5 more often, PROCESSES=1 with one process; QUICK=1 shows that it works.
 bench: .venv/.installed-bench
@@ -48,6 +53,10 @@ tests: .venv/.installed-test
 	$(INSTALL) -r requirements/test.txt
 	touch $@
 
+.venv/.installed-docs: .venv/.installed requirements/docs.txt
+	$(INSTALL) -r requirements/docs.txt
+	touch $@
+
 .venv/.installed-bench: .venv/.installed requirements/bench.txt
 	$(INSTALL) -r requirements/bench.txt
 	touch $@
@@ -59,6 +68,7 @@ lock: .venv/bin/python
 	$(LOCK) pyproject.toml --group bench --output-file requirements/bench.txt
 	$(LOCK) pyproject.toml --constraint requirements/bench.txt --output-file requirements/run.txt
 	$(LOCK) pyproject.toml --group test --constraint requirements/bench.txt --output-file requirements/test.txt
+	$(LOCK) pyproject.toml --group docs --constraint requirements/bench.txt --output-file requirements/docs.txt
 	$(LOCK) --group build --output-file requirements/build.txt
 
 clean:

@@ -33,12 +33,16 @@ from eventstore.queue.queries import read_deliveries
 from eventstore.registry.rotation import public_key_text
 from eventstore.settings.configuration import Configuration, load_configuration
 from eventstore.sqlite.database import open_database
+from tests.api_page import api_page
 from webhook import ErrorClass, sentry_signature, standard_signature
 from webhook.headers import platform_headers
 
 _ROOT = Path(__file__).parent.parent
-_DOCS = sorted((_ROOT / "docs").glob("*.md"))
-_PAGES = [_ROOT / "README.md", _ROOT / "CHANGELOG.md", *_DOCS]
+_DOCS = sorted((_ROOT / "docs").rglob("*.md"))
+_PAPERS = [
+    _ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
+]
+_PAGES = [*_PAPERS, *_DOCS]
 _NAMED_TEST = re.compile(r"`(test_[a-z0-9_]+)`")
 _TODAY = date(2025, 2, 8)
 _SECRET = "a secret, ünd not in ASCII"
@@ -78,6 +82,10 @@ def test_the_configuration_page_is_what_the_code_gives() -> None:
 def test_the_commands_page_is_what_the_code_gives() -> None:
     assert "run" in cli.commands, runner  # which adds its command to the group
     assert _page("docs/commands.md") == commands_page(cli), "run: python -m console.shell.reference"
+
+
+def test_the_python_page_is_what_the_code_gives() -> None:
+    assert _page("docs/api.md") == api_page(), "run: python -m tests.api_page"
 
 
 def test_every_command_stands_in_the_docs() -> None:
@@ -295,26 +303,25 @@ def _insist_on_verifying(verify_sentry: Verify, verify_standard: Verify) -> None
 
 
 def test_the_python_snippet_verifies_both_signatures() -> None:
-    block = _blocks(_page("README.md"), "python", mark="<!-- runs -->\n")[-1]
+    block = _blocks(_page("docs/receivers.md"), "python", mark="<!-- runs -->\n")[0]
     names: dict[str, Any] = {}
 
-    exec(compile(block, "README.md", "exec"), names)
+    exec(compile(block, "receivers.md", "exec"), names)
 
     _insist_on_verifying(names["verify_sentry"], names["verify_standard"])
 
 
 def test_the_snippets_for_receivers_are_those_of_the_receiver() -> None:
-    source = _page("docs/receiver.py")
+    source = _page("examples/receiver.py")
     verifying = source.partition("# --- verifying ---\n")[2].partition("\n\n# --- end ---")[0].strip()
 
-    assert verifying in _page("README.md")
     assert verifying in _page("docs/receivers.md")
 
 
 def test_during_a_rotation_a_receiver_with_either_secret_verifies_as_the_page_says() -> None:
-    block = _blocks(_page("README.md"), "python", mark="<!-- runs -->\n")[-1]
+    block = _blocks(_page("docs/receivers.md"), "python", mark="<!-- runs -->\n")[0]
     names: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), names)
+    exec(compile(block, "receivers.md", "exec"), names)
     both = _signed("the old one", "the new one")
 
     assert both["webhook-signature"].count("v1,") == 2
@@ -349,6 +356,14 @@ for (const verify of [verifySentry, verifyStandard])
     verify(secret, {}, bytes), verify(secret, late, bytes));
 console.log(JSON.stringify(found));
 """
+
+
+def test_the_policy_and_the_receiver_for_node_among_the_examples_are_those_of_the_docs() -> None:
+    (snippet,) = _blocks(_page("docs/receivers.md"), "js")
+    strict = [block for block in _toml_blocks() if 'name = "strict"' in block]
+
+    assert snippet in _page("examples/receiver.cjs")
+    assert [_page("examples/strict.toml").partition("\n")[2]] == strict
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
@@ -408,7 +423,7 @@ def test_the_limits_of_the_breaker_are_those_of_the_page() -> None:
 
 
 def test_the_defaults_that_the_page_names_are_those_of_the_configuration() -> None:
-    page, defaults = _page("docs/delivering.md"), Configuration()
+    page, defaults = _page("docs/delivering.md") + _page("docs/kept-deliveries.md"), Configuration()
     named = {
         f"(`[delivery] slow_down_s` ({defaults.delivery.slow_down_s:.0f} s)": "slow_down_s",
         f"{defaults.delivery.in_flight} requests are under way at once (`[delivery] in_flight`)": "in_flight",
@@ -442,7 +457,7 @@ def home_with_an_app(tmp_path: Path) -> Path:
 
 
 def test_the_snippets_that_send_queue_what_they_say(home_with_an_app: Path) -> None:
-    alert, issue, *_ = _blocks(_page("README.md"), "python", mark="<!-- runs -->\n")
+    alert, issue = _blocks(_page("docs/sending.md"), "python", mark="<!-- runs -->\n")
     with closing(open_database(home_with_an_app / "events.db", is_writer=False)) as connection:
         (installation,) = read_installations(connection)
         twice = f"for _ in range(2):\n    send_issue({installation.installation_id!r})\n"
@@ -482,8 +497,18 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             assert anchor in map(_anchor, headings), f"{page.name}: {target}"
 
 
-def test_every_page_is_in_the_readmes_table() -> None:
-    assert [page.name for page in _DOCS if f"](docs/{page.name})" not in _page("README.md")] == []
+def test_every_page_is_in_the_nav_of_the_site_and_the_start_page_leads_to_it() -> None:
+    pages = [str(page.relative_to(_ROOT / "docs")) for page in _DOCS]
+    decisions = [name for name in pages if name.startswith("adr/0")]  # which their own page lists
+    nav = re.findall(r"([\w/-]+\.md)$", _page("mkdocs.yml"), re.MULTILINE)
+
+    assert [name for name in pages if name not in nav] == []
+    assert [name for name in pages if f"]({name})" not in _page("docs/index.md")] == [*decisions, "index.md"]
+    assert [one for one in decisions if f"]({one.removeprefix('adr/')})" not in _page("docs/adr/README.md")] == []
+
+
+def test_the_readme_is_read_at_one_go() -> None:
+    assert len(_page("README.md").splitlines()) < 200
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
@@ -530,9 +555,11 @@ def test_the_picture_needs_nothing_from_outside() -> None:
 
 
 def _files() -> Iterator[Path]:
-    tops = ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml", "runner.py", ".gitignore"]
+    tops = [*_PAPERS, "LICENSE", "Makefile", "pyproject.toml", "runner.py", "mkdocs.yml"]
+    tops += [".gitignore", ".pre-commit-config.yaml"]
     yield from (_ROOT / name for name in tops)
-    for folder in ("actors", "benchmarks", "console", "docs", "eventstore", "replay", "tests", "webhook", ".ci"):
+    folders = ["actors", "benchmarks", "console", "docs", "eventstore", "examples", "replay", "tests", "webhook", ".ci"]
+    for folder in folders:
         yield from (path for path in (_ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 

@@ -18,6 +18,7 @@ _GROUPS = _PROJECT["dependency-groups"]
 _ASKED_FOR = {
     "run": _RUN,
     "test": [*_RUN, *_GROUPS["test"]],
+    "docs": [*_RUN, *_GROUPS["docs"]],
     "bench": [*_RUN, *_GROUPS["bench"]],
     "build": [*_GROUPS["build"], *_PROJECT["build-system"]["requires"]],
 }
@@ -59,7 +60,7 @@ def test_each_entry_of_the_lock_has_a_hash_and_no_address(name: str) -> None:
         assert "://" not in entry, entry
 
 
-@pytest.mark.parametrize("name", ["test", "bench"])
+@pytest.mark.parametrize("name", ["test", "docs", "bench"])
 def test_what_runs_is_what_was_tested_and_measured(name: str) -> None:
     others = _versions(name)
 

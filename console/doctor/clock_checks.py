@@ -16,7 +16,7 @@ _SUBJECT = "clock"
 _EARLIEST_YEAR = 2026
 _SET_IT = "set the clock (NTP); what waits is put right by the daemon within a minute"
 _IS_PAST = (
-    "nothing, if the clock is right now: a running daemon puts the waits right (docs/operations.md), and days and"
+    "nothing, if the clock is right now: a running daemon puts the waits right (docs/clock.md), and days and"
     " policies pass over what lies ahead"
 )
 

@@ -1,4 +1,4 @@
-"""A receiver to try hookfuse with: python3 docs/receiver.py SECRET_FILE [PORT [STATUS]]."""  # noqa: INP001
+"""A receiver to try hookfuse with: python3 examples/receiver.py SECRET_FILE [PORT [STATUS]]."""  # noqa: INP001
 
 import base64
 import hmac
@@ -71,7 +71,7 @@ def say(text: str) -> None:
 def main() -> None:
     """Serve on 127.0.0.1 until Ctrl-C."""
     if not 2 <= len(sys.argv) <= 4:
-        sys.exit("usage: python3 docs/receiver.py SECRET_FILE [PORT [STATUS]]")
+        sys.exit("usage: python3 examples/receiver.py SECRET_FILE [PORT [STATUS]]")
     path, port, status = (*sys.argv[1:], *("8080", "200")[len(sys.argv) - 2 :])
     with ThreadingHTTPServer(("127.0.0.1", int(port)), make_handler(Path(path).read_text(), int(status))) as server:
         say(f"listening on http://127.0.0.1:{server.server_port}/, answering {status}")
