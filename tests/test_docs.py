@@ -39,10 +39,8 @@ from webhook.headers import platform_headers
 
 _ROOT = Path(__file__).parent.parent
 _DOCS = sorted((_ROOT / "docs").rglob("*.md"))
-_PAPERS = [
-    _ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
-]
-_PAGES = [*_PAPERS, *_DOCS]
+_PAPERS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+_PAGES = [*(_ROOT / name for name in _PAPERS), _ROOT / "examples" / "README.md", *_DOCS]
 _NAMED_TEST = re.compile(r"`(test_[a-z0-9_]+)`")
 _TODAY = date(2025, 2, 8)
 _SECRET = "a secret, ünd not in ASCII"
