@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from actors.process.worker_line import WorkerLine
     from console.shell.session import Session
     from eventstore.common.diagnostic import Finding
-    from eventstore.common.shard import Shard
     from eventstore.home.folder import Home
     from eventstore.settings.configuration import Configuration
 
@@ -194,7 +193,6 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
     """Deliver for a share of the installations, until the daemon says so; `run --processes` starts it."""
     from actors.process.worker_line import Answer, WorkerLine
     from console.daemon_log.log_output import queue_copies
-    from eventstore.common.shard import Shard
 
     dropped_lines = queue_copies()
     home: Home = context.obj.home
@@ -207,7 +205,7 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
     settings = line.read_greeting()
     line.end_with_daemon()
     try:
-        failure = _work(home, line, settings, Shard(number, count), dropped_lines)
+        failure = _work(home, line, settings, dropped_lines, number=number, count=count)
     except Exception as error:
         line.answer(Answer.FAILED, str(error) or repr(error))
         raise
@@ -216,20 +214,21 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
         context.exit(ExitCode.CRASHED)
 
 
-def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard, dropped_lines: Callable[[], int]) -> str:
+def _work(
+    home: Home, line: WorkerLine, settings: bytes, dropped_lines: Callable[[], int], *, number: int, count: int
+) -> str:
     """Work until a stop is asked for; say what went wrong."""
     import structlog
 
     from actors.process.daemon import Worker
     from console.daemon_log.log_output import configure_daemon_logging
+    from eventstore.common.shard import WHOLE
     from eventstore.settings.handover import unpack_settings
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     configuration, policy = unpack_settings(settings)
     with ExitStack() as stack:
-        log_file = configure_daemon_logging(
-            home, configuration.log, is_terminal=sys.stderr.isatty(), worker=shard.number
-        )
+        log_file = configure_daemon_logging(home, configuration.log, is_terminal=sys.stderr.isatty(), worker=number)
         stack.callback(log_file.close)
         wake, woken = os.pipe()
         os.set_blocking(woken, False)
@@ -241,12 +240,12 @@ def _work(home: Home, line: WorkerLine, settings: bytes, shard: Shard, dropped_l
             keep_log=log_file.look,
             dropped_lines=dropped_lines,
             line=line,
-            shard=shard,
+            shard=WHOLE.shared_out(count)[number - 1],
             wake=wake,
             woken=woken,
         )
         log = structlog.get_logger("hookfuse.daemon")
-        log.info("worker_started", pid=os.getpid(), processes=shard.count)
+        log.info("worker_started", pid=os.getpid(), processes=count)
         failure = worker.work()
         log.info("worker_stopped", pid=os.getpid(), failure=failure or None)
     return failure

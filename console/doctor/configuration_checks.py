@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from eventstore.common.diagnostic import Finding
 from eventstore.common.file_budget import files_needed, share_out
-from eventstore.common.shard import Shard
+from eventstore.common.shard import WHOLE
 from eventstore.common.shortage import FILES
 from eventstore.errors import DocumentError, ShortageError
 from eventstore.home.folder import Home
@@ -70,7 +70,7 @@ def check_judging(home: Home, configuration: Configuration) -> Finding:
 
 def check_limits(configuration: Configuration) -> Finding:
     """See that each process may open as many connections as it is told to; a daemon raises its own soft limit."""
-    wanted = Shard(1, configuration.daemon.processes).part_of(configuration.delivery.in_flight)
+    wanted = WHOLE.shared_out(configuration.daemon.processes)[0].part_of(configuration.delivery.in_flight)
     needed = files_needed(wanted)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = needed if hard == resource.RLIM_INFINITY else hard

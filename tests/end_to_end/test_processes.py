@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.common.shard import Shard
+from eventstore.common.shard import WHOLE
 from eventstore.home.folder import Home
 from eventstore.queue.queries import read_deliveries
 from eventstore.sqlite.database import open_database
@@ -30,7 +30,7 @@ _APPS = range(5, 25)
 
 
 def _apps_of(number: int, count: int = 2) -> list[int]:
-    return [app for app in _APPS if Shard(number, count).owns(installation_id(app))]
+    return [app for app in _APPS if WHOLE.shared_out(count)[number - 1].owns(installation_id(app))]
 
 
 @contextmanager

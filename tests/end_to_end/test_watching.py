@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from eventstore.common.shard import Shard
+from eventstore.common.shard import WHOLE
 from eventstore.home.folder import Home
 from tests.end_to_end.stage import LIMIT_S, PATIENT, Stage, installation_id
 from tests.end_to_end.waiting import hear, wait_for_requests, wait_until
@@ -61,7 +61,7 @@ def _watched(stage: Stage, processes: int, *arguments: str) -> Iterator[tuple[An
 
 
 def _apps_of(number: int) -> list[int]:
-    return [app for app in range(5, 25) if Shard(number, 2).owns(installation_id(app))]
+    return [app for app in range(5, 25) if WHOLE.shared_out(2)[number - 1].owns(installation_id(app))]
 
 
 @_PROCESSES

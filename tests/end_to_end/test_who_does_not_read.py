@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.common.shard import Shard
+from eventstore.common.shard import WHOLE
 from eventstore.events.catalogue import MailSent
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent, last_position
@@ -105,7 +105,7 @@ def test_a_daemon_that_nobody_reads_greets_works_and_ends(stage: Stage, processe
 
 def test_a_worker_that_is_stopped_is_killed_and_replaced_and_its_share_is_sent(stage: Stage) -> None:
     stage.configure(f"{_LISTEN}[daemon]\nworker_silence_s = 3\n")
-    mine = next(app for app in range(5, 25) if Shard(2, 2).owns(installation_id(app)))
+    mine = next(app for app in range(5, 25) if WHOLE.shared_out(2)[1].owns(installation_id(app)))
     stage.apply({mine: "/200"})
     watcher = Watcher(stage)
     with stage.daemon("--processes", "2") as daemon:

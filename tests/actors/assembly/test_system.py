@@ -26,7 +26,7 @@ from actors.mail.maildir_postbox import MaildirPostbox
 from actors.mail.postbox import MemoryPostbox
 from actors.mail.smtp_postbox import SmtpPostbox
 from actors.messages import PauseClaiming
-from eventstore.common.shard import Shard
+from eventstore.common.shard import WHOLE
 from eventstore.common.uptime import read_uptime
 from eventstore.decisions.probing import ProbingRule
 from eventstore.errors import DiskFullError
@@ -240,7 +240,7 @@ def test_a_daemon_goes_on_with_what_the_one_before_it_left(plant: Plant) -> None
 
 def test_of_two_workers_each_sends_its_own_and_the_lead_the_mails_of_both(plant: Plant) -> None:
     rung = threading.Event()
-    first, second = Shard(1, 2), Shard(2, 2)
+    first, second = WHOLE.shared_out(2)
     (of_second, *_) = second.of(INSTALLATIONS)
     plant.stage.register(*INSTALLATIONS)
     for installation_id in INSTALLATIONS:
@@ -269,8 +269,8 @@ def test_only_the_lead_keeps_house(plant: Plant, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         journal_module, "forget_idempotency_keys", lambda _connection, *, older_than: kept.append(older_than)
     )
-    for number in (2, 1):
-        system = plant.start(shard=Shard(number, 2))
+    for shard in reversed(WHOLE.shared_out(2)):
+        system = plant.start(shard=shard)
         system.keep_house()
         system.stop()
 

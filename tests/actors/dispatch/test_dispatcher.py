@@ -22,7 +22,7 @@ from actors.messages import (
     Settle,
 )
 from eventstore.common.identifiers import installation_stream
-from eventstore.common.shard import Shard
+from eventstore.common.shard import Shard, slot_of
 from eventstore.decisions.probing import enqueue_probe
 from eventstore.deliveries.resend import resend_kept
 from eventstore.events.catalogue import InstallationEnabled
@@ -586,12 +586,16 @@ def test_paused_it_hands_nothing_more_out(stage: Stage) -> None:
     assert desk.look_around() == []
 
 
+def share(*installation_ids: str) -> Shard:
+    return Shard(frozenset(map(slot_of, installation_ids)))
+
+
 def test_what_is_of_another_share_is_left_to_its_worker(stage: Stage) -> None:
     mine, others = (ONE, THREE), (TWO,)
     stage.register(ONE, TWO, THREE)
     for installation_id in (ONE, TWO, THREE):
         stage.enqueue(installation_id, 2)
-    first, second = Desk(stage, shard=Shard(1, 2)), Desk(stage, shard=Shard(2, 2))
+    first, second = Desk(stage, shard=share(ONE, THREE)), Desk(stage, shard=share(TWO))
     handed_out = [{one.installation_id for one in desk.look_around()} for desk in (first, second)]
     stage.enqueue(TWO)
     later = [len(desk.look_around()) for desk in (first, second)]
@@ -816,7 +820,7 @@ def test_a_parcel_that_another_worker_has_opened_is_found_without_a_word_from_it
     stage.register(ONE, TWO)
     packed = stage.pack(*[ONE, TWO] * 32)
     (last,) = stage.enqueue(TWO)  # queued later, and so seen before
-    first, second = Desk(stage, shard=Shard(1, 2)), Desk(stage, shard=Shard(2, 2))
+    first, second = Desk(stage, shard=share(ONE, THREE)), Desk(stage, shard=share(TWO))
     waiting = [first.look_around(), second.look_around()]
     drained = [drain(first, waiting[0]), drain(second, waiting[1])]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from eventstore.common.clock import ManualClock, SystemClock
 from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream
-from eventstore.common.shard import Shard
+from eventstore.common.shard import WHOLE
 from eventstore.decisions.disable import DisableRequest, disable
 from eventstore.decisions.outage_watch import HealthChange, begin_watch, note_health, read_fleet_state, thaw
 from eventstore.decisions.review import ReviewRequest, review
@@ -255,7 +255,7 @@ def test_without_a_rule_a_freeze_ends_at_once(store: Store) -> None:
 
 def test_a_worker_that_starts_forgets_its_own_share_and_no_other(store: Store) -> None:
     note(store, *working(40))
-    first, second = Shard(1, 2), Shard(2, 2)
+    first, second = WHOLE.shared_out(2)
     with store.transaction() as transaction:
         begin_watch(transaction, first)
 
