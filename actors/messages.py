@@ -8,7 +8,6 @@ import pykka
 
 from eventstore.common.shard import Shard
 from eventstore.decisions.digest import GatherRequest
-from eventstore.decisions.disable import DisableRequest
 from eventstore.decisions.outage_watch import HealthChange
 from eventstore.decisions.probing import ProbingRule
 from eventstore.decisions.review import ReviewRequest
@@ -52,7 +51,6 @@ __all__ = [
     "RecordMail",
     "Ref",
     "Refresh",
-    "RefreshInstallation",
     "ReportLoad",
     "SendProbe",
     "Settle",
@@ -106,13 +104,6 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshInstallation:
-    """To the dispatcher: have this installation's actor read its registry entry again."""
-
-    installation_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Settle:
     """To the dispatcher: what was handed out is recorded. `retry_at` None = it waits for nothing more.
 
@@ -147,7 +138,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """To an installation: read the registry again, and go on with what was held back."""
+    """To an installation: what it asked for is decided, or the registry has changed; read that, and go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +238,7 @@ class ThawDisabling:
     watched_since: datetime
 
 
-DecisionRequest = DisableRequest | ReviewRequest | SendProbe | EnableAfterProbe | ThawDisabling | GatherRequest
+DecisionRequest = ReviewRequest | SendProbe | EnableAfterProbe | ThawDisabling | GatherRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,19 +284,23 @@ class ExpirePayloads:
 
 @dataclass(frozen=True, slots=True)
 class ConsiderDisabling:
-    """To the supervisor: this installation wants no more (cause "receiver"), or is to be reviewed ("policy")."""
+    """To the supervisor: have this installation reviewed, and let `reply_to` refresh when it is done.
+
+    `gone_at`: the position in the log as of which its endpoint has answered 410 Gone, None = it has not.
+    """
 
     installation_id: str
-    cause: str
-    reason: str
+    reply_to: Ref
+    gone_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConsiderEnabling:
-    """To the supervisor: a test delivery to this installation, queued at that moment, succeeded."""
+    """To the supervisor: a test delivery to this installation succeeded; let `reply_to` refresh when it is decided."""
 
     installation_id: str
-    probe_enqueued_at: str | None = None
+    reply_to: Ref
+    probe_enqueued_at: str
 
 
 @dataclass(frozen=True, slots=True)

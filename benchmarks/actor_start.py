@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from actors.delivery.gate import GateRule
-from actors.delivery.installation import InstallationActor, InstallationParts
+from actors.delivery.installation import InstallationActor
+from actors.delivery.installation_parts import InstallationParts
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.restart_budget import RestartBudget
 from eventstore.common.clock import ManualClock

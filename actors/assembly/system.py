@@ -11,7 +11,8 @@ import structlog
 
 from actors.assembly.rules import fleet_rule, gate_rule, probing_rule, wait_rule
 from actors.assembly.surroundings import Surroundings
-from actors.delivery.installation import InstallationActor, InstallationParts
+from actors.delivery.installation import InstallationActor
+from actors.delivery.installation_parts import InstallationParts
 from actors.dispatch.dispatcher import DispatcherActor, DispatcherParts
 from actors.journal.housekeeping import Housekeeping
 from actors.journal.journal import Company, JournalActor
@@ -302,7 +303,6 @@ class ActorSystem:
             retry_delays_s=mail.retry,
             give_up_after_s=mail.give_up_after_s,
             digest=DigestRule(mail.digest_after, mail.digest_s),
-            policy=self._policy,
             is_clock_doubted=self._watch.is_doubted,
         )
         return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
@@ -341,7 +341,6 @@ class ActorSystem:
         parts = SupervisorParts(
             readers=self._readers,
             journal=self._journal,
-            dispatcher=self._dispatcher,
             wake_mailer=self._wake_mailer,
             clock=self._clock,
             policy=self._policy,

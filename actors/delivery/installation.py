@@ -1,30 +1,18 @@
 """The actor of one installation."""
 
-import random
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import pykka
 import structlog
 
-from actors.delivery.attempt import (
-    attempt_event,
-    body_of,
-    damaged_payload,
-    hold_moment,
-    own_failure,
-    retry_moment,
-    secrets_of,
-    timeouts_of,
-    webhook_request,
-)
+from actors.delivery.attempt import own_failure
+from actors.delivery.attempt_task import attempt, record_outcome
 from actors.delivery.delivery_log import log_breaker, log_record
-from actors.delivery.gate import Gate, GateRule
-from actors.delivery.lane import Lane, LaneWatch
+from actors.delivery.gate import Gate
+from actors.delivery.installation_parts import InstallationParts
+from actors.delivery.lane import Lane
+from actors.delivery.review_asker import ReviewAsker
 from actors.messages import (
-    ConsiderDisabling,
     ConsiderEnabling,
     Deliver,
     Hold,
@@ -33,20 +21,15 @@ from actors.messages import (
     Postpone,
     RecordDelivery,
     RecordEvent,
-    Ref,
     Refresh,
     Settle,
     tell_if_alive,
 )
-from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
-from actors.runtime.thread_pool import Pool
-from eventstore.common.clock import Clock, time_text
+from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.common.shortage import lack_of
-from eventstore.decisions.disable import may_be_disabled
 from eventstore.decisions.probing import is_by_machine, sender_of_probe
-from eventstore.decisions.review import needs_review
 from eventstore.deliveries.record_attempts import DeliveryRecord
 from eventstore.errors import Lack, NotFoundError
 from eventstore.events.catalogue import (
@@ -59,18 +42,14 @@ from eventstore.events.catalogue import (
     ProbeFailed,
     ProbeSucceeded,
 )
+from eventstore.log.event_log import last_position
 from eventstore.log.snapshots import read_recent_outcomes
-from eventstore.policies.day_counts import counted_class_of, window_start
-from eventstore.policies.evaluation import judge
-from eventstore.policies.policy import Policy, is_checked_after
+from eventstore.policies.day_counts import counted_class_of
 from eventstore.policies.recent_outcomes import RecentOutcomes
-from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import Endpoint, Installation, read_endpoint
 from eventstore.queue.delivery import QueuedDelivery
-from eventstore.sqlite.reader_pool import Readers
-from webhook import ErrorClass, Outcome, RetrySchedule, SecretMask, Timeouts, WebhookSender, hidden_traceback
 
-__all__ = ["InstallationActor", "InstallationParts"]
+__all__ = ["InstallationActor"]
 
 log = structlog.get_logger("hookfuse.delivery")
 
@@ -80,35 +59,6 @@ _POSTPONED_S = 60
 # How long an installation waits after an attempt that this machine could not make, with half of it more or less: all
 # that were postponed in one moment must not come back in one.
 _SHORT_S = 2.0
-_GONE_REASON = "the endpoint answered 410 Gone"
-
-
-@dataclass(frozen=True, slots=True)
-class InstallationParts:
-    """What all installations share."""
-
-    pool: Pool
-    send_pool: Pool
-    budget: RestartBudget
-    escalate: Callable[[str], None]
-    readers: Readers
-    sender: WebhookSender
-    journal: Ref
-    supervisor: Ref
-    dispatcher: Ref
-    clock: Clock
-    policy: Policy
-    disable_scope: str
-    retry: RetrySchedule
-    timeouts: Timeouts
-    gate: GateRule = field(default_factory=GateRule)
-    lane_watch: LaneWatch = field(default_factory=LaneWatch)
-    slow_down_s: float = 5.0
-    is_warned: bool = True
-    is_probed: bool = False
-    random_unit: Callable[[], float] = field(default=random.random)
-    # By which the secret of before a rotation ends; None = by the clock.
-    believed_now: Callable[[], datetime] | None = None
 
 
 class InstallationActor(SupervisedActor[Message]):
@@ -129,23 +79,17 @@ class InstallationActor(SupervisedActor[Message]):
         self._endpoint: Endpoint | None = None
         self._gate: Gate | None = None
         self._is_failing: bool | None = None
-        # While the supervisor considers a disabling nothing is sent: what comes is held back until its word.
-        self._is_considered = False
-        self._is_review_asked = False
-        # What was recorded while the supervisor's word was awaited: it may be what a decision hangs on.
-        self._unconsidered: AttemptEvent | None = None
+        self._reviews = ReviewAsker(installation_id, parts, self.actor_ref)
         self._held_back: deque[QueuedDelivery] = deque()
         self._lane = Lane(parts.send_pool, parts.lane_watch)
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
+        with self._parts.readers.borrow() as connection:
+            position = last_position(connection)
         recent = self._load()
-        if recent is None or not recent.has_failed_last or not self._is_reviewable():
-            return
-        if recent.is_gone_last and self._parts.policy.gone_disables:
-            self._ask_for_disabling("receiver", _GONE_REASON)
-        elif is_checked_after(self._parts.policy, recent.last_class):
-            self._review()
+        if recent is not None and self._endpoint is not None:
+            self._reviews.make_up(self._endpoint, recent, position)
 
     def on_stop(self) -> None:
         """Say that it is active no more."""
@@ -174,8 +118,7 @@ class InstallationActor(SupervisedActor[Message]):
         elif isinstance(message, Deliver) and (lack := lack_of(error)) is not None:
             self._postpone_short(message.delivery, lack)
         elif isinstance(message, Deliver) and self._endpoint is not None:
-            outcome = own_failure(error)
-            self._record(message.delivery, outcome, body=b"")
+            record_outcome(self._parts, self._endpoint, message.delivery, own_failure(error), self.actor_ref)
         elif isinstance(message, LearnRecorded):
             self._leave(message.record.delivery.sequence)
             self._settle(message.record)
@@ -205,12 +148,9 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _refresh(self) -> None:
         self._load()
-        self._is_considered = self._is_review_asked = False
         # What was settled before may have told the dispatcher of a gate that is no more: the latest word counts.
         tell_if_alive(self._parts.dispatcher, Hold(self._installation_id, self._closed_until()))
-        event, self._unconsidered = self._unconsidered, None
-        if event is not None:
-            self._consider(event)
+        self._reviews.answered(self._endpoint)
         while self._held_back:
             self._deliver(self._held_back[0])
             self._held_back.popleft()  # only now: what a crash leaves is gone on with after it
@@ -222,7 +162,7 @@ class InstallationActor(SupervisedActor[Message]):
             self._postpone(delivery)
         elif delivery.is_probe and endpoint.installation.state != "removed":
             self._start_attempt(endpoint, delivery)
-        elif self._is_considered:
+        elif self._reviews.is_holding:
             self._held_back.append(delivery)
         elif not endpoint.installation.is_active:
             missed = DeliveryMissed(delivery.delivery_id, delivery.event_name, delivery.enqueued_at, delivery.attempts)
@@ -233,14 +173,14 @@ class InstallationActor(SupervisedActor[Message]):
             self._start_attempt(endpoint, delivery)
 
     def _start_attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
-        self._lane.add(delivery, lambda: self._attempt(endpoint, delivery))
+        self._lane.add(delivery, lambda: attempt(self._parts, endpoint, delivery, self.actor_ref))
 
     def _take_back(self) -> None:
         """Let go of what has not begun, once it may not be sent, or would wait for a silence; the queue keeps it."""
         if not self._lane.has_waiting:
             return
         until = self._closed_until()
-        if until is None and self._is_active() and not self._is_considered and not self._lane.is_held_up:
+        if until is None and self._is_active() and not self._reviews.is_holding and not self._lane.is_held_up:
             return
         for delivery in self._lane.take_back():
             if delivery.is_probe:
@@ -280,68 +220,6 @@ class InstallationActor(SupervisedActor[Message]):
         self._put_back(delivery, time_text(until))
         self._take_back()
 
-    def _attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> Outcome | None:
-        # On a thread of the send pool, beside this actor's turns: it touches nothing that changes.
-        body, outcome, lack = b"", None, None
-        try:
-            if delivery.is_intact:
-                body = body_of(delivery)
-                timeouts = timeouts_of(endpoint.app, self._parts.timeouts)
-                now = (self._parts.believed_now or self._parts.clock.now)()
-                request = webhook_request(endpoint, delivery, body, timeouts, now=now)
-                outcome = self._parts.sender.send(request)
-            else:
-                outcome = damaged_payload()
-        except Exception as error:  # noqa: BLE001 - it is logged, without what is secret
-            lack = lack_of(error)
-            if lack is None:
-                log.error(  # noqa: TRY400 - its text may hold what is secret
-                    "attempt_crashed",
-                    delivery_id=delivery.delivery_id,
-                    traceback=hidden_traceback(error, SecretMask(secrets_of(endpoint))),
-                    done="recorded as failed attempt",
-                )
-                outcome = own_failure(error)
-        try:
-            if lack is not None:
-                self.actor_ref.tell(Postpone(delivery, lack))
-            elif outcome is not None:
-                self._record(delivery, outcome, body=body, endpoint=endpoint)
-        except pykka.ActorDeadError:
-            log.warning(
-                "outcome_unheard",
-                installation_id=self._installation_id,
-                delivery_id=delivery.delivery_id,
-                done="the daemon has stopped meanwhile; it is sent again under the same delivery id by the next one",
-            )
-        except Exception:
-            log.exception(
-                "outcome_lost",
-                installation_id=self._installation_id,
-                delivery_id=delivery.delivery_id,
-                done="not recorded; it is sent again under the same delivery id by the next daemon",
-            )
-        return outcome
-
-    def _record(
-        self, delivery: QueuedDelivery, outcome: Outcome, *, body: bytes, endpoint: Endpoint | None = None
-    ) -> None:
-        endpoint = endpoint or self._endpoint
-        assert endpoint is not None  # noqa: S101 - nothing is attempted without it
-        now = self._parts.clock.now()
-        retry_at = None
-        if not delivery.is_probe:  # what is tried out is not tried again
-            retry_at = retry_moment(
-                outcome,
-                self._parts.retry,
-                attempt=delivery.attempts + 1,
-                now=now,
-                random_unit=self._parts.random_unit(),
-            )
-        hold_until = hold_moment(outcome, now=now, slow_down_s=self._parts.slow_down_s)
-        event = attempt_event(endpoint, delivery, outcome, body=body, retry_at=retry_at, hold_until=hold_until)
-        self._parts.journal.tell(RecordDelivery(DeliveryRecord(delivery, event), self.actor_ref))
-
     def _learn(self, record: DeliveryRecord, position: int | None) -> None:
         if position is None:
             self._leave(record.delivery.sequence)
@@ -356,7 +234,7 @@ class InstallationActor(SupervisedActor[Message]):
             self._consider_enabling(record.delivery)
         elif not isinstance(event, ProbeFailed):
             self._follow(sequence, event)
-            self._consider(event)
+            self._reviews.consider(self._endpoint, event, position)
         self._settle(record)
 
     def _leave(self, sequence: int) -> None:
@@ -406,53 +284,6 @@ class InstallationActor(SupervisedActor[Message]):
         # When a stop runs into its deadline the dispatcher is gone before the last outcomes are recorded.
         tell_if_alive(self._parts.dispatcher, settle)
 
-    def _consider(self, event: AttemptEvent) -> None:
-        """After an outcome, look whether it is broken, to be warned of, or calm again."""
-        is_success = isinstance(event, DeliverySucceeded)
-        is_gone = self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE
-        if not is_success and not is_gone and not is_checked_after(self._parts.policy, counted_class_of(event)):
-            return
-        if self._is_considered or self._is_review_asked:
-            self._remember(event)
-        if not self._is_reviewable():
-            return
-        if is_gone:
-            self._ask_for_disabling("receiver", _GONE_REASON)
-        elif not is_success or self._is_warned_of():
-            self._review()
-
-    def _remember(self, event: AttemptEvent) -> None:
-        """Keep what weighs most for the supervisor's word: a 410, else a failure, else the first."""
-        kept = self._unconsidered
-        if kept is None or isinstance(kept, DeliverySucceeded) or event.error_class == ErrorClass.GONE:
-            self._unconsidered = event
-
-    def _is_reviewable(self) -> bool:
-        endpoint = self._endpoint
-        return (
-            endpoint is not None
-            and not self._is_considered
-            and not self._is_review_asked
-            and endpoint.installation.is_active
-            and may_be_disabled(endpoint.app, self._parts.disable_scope)
-        )
-
-    def _is_warned_of(self) -> bool:
-        return self._endpoint is not None and self._endpoint.installation.warned_level > 0
-
-    def _review(self) -> None:
-        """Judge by what the database says now, and ask for what follows from it."""
-        assert self._endpoint is not None  # noqa: S101 - it is reviewable
-        policy, now = self._parts.policy, self._parts.clock.now()
-        with self._parts.readers.borrow() as connection:
-            days = read_days(connection, self._installation_id, window_start(now, policy.window_days))
-        verdict = judge(policy, days, now.date())
-        if verdict.is_broken:
-            self._ask_for_disabling("policy", "")
-        elif needs_review(verdict, self._endpoint.installation, is_warned=self._parts.is_warned):
-            self._is_review_asked = True
-            tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, "policy", ""))
-
     def _close_breaker(self, probe: QueuedDelivery) -> None:
         if self._gate is None or not self._is_active():
             return
@@ -464,12 +295,9 @@ class InstallationActor(SupervisedActor[Message]):
     def _consider_enabling(self, probe: QueuedDelivery) -> None:
         # A person who tries an endpoint out with `hookfuse test` decides for themselves.
         if self._parts.is_probed and is_by_machine(probe):
-            tell_if_alive(self._parts.supervisor, ConsiderEnabling(self._installation_id, probe.enqueued_at))
-
-    def _ask_for_disabling(self, cause: str, reason: str) -> None:
-        self._is_considered = True
-        # With a supervisor that was stopped the next daemon's first failure asks.
-        tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, cause, reason))
+            tell_if_alive(
+                self._parts.supervisor, ConsiderEnabling(self._installation_id, self.actor_ref, probe.enqueued_at)
+            )
 
 
 def _gate_stays(before: Installation, after: Installation) -> bool:

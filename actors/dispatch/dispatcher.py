@@ -20,7 +20,6 @@ from actors.messages import (
     PauseClaiming,
     Ref,
     Refresh,
-    RefreshInstallation,
     ReportLoad,
     Settle,
 )
@@ -58,7 +57,7 @@ _STOCK_WINDOWS = 4
 # Clocks that are looked after are set back by less, if at all.
 _STEP = timedelta(seconds=1)
 
-Message = LookAround | PauseClaiming | ReportLoad | RefreshInstallation | Settle | Hold | ParcelsOpened
+Message = LookAround | PauseClaiming | ReportLoad | Settle | Hold | ParcelsOpened
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class _Share:
 class DispatcherActor(SupervisedActor[Message]):
     """Owns which deliveries are handed out, and the refs of the installations' actors.
 
-    Receives LookAround, Settle, Hold, ParcelsOpened, RefreshInstallation, PauseClaiming and ReportLoad.
+    Receives LookAround, Settle, Hold, ParcelsOpened, PauseClaiming and ReportLoad.
     Tells the installations to deliver and to refresh, and the journal to open parcels and to bound waits.
     """
 
@@ -161,8 +160,6 @@ class DispatcherActor(SupervisedActor[Message]):
                 self._look_around()
             case ParcelsOpened(parcels):
                 self._opened(parcels)
-            case RefreshInstallation(installation_id):
-                self._refresh(installation_id)
             case PauseClaiming():
                 self._is_claiming = False
             case ReportLoad():
@@ -232,7 +229,8 @@ class DispatcherActor(SupervisedActor[Message]):
             self._attention = attention
             for share in self._shares.values():
                 share.not_before = ""  # a test delivery, or a person's decision, goes through a closed gate
-                self._tell_refresh(share)
+                if share.ref is not None:
+                    share.ref.tell(Refresh())
             self._make_all_ready(self._shelf.installations())
         mine = self._parts.shard.of(found)
         if has_leapt:
@@ -383,15 +381,6 @@ class DispatcherActor(SupervisedActor[Message]):
         if self._parts.wait_rule.is_astray(wait, self._parts.clock.now()):
             share.astray = wait.due_at
             self._bound((share.installation_id,))
-
-    def _refresh(self, installation_id: str) -> None:
-        share = self._shares.get(installation_id)
-        if share is not None:
-            self._tell_refresh(share)
-
-    def _tell_refresh(self, share: _Share) -> None:
-        if share.ref is not None:
-            share.ref.tell(Refresh())
 
     def _put_idle_away(self) -> None:
         """Stop the actors that have had nothing for a while; memory follows the active, not the installed."""

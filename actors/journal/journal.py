@@ -33,8 +33,9 @@ from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import Pool
 from eventstore.common.shortage import lack_of
+from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.digest import GatherRequest, gather_mails
-from eventstore.decisions.disable import SYSTEM, Decision, DisableRequest, disable
+from eventstore.decisions.disable import SYSTEM
 from eventstore.decisions.outage_watch import begin_watch, note_health, thaw
 from eventstore.decisions.probing import enable_after_probe, enqueue_probe
 from eventstore.decisions.review import ReviewRequest, review
@@ -225,7 +226,7 @@ class JournalActor(SupervisedActor[Message]):
                 return _decide(transaction, message.request)
         except (NotFoundError, RejectedError) as error:
             # A person was quicker, and removed it: that is an answer, not a crash of two actors.
-            return Decision(is_changed=False, why=str(error))
+            return Decision.declined(str(error))
 
     def _bound_waits(self, installation_ids: tuple[str, ...], rule: WaitRule) -> None:
         with self._store.transaction() as transaction:
@@ -306,13 +307,11 @@ def _write(
 
 def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:
     match request:
-        case DisableRequest():
-            return disable(transaction, request)
         case ReviewRequest():
             return review(transaction, request)
         case SendProbe(installation_id):
             enqueue_probe(transaction, installation_id, by=SYSTEM)
-            return Decision(is_changed=True, why="probe queued")
+            return Decision(Change.PROBE_QUEUED)
         case GatherRequest():
             return gather_mails(transaction, request)
         case EnableAfterProbe(installation_id, probe_enqueued_at, rule):

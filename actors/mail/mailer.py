@@ -20,7 +20,6 @@ from eventstore.common.clock import Clock, parse_time, time_text
 from eventstore.common.identifiers import MAIL_STREAM, installation_stream
 from eventstore.decisions.digest import DigestRule, GatherRequest, MailPace
 from eventstore.events.catalogue import MailFailed, MailSent
-from eventstore.policies.policy import Policy
 from eventstore.projections.outbox import (
     DIGEST,
     DISABLED,
@@ -44,8 +43,7 @@ _ERROR_CHARACTERS = 300
 class MailerParts:
     """What the mailer mails with. `retry_delays_s`: seconds after each failure, the last one again and again.
 
-    `policy`: that of the home, by which a mail says what would help. `is_clock_doubted`: then how old a mail is cannot
-    be told, and none is given up for its age.
+    `is_clock_doubted`: then how old a mail is cannot be told, and none is given up for its age.
     """
 
     readers: Readers
@@ -56,7 +54,6 @@ class MailerParts:
     retry_delays_s: tuple[float, ...]
     give_up_after_s: float
     digest: DigestRule = field(default_factory=DigestRule)
-    policy: Policy | None = None
     is_clock_doubted: Callable[[], bool] = lambda: False
 
 
@@ -136,9 +133,9 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         """Render the mail by its kind; one that only a newer hookfuse can write is put off."""
         with self._parts.readers.borrow() as connection:
             if mail.kind == DISABLED:
-                render = partial(render_disabled_notice, disabled_notice(connection, mail, self._parts.policy))
+                render = partial(render_disabled_notice, disabled_notice(connection, mail))
             elif mail.kind == WARNED:
-                render = partial(render_warning_notice, warning_notice(connection, mail, self._parts.policy))
+                render = partial(render_warning_notice, warning_notice(connection, mail))
             elif mail.kind == DIGEST:
                 render = partial(render_digest, digest_entries(connection, mail))
             else:

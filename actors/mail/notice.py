@@ -9,15 +9,13 @@ from eventstore.common.clock import parse_time
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import FailureRecord, InstallationDisabled, InstallationWarned
 from eventstore.log.event_log import StoredEvent, read_events
-from eventstore.policies.policy import Policy
-from eventstore.policies.remediation import prevention_in
 from eventstore.projections.outbox import WARNED, OwedMail, read_gathered_mails
 from eventstore.projections.registry import find_app, find_organization
 
 __all__ = ["digest_entries", "disabled_notice", "warning_notice"]
 
 
-def disabled_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Policy | None = None) -> DisabledNotice:
+def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledNotice:
     """Give what the mail about a disabling says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     disabled = stored.event
@@ -42,11 +40,11 @@ def disabled_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Poli
         first_failure=_failure_line(evidence.first_failure) if evidence else None,
         last_failure=_failure_line(evidence.last_failure) if evidence else None,
         reason=disabled.reason if disabled.cause == "person" else "",
-        prevention=prevention_in(evidence, stored.recorded_at, policy).sentence if evidence else "",
+        prevention=evidence.remediation if evidence else "",
     )
 
 
-def warning_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Policy | None = None) -> WarningNotice:
+def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNotice:
     """Give what the mail that warns says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     warned = stored.event
@@ -67,7 +65,7 @@ def warning_notice(connection: sqlite3.Connection, mail: OwedMail, policy: Polic
         level=warned.level,
         policy=f"{evidence.policy} v{evidence.policy_version}",
         rule=evidence.explanation,
-        prevention=prevention_in(evidence, stored.recorded_at, policy).sentence,
+        prevention=evidence.remediation,
         days=evidence.days,
         first_failure=_failure_line(evidence.first_failure),
         last_failure=_failure_line(evidence.last_failure),

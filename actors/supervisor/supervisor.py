@@ -19,7 +19,7 @@ from actors.messages import (
     NoteHealth,
     RecordHealth,
     Ref,
-    RefreshInstallation,
+    Refresh,
     SendProbe,
     ThawDisabling,
     tell_if_alive,
@@ -30,7 +30,7 @@ from actors.runtime.thread_pool import Pool
 from eventstore.common.clock import Clock
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.common.shard import WHOLE, Shard
-from eventstore.decisions.disable import SYSTEM, Decision, DisableRequest
+from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.outage_watch import HealthChange, has_freeze_passed
 from eventstore.decisions.probing import ProbingRule, due_probes
 from eventstore.decisions.review import ReviewRequest
@@ -65,7 +65,6 @@ class SupervisorParts:
 
     readers: Readers
     journal: Ref
-    dispatcher: Ref
     wake_mailer: Callable[[], object]
     clock: Clock
     policy: Policy
@@ -81,8 +80,8 @@ class SupervisorActor(SupervisedActor[Message]):
     """Owns nothing but what it has said last; each decision is one transaction on what the database holds.
 
     Receives ConsiderDisabling, ConsiderEnabling, NoteHealth, FinishFirst and, in the lead, LookAfterFleet.
-    Tells the journal to decide and how installations fare, the dispatcher to refresh an installation, the mailer to
-    look into the outbox.
+    Tells the journal to decide and how installations fare, the installation that asked to refresh, the mailer to look
+    into the outbox.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class SupervisorActor(SupervisedActor[Message]):
         """Have it decided, and tell those whom it concerns."""
         match message:
             case ConsiderDisabling():
-                self._consider(message)
+                self._review(message)
             case ConsiderEnabling():
                 self._enable(message)
             case NoteHealth(installation_id, is_failing):
@@ -116,59 +115,34 @@ class SupervisorActor(SupervisedActor[Message]):
 
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
         """Let the installation go on; its next failure asks again."""
-        if isinstance(message, ConsiderDisabling):
-            tell_if_alive(self._parts.dispatcher, RefreshInstallation(message.installation_id))
+        if isinstance(message, ConsiderDisabling | ConsiderEnabling):
+            tell_if_alive(message.reply_to, Refresh())
 
     def _decide(self, request: DecisionRequest) -> Decision:
         return cast("Decision", self._parts.journal.ask(Decide(request), timeout=_DECISION_TIMEOUT_S))
 
-    def _consider(self, message: ConsiderDisabling) -> None:
+    def _review(self, message: ConsiderDisabling) -> None:
         parts = self._parts
-        if message.cause == "policy":
-            decision = self._decide(
-                ReviewRequest(
-                    installation_id=message.installation_id,
-                    policy=parts.policy,
-                    scope=parts.disable_scope,
-                    mail_domain=parts.mail_domain,
-                    is_warned=parts.is_warned,
-                )
+        decision = self._decide(
+            ReviewRequest(
+                installation_id=message.installation_id,
+                policy=parts.policy,
+                scope=parts.disable_scope,
+                mail_domain=parts.mail_domain,
+                is_warned=parts.is_warned,
+                gone_at=message.gone_at,
             )
-        else:
-            decision = self._decide(
-                DisableRequest(
-                    installation_id=message.installation_id,
-                    cause=message.cause,
-                    by=SYSTEM,
-                    reason=message.reason,
-                    policy=parts.policy,
-                    scope=parts.disable_scope,
-                    mail_domain=parts.mail_domain,
-                )
-            )
+        )
         # First the word to the installation, which holds its deliveries back until then.
-        tell_if_alive(parts.dispatcher, RefreshInstallation(message.installation_id))
+        tell_if_alive(message.reply_to, Refresh())
         if decision.mail_count:
             parts.wake_mailer()
-        if decision.why == "disabled":
-            self._log(message, decision)
-        elif decision.is_changed:
-            log.warning(
-                "installation_reviewed",
-                installation_id=message.installation_id,
-                decision=decision.why,
-                position=decision.position,
-                rule=decision.evidence.rule if decision.evidence else None,
-                explanation=decision.evidence.explanation if decision.evidence else None,
-                mails=decision.mail_count,
-            )
-        else:
-            log.info("disabling_declined", installation_id=message.installation_id, why=decision.why)
+        self._say(message.installation_id, decision)
 
     def _enable(self, message: ConsiderEnabling) -> None:
         installation_id = message.installation_id
         decision = self._decide(EnableAfterProbe(installation_id, message.probe_enqueued_at, self._parts.probing_rule))
-        tell_if_alive(self._parts.dispatcher, RefreshInstallation(installation_id))
+        tell_if_alive(message.reply_to, Refresh())
         event = "installation_enabled" if decision.is_changed else "enabling_declined"
         log.warning(event, installation_id=installation_id, why=decision.why, position=decision.position)
 
@@ -231,9 +205,25 @@ class SupervisorActor(SupervisedActor[Message]):
         for installation_id in due:
             self._decide(SendProbe(installation_id))
 
-    def _log(self, message: ConsiderDisabling, decision: Decision) -> None:
+    def _say(self, installation_id: str, decision: Decision) -> None:
+        if decision.change is Change.NOTHING:
+            log.info("disabling_declined", installation_id=installation_id, why=decision.why)
+        elif decision.change is Change.DISABLED:
+            self._say_disabled(installation_id, decision)
+        else:
+            log.warning(
+                "installation_reviewed",
+                installation_id=installation_id,
+                decision=decision.change.value,
+                position=decision.position,
+                rule=decision.evidence.rule if decision.evidence else None,
+                explanation=decision.evidence.explanation if decision.evidence else None,
+                mails=decision.mail_count,
+            )
+
+    def _say_disabled(self, installation_id: str, decision: Decision) -> None:
         with self._parts.readers.borrow() as connection:
-            endpoint = read_endpoint(connection, message.installation_id)
+            endpoint = read_endpoint(connection, installation_id)
         app = endpoint.app
         log.warning(
             "sentryapp.disabled",
@@ -242,8 +232,8 @@ class SupervisorActor(SupervisedActor[Message]):
             sentryapp_uuid=app.uuid,
             org_id=endpoint.installation.organization_id,
             buffer_record=_buffer_record(decision.evidence),
-            installation_id=message.installation_id,
-            cause=message.cause,
+            installation_id=installation_id,
+            cause=decision.cause,
             rule=decision.evidence.rule if decision.evidence else None,
             position=decision.position,
             mails=decision.mail_count,

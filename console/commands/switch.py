@@ -13,7 +13,8 @@ from console.shell.lookup import resolve_installation
 from console.shell.options import by_option, json_option, person, reason_option
 from console.shell.session import Session
 from eventstore.common.plural import counted
-from eventstore.decisions.disable import Decision, DisableRequest
+from eventstore.decisions.decision import Decision
+from eventstore.decisions.disable import DisableRequest
 from eventstore.decisions.disable import disable as disable_installation
 from eventstore.decisions.disable import enable as enable_installation
 from eventstore.deliveries.recover import start_recovery
@@ -48,7 +49,6 @@ def disable(session: Session, installation: str, *, reason: str, by: str, no_mai
             transaction,
             DisableRequest(
                 installation_id=installation_id,
-                cause="person",
                 by=person(by),
                 reason=reason,
                 policy=session.policy(),

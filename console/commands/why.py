@@ -32,7 +32,7 @@ from eventstore.log.event_log import last_position, read_events
 from eventstore.policies.day_counts import JUDGED_CLASSES
 from eventstore.policies.evaluation import Verdict
 from eventstore.policies.policy import Policy
-from eventstore.policies.remediation import prevention_in, what_would_help
+from eventstore.policies.remediation import what_would_help
 from eventstore.projections.health import Fleet, read_fleet
 from eventstore.projections.registry import App, Installation, find_app, find_installation
 from replay.reading.moment import Moment, moment_text
@@ -109,10 +109,10 @@ def _read(sight: Sight, policy: Policy, scope: str) -> _Account:
     verdict = verdict_of(connection, installation.installation_id, policy, now)
     positions = [position for day in verdict.days for position in (day.first_failure, day.last_failure) if position]
     first, last = (failure_of(connection, pick(positions)) if positions else None for pick in (min, max))
-    prevention = what_would_help(policy, verdict.days, verdict.rule, now.date())
+    prevention = what_would_help(policy, verdict.days, verdict.rule, now.date()).sentence
     if disabling and evidence:
         first, last = evidence.first_failure, evidence.last_failure
-        prevention = prevention_in(evidence, disabling.at, policy)
+        prevention = evidence.remediation
     opening = last_opening(connection, installation.installation_id)
     breaker = breaker_of(installation, now)
     can_end = disabling is not None or (installation.is_active and may_be_disabled(app, scope))
@@ -129,7 +129,7 @@ def _read(sight: Sight, policy: Policy, scope: str) -> _Account:
         days=evidence.days if evidence else tuple(day.record() for day in verdict.days),
         first_failure=first,
         last_failure=last,
-        prevention=prevention.sentence if can_end and (disabling or verdict.nearness >= _WORTH_A_WORD) else "",
+        prevention=prevention if can_end and (disabling or verdict.nearness >= _WORTH_A_WORD) else "",
         can_end=can_end,
         breaker=breaker,
         breaker_explanation=opening[1].explanation if opening and is_tripped else "",

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import installation_stream
-from eventstore.decisions.disable import Decision, audit_entry
+from eventstore.decisions.decision import Change, Decision
+from eventstore.decisions.disable import audit_entry
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import BreakerClosed
 from eventstore.log.event_log import NewEvent
@@ -27,7 +28,7 @@ def close_breaker(
         hint = ": see `hookfuse enable`" if installation.state == "disabled" else ""
         raise RejectedError(f"installation {installation_id} is {installation.state}{hint}")
     if installation.breaker_open_until is None:
-        return Decision(False, "its breaker is closed")
+        return Decision.declined("its breaker is closed")
     strict_until = parse_time(transaction.recorded_at) + timedelta(seconds=recovery_s)
     closed = BreakerClosed(installation_id, time_text(strict_until), by, reason)
     audit = audit_entry(
@@ -35,4 +36,4 @@ def close_breaker(
     )
     stream = installation_stream(installation_id)
     stored = transaction.append(NewEvent(stream, closed), NewEvent(stream, audit))
-    return Decision(True, "closed", stored[0].position)
+    return Decision(Change.BREAKER_CLOSED, position=stored[0].position)

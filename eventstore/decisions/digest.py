@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import MAIL_STREAM, new_id
-from eventstore.decisions.disable import Decision
+from eventstore.decisions.decision import Change, Decision
 from eventstore.events.catalogue import MailsGathered
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.waits import LONGEST_PAUSE_S
@@ -90,7 +90,7 @@ def gather_mails(transaction: Transaction, request: GatherRequest) -> Decision:
         limit=_ENTRIES_MAX,
     )
     if len(owed) < 2:
-        return Decision(False, "there is nothing to gather")
+        return Decision.declined("there is nothing to gather")
     mail_id = new_id()
     event = MailsGathered(
         mail_id=mail_id,
@@ -99,4 +99,4 @@ def gather_mails(transaction: Transaction, request: GatherRequest) -> Decision:
         gathered=tuple(mail.mail_id for mail in owed),
     )
     (stored,) = transaction.append(NewEvent(MAIL_STREAM, event))
-    return Decision(True, "gathered", stored.position, mail_count=1)
+    return Decision(Change.GATHERED, position=stored.position, mail_count=1)

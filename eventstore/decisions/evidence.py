@@ -1,28 +1,33 @@
 """On what a decision rests, as the database holds it at that moment."""
 
+import sqlite3
+from datetime import datetime
+
 from eventstore.common.clock import parse_time
 from eventstore.events.catalogue import AttemptEvent, DisableEvidence, FailureRecord
 from eventstore.log.event_log import last_position, read_events
 from eventstore.policies.day_counts import window_start
 from eventstore.policies.evaluation import Verdict, judge
 from eventstore.policies.policy import Policy
+from eventstore.policies.remediation import what_would_help
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.unit_of_work import Transaction
 
-__all__ = ["evidence_of", "verdict_of"]
+__all__ = ["evidence_of", "read_verdict"]
 
 _EXCERPT_CHARACTERS = 200
 
 
-def verdict_of(transaction: Transaction, installation_id: str, policy: Policy) -> Verdict:
-    """Judge an installation by what the database holds now."""
-    now = parse_time(transaction.recorded_at)
-    days = read_days(transaction.connection, installation_id, window_start(now, policy.window_days))
+def read_verdict(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> Verdict:
+    """Return what a policy says of an installation by what the database holds."""
+    days = read_days(connection, installation_id, window_start(now, policy.window_days))
     return judge(policy, days, now.date())
 
 
-def evidence_of(transaction: Transaction, verdict: Verdict, *, rule: str, explanation: str) -> DisableEvidence:
-    """Give what an event needs to prove a decision: the policy, the counts a day, the first and the last failure."""
+def evidence_of(
+    transaction: Transaction, policy: Policy, verdict: Verdict, *, rule: str, explanation: str
+) -> DisableEvidence:
+    """Return what an event needs to prove a decision: policy, counts a day, first and last failure, what would help."""
     # What fails now has failed since the last day with a success; a failure of before is another story.
     last_success = max((day.day for day in verdict.days if day.success), default="")
     since = [day for day in verdict.days if day.day > last_success and day.first_failure] or verdict.days
@@ -36,6 +41,7 @@ def evidence_of(transaction: Transaction, verdict: Verdict, *, rule: str, explan
         up_to_position=last_position(transaction.connection),
         first_failure=_failure(transaction, min(positions)) if positions else None,
         last_failure=_failure(transaction, max(positions)) if positions else None,
+        remediation=what_would_help(policy, verdict.days, rule, parse_time(transaction.recorded_at).date()).sentence,
     )
 
 

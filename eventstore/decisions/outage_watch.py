@@ -10,7 +10,7 @@ from eventstore.common.clock import parse_time, time_text
 from eventstore.common.endpoint_url import parse_url
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.common.shard import Shard
-from eventstore.decisions.disable import Decision
+from eventstore.decisions.decision import Change, Decision
 from eventstore.errors import UrlInvalidError
 from eventstore.events.catalogue import DisablingFrozen, DisablingThawed
 from eventstore.log.event_log import NewEvent
@@ -79,14 +79,14 @@ def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule:
 def thaw(transaction: Transaction, rule: FleetRule | None, *, watched_since: datetime) -> Decision:
     """End a freeze when it has passed; without a rule there is none to pass, and it ends at once."""
     if not read_fleet(transaction.connection).is_frozen:
-        return Decision(False, "it is not frozen")
+        return Decision.declined("it is not frozen")
     now = parse_time(transaction.recorded_at)
     watched_s = (now - watched_since).total_seconds()
     if rule is not None and not has_freeze_passed(transaction.connection, rule, now, watched_s=watched_s):
-        return Decision(False, "too many fail still")
+        return Decision.declined("too many fail still")
     state = read_fleet_state(transaction.connection, rule or FleetRule(), now)
     (stored,) = transaction.append(NewEvent(FLEET_STREAM, DisablingThawed(state.active, state.failing)))
-    return Decision(True, "thawed", stored.position)
+    return Decision(Change.THAWED, position=stored.position)
 
 
 def read_fleet_state(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> FleetState:

@@ -9,7 +9,8 @@ import msgspec
 
 from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import installation_stream
-from eventstore.decisions.disable import SYSTEM, Decision, enable
+from eventstore.decisions.decision import Decision
+from eventstore.decisions.disable import SYSTEM, enable
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import (
     AttemptEvent,
@@ -144,14 +145,14 @@ def enable_after_probe(
     connection = transaction.connection
     installation = find_installation(connection, installation_id)
     if installation.state != "disabled":
-        return Decision(False, f"it is {installation.state}")
+        return Decision.declined(f"it is {installation.state}")
     if not _is_disabled_by_machine(connection, installation):
-        return Decision(False, "a person has disabled it, and only a person enables it")
+        return Decision.declined("a person has disabled it, and only a person enables it")
     # One that was disabled while the clock was ahead was so before, whatever the moments say.
     if probe_enqueued_at is not None and probe_enqueued_at < installation.changed_at <= transaction.recorded_at:
-        return Decision(False, "it was disabled after the test delivery was queued")
+        return Decision.declined("it was disabled after the test delivery was queued")
     if rule is not None and _is_cooling_down(connection, rule, installation):
-        return Decision(False, "it was disabled so soon after a test delivery had enabled it that a person decides")
+        return Decision.declined("it was disabled so soon after a test delivery had enabled it that a person decides")
     return enable(transaction, installation_id, by=SYSTEM, reason="a test delivery succeeded")
 
 

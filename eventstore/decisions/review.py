@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import installation_stream
-from eventstore.decisions.disable import SYSTEM, Decision, DisableRequest, disable, may_be_disabled
-from eventstore.decisions.evidence import evidence_of, verdict_of
+from eventstore.decisions.decision import Change, Decision
+from eventstore.decisions.disable import SYSTEM, Disabling, may_be_disabled, record_disabling
+from eventstore.decisions.evidence import evidence_of, read_verdict
 from eventstore.decisions.owner_mails import mails_about
-from eventstore.events.catalogue import InstallationCalmed, InstallationWarned
-from eventstore.log.event_log import NewEvent, last_position
+from eventstore.events.catalogue import EndpointChanged, InstallationCalmed, InstallationEnabled, InstallationWarned
+from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.evaluation import Verdict, warning_level
 from eventstore.policies.policy import Policy
 from eventstore.projections.health import read_fleet
@@ -20,16 +22,25 @@ __all__ = ["ReviewRequest", "Step", "needs_review", "review", "what_follows"]
 
 Step = Literal["", "disable", "calm", "warn"]
 
+_GONE_REASON = "the endpoint answered 410 Gone"
+# After them a 410 of before says nothing any more.
+_TAKE_GONE_BACK = (InstallationEnabled.type_name, EndpointChanged.type_name)
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewRequest:
-    """A wish to look at an installation; `scope` as in DisableRequest, `is_warned`: whether owners are warned."""
+    """A wish to look at an installation. `is_warned`: whether owners are warned.
+
+    `scope` says which apps a machine may disable: internal (the original's rule) or all. `gone_at`: the position in
+    the log as of which its endpoint has answered 410 Gone, None = it has not.
+    """
 
     installation_id: str
     policy: Policy
-    scope: str
-    mail_domain: str
+    scope: str = "internal"
+    mail_domain: str = "hookfuse.invalid"
     is_warned: bool = True
+    gone_at: int | None = None
 
 
 def what_follows(verdict: Verdict, warned_level: int, *, is_warned: bool) -> Step:
@@ -51,60 +62,86 @@ def needs_review(verdict: Verdict, installation: Installation, *, is_warned: boo
 
 
 def review(transaction: Transaction, request: ReviewRequest) -> Decision:
-    """Judge what the database holds now, and disable, warn or calm, with the mails, all or none.
+    """Look at what the database holds now, and disable, warn or calm, with the mails, all or none.
 
-    A warning is given once a level and an episode, which ends when it is less than half of the way again.
-    Raises NotFoundError.
+    It is judged once: whatever follows rests on that verdict, and says so in its evidence. Whoever comes twice, late
+    or after a person's decision finds nothing to be done. A warning is given once a level and an episode, which ends
+    when it is less than half of the way again. Raises NotFoundError.
     """
     installation = find_installation(transaction.connection, request.installation_id)
     app = find_app(transaction.connection, installation.app_id)
-    if not installation.is_active:
-        return Decision(False, f"it is {installation.state}")
-    if not may_be_disabled(app, request.scope):
-        return Decision(False, f"app {app.slug} is {app.status}, and only internal apps may be disabled")
-    verdict = verdict_of(transaction, request.installation_id, request.policy)
+    if why_not := _why_not(installation, app, request.scope):
+        return Decision.declined(why_not)
+    now = parse_time(transaction.recorded_at)
+    verdict = read_verdict(transaction.connection, request.installation_id, request.policy, now)
+    if _is_gone(transaction, request):
+        return record_disabling(transaction, installation, app, verdict, _disabling(request, "receiver", _GONE_REASON))
     follows = what_follows(verdict, installation.warned_level, is_warned=request.is_warned)
-    if follows == "disable":
-        return disable(transaction, _disable_request(request))
+    if why_not := _why_nothing_follows(transaction, follows):
+        return Decision.declined(why_not)
     if follows == "calm":
-        event = InstallationCalmed(installation.installation_id)
-        (stored,) = transaction.append(NewEvent(installation_stream(installation.installation_id), event))
-        return Decision(True, "calmed", stored.position)
+        return _calm(transaction, installation)
+    if follows == "warn":
+        return _warn(transaction, request, installation, app, verdict)
+    return record_disabling(transaction, installation, app, verdict, _disabling(request, "policy", ""))
+
+
+def _why_not(installation: Installation, app: App, scope: str) -> str:
+    """Return why a machine decides nothing about it, empty = it may."""
+    if not installation.is_active:
+        return f"it is {installation.state}"
+    if not may_be_disabled(app, scope):
+        return f"app {app.slug} is {app.status}, and only internal apps may be disabled"
+    return ""
+
+
+def _why_nothing_follows(transaction: Transaction, follows: Step) -> str:
     if not follows:
-        return Decision(False, "nothing has changed")
-    return _warn(transaction, request, installation, app, verdict)
+        return "nothing has changed"
+    if follows != "calm" and read_fleet(transaction.connection).is_frozen:
+        return "automatic disabling is frozen: too many installations have begun to fail at once"
+    return ""
 
 
-def _disable_request(request: ReviewRequest) -> DisableRequest:
-    return DisableRequest(
-        installation_id=request.installation_id,
-        cause="policy",
-        by=SYSTEM,
-        reason="",
-        policy=request.policy,
-        scope=request.scope,
-        mail_domain=request.mail_domain,
+def _calm(transaction: Transaction, installation: Installation) -> Decision:
+    event = InstallationCalmed(installation.installation_id)
+    (stored,) = transaction.append(NewEvent(installation_stream(installation.installation_id), event))
+    return Decision(Change.CALMED, position=stored.position)
+
+
+def _is_gone(transaction: Transaction, request: ReviewRequest) -> bool:
+    """Return whether the endpoint has answered 410, and nobody has enabled the installation or changed it since."""
+    if request.gone_at is None:
+        return False
+    since = read_events(
+        transaction.connection,
+        after_position=request.gone_at,
+        stream=installation_stream(request.installation_id),
+        type_names=_TAKE_GONE_BACK,
+        limit=1,
     )
+    return not any(since)
+
+
+def _disabling(request: ReviewRequest, cause: str, reason: str) -> Disabling:
+    return Disabling(cause, SYSTEM, reason, request.policy, request.mail_domain)
 
 
 def _warn(
     transaction: Transaction, request: ReviewRequest, installation: Installation, app: App, verdict: Verdict
 ) -> Decision:
-    level = warning_level(verdict.nearness)
-    if read_fleet(transaction.connection).is_frozen:
-        return Decision(False, "automatic disabling is frozen, and so are warnings")
     stream = installation_stream(installation.installation_id)
-    evidence = evidence_of(transaction, verdict, rule=verdict.rule, explanation=verdict.explanation)
+    evidence = evidence_of(transaction, request.policy, verdict, rule=verdict.rule, explanation=verdict.explanation)
     warned = InstallationWarned(
         installation_id=installation.installation_id,
         app_id=app.app_id,
         organization_id=installation.organization_id,
         webhook_url=app.webhook_url,
-        level=level,
+        level=warning_level(verdict.nearness),
         nearness=round(verdict.nearness, 3),
         evidence=evidence,
     )
     position = last_position(transaction.connection) + 1
     mails = mails_about(transaction, installation, position, kind=WARNED, mail_domain=request.mail_domain)
     stored = transaction.append(*(NewEvent(stream, event) for event in (warned, *mails)))
-    return Decision(True, "warned", stored[0].position, len(mails), evidence)
+    return Decision(Change.WARNED, position=stored[0].position, mail_count=len(mails), evidence=evidence)

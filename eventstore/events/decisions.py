@@ -32,7 +32,10 @@ class FailureRecord(Struct, frozen=True, omit_defaults=True):
 
 
 class DisableEvidence(Struct, frozen=True, omit_defaults=True):
-    """On what a decision rests; `up_to_position` is the last event that was taken into account."""
+    """On what a decision rests; `up_to_position` is the last event that was taken into account.
+
+    `remediation`: the sentence that says what would have prevented it or, before the end, would stop it.
+    """
 
     policy: str
     policy_version: int
@@ -42,6 +45,7 @@ class DisableEvidence(Struct, frozen=True, omit_defaults=True):
     up_to_position: int
     first_failure: FailureRecord | None = None
     last_failure: FailureRecord | None = None
+    remediation: str = ""
 
 
 class InstallationDisabled(Event, frozen=True):

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import floor
 
-from msgspec import structs
 from msgspec.structs import replace
 
-from eventstore.common.clock import parse_time
 from eventstore.common.plural import counted, noun
-from eventstore.events.catalogue import DayRecord, DisableEvidence
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
 from eventstore.policies.evaluation import as_judged, judge
-from eventstore.policies.policy import POLICIES, DayRule, Policy, Rule, SilenceRule, StreakRule
+from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
 
-__all__ = ["Prevention", "prevention_in", "what_would_help"]
+__all__ = ["Prevention", "what_would_help"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +23,13 @@ class Prevention:
     days: tuple[DayCounts, ...]
 
 
-def what_would_help(policy: Policy, days: Sequence[DayRecord], rule: str, today: date) -> Prevention:
+def what_would_help(policy: Policy, days: Sequence[DayCounts], rule: str, today: date) -> Prevention:
     """Name the single thing that stands between these days and a disabling.
 
     `rule` is the one that spoke, `receiver` (it answered 410 Gone) or `person`. Where several rules have fired
     and no single thing would do, all that are needed are named.
     """
-    counts = {day.day: _counts(policy, day) for day in days}
+    counts = {day.day: as_judged(policy, day) for day in days}
     if rule == "receiver":
         return _given("Another answer than 410 Gone would have prevented it.", counts)
     spoken = next((one for one in policy.rules if one.name == rule), None)
@@ -41,36 +38,6 @@ def what_would_help(policy: Policy, days: Sequence[DayRecord], rule: str, today:
     if judge(policy, tuple(counts.values()), today).is_broken:
         return _prevented(policy, counts, today)
     return _averted(policy, spoken, counts, today)
-
-
-def prevention_in(evidence: DisableEvidence, decided_at: str, policy: Policy | None = None) -> Prevention:
-    """Name what would help by the policy that evidence rests on; one of which only the name is left says nothing.
-
-    `policy` is the one that the home has chosen, and need not be one that ships with hookfuse.
-    """
-    today = parse_time(decided_at).date()
-    found = POLICIES.get(evidence.policy, policy)
-    if found is None or not _is_of(evidence, found, today):
-        return Prevention("", tuple(_recorded(day) for day in evidence.days))
-    return what_would_help(found, evidence.days, evidence.rule, today)
-
-
-def _is_of(evidence: DisableEvidence, policy: Policy, today: date) -> bool:
-    """Say whether evidence rests on a policy, and not on what a file of that name and version was before."""
-    if (policy.name, policy.version) != (evidence.policy, evidence.policy_version):
-        return False
-    if policy.name in POLICIES or evidence.rule not in {rule.name for rule in policy.rules}:
-        return True
-    verdict = judge(policy, tuple(_recorded(day) for day in evidence.days), today)
-    return (verdict.rule, verdict.explanation) == (evidence.rule, evidence.explanation)
-
-
-def _counts(policy: Policy, day: DayRecord) -> DayCounts:
-    return as_judged(policy, day) if isinstance(day, DayCounts) else _recorded(day)
-
-
-def _recorded(day: DayRecord) -> DayCounts:
-    return DayCounts(**structs.asdict(day))  # it was recorded as judged
 
 
 def _given(sentence: str, counts: dict[str, DayCounts]) -> Prevention:

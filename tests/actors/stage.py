@@ -10,7 +10,8 @@ from typing import Any, cast
 import pykka
 
 from actors.delivery.gate import GateRule
-from actors.delivery.installation import InstallationActor, InstallationParts
+from actors.delivery.installation import InstallationActor
+from actors.delivery.installation_parts import InstallationParts
 from actors.dispatch.dispatcher import DispatcherActor, DispatcherParts
 from actors.journal.journal import JournalActor
 from actors.mail.mailer import MailerActor, MailerParts
@@ -22,7 +23,9 @@ from actors.runtime.restart_budget import RestartBudget
 from actors.supervisor.supervisor import SupervisorActor, SupervisorParts
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.decisions.disable import Decision, DisableRequest, disable
+from eventstore.decisions.decision import Decision
+from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.decisions.review import ReviewRequest, review
 from eventstore.events.catalogue import (
     AppRegistered,
     DeliveryFailed,
@@ -30,7 +33,7 @@ from eventstore.events.catalogue import (
     InstallationCreated,
     OrganizationRegistered,
 )
-from eventstore.log.event_log import NewEvent, read_events
+from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.outage_rule import FleetRule
 from eventstore.policies.policy import BALANCED, Policy
 from eventstore.projections.app_secrets import AppSecrets, write_secrets
@@ -217,11 +220,17 @@ class Stage:
         )
         return due_at
 
-    def decide(self, installation_id: str = ONE, *, cause: str = "person") -> Decision:
+    def decide(self, installation_id: str = ONE) -> Decision:
         """Disable by another connection, as a person's command does."""
-        request = DisableRequest(installation_id, cause, "person:ada", "on purpose", BALANCED)
+        request = DisableRequest(installation_id, "person:ada", "on purpose", BALANCED)
         with self.store.transaction() as transaction:
             return disable(transaction, request)
+
+    def decide_by_receiver(self, installation_id: str = ONE) -> Decision:
+        """Disable by another connection, as after a 410."""
+        with self.store.transaction() as transaction:
+            gone_at = last_position(transaction.connection)
+            return review(transaction, ReviewRequest(installation_id, BALANCED, gone_at=gone_at))
 
     def wear_out(self, installation_id: str = ONE, *, failures: int = 4, days: int = 3) -> None:
         """Record failures over days, so many that one more is broken by `balanced`; the clock moves on."""
@@ -334,7 +343,6 @@ class Stage:
         self,
         *,
         journal: Ref,
-        dispatcher: Ref | None = None,
         mailer: Ref | None = None,
         pool: Any = None,
         scope: str = "internal",
@@ -345,7 +353,6 @@ class Stage:
         parts = SupervisorParts(
             readers=self.readers,
             journal=journal,
-            dispatcher=dispatcher or self.hear().ref,
             wake_mailer=partial(tell_if_alive, mailer or self.hear().ref, CheckOutbox()),
             clock=self.clock,
             policy=policy,
@@ -438,9 +445,7 @@ class Works:
         stage = self.stage
         journal = stage.journal()
         dispatcher = stage.dispatcher(self._spawn, **self._limits)
-        supervisor = stage.supervisor(
-            journal=stage.cranked(journal), dispatcher=dispatcher, fleet_rule=self._fleet_rule, **self._judging
-        )
+        supervisor = stage.supervisor(journal=stage.cranked(journal), fleet_rule=self._fleet_rule, **self._judging)
         self.journal, self.dispatcher, self.supervisor = journal, dispatcher, supervisor
         self.actors: dict[str, Ref] = {}
 

@@ -17,7 +17,7 @@ from eventstore.events.catalogue import (
     OrganizationRegistered,
 )
 from eventstore.home.folder import Home
-from eventstore.log.event_log import NewEvent
+from eventstore.log.event_log import NewEvent, last_position
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.registry import find_installation
 from eventstore.unit_of_work import Store
@@ -79,7 +79,7 @@ def _deliver(store: Store, app_id: int, code: int) -> None:
     if not one.is_active:
         return
     if code == 410:
-        _decide(store, DisableRequest(one.installation_id, "receiver", "system", "410 Gone", BALANCED))
+        _decide(store, ReviewRequest(one.installation_id, BALANCED, gone_at=last_position(store.connection)))
     elif code != 200 or one.warned_level:
         _decide(store, ReviewRequest(one.installation_id, BALANCED, "internal", "hookfuse.example"))
 

@@ -16,7 +16,7 @@ from console.shell.cli import cli
 from console.shell.command_line import run_command_line
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
-from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.decisions.review import ReviewRequest, review
 from eventstore.events.catalogue import (
     AppRegistered,
     DeliveryExhausted,
@@ -185,7 +185,7 @@ def _a_day(store: Store) -> None:
 
 def _disable(store: Store) -> None:
     with store.transaction() as transaction:
-        disable(transaction, DisableRequest(CHAT, "policy", "system", "", BALANCED))
+        review(transaction, ReviewRequest(CHAT, BALANCED))
 
 
 def _keep(store: Store, made: World) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from eventstore.common.clock import SystemClock
-from eventstore.decisions.disable import DisableRequest, disable
 from eventstore.decisions.outage_watch import HealthChange, note_health
+from eventstore.decisions.review import ReviewRequest, review
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import EventStoreError
 from eventstore.events.catalogue import InstallationRemoved
@@ -105,7 +105,7 @@ def deciding(barrier: Any, _number: int, path: Path, installation_id: str, clock
     with Store(path, clock) as store:
         barrier.wait(_PATIENCE_S)
         with store.transaction() as transaction:
-            return disable(transaction, DisableRequest(installation_id, "policy", "system", "", BALANCED)).is_changed
+            return review(transaction, ReviewRequest(installation_id, BALANCED)).is_changed
 
 
 def noting_failures(barrier: Any, number: int, path: Path, count: int) -> str:

@@ -110,7 +110,7 @@ class Lived:
 
     def off(self, installation_id: str) -> None:
         with self.store.transaction() as transaction:
-            disable(transaction, DisableRequest(installation_id, "person", "person:ada", "moving", BALANCED))
+            disable(transaction, DisableRequest(installation_id, "person:ada", "moving", BALANCED))
 
     def on(self, installation_id: str) -> None:
         with self.store.transaction() as transaction:

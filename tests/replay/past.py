@@ -159,7 +159,7 @@ def _review(store: Store, installation_id: str) -> None:
 
 def _disable(store: Store, installation_id: str) -> None:
     with store.transaction() as transaction:
-        disable(transaction, DisableRequest(installation_id, "person", "person:ada", "moving", BALANCED))
+        disable(transaction, DisableRequest(installation_id, "person:ada", "moving", BALANCED))
 
 
 def _enable(store: Store, installation_id: str) -> None:

@@ -156,7 +156,7 @@ def test_an_actor_that_is_at_one_turn_for_long_is_named(plant: Plant, monkeypatc
     plant.postbox = postbox = HangingPostbox()
     plant.stage.register(INSTALLATIONS[0])
     system = plant.start()
-    plant.stage.decide(INSTALLATIONS[0], cause="receiver")
+    plant.stage.decide_by_receiver(INSTALLATIONS[0])
     system.look_around()
     assert postbox.asked.wait(WAIT_S)
     assert system.liveness() == {"actors": "ok", "turns": "ok"}

@@ -7,7 +7,9 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 
+from actors.delivery import attempt_task as attempt_task_module
 from actors.delivery import installation as installation_module
+from actors.delivery import review_asker as review_asker_module
 from actors.delivery.attempt import attempt_event
 from actors.delivery.gate import GateRule
 from actors.messages import (
@@ -411,7 +413,7 @@ def test_a_410_asks_for_a_disabling_in_the_receiver_s_name(stage: Stage) -> None
     post = Post(stage, GONE, policy=BALANCED)
     post.deliver(*stage.enqueue(ONE))
 
-    assert [(asked.installation_id, asked.cause) for asked in post.asked] == [(ONE, "receiver")]
+    assert [(asked.installation_id, asked.gone_at) for asked in post.asked] == [(ONE, 4)]
 
 
 def test_under_sentry_2024_a_410_is_one_error_among_others(stage: Stage) -> None:
@@ -436,7 +438,7 @@ def test_the_failure_that_breaks_it_asks_for_a_disabling_by_the_policy(stage: St
     post = Post(stage, SERVER_ERROR)
     post.deliver(*stage.enqueue(ONE))
 
-    assert post.asked == [ConsiderDisabling(ONE, "policy", "")]
+    assert post.asked == [ConsiderDisabling(ONE, post.ref)]
 
 
 def test_a_success_never_asks(stage: Stage) -> None:
@@ -454,7 +456,7 @@ def test_a_review_that_a_crash_came_before_is_made_up_for_when_the_actor_starts(
     post = Post(stage, outcome())
     post.deliver(*stage.enqueue(ONE))
 
-    assert post.asked == [ConsiderDisabling(ONE, "policy", "")]
+    assert post.asked == [ConsiderDisabling(ONE, post.ref)]
     assert post.sender.requests == [], "nothing is sent before the supervisor's word"
 
 
@@ -502,7 +504,7 @@ def test_a_410_whose_disabling_a_crash_came_before_is_made_up_for_when_the_actor
     post = Post(stage, outcome(), policy=BALANCED)
     post.deliver(*stage.enqueue(ONE))
 
-    assert [(asked.installation_id, asked.cause) for asked in post.asked] == [(ONE, "receiver")]
+    assert [(asked.installation_id, asked.gone_at) for asked in post.asked] == [(ONE, 4)]
     assert post.sender.requests == []
 
 
@@ -683,7 +685,7 @@ def test_a_crash_while_learning_settles_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict]
 ) -> None:
     stage.register(ONE)
-    monkeypatch.setattr(installation_module, "judge", _fail)
+    monkeypatch.setattr(review_asker_module, "read_verdict", _fail)
     post = Post(stage, SERVER_ERROR)
     post.deliver(*stage.enqueue(ONE))
 
@@ -825,7 +827,7 @@ def test_an_outcome_that_cannot_be_recorded_keeps_nothing_else_from_being_sent(
             raise faults.pop()
         return real(*arguments, **named)
 
-    monkeypatch.setattr(installation_module, "attempt_event", event)
+    monkeypatch.setattr(attempt_task_module, "attempt_event", event)
     post = Post(stage)
     post.deliver(*stage.enqueue(ONE, 3))
 
@@ -1233,7 +1235,7 @@ def test_a_review_is_asked_for_once_until_the_word_comes(stage: Stage, lines: li
     post = Post(stage, *[SERVER_ERROR] * 2)
     post.deliver(*stage.enqueue(ONE, 2))
 
-    assert post.asked == [ConsiderDisabling(ONE, "policy", "")]
+    assert post.asked == [ConsiderDisabling(ONE, post.ref)]
 
 
 def test_a_warning_holds_no_delivery_back(stage: Stage, lines: list[EventDict]) -> None:
@@ -1387,7 +1389,7 @@ def test_a_410_that_comes_while_a_warning_is_decided_is_asked_for_with_the_word(
         post.deliver(delivery)
     post.tell(Refresh())
 
-    assert [one.cause for one in post.asked] == ["policy", "receiver"]
+    assert [one.gone_at is not None for one in post.asked] == [False, True]
 
 
 def test_a_success_that_comes_meanwhile_asks_for_nothing(stage: Stage, lines: list[EventDict]) -> None:

@@ -17,7 +17,6 @@ from actors.messages import (
     PauseClaiming,
     Ref,
     Refresh,
-    RefreshInstallation,
     ReportLoad,
     Settle,
 )
@@ -488,15 +487,6 @@ def test_deliveries_that_a_person_sends_again_are_found(stage: Stage) -> None:
 
     assert sequences(before) == [new.sequence]
     assert sequences(desk.look_around()) == [old.sequence]
-
-
-def test_refreshing_one_installation_tells_no_other(stage: Stage) -> None:
-    stage.enqueue(ONE)
-    stage.enqueue(TWO)
-    desk = Desk(stage)
-    desk.tell(LookAround(), RefreshInstallation(ONE), RefreshInstallation("unheard-of"))
-
-    assert (desk.refreshed(ONE), desk.refreshed(TWO)) == (1, 0)
 
 
 def test_an_idle_actor_is_put_away(stage: Stage) -> None:

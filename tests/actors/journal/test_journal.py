@@ -23,7 +23,7 @@ from actors.messages import (
 )
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
 from eventstore.common.shortage import FILES
-from eventstore.decisions.disable import Decision, DisableRequest
+from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.review import ReviewRequest
 from eventstore.deliveries.record_attempts import DeliveryRecord
 from eventstore.errors import DiskFullError, ShortageError
@@ -346,7 +346,7 @@ def test_a_recorded_outcome_is_in_events_queue_and_projections(stage: Stage) -> 
     assert stage.rows("SELECT position, is_error FROM request_log") == [(1, 1)]
 
 
-REQUEST = DisableRequest(ONE, "policy", "system", "", BALANCED)
+REQUEST = ReviewRequest(ONE, BALANCED)
 
 
 def asked(stage: Stage, ref: Ref, *messages: object) -> list[Any]:
@@ -518,7 +518,7 @@ def test_a_review_is_decided_on_what_the_database_holds(stage: Stage) -> None:
     request = ReviewRequest(ONE, BALANCED, "internal", "hookfuse.example")
     decisions = asked(stage, Room(stage).ref, Decide(request), Decide(request))
 
-    assert [decision.why for decision in decisions] == ["warned", "nothing has changed"]
+    assert [decision.change for decision in decisions] == [Change.WARNED, Change.NOTHING]
 
 
 def test_a_test_delivery_that_is_asked_for_waits_before_everything_else(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from eventstore.decisions.disable import DisableRequest, disable
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import DayRecord, DeliveryFailed, DeliveryTimedOut
+from eventstore.log.event_log import last_position
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.outbox import OwedMail, read_owed_mails
 from tests.actors.stage import EVENT_NAME, ONE, URL, Stage
@@ -16,7 +17,11 @@ from tests.actors.stage import EVENT_NAME, ONE, URL, Stage
 
 def notice_of(stage: Stage, cause: str, *, reason: str = "") -> DisabledNotice:
     with stage.store.transaction() as transaction:
-        disable(transaction, DisableRequest(ONE, cause, "system", reason, BALANCED))
+        if cause == "person":
+            disable(transaction, DisableRequest(ONE, "person:ada", reason, BALANCED))
+        else:
+            gone_at = last_position(transaction.connection) if cause == "receiver" else None
+            review(transaction, ReviewRequest(ONE, BALANCED, gone_at=gone_at))
     mail, *_ = read_owed_mails(stage.store.connection, due_at="~")
     return disabled_notice(stage.store.connection, mail)
 

@@ -14,7 +14,7 @@ from actors.messages import (
     LookAfterFleet,
     NoteHealth,
     Ref,
-    RefreshInstallation,
+    Refresh,
 )
 from actors.runtime.thread_pool import TurnPool
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
@@ -50,7 +50,6 @@ class Court:
         self.told = stage.hear()
         self.ref = stage.supervisor(
             journal=journal or stage.cranked(stage.journal()),
-            dispatcher=self.told.ref,
             mailer=self.told.ref,
             **settings,
         )
@@ -64,9 +63,12 @@ class Court:
         self.ref.tell(LookAfterFleet())
         self.stage.run()
 
-    def consider(self, cause: str = "policy", reason: str = "") -> None:
-        self.ref.tell(ConsiderDisabling(ONE, cause, reason))
+    def consider(self, *, gone_at: int | None = None) -> None:
+        self.ref.tell(self.wish(gone_at=gone_at))
         self.stage.run()
+
+    def wish(self, *, gone_at: int | None = None) -> ConsiderDisabling:
+        return ConsiderDisabling(ONE, self.told.ref, gone_at)
 
 
 def decisions(stage: Stage) -> dict[str, int]:
@@ -96,7 +98,7 @@ def test_first_the_installation_is_refreshed_and_then_the_mailer_looks(stage: St
     court = Court(stage)
     court.consider()
 
-    assert court.told.messages == [RefreshInstallation(ONE), CheckOutbox()]
+    assert court.told.messages == [Refresh(), CheckOutbox()]
 
 
 def test_nobody_is_told_before_the_decision_is_on_disk(stage: Stage, lines: list[EventDict]) -> None:
@@ -109,11 +111,11 @@ def test_nobody_is_told_before_the_decision_is_on_disk(stage: Stage, lines: list
             seen.append((type(message), decisions(stage) == ONCE))
 
     reader = cast("Ref", Reader())
-    ref = stage.supervisor(journal=stage.cranked(stage.journal()), dispatcher=reader, mailer=reader)
-    ref.tell(ConsiderDisabling(ONE, "policy", ""))
+    ref = stage.supervisor(journal=stage.cranked(stage.journal()), mailer=reader)
+    ref.tell(ConsiderDisabling(ONE, reader))
     stage.run()
 
-    assert seen == [(RefreshInstallation, True), (CheckOutbox, True)]
+    assert seen == [(Refresh, True), (CheckOutbox, True)]
 
 
 def test_the_log_line_of_a_disabling_has_the_full_buffer_record(stage: Stage, lines: list[EventDict]) -> None:
@@ -144,7 +146,7 @@ def test_the_log_line_of_a_disabling_has_the_full_buffer_record(stage: Stage, li
 
 def test_a_receiver_s_410_disables_at_once_and_says_so(stage: Stage, lines: list[EventDict]) -> None:
     stage.register(ONE)
-    Court(stage).consider("receiver", "the endpoint answered 410 Gone")
+    Court(stage).consider(gone_at=3)
 
     (event,) = stage.events("installation.disabled")
     assert (event.cause, event.by, event.reason) == ("receiver", "system", "the endpoint answered 410 Gone")
@@ -159,7 +161,7 @@ def test_what_is_not_broken_any_more_is_not_disabled(stage: Stage, lines: list[E
     court.consider()
 
     assert decisions(stage) == NEVER
-    assert court.told.messages == [RefreshInstallation(ONE)]
+    assert court.told.messages == [Refresh()]
     assert lines_of(lines, "disabling_declined")[0]["why"] == "nothing has changed"
 
 
@@ -172,7 +174,7 @@ def test_an_installation_that_was_removed_meanwhile_goes_on_to_be_refreshed(
     court = Court(stage)
     court.consider()
 
-    assert court.told.messages == [RefreshInstallation(ONE)]
+    assert court.told.messages == [Refresh()]
     assert stage.budget.crash_count == 0
     assert "removed" in lines_of(lines, "disabling_declined")[0]["why"]
 
@@ -185,17 +187,17 @@ def test_a_decision_that_crashes_lets_the_installation_go_on(stage: Stage, lines
     court = Court(stage, cast("Ref", Crashing()))
     court.consider()
 
-    assert court.told.messages == [RefreshInstallation(ONE)]
+    assert court.told.messages == [Refresh()]
     assert court.ref.is_alive()
 
 
-def test_a_decision_counts_though_the_dispatcher_was_stopped_first(stage: Stage, lines: list[EventDict]) -> None:
+def test_a_decision_counts_though_the_installation_was_stopped_first(stage: Stage, lines: list[EventDict]) -> None:
     stage.register(ONE)
     stage.wear_out()
     stopped, mailer = stage.hear(), stage.hear()
     stopped.ref.stop(block=False)
-    ref = stage.supervisor(journal=stage.cranked(stage.journal()), dispatcher=stopped.ref, mailer=mailer.ref)
-    ref.tell(ConsiderDisabling(ONE, "policy", ""))
+    ref = stage.supervisor(journal=stage.cranked(stage.journal()), mailer=mailer.ref)
+    ref.tell(ConsiderDisabling(ONE, stopped.ref))
     stage.run()
 
     assert decisions(stage) == ONCE
@@ -208,7 +210,7 @@ def test_who_waits_for_the_supervisor_to_finish_hears_after_its_decisions(stage:
     stage.register(ONE)
     stage.wear_out()
     court = Court(stage)
-    court.ref.tell(ConsiderDisabling(ONE, "policy", ""))
+    court.ref.tell(court.wish())
     future = court.ref.ask(FinishFirst(), block=False)
     stage.run()
 
@@ -224,7 +226,7 @@ def test_two_supervisors_at_two_journals_disable_once(
     stage.wear_out()
     courts = {name: Court(stage) for name in "ab"}
     for name in order:
-        courts[name].ref.tell(ConsiderDisabling(ONE, "policy", ""))
+        courts[name].ref.tell(courts[name].wish())
     stage.run()
 
     assert decisions(stage) == ONCE
@@ -243,7 +245,7 @@ def test_a_supervisor_that_is_overtaken_between_its_verdict_and_its_transaction_
     class Overtaken(CrankedRef):
         def ask(self, message: Any, *, timeout: float | None = None) -> Any:
             assert isinstance(message, Decide)
-            quicker.ref.tell(ConsiderDisabling(ONE, "policy", ""))
+            quicker.ref.tell(quicker.wish())
             stage.run()
             return super().ask(message, timeout=timeout)
 
@@ -252,7 +254,7 @@ def test_a_supervisor_that_is_overtaken_between_its_verdict_and_its_transaction_
 
     assert decisions(stage) == ONCE
     assert len(quicker.told.of(CheckOutbox)) == 1
-    assert slow.told.messages == [RefreshInstallation(ONE)]
+    assert slow.told.messages == [Refresh()]
 
 
 def test_two_supervisors_in_two_threads_at_the_same_moment_disable_once(stage: Stage, lines: list[EventDict]) -> None:
@@ -263,11 +265,11 @@ def test_two_supervisors_in_two_threads_at_the_same_moment_disable_once(stage: S
     journals = [_journal_behind(barrier, stage, pool) for pool in pools[:2]]
     told: list[Heard] = [stage.hear(), stage.hear()]
     courts = [
-        stage.supervisor(journal=journal, dispatcher=heard.ref, mailer=heard.ref, pool=pool)
+        stage.supervisor(journal=journal, mailer=heard.ref, pool=pool)
         for journal, heard, pool in zip(journals, told, pools[2:], strict=True)
     ]
     for court in courts:
-        court.tell(ConsiderDisabling(ONE, "policy", ""))
+        court.tell(ConsiderDisabling(ONE, stage.hear().ref))
     for court in courts:
         court.ask(FinishFirst(), timeout=WAIT_S)
     for ref in [*courts, *journals]:
@@ -306,7 +308,7 @@ def test_who_is_warned_of_gets_one_mail_for_each_owner_and_goes_on(stage: Stage,
 
     assert [event.level for event in stage.events("installation.warned")] == [50]
     assert {event.kind for event in stage.events("mail.requested")} == {"integration-warned"}
-    assert court.told.messages == [RefreshInstallation(ONE), CheckOutbox()]
+    assert court.told.messages == [Refresh(), CheckOutbox()]
     assert stage.rows("SELECT state FROM installations") == [("active",)]
 
 
@@ -327,7 +329,7 @@ def test_a_calm_again_mails_nobody(stage: Stage, lines: list[EventDict]) -> None
     court.consider()
 
     assert len(stage.events("installation.calmed")) == 1
-    assert court.told.messages == [RefreshInstallation(ONE)]
+    assert court.told.messages == [Refresh()]
 
 
 def test_without_warnings_nobody_is_warned(stage: Stage, lines: list[EventDict]) -> None:
@@ -355,7 +357,7 @@ def test_two_supervisors_at_two_journals_warn_once(
     almost_broken(stage)
     courts = {name: Court(stage) for name in "ab"}
     for name in order:
-        courts[name].ref.tell(ConsiderDisabling(ONE, "policy", ""))
+        courts[name].ref.tell(courts[name].wish())
     stage.run()
 
     assert len(stage.events("installation.warned")) == 1
@@ -370,7 +372,7 @@ def test_two_supervisors_in_two_threads_at_the_same_moment_warn_once(stage: Stag
     journals = [_journal_behind(barrier, stage, pool) for pool in pools[:2]]
     courts = [stage.supervisor(journal=one, pool=pool) for one, pool in zip(journals, pools[2:], strict=True)]
     for court in courts:
-        court.tell(ConsiderDisabling(ONE, "policy", ""))
+        court.tell(ConsiderDisabling(ONE, stage.hear().ref))
     for court in courts:
         court.ask(FinishFirst(), timeout=WAIT_S)
     for ref in [*courts, *journals]:
@@ -525,7 +527,7 @@ def test_while_frozen_nothing_is_disabled_or_warned_of_and_a_person_may(stage: S
 
     assert by_the_policy == NEVER
     assert "frozen" in lines_of(lines, "disabling_declined")[0]["why"]
-    assert court.told.messages == [RefreshInstallation(ONE)]
+    assert court.told.messages == [Refresh()]
     assert by_a_person.is_changed
 
 
@@ -535,7 +537,7 @@ def test_a_freeze_is_on_disk_before_the_next_decision(stage: Stage, lines: list[
     court = Court(stage, fleet_rule=FLEET)
     for installation_id in IDS[:5]:
         court.ref.tell(NoteHealth(installation_id, is_failing=True))
-    court.ref.tell(ConsiderDisabling(ONE, "policy", ""))
+    court.ref.tell(court.wish())
     stage.run()
 
     assert decisions(stage) == NEVER

@@ -4,7 +4,6 @@ import pytest
 
 from console.shell.exit_codes import ExitCode
 from eventstore.common.identifiers import app_stream, installation_stream
-from eventstore.decisions.disable import DisableRequest, disable
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.events.catalogue import (
     AppChanged,
@@ -122,7 +121,7 @@ def test_of_a_person_s_decision_it_says_who_and_why(hookfuse: Hookfuse, world: W
 
 def test_of_a_receiver_s_wish_it_says_what_it_answered(hookfuse: Hookfuse, world: World) -> None:
     with world.store() as store, store.transaction() as transaction:
-        disable(transaction, DisableRequest(PAGER, "receiver", "system", "it answered 410 Gone", BALANCED))
+        review(transaction, ReviewRequest(PAGER, BALANCED, gone_at=0))
     shown = hookfuse("why", PAGER).out
 
     assert facts(shown)["cause"] == "the receiver: it answered 410 Gone"

@@ -13,7 +13,7 @@ from console.logs.story_text import event_words
 from console.shell.exit_codes import ExitCode
 from eventstore.common.clock import ManualClock, parse_time, time_text
 from eventstore.common.identifiers import installation_stream
-from eventstore.decisions.disable import DisableRequest, disable
+from eventstore.decisions.review import ReviewRequest, review
 from eventstore.events.catalogue import (
     EVENT_CLASSES,
     BreakerClosed,
@@ -410,7 +410,7 @@ def test_the_delivery_on_which_a_policy_decided_says_so(hookfuse: Hookfuse, worl
                 transaction.append(*[NewEvent(_STREAM, failed)] * 2)
             clock.advance(days=1)
         with store.transaction() as transaction:
-            assert disable(transaction, DisableRequest(PAGER, "policy", "system", "", BALANCED)).is_changed
+            assert review(transaction, ReviewRequest(PAGER, BALANCED)).is_changed
         assert find_delivery(store.connection, last) is not None
 
     decisions = [one for one in hookfuse("logs", "delivery", last, "--json").json["chapters"] if one["is_decision"]]

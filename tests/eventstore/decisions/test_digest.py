@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventstore.common.identifiers import MAIL_STREAM, installation_stream
+from eventstore.decisions.decision import Change
 from eventstore.decisions.digest import DigestRule, GatherRequest, MailPace, gather_mails
 from eventstore.events.catalogue import MailRequested, MailsGathered
 from eventstore.log.event_log import NewEvent, read_events
@@ -23,9 +24,9 @@ def owe(store: Store, *mail_ids: str, recipient: str = ADA, kind: str = "integra
             transaction.append(NewEvent(installation_stream("i"), request))
 
 
-def gather(store: Store, recipient: str = ADA) -> str:
+def gather(store: Store, recipient: str = ADA) -> Change:
     with store.transaction() as transaction:
-        return gather_mails(transaction, GatherRequest(recipient, "x.example")).why
+        return gather_mails(transaction, GatherRequest(recipient, "x.example")).change
 
 
 def test_a_digest_holds_what_its_recipient_is_owed_and_nothing_of_others(store: Store) -> None:
@@ -42,8 +43,8 @@ def test_a_digest_holds_what_its_recipient_is_owed_and_nothing_of_others(store: 
 def test_a_mail_is_gathered_once(store: Store) -> None:
     owe(store, "m-1", "m-2")
 
-    assert gather(store) == "gathered"
-    assert gather(store) == "there is nothing to gather"
+    assert gather(store) is Change.GATHERED
+    assert gather(store) is Change.NOTHING
 
 
 def test_a_mail_of_a_kind_that_a_digest_has_no_words_for_goes_by_itself(store: Store) -> None:

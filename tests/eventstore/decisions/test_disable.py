@@ -6,7 +6,9 @@ import pytest
 
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import installation_stream
-from eventstore.decisions.disable import Decision, DisableRequest, disable, enable
+from eventstore.decisions.decision import Change, Decision
+from eventstore.decisions.disable import DisableRequest, disable, enable
+from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import (
     AuditRecorded,
@@ -28,13 +30,15 @@ from eventstore.unit_of_work import Store, Transaction
 from tests.eventstore.facts import INSTALLATION_ID, OWNERS, break_by_balanced, failed, record, register, succeeded
 from tests.eventstore.processes import at_once, deciding
 
-BY_POLICY = DisableRequest(INSTALLATION_ID, "policy", "system", "", BALANCED)
-BY_PERSON = DisableRequest(INSTALLATION_ID, "person", "person:ada", "maintenance", BALANCED)
-BY_RECEIVER = DisableRequest(INSTALLATION_ID, "receiver", "system", "it answered 410 Gone", BALANCED)
+BY_POLICY = ReviewRequest(INSTALLATION_ID, BALANCED)
+BY_PERSON = DisableRequest(INSTALLATION_ID, "person:ada", "maintenance", BALANCED)
+BY_RECEIVER = ReviewRequest(INSTALLATION_ID, BALANCED, gone_at=0)
 
 
-def decide(store: Store, request: DisableRequest = BY_POLICY) -> Decision:
+def decide(store: Store, request: DisableRequest | ReviewRequest = BY_POLICY) -> Decision:
     with store.transaction() as transaction:
+        if isinstance(request, ReviewRequest):
+            return review(transaction, request)
         return disable(transaction, request)
 
 
@@ -77,7 +81,8 @@ def test_broken_installation_is_disabled_with_one_audit_entry_and_one_mail_for_e
 def test_second_decision_finds_it_done(broken: Store) -> None:
     decide(broken)
 
-    assert decide(broken) == Decision(False, "it is disabled already")
+    assert decide(broken) == Decision.declined("it is disabled")
+    assert decide(broken, BY_PERSON) == Decision.declined("it is disabled already")
     assert effects(broken) == (1, 1, 2)
 
 
@@ -162,14 +167,14 @@ def test_owner_who_is_named_twice_gets_one_mail(store: Store, clock: ManualClock
 def test_success_that_came_meanwhile_averts_the_disabling(broken: Store) -> None:
     record(broken, succeeded())
 
-    assert decide(broken) == Decision(False, "policy balanced no longer finds it broken")
+    assert decide(broken) == Decision.declined("nothing has changed")
     assert effects(broken) == (0, 0, 0)
 
 
 def test_days_that_have_left_the_window_avert_the_disabling(broken: Store, clock: ManualClock) -> None:
     clock.advance(days=5)
 
-    assert not decide(broken).is_changed
+    assert decide(broken).change is not Change.DISABLED
 
 
 def test_policy_of_the_request_decides(broken: Store) -> None:
@@ -179,7 +184,7 @@ def test_policy_of_the_request_decides(broken: Store) -> None:
 @pytest.mark.parametrize("request_", [BY_POLICY, BY_RECEIVER], ids=["policy", "receiver"])
 @pytest.mark.parametrize(("scope", "expected"), [("internal", False), ("all", True)])
 def test_published_app_is_disabled_by_the_machine_only_under_scope_all(
-    store: Store, clock: ManualClock, request_: DisableRequest, scope: str, expected: bool
+    store: Store, clock: ManualClock, request_: ReviewRequest, scope: str, expected: bool
 ) -> None:
     register(store, status="published")
     break_by_balanced(store, clock)
@@ -261,7 +266,7 @@ def test_disabling_keeps_the_buffer_as_it_was(broken: Store) -> None:
 
 
 def test_active_installation_is_not_enabled_again(broken: Store) -> None:
-    assert enabled(broken) == Decision(False, "it is active already")
+    assert enabled(broken) == Decision.declined("it is active already")
     assert effects(broken) == (0, 0, 0)
 
 
@@ -275,7 +280,11 @@ def test_both_decisions_draw_the_daemons_attention(broken: Store) -> None:
     assert versions[0] < versions[1] < versions[2]
 
 
-@pytest.mark.parametrize("decision", [decide, enabled])
+def by_a_person(store: Store) -> Decision:
+    return decide(store, BY_PERSON)
+
+
+@pytest.mark.parametrize("decision", [by_a_person, enabled])
 def test_removed_installation_is_neither_disabled_nor_enabled(broken: Store, decision: Any) -> None:
     remove(broken)
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import installation_stream
-from eventstore.decisions.disable import Decision, DisableRequest, disable, enable
+from eventstore.decisions.decision import Change, Decision
+from eventstore.decisions.disable import DisableRequest, disable, enable
 from eventstore.decisions.probing import (
     ProbingRule,
     due_probes,
@@ -18,12 +20,13 @@ from eventstore.decisions.probing import (
     next_probe_at,
     probe_event,
 )
+from eventstore.decisions.review import ReviewRequest, review
 from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliveries
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import InstallationEnabled, InstallationRemoved, ProbeFailed, ProbeSucceeded
 from eventstore.home.folder import Home
 from eventstore.log.change_signal import attention_version
-from eventstore.log.event_log import NewEvent, read_events
+from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.audit import read_audit
 from eventstore.projections.registry import find_installation
@@ -38,8 +41,8 @@ from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, attempt, break_by_balanced, failed, register, succeeded, timed_out
 
 RULE = ProbingRule(enabled=True, first_s=60, factor=2, max_s=300, cool_down_s=3_600)
-BY_RECEIVER = DisableRequest(INSTALLATION_ID, "receiver", "system", "it answered 410 Gone", BALANCED)
-BY_PERSON = DisableRequest(INSTALLATION_ID, "person", "person:ada", "maintenance", BALANCED)
+BY_RECEIVER = ReviewRequest(INSTALLATION_ID, BALANCED, gone_at=0)
+BY_PERSON = DisableRequest(INSTALLATION_ID, "person:ada", "maintenance", BALANCED)
 AT = datetime(2025, 2, 3, 12, tzinfo=UTC)
 
 
@@ -55,9 +58,12 @@ def disabled(known: Store) -> Store:
     return known
 
 
-def switch_off(store: Store, request: DisableRequest = BY_RECEIVER) -> None:
+def switch_off(store: Store, request: DisableRequest | ReviewRequest = BY_RECEIVER) -> None:
     with store.transaction() as transaction:
-        assert disable(transaction, request).is_changed
+        if isinstance(request, ReviewRequest):
+            assert review(transaction, replace(request, gone_at=last_position(transaction.connection))).is_changed
+        else:
+            assert disable(transaction, request).is_changed
 
 
 def switch_on(store: Store, by: str = "person:ada") -> None:
@@ -241,7 +247,7 @@ def test_what_was_disabled_while_the_clock_was_ahead_is_due_and_enabled_when_it_
 
 def test_what_a_policy_has_disabled_is_due_too(known: Store, clock: ManualClock) -> None:
     break_by_balanced(known, clock)
-    switch_off(known, DisableRequest(INSTALLATION_ID, "policy", "system", "", BALANCED))
+    switch_off(known, ReviewRequest(INSTALLATION_ID, BALANCED))
     clock.advance(seconds=60)
 
     assert due(known) == (INSTALLATION_ID,)
@@ -280,7 +286,7 @@ def test_a_success_enables_with_an_audit_entry(disabled: Store) -> None:
     record_probe(disabled, is_success=True)
     decision = decide(disabled, rule=RULE)
 
-    assert (decision.is_changed, decision.why) == (True, "enabled")
+    assert decision.change is Change.ENABLED
     assert find_installation(disabled.connection, INSTALLATION_ID).is_active
     (entry,) = read_audit(disabled.connection, limit=1)
     assert (entry.event, entry.actor) == ("internal-integration.enable", "system")
@@ -292,13 +298,13 @@ def test_a_success_enables_with_an_audit_entry(disabled: Store) -> None:
 def test_a_persons_disabling_stands(known: Store) -> None:
     switch_off(known, BY_PERSON)
 
-    assert decide(known) == Decision(False, "a person has disabled it, and only a person enables it")
+    assert decide(known) == Decision.declined("a person has disabled it, and only a person enables it")
     assert find_installation(known.connection, INSTALLATION_ID).state == "disabled"
 
 
 def test_a_person_who_enabled_and_disabled_it_meanwhile_is_right(disabled: Store) -> None:
     switch_on(disabled)
-    assert decide(disabled) == Decision(False, "it is active")
+    assert decide(disabled) == Decision.declined("it is active")
     switch_off(disabled, BY_PERSON)
 
     assert not decide(disabled).is_changed
@@ -307,7 +313,7 @@ def test_a_person_who_enabled_and_disabled_it_meanwhile_is_right(disabled: Store
 def test_one_that_was_removed_meanwhile_stays_removed(disabled: Store) -> None:
     remove(disabled)
 
-    assert decide(disabled) == Decision(False, "it is removed")
+    assert decide(disabled) == Decision.declined("it is removed")
 
 
 def test_a_success_from_before_the_disabling_enables_nothing(disabled: Store, clock: ManualClock) -> None:
@@ -316,8 +322,8 @@ def test_a_success_from_before_the_disabling_enables_nothing(disabled: Store, cl
     switch_on(disabled)
     switch_off(disabled)
 
-    assert decide(disabled, probe_enqueued_at=probe.enqueued_at) == Decision(
-        False, "it was disabled after the test delivery was queued"
+    assert decide(disabled, probe_enqueued_at=probe.enqueued_at) == Decision.declined(
+        "it was disabled after the test delivery was queued"
     )
     assert decide(disabled, probe_enqueued_at=time_text(clock.now())).is_changed
 
@@ -355,7 +361,7 @@ def test_the_cool_down_ends_with_a_persons_enabling(disabled: Store, clock: Manu
 def test_another_installations_enabling_is_no_cool_down(disabled: Store, clock: ManualClock) -> None:
     register(disabled, installation_id="another", app_id=43)
     with disabled.transaction() as transaction:
-        disable(transaction, DisableRequest("another", "receiver", "system", "gone", BALANCED))
+        review(transaction, ReviewRequest("another", BALANCED, gone_at=0))
         enable(transaction, "another", by="system", reason="a test delivery succeeded")
     flap(disabled, clock, after_s=10, by="person:ada")
 

@@ -9,7 +9,8 @@ import pytest
 
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import installation_stream
-from eventstore.decisions.disable import Decision, DisableRequest, disable, enable
+from eventstore.decisions.decision import Change, Decision
+from eventstore.decisions.disable import DisableRequest, disable, enable
 from eventstore.decisions.review import ReviewRequest, needs_review, review
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import InstallationCalmed, InstallationRemoved, InstallationWarned, MailRequested
@@ -70,7 +71,7 @@ def test_one_mail_goes_to_each_owner_about_the_warning(store: Store, clock: Manu
     decision = reviewed(store)
     mails = of(store, MailRequested)
 
-    assert (decision.why, decision.mail_count) == ("warned", 2)
+    assert (decision.change, decision.mail_count) == (Change.WARNED, 2)
     assert sorted(mail.recipient for mail in mails) == list(OWNERS)
     assert {(mail.kind, mail.about_position) for mail in mails} == {("integration-warned", decision.position)}
     assert all(mail.message_id == f"<{mail.mail_id}@hookfuse.example>" for mail in mails)
@@ -115,7 +116,7 @@ def test_a_warning_is_remembered_over_a_restart(store: Store, clock: ManualClock
         record(other, failed())
         decision = reviewed(other)
 
-    assert decision == Decision(False, "nothing has changed")
+    assert decision == Decision.declined("nothing has changed")
     assert levels(store) == [50]
 
 
@@ -145,7 +146,7 @@ def test_below_half_of_the_way_it_is_calm_again(store: Store, clock: ManualClock
     record(store, succeeded())
     decisions = [reviewed(store) for _ in range(2)]
 
-    assert [decision.why for decision in decisions] == ["calmed", "nothing has changed"]
+    assert [decision.change for decision in decisions] == [Change.CALMED, Change.NOTHING]
     assert of(store, InstallationCalmed) == [InstallationCalmed(INSTALLATION_ID)]
     assert decisions[0].mail_count == 0
 
@@ -159,7 +160,7 @@ def test_a_new_episode_is_warned_of_again(store: Store, clock: ManualClock) -> N
     fail(store, clock, 4, 4)
     reviewed(store)
 
-    assert calmed.why == "calmed"
+    assert calmed.change is Change.CALMED
     assert levels(store) == [50, 50]
 
 
@@ -167,7 +168,7 @@ def test_after_an_enabling_a_new_episode_begins(store: Store, clock: ManualClock
     fail(store, clock, 4, 4)
     reviewed(store)
     with store.transaction() as transaction:
-        disable(transaction, DisableRequest(INSTALLATION_ID, "person", "person:ada", "mending", BALANCED))
+        disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "mending", BALANCED))
         enable(transaction, INSTALLATION_ID, by="person:ada", reason="mended")
     before = reviewed(store)
     fail(store, clock, 4, 4)
@@ -181,7 +182,7 @@ def test_what_is_broken_is_disabled_and_not_warned_of(store: Store, clock: Manua
     fail(store, clock, 4, 4, 4)
     decision = reviewed(store)
 
-    assert decision.why == "disabled"
+    assert decision.change is Change.DISABLED
     assert {mail.kind for mail in of(store, MailRequested)} == {"integration-disabled"}
     assert levels(store) == []
 
@@ -194,7 +195,7 @@ def test_without_warnings_nobody_is_warned_but_the_end_comes_all_the_same(store:
     record(store, *[failed()] * 4)
 
     assert not warned.is_changed
-    assert reviewed(store, silent).why == "disabled"
+    assert reviewed(store, silent).change is Change.DISABLED
     assert levels(store) == []
 
 
@@ -203,7 +204,7 @@ def test_without_warnings_an_episode_that_was_warned_of_ends_too(store: Store, c
     reviewed(store)
     record(store, succeeded())
 
-    assert reviewed(store, replace(REQUEST, is_warned=False)).why == "calmed"
+    assert reviewed(store, replace(REQUEST, is_warned=False)).change is Change.CALMED
 
 
 @pytest.mark.parametrize(("scope", "expected"), [("internal", []), ("all", [50])])
@@ -221,7 +222,7 @@ def test_a_published_app_is_warned_of_only_where_it_may_be_disabled(
 def test_one_that_is_disabled_or_removed_is_not_warned_of(store: Store, clock: ManualClock) -> None:
     fail(store, clock, 4, 4)
     with store.transaction() as transaction:
-        disable(transaction, DisableRequest(INSTALLATION_ID, "person", "person:ada", "", BALANCED, is_mailed=False))
+        disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "", BALANCED, is_mailed=False))
     disabled = reviewed(store)
     with store.transaction() as transaction:
         transaction.append(NewEvent(installation_stream(INSTALLATION_ID), InstallationRemoved(INSTALLATION_ID)))
@@ -281,14 +282,14 @@ def test_a_review_is_asked_for_only_when_it_would_change_something(
 
 
 def test_the_ask_and_the_review_agree(store: Store, clock: ManualClock) -> None:
-    from eventstore.decisions.evidence import verdict_of
+    from eventstore.decisions.evidence import read_verdict
 
     for letter in "---n---+n----n--n--":
         clock.advance(days=1 if letter == "n" else 0)
         if letter != "n":
             record(store, succeeded() if letter == "+" else failed())
         with store.transaction() as transaction:
-            verdict = verdict_of(transaction, INSTALLATION_ID, BALANCED)
+            verdict = read_verdict(transaction.connection, INSTALLATION_ID, BALANCED, clock.now())
             row = find_installation(transaction.connection, INSTALLATION_ID)
             expected = needs_review(verdict, row, is_warned=True) and row.is_active
             assert review(transaction, REQUEST).is_changed is expected

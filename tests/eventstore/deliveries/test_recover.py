@@ -44,7 +44,7 @@ def switch(store: Store, *, is_on: bool, installation_id: str = INSTALLATION_ID)
         if is_on:
             enable(transaction, installation_id, by="person:ada", reason="mended")
         else:
-            disable(transaction, DisableRequest(installation_id, "person", "person:ada", "moving", BALANCED))
+            disable(transaction, DisableRequest(installation_id, "person:ada", "moving", BALANCED))
 
 
 def put(store: Store, *keys: str, installation_id: str = INSTALLATION_ID) -> list[str]:

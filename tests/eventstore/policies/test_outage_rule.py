@@ -1,5 +1,6 @@
 """The watch over the fleet, and what a freeze changes in the database."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ from eventstore.events.catalogue import (
     InstallationDisabled,
 )
 from eventstore.home.folder import Home
-from eventstore.log.event_log import NewEvent, read_events
+from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.outage_rule import FleetRule, FleetState, should_freeze, should_thaw
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.broken_state_buffer import read_days
@@ -329,8 +330,7 @@ def test_the_live_buffer_and_the_replay_agree_on_a_freeze(tmp_path_factory: Any,
     assert counted == expected
 
 
-def request(cause: str, by: str = "system") -> DisableRequest:
-    return DisableRequest(INSTALLATION_ID, cause, by, "on purpose", BALANCED)
+REQUEST = ReviewRequest(INSTALLATION_ID, BALANCED)
 
 
 def test_while_frozen_the_policy_disables_nothing(store: Store, clock: ManualClock) -> None:
@@ -338,19 +338,22 @@ def test_while_frozen_the_policy_disables_nothing(store: Store, clock: ManualClo
     break_by_balanced(store, clock)
     tell(store, FROZEN)
     with store.transaction() as transaction:
-        decision = disable(transaction, request("policy"))
+        decision = review(transaction, REQUEST)
 
     assert not decision.is_changed
     assert "frozen" in decision.why
     assert [one for one in read_events(store.connection) if isinstance(one.event, InstallationDisabled)] == []
 
 
-@pytest.mark.parametrize(("cause", "by"), [("person", "person:ada"), ("receiver", "system")])
-def test_a_freeze_stops_neither_a_person_nor_a_receiver_that_is_gone(store: Store, cause: str, by: str) -> None:
+@pytest.mark.parametrize("cause", ["person", "receiver"])
+def test_a_freeze_stops_neither_a_person_nor_a_receiver_that_is_gone(store: Store, cause: str) -> None:
     register(store)
     tell(store, FROZEN)
     with store.transaction() as transaction:
-        decision = disable(transaction, request(cause, by))
+        if cause == "person":
+            decision = disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "on purpose", BALANCED))
+        else:
+            decision = review(transaction, replace(REQUEST, gone_at=last_position(store.connection)))
 
     assert decision.is_changed
 
@@ -360,7 +363,7 @@ def test_after_the_thaw_the_policy_disables_again(store: Store, clock: ManualClo
     break_by_balanced(store, clock)
     tell(store, FROZEN, THAWED)
     with store.transaction() as transaction:
-        decision = disable(transaction, request("policy"))
+        decision = review(transaction, REQUEST)
 
     assert decision.is_changed
 

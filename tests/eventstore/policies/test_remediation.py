@@ -6,11 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from eventstore.events.catalogue import DisableEvidence
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.evaluation import judge
-from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy, SilenceRule
-from eventstore.policies.remediation import Prevention, prevention_in, what_would_help
+from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy
+from eventstore.policies.remediation import Prevention, what_would_help
 from tests.eventstore.policy_strategies import policies
 
 TODAY = date(2025, 2, 7)
@@ -173,56 +172,6 @@ def test_a_day_of_timeouts_that_is_over_needs_nothing() -> None:
     assert helping(BALANCED, on(1, timeout=900, success=1)).sentence == (
         "Nothing has to be done: 2025-02-06 is over, and is forgotten on 2025-02-13."
     )
-
-
-def test_records_of_evidence_are_taken_as_counts_are() -> None:
-    records = [day.record() for day in SILENCE]
-
-    assert what_would_help(BALANCED, records, "no-success", TODAY) == helping(BALANCED, *SILENCE)
-
-
-def evidence(**changes: Any) -> DisableEvidence:
-    days = tuple(day.record() for day in SILENCE)
-    values = {"policy": "balanced", "policy_version": 1, "rule": "no-success", "explanation": "x", "days": days}
-    return DisableEvidence(**{**values, "up_to_position": 9, **changes})
-
-
-def test_evidence_is_read_as_of_the_day_of_the_decision() -> None:
-    assert prevention_in(evidence(), "2025-02-07T23:59:59.000000Z") == helping(BALANCED, *SILENCE)
-
-
-@pytest.mark.parametrize("changes", [{"policy": "gone"}, {"policy_version": 9}, {"rule": "person"}])
-def test_evidence_of_a_policy_that_is_no_more_says_nothing(changes: dict[str, Any]) -> None:
-    assert prevention_in(evidence(**changes), "2025-02-07T00:00:00.000000Z").sentence == ""
-
-
-OWN = Policy("mine", 3, 7, BALANCED.errors, (SilenceRule("quiet", failures_min=6, failing_days_min=2),))
-
-
-def own_evidence(policy: Policy) -> DisableEvidence:
-    verdict = judge(policy, SILENCE, TODAY)
-    return evidence(policy="mine", policy_version=3, rule=verdict.rule, explanation=verdict.explanation)
-
-
-def test_evidence_of_a_policy_of_one_s_own_is_told_by_it() -> None:
-    told = prevention_in(own_evidence(OWN), f"{TODAY}T00:00:00.000000Z", OWN)
-
-    assert told == helping(OWN, *SILENCE)
-    assert told.sentence.endswith("would have prevented it.")
-
-
-def test_evidence_of_what_a_policy_was_before_its_file_was_changed_says_nothing() -> None:
-    changed = replace(OWN, rules=(SilenceRule("quiet", failures_min=5, failing_days_min=2),))
-    renamed = replace(OWN, rules=(SilenceRule("calm", failures_min=6, failing_days_min=2),))
-
-    for policy in (changed, renamed, replace(OWN, version=4), None):
-        assert prevention_in(own_evidence(OWN), f"{TODAY}T00:00:00.000000Z", policy).sentence == ""
-
-
-def test_evidence_of_a_receiver_s_wish_says_what_would_have_prevented_it_under_any_policy() -> None:
-    wish = evidence(policy="mine", policy_version=3, rule="receiver")
-
-    assert prevention_in(wish, f"{TODAY}T00:00:00.000000Z", OWN).sentence.startswith("Another answer than 410")
 
 
 counts = st.integers(0, 3) | st.integers(0, 2500)

@@ -148,7 +148,7 @@ def test_of_one_ordering_key_only_the_first_may_go(way: Way, store: Store) -> No
 
 def test_what_is_put_for_a_disabled_installation_is_taken(way: Way, store: Store) -> None:
     with store.transaction() as transaction:
-        disable(transaction, DisableRequest(INSTALLATION_ID, "person", "person:ada", "broken", BALANCED))
+        disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "broken", BALANCED))
     put(way)
     way.arrive()
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import installation_stream
 from eventstore.common.json_lines import Faults
+from eventstore.decisions.decision import Change
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import DocumentError
 from eventstore.events.catalogue import CountsImported, InstallationRemoved
@@ -250,7 +251,7 @@ def test_after_a_week_of_error_days_the_very_next_failure_breaks_it_by_the_origi
         decision = review(transaction, ReviewRequest(INSTALLATION_ID, SENTRY_2024, "internal", "x.example"))
 
     assert decision.evidence is not None
-    assert (decision.why, decision.evidence.rule) == ("disabled", "seven-error-days")
+    assert (decision.change, decision.evidence.rule) == (Change.DISABLED, "seven-error-days")
     assert {day.day: day.client_error for day in decision.evidence.days} == {
         **dict.fromkeys(days, 2),
         "2025-02-03": 1,

@@ -188,7 +188,7 @@ def test_a_disabled_one_is_counted_as_that_with_the_mails_that_are_owed_and_noth
 ) -> None:
     tell(store, BreakerOpened(INSTALLATION_ID, in_seconds(clock, 60), "on purpose"))
     with store.transaction() as transaction:
-        disable(transaction, DisableRequest(INSTALLATION_ID, "person", "person:ada", "on purpose", BALANCED))
+        disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "on purpose", BALANCED))
     found = signs(store, clock)
 
     assert found.installations == {"active": 1, "disabled": 1, "removed": 0}

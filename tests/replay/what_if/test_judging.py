@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import actors.delivery.installation
 import eventstore.decisions.evidence
 import eventstore.decisions.review
 import eventstore.policies.evaluation
@@ -79,13 +78,12 @@ def test_it_judges_by_the_very_function_that_the_live_actors_ask() -> None:
             replay.what_if.judging,
             eventstore.policies.evaluation,
             eventstore.decisions.evidence,
-            actors.delivery.installation,
         )
     }
 
     assert functions == {id(eventstore.policies.evaluation.judge)}
     assert replay.what_if.judging.what_follows is eventstore.decisions.review.what_follows  # type: ignore[attr-defined]
-    assert replay.what_if.judging.may_be_disabled is actors.delivery.installation.may_be_disabled  # type: ignore[attr-defined]
+    assert replay.what_if.judging.may_be_disabled is eventstore.decisions.review.may_be_disabled  # type: ignore[attr-defined]
 
 
 def test_no_verdict_comes_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

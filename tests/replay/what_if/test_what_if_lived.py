@@ -164,7 +164,7 @@ def decide(stage: Stage, installation_id: str, deed: str, policy: Policy) -> Non
         if deed == "enable":
             enable(transaction, installation_id, by="person:ann", reason="mended")
         else:
-            disable(transaction, DisableRequest(installation_id, "person", "person:ann", "on purpose", policy))
+            disable(transaction, DisableRequest(installation_id, "person:ann", "on purpose", policy))
 
 
 @pytest.mark.parametrize(
