@@ -210,7 +210,7 @@ def _run_program(program: str, *arguments: Path) -> subprocess.CompletedProcess[
 
 
 def _examples() -> Iterator[tuple[str, str, list[str]]]:
-    for part in _page("docs/policies.md").split("\n## Worked examples: ")[1:]:
+    for part in _page("docs/policy-examples.md").split("\n## Worked examples: ")[1:]:
         policy = part.partition("\n")[0].strip("`")
         rows = [line for line in part.splitlines() if line.startswith("| ")][1:]
         for row in rows:
@@ -257,7 +257,7 @@ def test_the_policy_files_of_the_docs_are_read_and_every_rule_can_fire(tmp_path:
 
 
 def test_every_key_of_a_policy_file_is_described() -> None:
-    section = _page("docs/policies.md").partition("## A policy of your own")[2]
+    section = _page("docs/own-policies.md")
     keys = {key for part in (Policy, DayRule, StreakRule, SilenceRule) for key in part.__struct_fields__} - {"rules"}
 
     assert {key for key in keys if f"`{key}`" not in section} == set()

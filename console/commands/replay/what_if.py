@@ -61,7 +61,7 @@ def suppose(
     """Judge what was recorded by another policy: who would have been disabled or warned, and when.
 
     It is set against what really happened: deliveries that would have been missed, or spared from being missed,
-    and attempts that would have been saved. Nothing is changed. What it takes for granted is in docs/policies.md.
+    and attempts that would have been saved. Nothing is changed. What it takes for granted is in docs/what-if.md.
 
     \b
     Example:

@@ -13,7 +13,7 @@ from eventstore.policies.policy_file import policy_text
 from tests.console.a_march import installation_id, live_a_march
 from tests.console.conftest import Hookfuse, World
 
-_PAGE = Path(__file__).parents[4] / "docs" / "policies.md"
+_DOCS = Path(__file__).parents[4] / "docs"
 AFTERWARDS = datetime(2026, 6, 1, tzinfo=UTC)
 PAGER, CHAT, SHOP, MAIL = (installation_id(app_id) for app_id in (1, 2, 3, 4))
 
@@ -28,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def strict(tmp_path: Path) -> Path:
-    own = _PAGE.read_text(encoding="utf-8").partition("## A policy of your own")[2]
+    own = (_DOCS / "own-policies.md").read_text(encoding="utf-8")
     path = tmp_path / "strict.toml"
     path.write_text(own.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
     return path
@@ -36,7 +36,7 @@ def strict(tmp_path: Path) -> Path:
 
 def test_the_example_of_the_docs_is_what_the_command_says(hookfuse: Hookfuse, home: Path, strict: Path) -> None:
     ended = hookfuse("replay", "what-if", "--policy", strict, home=home)
-    said = _PAGE.read_text(encoding="utf-8").partition("## What if")[2].partition("```text\n")[2].partition("```")[0]
+    said = (_DOCS / "what-if.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
 
     assert ended.code == 0
     assert ended.out == said
