@@ -12,7 +12,7 @@ from eventstore.common.clock import Clock, SystemClock, time_text
 from eventstore.errors import LostCommitsError
 from eventstore.log.event_log import NewEvent, StoredEvent, append_events
 from eventstore.log.snapshots import renew_snapshots
-from eventstore.projections.catalogue import project_all
+from eventstore.projections.catalogue import project
 from eventstore.sqlite.database import (
     BUSY_MS,
     BUSY_S,
@@ -61,7 +61,7 @@ class Transaction:
         )
         if stored_events:
             self.position = stored_events[-1].position
-        project_all(self.connection, stored_events)
+        project(self.connection, stored_events)
         renew_snapshots(self.connection, stored_events)
         return stored_events
 

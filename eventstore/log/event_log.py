@@ -23,6 +23,7 @@ __all__ = [
     "append_events",
     "chain_hash",
     "last_position",
+    "one_by_one",
     "read_events",
 ]
 
@@ -63,11 +64,20 @@ class StoredEvent(msgspec.Struct, frozen=True):
         return self.event.type_name
 
 
-# A projection's way to follow events: what it does, within the same transaction, for an event of a class.
-Handler = Callable[[sqlite3.Connection, StoredEvent], None]
+# A projection's way to follow events: what it does, within the same transaction, for events in their order, all of
+# classes that it follows by this handler. One event is a sequence of one.
+Handler = Callable[[sqlite3.Connection, Sequence[StoredEvent]], None]
 Handlers = Mapping[type[Event], Handler]
-# The same for events that come by the hundred: a group of them, in their order, at once.
-GroupHandler = Callable[[sqlite3.Connection, Sequence[StoredEvent]], None]
+
+
+def one_by_one(handlers: Mapping[type[Event], Callable[[sqlite3.Connection, StoredEvent], None]]) -> Handlers:
+    """Return handlers that take their events one after the other, each by what its class asks for."""
+
+    def follow(connection: sqlite3.Connection, stored_events: Sequence[StoredEvent]) -> None:
+        for stored in stored_events:
+            handlers[type(stored.event)](connection, stored)
+
+    return dict.fromkeys(handlers, follow)
 
 
 def append_events(

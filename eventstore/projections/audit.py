@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from eventstore.events.catalogue import AuditRecorded
-from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 
 __all__ = ["HANDLERS", "AuditEntry", "read_audit"]
 
@@ -78,4 +78,4 @@ def _record(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     )
 
 
-HANDLERS: Handlers = {AuditRecorded: _record}
+HANDLERS: Handlers = one_by_one({AuditRecorded: _record})

@@ -13,11 +13,11 @@ from eventstore.events.catalogue import (
     InstallationCreated,
     InstallationEnabled,
 )
-from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, DayCounts, counted_class_of
 from eventstore.sqlite.bulk import insert_rows
 
-__all__ = ["HANDLERS", "count_outcomes", "read_days"]
+__all__ = ["HANDLERS", "read_days"]
 
 
 def read_days(connection: sqlite3.Connection, installation_id: str, from_day: str) -> tuple[DayCounts, ...]:
@@ -39,7 +39,7 @@ _ADDED = (
 )
 
 
-def count_outcomes(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+def _count_outcomes(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
     """Count outcomes of attempts, each under its class, on its day."""
     counted = [(stored, name) for stored in group if (name := counted_class_of(stored.event)) is not None]
     if any(name != "success" for _, name in counted) and _is_frozen(connection):
@@ -58,10 +58,6 @@ def count_outcomes(connection: sqlite3.Connection, group: Sequence[StoredEvent])
 def _row(installation_id: str, day: str, counts: Mapping[str, int]) -> tuple[str | int | None, ...]:
     failures = counts.get("first_failure"), counts.get("last_failure")
     return (installation_id, day, *(counts.get(name, 0) for name in COUNTED_CLASSES), *failures)
-
-
-def _count(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    count_outcomes(connection, (stored,))
 
 
 _IMPORT_STATEMENT = (
@@ -89,8 +85,12 @@ def _clear(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 
 HANDLERS: Handlers = {
-    **dict.fromkeys((DeliverySucceeded, DeliveryFailed, DeliveryTimedOut), _count),
-    CountsImported: _count_imported,
-    InstallationCreated: _clear,  # a removed one that comes back starts anew
-    InstallationEnabled: _clear,
+    **dict.fromkeys((DeliverySucceeded, DeliveryFailed, DeliveryTimedOut), _count_outcomes),
+    **one_by_one(
+        {
+            CountsImported: _count_imported,
+            InstallationCreated: _clear,  # a removed one that comes back starts anew
+            InstallationEnabled: _clear,
+        }
+    ),
 }

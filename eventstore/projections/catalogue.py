@@ -1,17 +1,17 @@
 """The projections: which tables follow the events, and by which handlers."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
 from eventstore.events.catalogue import AttemptEvent, Event
-from eventstore.log.event_log import GroupHandler, Handler, Handlers, StoredEvent
+from eventstore.log.event_log import Handler, Handlers, StoredEvent
 from eventstore.projections import audit, health, outbox, registry, request_log
 from eventstore.projections import broken_state_buffer as buffer
 
-__all__ = ["PROJECTIONS", "Projection", "followed_types", "project", "project_all"]
+__all__ = ["PROJECTIONS", "Projection", "followed_types", "project"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +50,33 @@ PROJECTIONS: Mapping[str, Projection] = {
 }
 
 
-# What the handlers of attempts do, for a group of them. None of these reads what another one writes.
-_FOLLOW_ATTEMPTS: Mapping[str, GroupHandler] = {
-    "registry": health.follow_attempts,
-    "buffer": buffer.count_outcomes,
-    "requests": request_log.log_requests,
-}
-
-
-def project(connection: sqlite3.Connection, stored: StoredEvent, names: Iterable[str] = tuple(PROJECTIONS)) -> None:
-    """Bring projections to the state that follows from one more event, within the caller's transaction."""
-    for handler in _handlers(tuple(names)).get(type(stored.event), ()):
-        handler(connection, stored)
-
-
-def project_all(
+def project(
     connection: sqlite3.Connection, stored_events: Iterable[StoredEvent], names: Iterable[str] = tuple(PROJECTIONS)
 ) -> None:
-    """Bring projections to the state that follows from these events too: outcomes of attempts by the group."""
-    wanted = tuple(names)
-    follow_attempts = [follow for name, follow in _FOLLOW_ATTEMPTS.items() if name in wanted]
+    """Bring projections to the state that follows from these events too, within the caller's transaction.
+
+    Outcomes of attempts, which come by the hundred, are taken in by the group: none of the handlers that follow them
+    reads what another one writes.
+    """
+    handlers = _handlers(tuple(names))
     for are_attempts, run in groupby(stored_events, _is_attempt):
-        if are_attempts:
-            group = tuple(run)
-            for follow in follow_attempts:
-                follow(connection, group)
-        else:
-            for stored in run:
-                project(connection, stored, wanted)
+        for group in (tuple(run),) if are_attempts else zip(run):
+            for handler, followed in _by_handler(handlers, group).items():
+                handler(connection, followed)
 
 
 def _is_attempt(stored: StoredEvent) -> bool:
     return isinstance(stored.event, AttemptEvent)
+
+
+def _by_handler(
+    handlers: Mapping[type[Event], tuple[Handler, ...]], group: Sequence[StoredEvent]
+) -> Mapping[Handler, Sequence[StoredEvent]]:
+    followed: dict[Handler, list[StoredEvent]] = {}
+    for stored in group:
+        for handler in handlers.get(type(stored.event), ()):
+            followed.setdefault(handler, []).append(stored)
+    return followed
 
 
 def followed_types(names: Iterable[str]) -> frozenset[str]:

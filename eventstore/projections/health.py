@@ -1,7 +1,7 @@
 """How an installation fares, and the fleet: warned, held, behind an open breaker, frozen."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,11 +24,11 @@ from eventstore.events.catalogue import (
     ProbeSucceeded,
 )
 from eventstore.log.change_signal import draw_attention
-from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.policies.recent_outcomes import LATEST_EVENTS, OUTCOMES, says_nothing
 from eventstore.policies.waits import LONGEST_PAUSE_S
 
-__all__ = ["HANDLERS", "Fleet", "failing_since", "follow_attempts", "read_fleet"]
+__all__ = ["HANDLERS", "Fleet", "failing_since", "read_fleet"]
 
 _BEGINS = (InstallationCreated.type_name, InstallationEnabled.type_name)
 
@@ -148,13 +148,6 @@ def _is_of_another_url(connection: sqlite3.Connection, stored: StoredEvent, url:
     return url != "" and row is not None
 
 
-def follow_attempts(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
-    """Follow outcomes of attempts, of which few concern what is known here."""
-    for stored in group:
-        if (handler := _OF_ATTEMPTS.get(type(stored.event))) is not None:
-            handler(connection, stored)
-
-
 def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, AttemptEvent)  # noqa: S101
     event = stored.event
@@ -184,18 +177,17 @@ def _fleet(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     )
 
 
-_OF_ATTEMPTS: Handlers = {
-    DeliveryFailed: _failed,
-    ProbeFailed: _probe_failed,
-    ProbeSucceeded: _probe_succeeded,
-}
-HANDLERS: Handlers = {
-    **_OF_ATTEMPTS,
-    InstallationWarned: _warned,
-    InstallationCalmed: _calmed,
-    BreakerOpened: _opened,
-    BreakerClosed: _closed,
-    EndpointChanged: _changed,
-    DisablingFrozen: _fleet,
-    DisablingThawed: _fleet,
-}
+HANDLERS: Handlers = one_by_one(
+    {
+        DeliveryFailed: _failed,
+        ProbeFailed: _probe_failed,
+        ProbeSucceeded: _probe_succeeded,
+        InstallationWarned: _warned,
+        InstallationCalmed: _calmed,
+        BreakerOpened: _opened,
+        BreakerClosed: _closed,
+        EndpointChanged: _changed,
+        DisablingFrozen: _fleet,
+        DisablingThawed: _fleet,
+    }
+)

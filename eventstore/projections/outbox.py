@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from eventstore.common.identifiers import installation_of
 from eventstore.events.catalogue import MailFailed, MailRequested, MailSent, MailsGathered
-from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 
 __all__ = [
     "DIGEST",
@@ -187,9 +187,11 @@ def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     )
 
 
-HANDLERS: Handlers = {
-    MailRequested: _request,
-    MailsGathered: _gathered,
-    MailSent: _sent,
-    MailFailed: _failed,
-}
+HANDLERS: Handlers = one_by_one(
+    {
+        MailRequested: _request,
+        MailsGathered: _gathered,
+        MailSent: _sent,
+        MailFailed: _failed,
+    }
+)

@@ -19,7 +19,7 @@ from eventstore.events.catalogue import (
     OrganizationRegistered,
 )
 from eventstore.log.change_signal import draw_attention
-from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.projections.app_secrets import AppSecrets, no_secret_text, read_secrets
 from eventstore.sqlite.bulk import json_list
 
@@ -331,14 +331,16 @@ def _enabled(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     _set_state(connection, stored, stored.event.installation_id, "active")
 
 
-HANDLERS: Handlers = {
-    OrganizationRegistered: _organization,
-    OrganizationChanged: _organization,
-    AppRegistered: _app,
-    AppChanged: _app,
-    InstallationCreated: _created,
-    InstallationRemoved: _removed,
-    InstallationDisabled: _disabled,
-    InstallationEnabled: _enabled,
-    DeliveryRequeued: _draw_attention,
-}
+HANDLERS: Handlers = one_by_one(
+    {
+        OrganizationRegistered: _organization,
+        OrganizationChanged: _organization,
+        AppRegistered: _app,
+        AppChanged: _app,
+        InstallationCreated: _created,
+        InstallationRemoved: _removed,
+        InstallationDisabled: _disabled,
+        InstallationEnabled: _enabled,
+        DeliveryRequeued: _draw_attention,
+    }
+)

@@ -20,7 +20,6 @@ __all__ = [
     "RequestFilter",
     "count_error_classes",
     "is_error_code",
-    "log_requests",
     "read_requests",
     "request_row",
     "trim_requests",
@@ -156,7 +155,7 @@ def _fits(request: LoggedRequest, wanted: RequestFilter) -> bool:
     )
 
 
-def log_requests(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+def _log_requests(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
     """Take attempts in; the rows are those of taking them in one by one."""
     rows = [
         (stored.event.app_id, stored.event.event_name, stored.position, is_error_code(stored.event.status_code))
@@ -173,8 +172,4 @@ def log_requests(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -
     insert_rows(connection, _INTO_LOG, rows[start:])
 
 
-def _record(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    log_requests(connection, (stored,))
-
-
-HANDLERS: Handlers = dict.fromkeys(AttemptEvent.__subclasses__(), _record)
+HANDLERS: Handlers = dict.fromkeys(AttemptEvent.__subclasses__(), _log_requests)

@@ -97,9 +97,9 @@ class Past:
         position, stream, version, type_name, schema, recorded_at, data = row
         event = decode_event(type_name, schema, data)
         stored = StoredEvent(position, stream, version, recorded_at, event)
-        project(self.connection, stored, ("registry",))
+        project(self.connection, (stored,), ("registry",))
         if type(event) in LEDGER_HANDLERS:
-            LEDGER_HANDLERS[type(event)](self.connection, stored)
+            LEDGER_HANDLERS[type(event)](self.connection, (stored,))
             self._has_waiting = has_waiting(self.connection)
         match event:
             case InstallationCreated() | InstallationEnabled():

@@ -135,7 +135,7 @@ class BufferFold:
         position, stream, version, type_name, schema, recorded_at, data = row
         event = decode_event(type_name, schema, data)
         self._write_stream(stream)
-        _HANDLERS[type_name](self._connection, StoredEvent(position, stream, version, recorded_at, event))
+        _HANDLERS[type_name](self._connection, (StoredEvent(position, stream, version, recorded_at, event),))
 
     def _write_stream(self, stream: str) -> None:
         installation_id = installation_of(stream)

@@ -12,7 +12,7 @@ from eventstore.events.catalogue import (
     DeliverySucceeded,
     RecoveryStarted,
 )
-from eventstore.log.event_log import Handlers, StoredEvent
+from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.queue.delivery import error_text
 from replay.reading.log_range import LogRange
 
@@ -84,15 +84,17 @@ def _gone(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     connection.execute("DELETE FROM ledger WHERE delivery_id = ?", (event.delivery_id,))
 
 
-HANDLERS: Handlers = {
-    DeliveryMissed: _missed,
-    DeliveryExhausted: _exhausted,
-    DeliveryRequeued: _requeued,
-    RecoveryStarted: _recovery_started,
-    DeliveryExpired: _expired,
-    DeliveryDropped: _gone,
-    DeliverySucceeded: _gone,
-}
+HANDLERS: Handlers = one_by_one(
+    {
+        DeliveryMissed: _missed,
+        DeliveryExhausted: _exhausted,
+        DeliveryRequeued: _requeued,
+        RecoveryStarted: _recovery_started,
+        DeliveryExpired: _expired,
+        DeliveryDropped: _gone,
+        DeliverySucceeded: _gone,
+    }
+)
 
 # Of all others a delivery that waits is taken out by the one type that is by far the most frequent.
 _SELDOM = tuple(one.type_name for one in HANDLERS if one is not DeliverySucceeded)
@@ -123,7 +125,7 @@ class LedgerFold:
         if has_waiting(self._connection) or self._begins_waiting(log_range):
             type_names = (*_SELDOM, DeliverySucceeded.type_name)
         for stored in log_range.read(self._connection, type_names):
-            HANDLERS[type(stored.event)](self._connection, stored)
+            HANDLERS[type(stored.event)](self._connection, (stored,))
 
     def _begins_waiting(self, log_range: LogRange) -> bool:
         row = self._connection.execute(

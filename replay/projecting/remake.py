@@ -7,7 +7,7 @@ from itertools import islice
 from eventstore.errors import DamagedLogError
 from eventstore.events.catalogue import EVENT_CLASSES
 from eventstore.log.event_log import StoredEvent, last_position
-from eventstore.projections.catalogue import PROJECTIONS, followed_types, project_all
+from eventstore.projections.catalogue import PROJECTIONS, followed_types, project
 from replay.projecting.buffer_fold import BufferFold
 from replay.projecting.ledger import LedgerFold
 from replay.projecting.scratch import Scratch, together
@@ -82,7 +82,7 @@ class Remake:
                     yield stored
 
             try:
-                project_all(self.connection, noted(), self._followed)
+                project(self.connection, noted(), self._followed)
             except (sqlite3.IntegrityError, TypeError, ValueError) as error:
                 raise DamagedLogError(
                     f"event {position} does not go with those before it, or is not what was recorded ({error})"

@@ -36,7 +36,7 @@ class Scratch:
         """Bring the named projections to what follows from more events."""
         wanted = tuple(names)
         for stored in events:
-            project(self.connection, stored, wanted)
+            project(self.connection, (stored,), wanted)
 
 
 @contextmanager

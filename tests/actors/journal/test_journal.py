@@ -320,15 +320,17 @@ def _fail(*_arguments: object) -> Any:
     raise RuntimeError("on purpose")
 
 
-@pytest.mark.parametrize("broken", projections._FOLLOW_ATTEMPTS)
+@pytest.mark.parametrize("broken", range(3))
 def test_events_queue_and_projections_change_together_or_not_at_all(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict], broken: str
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict], broken: int
 ) -> None:
     room = Room(stage)
     deliveries = stage.enqueue(ONE, 3)
     before = on_disk(stage)
-    assert len(projections._FOLLOW_ATTEMPTS) == 3
-    monkeypatch.setattr(projections, "_FOLLOW_ATTEMPTS", {**projections._FOLLOW_ATTEMPTS, broken: _fail})
+    handlers = [*projections._handlers(tuple(projections.PROJECTIONS))[DeliveryFailed]]
+    assert len(handlers) == 3
+    handlers[broken] = _fail
+    monkeypatch.setattr(projections, "_handlers", lambda _names: {DeliveryFailed: handlers})
     room.record(*map(failed, deliveries))
 
     assert on_disk(stage) == before
