@@ -1,6 +1,7 @@
 """`hookfuse show`: all about one installation."""
 
 import click
+from msgspec.structs import asdict
 
 from console.output.event_text import failure_text
 from console.output.request_row import request_row
@@ -92,23 +93,8 @@ def show_document(view: InstallationView) -> dict[str, object]:
 
 
 def _app(app: App) -> dict[str, object]:
-    return {
-        "id": app.app_id,
-        "slug": app.slug,
-        "name": app.name,
-        "uuid": app.uuid,
-        "status": app.status,
-        "organization_id": app.organization_id,
-        "webhook_url": app.webhook_url,
-        "events": app.events,
-        "header_names": app.header_names,
-        "secret_version": app.secret_version,
-        "connect_s": app.connect_s,
-        "read_s": app.read_s,
-        "total_s": app.total_s,
-        "client_certificate": app.client_certificate,
-        "client_key": app.client_key,
-    }
+    fields = asdict(app)
+    return {"id": fields.pop("app_id"), **fields}
 
 
 def _print(view: InstallationView) -> None:

@@ -1,6 +1,8 @@
 """Events of the registry: organizations, apps and installations, as a person's file has them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from eventstore.events.event import Event
 
@@ -23,12 +25,31 @@ class OrganizationChanged(OrganizationRegistered, frozen=True):
     changed: tuple[str, ...] = ()
 
 
-class AppRegistered(Event, frozen=True):
+class AppSettings(Struct, frozen=True, kw_only=True):
+    """What an app may leave out: its entry in the registry file, its events, its row and what shows it all have these.
+
+    `events`: the names that it is sent, empty = all. Time-outs are seconds, None = the default. The client certificate
+    is the path of a file, and so is its key, None = it is in the same file.
+    """
+
+    events: tuple[str, ...] = ()
+    connect_s: float | None = None
+    read_s: float | None = None
+    total_s: float | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+
+
+def app_settings(app: AppSettings) -> dict[str, Any]:
+    """Return the settings of an entry or an event by name, for the other one."""
+    return {name: getattr(app, name) for name in AppSettings.__struct_fields__}
+
+
+class AppRegistered(Event, AppSettings, frozen=True):
     """An app became known.
 
     Secret and custom header values are not here: they stand in the `secrets` table, and
-    `secret_version` and `headers_version` count their changes. Time-outs are seconds, None = the default. The client
-    certificate is the path of a file, and so is its key, None = it is in the same file.
+    `secret_version` and `headers_version` count their changes.
     """
 
     type_name: ClassVar[str] = "app.registered"
@@ -39,15 +60,9 @@ class AppRegistered(Event, frozen=True):
     status: str
     organization_id: int
     webhook_url: str
-    events: tuple[str, ...] = ()
     header_names: tuple[str, ...] = ()
     secret_version: int = 1
     headers_version: int = 1
-    connect_s: float | None = None
-    read_s: float | None = None
-    total_s: float | None = None
-    client_certificate: str | None = None
-    client_key: str | None = None
 
 
 class AppChanged(AppRegistered, frozen=True):

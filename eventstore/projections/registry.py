@@ -1,30 +1,22 @@
 """Who there is: organizations, apps, installations, and what is needed to send to one."""
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import (
-    AppChanged,
     AppRegistered,
-    DeliveryRequeued,
-    InstallationCreated,
-    InstallationDisabled,
-    InstallationEnabled,
-    InstallationRemoved,
-    OrganizationChanged,
     OrganizationRegistered,
 )
-from eventstore.log.change_signal import draw_attention
-from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.projections.app_secrets import AppSecrets, no_secret_text, read_secrets
 from eventstore.sqlite.bulk import json_list
 
 __all__ = [
-    "HANDLERS",
     "App",
     "Endpoint",
     "Installation",
@@ -42,37 +34,13 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Organization:
-    """A customer of the platform; `owners` are mail addresses."""
-
-    organization_id: int
-    slug: str
-    name: str
-    url: str
-    owners: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """An integration. `status`: internal (its organization's own) or published; time-outs None = the default."""
-
-    app_id: int
-    slug: str
-    name: str
-    uuid: str
-    status: str
-    organization_id: int
-    webhook_url: str
-    events: tuple[str, ...]
-    header_names: tuple[str, ...]
-    secret_version: int
-    headers_version: int
-    connect_s: float | None
-    read_s: float | None
-    total_s: float | None
-    client_certificate: str | None = None
-    client_key: str | None = None
+# A row holds what the latest event says: of a customer of the platform, and of an integration.
+Organization = OrganizationRegistered
+App = AppRegistered
+# What of them is a list, and is kept as JSON.
+_LISTS = {one.name for state in (Organization, App) for one in structs.fields(state) if one.type == tuple[str, ...]}
+_decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
+_State = TypeVar("_State", Organization, App)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +82,8 @@ class Endpoint:
     secrets: AppSecrets
 
 
-_ORGANIZATION = "SELECT organization_id, slug, name, url, owners FROM organizations"
-_APP = (
-    "SELECT app_id, slug, name, uuid, status, organization_id, webhook_url, events, header_names,"
-    " secret_version, headers_version, connect_s, read_s, total_s, client_certificate, client_key"
-    " FROM apps"
-)
+_ORGANIZATION = f"SELECT {', '.join(Organization.__struct_fields__)} FROM organizations"  # noqa: S608 - names of columns
+_APP = f"SELECT {', '.join(App.__struct_fields__)} FROM apps"  # noqa: S608 - as above
 _INSTALLATION = (
     "SELECT installation_id, app_id, organization_id, state, changed_at, disabled_position, warned_level,"
     " breaker_open_until, breaker_strict_until, hold_until, probe_failures, last_probe_at, breaker_failed_trials,"
@@ -133,8 +97,7 @@ def find_organization(connection: sqlite3.Connection, organization_id: int) -> O
     row = connection.execute(f"{_ORGANIZATION} WHERE organization_id = ?", (organization_id,)).fetchone()
     if row is None:
         raise NotFoundError(f"organization {organization_id} is not known: see `hookfuse apply`")
-    _, slug, name, url, owners = row
-    return Organization(_, slug, name, url, _texts(owners))
+    return _state(Organization, row)
 
 
 def find_app(connection: sqlite3.Connection, app_id: int) -> App:
@@ -142,8 +105,7 @@ def find_app(connection: sqlite3.Connection, app_id: int) -> App:
     row = connection.execute(f"{_APP} WHERE app_id = ?", (app_id,)).fetchone()
     if row is None:
         raise NotFoundError(f"app {app_id} is not known: see `hookfuse apply`")
-    fields = dict(zip(App.__slots__, row, strict=True))
-    return App(**fields | {name: _texts(fields[name]) for name in ("events", "header_names")})
+    return _state(App, row)
 
 
 def organizations_with_slug(connection: sqlite3.Connection, slug: str) -> tuple[int, ...]:
@@ -240,107 +202,8 @@ def apps_without_secret(connection: sqlite3.Connection) -> tuple[App, ...]:
     return tuple(find_app(connection, app_id) for (app_id,) in rows)
 
 
-def _texts(stored: str) -> tuple[str, ...]:
-    return msgspec.json.decode(stored, type=tuple[str, ...])
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _draw_attention(connection: sqlite3.Connection, _stored: StoredEvent) -> None:
-    draw_attention(connection)
-
-
-def _organization(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    event = stored.event
-    assert isinstance(event, OrganizationRegistered)  # noqa: S101
-    connection.execute(
-        "INSERT OR REPLACE INTO organizations VALUES (?, ?, ?, ?, ?)",
-        (event.organization_id, event.slug, event.name, event.url, _json(event.owners)),
-    )
-    _draw_attention(connection, stored)
-
-
-def _app(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    event = stored.event
-    assert isinstance(event, AppRegistered)  # noqa: S101
-    connection.execute(
-        "INSERT OR REPLACE INTO apps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            event.app_id,
-            event.slug,
-            event.name,
-            event.uuid,
-            event.status,
-            event.organization_id,
-            event.webhook_url,
-            _json(event.events),
-            _json(event.header_names),
-            event.secret_version,
-            event.headers_version,
-            event.connect_s,
-            event.read_s,
-            event.total_s,
-            event.client_certificate,
-            event.client_key,
-        ),
-    )
-    _draw_attention(connection, stored)
-
-
-def _created(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    event = stored.event
-    assert isinstance(event, InstallationCreated)  # noqa: S101
-    connection.execute(
-        "INSERT OR REPLACE INTO installations (installation_id, app_id, organization_id, state, changed_at)"
-        " VALUES (?, ?, ?, 'active', ?)",
-        (event.installation_id, event.app_id, event.organization_id, stored.recorded_at),
-    )
-    _draw_attention(connection, stored)
-
-
-def _set_state(
-    connection: sqlite3.Connection,
-    stored: StoredEvent,
-    installation_id: str,
-    state: str,
-    disabled_position: int | None = None,
-) -> None:
-    connection.execute(
-        "UPDATE installations SET state = ?, changed_at = ?, disabled_position = ?, warned_level = 0,"
-        " breaker_open_until = NULL, breaker_strict_until = NULL, breaker_failed_trials = 0, hold_until = NULL,"
-        " probe_failures = 0, last_probe_at = NULL WHERE installation_id = ?",
-        (state, stored.recorded_at, disabled_position, installation_id),
-    )
-    _draw_attention(connection, stored)
-
-
-def _removed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    assert isinstance(stored.event, InstallationRemoved)  # noqa: S101
-    _set_state(connection, stored, stored.event.installation_id, "removed")
-
-
-def _disabled(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    assert isinstance(stored.event, InstallationDisabled)  # noqa: S101
-    _set_state(connection, stored, stored.event.installation_id, "disabled", stored.position)
-
-
-def _enabled(connection: sqlite3.Connection, stored: StoredEvent) -> None:
-    assert isinstance(stored.event, InstallationEnabled)  # noqa: S101
-    _set_state(connection, stored, stored.event.installation_id, "active")
-
-
-HANDLERS: Handlers = one_by_one(
-    {
-        OrganizationRegistered: _organization,
-        OrganizationChanged: _organization,
-        AppRegistered: _app,
-        AppChanged: _app,
-        InstallationCreated: _created,
-        InstallationRemoved: _removed,
-        InstallationDisabled: _disabled,
-        InstallationEnabled: _enabled,
-        DeliveryRequeued: _draw_attention,
-    }
-)
+def _state(state: type[_State], row: Sequence[Any]) -> _State:
+    """Return the row of an organization or an app as the event that it holds."""
+    fields = zip(state.__struct_fields__, row, strict=True)
+    values: dict[str, Any] = {name: _decode_texts(value) if name in _LISTS else value for name, value in fields}
+    return state(**values)

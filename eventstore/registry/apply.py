@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from msgspec.structs import asdict
+
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream, parse_uuid
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import (
@@ -16,6 +18,7 @@ from eventstore.events.catalogue import (
     InstallationRemoved,
     OrganizationChanged,
     OrganizationRegistered,
+    app_settings,
 )
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.app_secrets import AppSecrets, read_secrets, write_secrets
@@ -27,7 +30,12 @@ from eventstore.projections.registry import (
     find_organization,
     read_installations,
 )
-from eventstore.registry.document import AppEntry, InstallationEntry, OrganizationEntry, RegistryDocument
+from eventstore.registry.document import (
+    AppEntry,
+    InstallationEntry,
+    OrganizationEntry,
+    RegistryDocument,
+)
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["Change", "app_label", "apply_document"]
@@ -74,21 +82,12 @@ def _apply_organization(transaction: Transaction, entry: OrganizationEntry) -> I
     return [_append(transaction, organization_stream(entry.id), changed, Change("changed", what, fields))]
 
 
-_APP_FIELDS = (
-    "slug",
-    "name",
-    "uuid",
-    "status",
-    "organization_id",
-    "webhook_url",
-    "events",
-    "connect_s",
-    "read_s",
-    "total_s",
-    "client_certificate",
-    "client_key",
+# What is compared; headers and secrets are by what they are, and counted.
+_APP_FIELDS = tuple(
+    name
+    for name in AppRegistered.__struct_fields__
+    if name not in ("app_id", "header_names", "secret_version", "headers_version")
 )
-
 
 # What is sent, or where to: with another one the endpoint is another to its breaker.
 _ENDPOINT_FIELDS = ("webhook_url", "secret", "headers", "client_certificate", "client_key")
@@ -121,7 +120,7 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
     if not fields:
         return []
     write_secrets(transaction.connection, entry.id, new_secrets)
-    changed = AppChanged(**{name: getattr(state, name) for name in AppRegistered.__struct_fields__}, changed=fields)
+    changed = AppChanged(**asdict(state), changed=fields)
     change = _append(transaction, stream, changed, Change("changed", what, fields))
     return [change, *_released(transaction, changed)]
 
@@ -181,15 +180,10 @@ def _app_event(entry: AppEntry, app_uuid: str, *, secret_version: int = 1, heade
         status=entry.status,
         organization_id=entry.organization,
         webhook_url=entry.webhook_url,
-        events=entry.events,
         header_names=tuple(name for name, _ in entry.header_pairs()),
         secret_version=secret_version,
         headers_version=headers_version,
-        connect_s=entry.connect_s,
-        read_s=entry.read_s,
-        total_s=entry.total_s,
-        client_certificate=entry.client_certificate,
-        client_key=entry.client_key,
+        **app_settings(entry),
     )
 
 

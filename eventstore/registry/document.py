@@ -13,6 +13,7 @@ from eventstore.common.endpoint_url import parse_url
 from eventstore.common.identifiers import parse_uuid
 from eventstore.common.mail_address import ascii_address
 from eventstore.errors import DocumentError, HeaderInvalidError, MailAddressInvalidError, RejectedError, UrlInvalidError
+from eventstore.events.catalogue import AppSettings
 
 __all__ = [
     "AppEntry",
@@ -45,7 +46,7 @@ class OrganizationEntry(Struct, frozen=True, forbid_unknown_fields=True):
     owners: tuple[str, ...] = ()
 
 
-class AppEntry(Struct, frozen=True, forbid_unknown_fields=True):
+class AppEntry(AppSettings, frozen=True, forbid_unknown_fields=True):
     """One `[[apps]]`; a uuid or secret that is left out is made at the first apply and kept afterwards."""
 
     id: _Id
@@ -57,12 +58,6 @@ class AppEntry(Struct, frozen=True, forbid_unknown_fields=True):
     uuid: str | None = None
     secret: str | None = None
     headers: tuple[str, ...] = ()
-    events: tuple[str, ...] = ()
-    connect_s: float | None = None
-    read_s: float | None = None
-    total_s: float | None = None
-    client_certificate: str | None = None
-    client_key: str | None = None
 
     def __repr__(self) -> str:  # without secret and headers
         return f"AppEntry(id={self.id!r}, slug={self.slug!r})"

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from msgspec.structs import asdict
+
 from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import app_stream
 from eventstore.errors import NotFoundError, RejectedError
-from eventstore.events.catalogue import AppChanged, AppRegistered, AuditRecorded
+from eventstore.events.catalogue import AppChanged, AuditRecorded
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.app_secrets import (
     LONGEST_OVERLAP,
@@ -157,8 +159,7 @@ def _append(
     transaction: Transaction, app: App, changed: str, verb: str, by: str, *, secret_version: int | None = None
 ) -> None:
     """Append what changed, by name only: the event tells a running daemon to read the secrets again."""
-    state = {name: getattr(app, name) for name in AppRegistered.__struct_fields__}
-    state["secret_version"] = secret_version or app.secret_version
+    state = asdict(app) | {"secret_version": secret_version or app.secret_version}
     audit = AuditRecorded(f"sentry-app.{verb}", by, f"organization:{app.organization_id}", {"name": app.name})
     stream = app_stream(app.app_id)
     transaction.append(NewEvent(stream, AppChanged(**state, changed=(changed,))), NewEvent(stream, audit))

@@ -34,6 +34,7 @@ from eventstore.events.catalogue import (
     MailSent,
     MailsGathered,
     OrganizationRegistered,
+    app_settings,
 )
 from eventstore.policies.day_counts import IMPORTED_CLASSES
 from eventstore.registry.document import AppEntry, OrganizationEntry, app_faults, organization_faults
@@ -109,9 +110,7 @@ def _app_faults(event: AppRegistered) -> list[str]:
         webhook_url=event.webhook_url,
         status=statuses[event.status],
         uuid=event.uuid,
-        connect_s=event.connect_s,
-        read_s=event.read_s,
-        total_s=event.total_s,
+        **app_settings(event),
     )
     return app_faults(entry) + _url_faults("webhook_url", event.webhook_url)
 

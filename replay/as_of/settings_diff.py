@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from eventstore.events.catalogue import AppRegistered, OrganizationRegistered
+from eventstore.events.catalogue import AppRegistered, Event, OrganizationRegistered
 
 __all__ = ["FieldChange", "Settings", "app_settings", "changes_between", "organization_settings"]
 
@@ -21,15 +21,12 @@ class FieldChange(Struct, frozen=True):
 
 def app_settings(event: AppRegistered) -> Settings:
     """Give an app's settings as texts; of secret and headers only how often they have changed is known."""
-    names = ("slug", "name", "uuid", "status", "organization_id", "webhook_url", "events", "header_names")
-    timeouts = ("connect_s", "read_s", "total_s")
-    versions = ("secret_version", "headers_version")
-    return {name: _text(getattr(event, name)) for name in (*names, *timeouts, *versions)}
+    return _texts(event, AppRegistered)
 
 
 def organization_settings(event: OrganizationRegistered) -> Settings:
     """Give an organization's settings as texts."""
-    return {name: _text(getattr(event, name)) for name in ("slug", "name", "url", "owners")}
+    return _texts(event, OrganizationRegistered)
 
 
 def changes_between(before: Settings, after: Settings) -> tuple[FieldChange, ...]:
@@ -39,6 +36,11 @@ def changes_between(before: Settings, after: Settings) -> tuple[FieldChange, ...
         for name in dict.fromkeys((*before, *after))
         if before.get(name) != after.get(name)
     )
+
+
+def _texts(event: Event, state: type[Event]) -> Settings:
+    _id, *names = state.__struct_fields__
+    return {name: _text(getattr(event, name)) for name in names}
 
 
 def _text(value: object) -> str:

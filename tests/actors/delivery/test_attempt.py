@@ -8,6 +8,7 @@ import standardwebhooks
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from actors.delivery.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
 from eventstore.common.clock import parse_time, time_text
@@ -364,7 +365,7 @@ def test_whatever_an_excerpt_s_characters_take_the_event_has_room_for_them(lette
 def test_beside_the_longest_url_and_ids_there_is_room_left_and_no_more_is_taken(letter: str) -> None:
     url = f"https://pager.example/{'p' * (URL_BYTES - 22)}"
     parse_url(url)
-    longest = replace(ENDPOINT, app=replace(ENDPOINT.app, webhook_url=url))
+    longest = replace(ENDPOINT, app=structs.replace(ENDPOINT.app, webhook_url=url))
     fault = outcome(
         ErrorClass.SERVER_ERROR, 503, error_id=letter * 100, project_id="\xe9" * 100, response_body=letter * 5000
     )

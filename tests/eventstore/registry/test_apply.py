@@ -1,18 +1,23 @@
 import uuid
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.errors import RejectedError
-from eventstore.events.catalogue import BreakerOpened, EndpointChanged, Event
+from eventstore.events.catalogue import AppChanged, AppSettings, BreakerOpened, EndpointChanged, Event
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.projections.app_secrets import read_secrets
 from eventstore.projections.registry import find_app, find_installation, find_organization, read_installations
-from eventstore.registry.apply import Change
+from eventstore.registry.apply import Change, apply_document
+from eventstore.registry.document import AppEntry, RegistryDocument
 from eventstore.unit_of_work import Store
+from replay.as_of.settings_diff import app_settings as settings_of_app
+from replay.as_of.settings_diff import changes_between
 from tests.eventstore.documents import (
     APP,
     HEADER_VALUE,
@@ -26,6 +31,14 @@ from tests.eventstore.documents import (
 from tests.eventstore.facts import failed
 
 UUID = "7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10"
+SETTINGS: dict[str, Any] = {
+    "events": ("issue.created",),
+    "connect_s": 1.0,
+    "read_s": 2.0,
+    "total_s": 3.0,
+    "client_certificate": "/etc/pager.pem",
+    "client_key": "/etc/pager.key",
+}
 OTHER_APP = APP.replace("42", "43").replace("pager", "other")
 
 
@@ -48,6 +61,25 @@ def test_everything_new_is_registered(store: Store, tmp_path: Path) -> None:
     ]
     assert find_organization(store.connection, 17).owners == ("ada@acme.example",)
     assert find_app(store.connection, 42).webhook_url == "https://pager.example/hook"
+
+
+@pytest.mark.parametrize("setting", AppSettings.__struct_fields__)
+def test_every_setting_of_an_entry_comes_to_the_event_the_row_and_what_tells_of_the_change(
+    store: Store, tmp_path: Path, setting: str
+) -> None:
+    apply_text(store, tmp_path, WHOLE)
+    before = find_app(store.connection, 42)
+    value = SETTINGS[setting]
+    entry = AppEntry(42, "pager", "Pager", 17, before.webhook_url, **{setting: value})
+    with store.transaction() as transaction:
+        (change, *_) = apply_document(transaction, RegistryDocument(apps=(entry,)))
+    event = next(one.event for one in read_events(store.connection, type_names=("app.changed",)))
+    assert isinstance(event, AppChanged)
+
+    assert change.fields == (setting,)
+    assert getattr(event, setting) == value
+    assert find_app(store.connection, 42) == replace(before, **{setting: value})
+    assert [one.name for one in changes_between(settings_of_app(before), settings_of_app(event))] == [setting]
 
 
 @pytest.mark.parametrize("text", [WHOLE, WITH_SECRETS])

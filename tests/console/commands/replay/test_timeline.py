@@ -58,7 +58,7 @@ def test_what_else_happens_is_told_in_words(hookfuse: Hookfuse, world: World) ->
     url = "https://chat.example/new"
     uuid = "00000000-0000-4000-8000-000000000006"
     changed = AppChanged(
-        6, "chat", "Chat", uuid, "internal", 17, url, (), ("X-Token",), secret_version=2, headers_version=13
+        6, "chat", "Chat", uuid, "internal", 17, url, ("X-Token",), secret_version=2, headers_version=13
     )
     moments = ("2025-02-08T00:00:00.000000Z", "2025-02-08T01:00:00.000000Z")
     append(
