@@ -1,7 +1,5 @@
 """Which lines are wanted."""
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from console.logs.log_entry import LogEntry
@@ -9,9 +7,6 @@ from console.logs.log_entry import LogEntry
 __all__ = ["LEVELS", "LineFilter"]
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
-
-# What JSON writes as it is, whoever writes it: a line with such a value has these very bytes.
-_WRITTEN_AS_IT_IS = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +25,6 @@ class LineFilter:
     since: str = ""
     until: str = ""
 
-    @property
-    def is_open(self) -> bool:
-        """Say whether every line is wanted."""
-        return self == LineFilter()
-
     def wants(self, entry: LogEntry) -> bool:
         """Say whether a line is wanted."""
         return (
@@ -47,19 +37,5 @@ class LineFilter:
             and (not self.until or "" != entry.timestamp <= self.until)
         )
 
-    def needles(self) -> tuple[bytes, ...]:
-        """Give bytes of which a wanted line has at least one; none where nothing can be said without reading it."""
-        for value in (self.delivery, self.installation, self.event):
-            if _WRITTEN_AS_IT_IS.fullmatch(value):
-                return (value.encode(),)
-        if self.outcome != "succeeded" and _WRITTEN_AS_IT_IS.fullmatch(self.outcome):
-            return _quoted((self.outcome,))
-        # Below it nearly every line is wanted: looking for them costs more than it spares.
-        return _quoted(self._levels()) if self.level in LEVELS[2:] else ()
-
     def _levels(self) -> tuple[str, ...]:
         return LEVELS[LEVELS.index(self.level) :]
-
-
-def _quoted(values: Iterable[str]) -> tuple[bytes, ...]:
-    return tuple(b'"' + value.encode() + b'"' for value in values)

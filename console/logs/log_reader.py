@@ -1,118 +1,73 @@
 """Reading the files of a log one after the other: all their wanted lines, or the last ones."""
 
-import io
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import BinaryIO
 
-from console.logs.byte_source import ByteSource, is_compressed
-from console.logs.line_cutter import LineCutter, LongLine
 from console.logs.line_filter import LineFilter
-from console.logs.log_pieces import Piece
-from console.logs.sieve import Found, Sieve
+from console.logs.log_entry import LogEntry, read_entry
+from console.logs.log_files import LONGEST_BYTES, LogStream
 
-__all__ = ["LogReader"]
+__all__ = ["Found", "LogReader"]
 
-# Where the last lines are looked for first, and by what that grows while there are too few.
-_WINDOW_BYTES = 1024 * 1024
-_GROWTH = 4
+# A line as it stands in the file, and what it says; None = it is broken, and what there is of it is shortened.
+Found = tuple[bytes, LogEntry | None]
+
+_SHOWN_BYTES = 200
 
 
 class LogReader:
-    """Reads pieces and keeps account of what was read.
+    """Reads files and keeps account of what was read; broken lines are let through only where no filter is set.
 
-    `bytes` are those of the lines, decompressed; `faults` are lines for a person, one for each file that was
-    damaged or gone. `advance` is told of the bytes of the files as they are on disk.
+    `lines` and `broken` count all that were read, `bytes` are theirs, decompressed; `faults` are lines for a person,
+    one for each file that was damaged or gone.
     """
 
     def __init__(self, wanted: LineFilter | None = None, advance: Callable[[int], None] | None = None) -> None:
+        self.lines = 0
+        self.broken = 0
         self.bytes = 0
         self.faults: list[str] = []
         self._wanted = wanted or LineFilter()
+        self._is_open = self._wanted == LineFilter()
         self._advance = advance
-        self._sieve = Sieve(self._wanted)
 
-    @property
-    def lines(self) -> int:
-        """How many lines were read, the broken ones among them."""
-        return self._sieve.lines
+    def read(self, streams: Iterable[LogStream]) -> Generator[Found]:
+        """Yield the wanted lines, in order; each file that is not followed is closed behind them."""
+        for stream in streams:
+            yield from self.go_on(stream)
+            if not stream.is_followed:
+                yield from self.finish(stream)
 
-    @property
-    def broken(self) -> int:
-        """How many of them were broken."""
-        return self._sieve.broken
-
-    def read(self, pieces: Iterable[Piece]) -> Generator[Found]:
-        """Give the wanted lines, in order."""
-        for piece in pieces:
-            with piece.opened() as stream:
-                if stream is None:
-                    self._note_gone(piece)
-                else:
-                    yield from self._read(piece, stream, piece.end_bytes)
-
-    def read_last(self, pieces: Sequence[Piece], count: int) -> list[Found]:
-        """Give the last `count` wanted lines, in order; what is before them is not read where that can be avoided."""
+    def read_last(self, streams: Sequence[LogStream], count: int) -> list[Found]:
+        """Return the last `count` wanted lines, in order; files before them are read only where they are followed."""
         found: deque[Found] = deque()
-        for piece in reversed(pieces):
-            if len(found) >= count:
-                break
-            with piece.opened() as stream:
-                if stream is None:
-                    self._note_gone(piece)
-                else:
-                    found.extendleft(reversed(self._last_of(piece, stream, count - len(found))))
+        for stream in reversed(streams):
+            if len(found) < count or stream.is_followed:
+                last = deque(self.read([stream]), maxlen=count - len(found))
+                found.extendleft(reversed(last))
         return list(found)
 
-    def pick(self, blocks: Iterable[bytes | LongLine]) -> Iterator[Found]:
-        """Give the wanted lines of blocks that were read elsewhere."""
-        for block in blocks:
-            self.bytes += len(block) if isinstance(block, bytes) else block.length_bytes
-            yield from self._sieve.pick(block)
+    def go_on(self, stream: LogStream) -> Iterator[Found]:
+        """Yield the wanted lines that a file has by now, and leave it open."""
+        yield from self._pick(stream.lines(self._advance))
+        if stream.fault:
+            self.faults.append(f"{stream.path.name}: {stream.fault}")
 
-    def _read(self, piece: Piece, stream: BinaryIO, end_bytes: int | None, *, is_cut: bool = False) -> Iterator[Found]:
-        source = ByteSource(stream, end_bytes=end_bytes, advance=self._advance)
-        blocks = _blocks(source)
-        yield from self.pick(_without_first_line(blocks) if is_cut else blocks)
-        if source.fault:
-            self.faults.append(f"{piece.part.path.name}: {source.fault}")
+    def finish(self, stream: LogStream) -> Iterator[Found]:
+        """Yield the line without a line feed at the end of a file, and close it."""
+        yield from self._pick(stream.finish(), line_feeds=0)
 
-    def _last_of(self, piece: Piece, stream: BinaryIO, count: int) -> list[Found]:
-        if not stream.seekable() or is_compressed(stream):
-            return list(deque(self._read(piece, stream, piece.end_bytes), maxlen=count))
-        end_bytes = stream.seek(0, io.SEEK_END) if piece.end_bytes is None else piece.end_bytes
-        window_bytes = _WINDOW_BYTES
-        while True:
-            start = max(0, end_bytes - window_bytes)
-            stream.seek(start)
-            reader = LogReader(self._wanted, self._advance)  # with an account of its own, as a window may be too small
-            lines = reader._read(piece, stream, end_bytes - start, is_cut=start > 0)
-            found = list(deque(lines, maxlen=count))
-            if start == 0 or len(found) == count:
-                self._add(reader)
-                return found
-            window_bytes *= _GROWTH
-
-    def _add(self, other: "LogReader") -> None:
-        self._sieve.lines += other.lines
-        self._sieve.broken += other.broken
-        self.bytes += other.bytes
-        self.faults += other.faults
-
-    def _note_gone(self, piece: Piece) -> None:
-        self.faults.append(f"{piece.part.path.name}: it is gone by now")
-
-
-def _blocks(source: ByteSource) -> Iterator[bytes | LongLine]:
-    cutter = LineCutter()
-    for chunk in source.chunks():
-        yield from cutter.feed(chunk)
-    yield from cutter.finish()
-
-
-def _without_first_line(blocks: Iterator[bytes | LongLine]) -> Iterator[bytes | LongLine]:
-    """Leave out the line in whose middle a window begins."""
-    first = next(blocks, b"")
-    if isinstance(first, bytes) and (rest := first.partition(b"\n")[2]):
-        yield rest
-    yield from blocks
+    def _pick(self, lines: Iterable[bytes], line_feeds: int = 1) -> Iterator[Found]:
+        is_open, wants = self._is_open, self._wanted.wants
+        for line in lines:
+            self.bytes += len(line) + line_feeds
+            if not line or line.isspace():
+                continue
+            self.lines += 1
+            entry = read_entry(line) if len(line) < LONGEST_BYTES else None
+            if entry is None:
+                self.broken += 1
+                if is_open:
+                    yield (line if len(line) <= _SHOWN_BYTES else line[:_SHOWN_BYTES] + b" ..."), None
+            elif is_open or wants(entry):
+                yield line, entry

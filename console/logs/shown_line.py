@@ -18,7 +18,7 @@ _TIME_WIDTH, _LEVEL_WIDTH, _EVENT_WIDTH = 23, 8, 21
 # In this order, with the width that nearly all of each have: installation, delivery, event name, attempt, outcome,
 # status, duration, error class. What a line has beside them comes after.
 _WIDTHS = (36, 36, 22, 3, 9, 3, 10, 12)
-_OUTCOME, _STATUS, _DURATION = 4, 5, 6
+_STATUS, _DURATION = 5, 6
 _BEGINNING_WIDTH = 8
 
 _IN_COLUMNS = {"event", "level", "timestamp", "exception"} | {
@@ -32,30 +32,23 @@ _IN_COLUMNS = {"event", "level", "timestamp", "exception"} | {
     "error_class",
 }
 
-_RESET, _DIM, _RED = "\x1b[0m", "\x1b[2m", "\x1b[31m"
-_LEVEL_STYLES = {"debug": _DIM, "warning": "\x1b[33m", "error": _RED, "critical": "\x1b[1;31m"}
-_OUTCOME_STYLES = {"succeeded": "\x1b[32m", "missed": "\x1b[33m", _NOTHING: ""}
 
-
-def shown_line(line: bytes, entry: LogEntry | None, *, is_coloured: bool, is_short: bool) -> str:
-    """Give a line for a person, without its line feed; an exception is on lines of its own below it.
+def shown_line(line: bytes, entry: LogEntry | None, *, is_short: bool) -> str:
+    """Return a line for a person, without its line feed; an exception is on lines of its own below it.
 
     `is_short`: of the installation's id only as much as can be typed.
     """
     fields = None if entry is None else read_fields(line)
     if entry is None or fields is None:
-        return _styled("broken".rjust(_TIME_WIDTH), _RED if is_coloured else "") + _GAP + raw_text(line)
-    level = _text(entry.level).ljust(_LEVEL_WIDTH)
+        return "broken".rjust(_TIME_WIDTH) + _GAP + raw_text(line)
     parts = [
-        _styled(_time(entry.timestamp), _DIM if is_coloured else ""),
-        _styled(level, _LEVEL_STYLES.get(entry.level, "") if is_coloured else ""),
+        _text(entry.timestamp[:_TIME_WIDTH].replace("T", " ")).ljust(_TIME_WIDTH),
+        _text(entry.level).ljust(_LEVEL_WIDTH),
         _text(entry.event).ljust(_EVENT_WIDTH),
-        *_columns(entry, is_coloured=is_coloured, is_short=is_short),
-        *_others(fields, is_coloured=is_coloured),
+        *_columns(entry, is_short=is_short),
+        *_others(fields),
     ]
-    shown = _GAP.join(parts).rstrip()
-    exception = fields.get("exception")
-    return shown if exception is None else "\n    ".join([shown, *exception_lines(exception)])
+    return "\n    ".join([_GAP.join(parts).rstrip(), *exception_lines(fields.get("exception"))])
 
 
 def json_line(line: bytes, entry: LogEntry | None) -> bytes:
@@ -70,7 +63,7 @@ def json_line(line: bytes, entry: LogEntry | None) -> bytes:
 
 def other_fields(fields: Mapping[str, object]) -> str:
     """Give the fields of a line that stand in no column."""
-    return _GAP.join(_others(fields, is_coloured=False))
+    return _GAP.join(_others(fields))
 
 
 def raw_text(line: bytes) -> str:
@@ -85,12 +78,7 @@ def _text(text: str | None, characters: int = _VALUE_CHARACTERS) -> str:
     return text if is_plain else one_line(text, characters)
 
 
-def _time(timestamp: str) -> str:
-    """Give the time to the millisecond, in UTC."""
-    return _text(timestamp[:_TIME_WIDTH].replace("T", " ")).ljust(_TIME_WIDTH)
-
-
-def _columns(entry: LogEntry, *, is_coloured: bool, is_short: bool) -> Iterator[str]:
+def _columns(entry: LogEntry, *, is_short: bool) -> Iterator[str]:
     installation = entry.installation_id
     texts = [
         _text(installation[:_BEGINNING_WIDTH] if installation and is_short else installation),
@@ -106,22 +94,20 @@ def _columns(entry: LogEntry, *, is_coloured: bool, is_short: bool) -> Iterator[
         texts.pop()
     for index, text in enumerate(texts):
         width = _BEGINNING_WIDTH if is_short and index == 0 else _WIDTHS[index]
-        padded = text.rjust(width) if index in (_STATUS, _DURATION) else text.ljust(width)
-        is_styled = is_coloured and index == _OUTCOME
-        yield _styled(padded, _OUTCOME_STYLES.get(text, _RED)) if is_styled else padded
+        yield text.rjust(width) if index in (_STATUS, _DURATION) else text.ljust(width)
 
 
 def _duration(duration_ms: float) -> str:
     return f"{duration_ms:.1f} ms" if abs(duration_ms) < 1e9 else f"{duration_ms:.3g} ms"
 
 
-def _others(fields: Mapping[str, object], *, is_coloured: bool) -> Iterator[str]:
+def _others(fields: Mapping[str, object]) -> Iterator[str]:
     for name, value in fields.items():
         if name in _IN_COLUMNS or value is None:
             continue
         if name == "logger" and str(value).startswith("hookfuse"):
             continue  # of the daemon's own loggers the event says enough
-        yield _styled(f"{_text(name, 100)}=", _DIM if is_coloured else "") + _value(value)
+        yield f"{_text(name, 100)}={_value(value)}"
 
 
 def _value(value: object) -> str:
@@ -131,7 +117,3 @@ def _value(value: object) -> str:
     if isinstance(value, bool | int | float):
         return str(value).lower()
     return one_line(msgspec.json.encode(value).decode(), _VALUE_CHARACTERS)
-
-
-def _styled(text: str, style: str) -> str:
-    return f"{style}{text}{_RESET}" if style else text

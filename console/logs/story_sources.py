@@ -9,7 +9,7 @@ from pathlib import Path
 from console.logs.delivery_story import StorySources
 from console.logs.line_filter import LineFilter
 from console.logs.log_entry import LogEntry
-from console.logs.log_pieces import opened_pieces, total_bytes
+from console.logs.log_files import opened_log, total_bytes
 from console.logs.log_reader import LogReader
 from console.output.progress import SlowProgress
 from eventstore.common.clock import parse_time
@@ -93,16 +93,16 @@ class _Gathering:
         since = made - _MARGIN if made else None
         until = parse_time(trail.events[-1].recorded_at) + _MARGIN if trail.is_over else None
         with (
-            opened_pieces(self._log, self._files, since=since, until=until) as pieces,
-            SlowProgress("reading the log", total_bytes(pieces)) as progress,
+            opened_log(self._log, self._files, since=since, until=until) as streams,
+            SlowProgress("reading the log", total_bytes(streams)) as progress,
         ):
             self.reader = LogReader(LineFilter(delivery=self._delivery_id), progress.advance)
-            found = ((raw, entry) for raw, entry in self.reader.read(pieces) if entry is not None)
+            found = ((raw, entry) for raw, entry in self.reader.read(streams) if entry is not None)
             return tuple(islice(found, _MOST_LINES + 1))
 
     def _log_begins_at(self) -> str:
-        with opened_pieces(self._log, self._files) as pieces:
-            found = LogReader().read(pieces)
+        with opened_log(self._log, self._files) as streams:
+            found = LogReader().read(streams)
             begins_at = next((entry.timestamp for _, entry in found if entry is not None and entry.timestamp), "")
             found.close()
         return begins_at

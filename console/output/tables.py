@@ -1,6 +1,5 @@
 """One way to show things: tables for a person, plain aligned text for a pipe, JSON for a program."""
 
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,6 @@ __all__ = [
     "Column",
     "OutputLostError",
     "flush_output",
-    "is_coloured",
     "is_terminal",
     "note",
     "note_limit",
@@ -84,11 +82,6 @@ def _write(text: str) -> None:
 def is_terminal() -> bool:
     """Say whether a person looks at standard output."""
     return sys.stdout.isatty()
-
-
-def is_coloured() -> bool:
-    """Say whether a person looks at standard output, and has not asked for no colours (https://no-color.org)."""
-    return is_terminal() and not os.environ.get("NO_COLOR")
 
 
 def shown_id(name: str) -> str:

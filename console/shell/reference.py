@@ -146,8 +146,7 @@ breaker lets one at a time through), `held_behind` (a delivery), `last_error`, \
 | `logs summary` | an object: `first_at`, `last_at`, `lines` (that were wanted), `lines_read`, `broken_lines`, \
 `bytes_read`, `faults`, `latencies` (a list of `outcome`, null = all, `attempts`, `p50_ms`, `p95_ms`, `p99_ms`), and \
 `levels`, `events`, `event_names`, `outcomes`, `error_classes`, `installations`, each with `top` (a list of names and \
-counts), `others` (what the names beyond them come to), `other_names`, `undercount` (by how much a count may be too \
-small) |
+counts), `others` (what the names beyond them come to), `other_names` |
 | `app signing-key` | an object: `app_id`, `public_key`, `is_changed` |
 | `doctor` | a list: `subject`, `level` (`good`, `warning` or `fault`), `text`, `mend` |
 | `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `warnings` (texts), `home` |

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from console.logs.delivery_story import Chapter, Story, StorySources, tell_story
-from console.logs.log_account import print_account
+from console.logs.line_output import print_account
 from console.logs.log_options import file_argument, require_home_folder
 from console.logs.story_sources import gather_sources
 from console.output.printable import printable

@@ -7,18 +7,15 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
 
-from console.logs.byte_source import is_compressed
 from console.logs.follower import Follower
-from console.logs.line_output import LineOutput
-from console.logs.log_account import print_account
-from console.logs.log_files import take_snapshot
+from console.logs.line_output import LineOutput, print_account
+from console.logs.log_files import is_compressed, opened_log, require_readable, streams_within, total_bytes
 from console.logs.log_options import LogQuery, file_argument, filter_options, log_query, require_home_folder
-from console.logs.log_pieces import opened_pieces, require_readable, total_bytes
 from console.logs.log_reader import LogReader
-from console.logs.logs_group import LogsGroup
 from console.output.progress import SlowProgress
 from console.output.tables import note
 from console.shell.lazy_command import LazyCommand
@@ -42,7 +39,26 @@ def _print_format(context: click.Context, _parameter: click.Parameter, value: bo
         context.exit()
 
 
-@click.group(cls=LogsGroup, invoke_without_command=True, subcommand_metavar="| COMMAND ...")
+class _LogsGroup(click.Group):
+    """Hands over to a command when the first word is its name; other words are for the group: options and files.
+
+    A file of such a name is named `./summary`. What click calls next is the context's command.
+    """
+
+    allow_interspersed_args = True
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        command = self.commands.get(args[0]) if args else None
+        if command is None:
+            return super().make_context(info_name, args, parent, **extra)
+        # By its name only: the files of the group are no words of the command's usage.
+        above = click.Context(click.Command(None), info_name=info_name, parent=parent)
+        return command.make_context(args[0], args[1:], above, **extra)
+
+
+@click.group(cls=_LogsGroup, invoke_without_command=True, subcommand_metavar="| COMMAND ...")
 @filter_options
 @click.option("-n", "--last", type=click.IntRange(0, _MOST_LAST), metavar="COUNT", help="Only the last ones.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added; first the last 10, or those asked for.")
@@ -93,14 +109,14 @@ logs.add_command(LazyCommand("summary", "console.commands.logs.summary:summary",
 def _read(session: Session, files: tuple[Path, ...], query: LogQuery, last: int | None, output: LineOutput) -> None:
     if not files:
         require_home_folder(session)
-    with opened_pieces(session.home.log, files, since=query.since, until=query.until) as pieces:
-        if not pieces and not files:
-            click.echo(f"hookfuse: there is no log at {session.home.log} yet, or not of that time", err=True)
-        with SlowProgress("reading", total_bytes(pieces)) as progress:
+    with opened_log(session.home.log, files, since=query.since, until=query.until) as streams:
+        if not streams and not files:
+            note(f"there is no log at {session.home.log} yet, or not of that time")
+        with SlowProgress("reading", total_bytes(streams)) as progress:
             reader = LogReader(query.wanted, progress.advance)
             is_empty = True
             with _saying_account(reader, output):
-                found = reader.read(pieces) if last is None else reader.read_last(pieces, last)
+                found = reader.read(streams) if last is None else reader.read_last(streams, last)
                 for one in found:
                     is_empty = False
                     progress.stop()  # what it would write would stand between the lines
@@ -113,14 +129,13 @@ def _follow(session: Session, files: tuple[Path, ...], query: LogQuery, last: in
     path = _path_to_follow(session, files, query)
     if last is None and query.since is None:
         last = _LAST_BEFORE_FOLLOWING
-    with take_snapshot(path) as snapshot:
-        reader = LogReader(query.wanted)
-        follower = Follower(path, snapshot, reader, partial(_look_again, output))
-        pieces = follower.pieces_before(query.since)
-        with _saying_account(reader, output):
-            before = reader.read(pieces) if last is None else reader.read_last(pieces, last)
-            for one in chain(before, follower.lines()):
-                output.add(one)
+    reader = LogReader(query.wanted)
+    follower = Follower(path, reader, partial(_look_again, output))
+    streams = streams_within(follower.before, query.since)
+    with _saying_account(reader, output):
+        before = reader.read(streams) if last is None else reader.read_last(streams, last)
+        for one in chain(before, follower.lines()):
+            output.add(one)
 
 
 def _path_to_follow(session: Session, files: tuple[Path, ...], query: LogQuery) -> Path:
@@ -132,9 +147,8 @@ def _path_to_follow(session: Session, files: tuple[Path, ...], query: LogQuery) 
     if len(files) > 1 or str(files[0]) == "-":
         raise click.UsageError("-f follows one file, which is named")
     require_readable(files[0])
-    with files[0].open("rb") as stream:
-        if is_compressed(stream):
-            raise DocumentError(f"{files[0]} is compressed: nothing is added to it any more")
+    if is_compressed(files[0]):
+        raise DocumentError(f"{files[0]} is compressed: nothing is added to it any more")
     return files[0]
 
 

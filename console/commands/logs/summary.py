@@ -1,14 +1,14 @@
 """`hookfuse logs summary`: what the log adds up to."""
 
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from console.logs.bounded_counts import BoundedCounts, Counted
-from console.logs.log_account import print_account
+from console.logs.line_output import print_account
+from console.logs.log_files import opened_log, total_bytes
 from console.logs.log_options import file_argument, filter_options, log_query, require_home_folder
-from console.logs.log_pieces import opened_pieces, total_bytes
 from console.logs.log_reader import LogReader
 from console.logs.log_summary import LogSummary
 from console.output.progress import SlowProgress
@@ -19,15 +19,10 @@ from console.shell.session import Session
 
 __all__ = ["summary"]
 
-_LATENCIES = (
-    Column("outcome"),
-    Column("attempts", is_number=True),
-    Column("p50 ms", is_number=True),
-    Column("p95 ms", is_number=True),
-    Column("p99 ms", is_number=True),
-)
-_ERROR_CLASSES = (Column("outcome"), Column("error class"), Column("attempts", is_number=True))
-_INSTALLATIONS = (Column("installation"), Column("lines", is_number=True), Column("failures", is_number=True))
+_ATTEMPTS, _LINES = Column("attempts", is_number=True), Column("lines", is_number=True)
+_LATENCIES = (Column("outcome"), _ATTEMPTS, *(Column(f"p{part} ms", is_number=True) for part in (50, 95, 99)))
+_ERROR_CLASSES = (Column("outcome"), Column("error class"), _ATTEMPTS)
+_INSTALLATIONS = (Column("installation"), _LINES, Column("failures", is_number=True))
 
 
 @click.command()
@@ -50,11 +45,11 @@ def summary(session: Session, /, *, files: tuple[Path, ...], top: int, is_json: 
         require_home_folder(session)
     counted = LogSummary()
     with (
-        opened_pieces(session.home.log, files, since=query.since, until=query.until) as pieces,
-        SlowProgress("reading the log", total_bytes(pieces)) as progress,
+        opened_log(session.home.log, files, since=query.since, until=query.until) as streams,
+        SlowProgress("reading the log", total_bytes(streams)) as progress,
     ):
         reader = LogReader(query.wanted, progress.advance)
-        for _, entry in reader.read(pieces):
+        for _, entry in reader.read(streams):
             if entry is not None:
                 counted.add(entry)
     if is_json:
@@ -65,38 +60,39 @@ def summary(session: Session, /, *, files: tuple[Path, ...], top: int, is_json: 
 
 
 def _document(counted: LogSummary, reader: LogReader, top: int) -> dict[str, object]:
-    failures, all_failures = counted.failures(top)
-    installations, all_installations = counted.top_installations(top)
     return {
         "first_at": counted.first_at or None,
         "last_at": counted.last_at or None,
-        "lines": counted.events.total,
+        "lines": counted.events.total(),
         "lines_read": reader.lines,
         "broken_lines": reader.broken,
         "bytes_read": reader.bytes,
         "faults": reader.faults,
-        "levels": _counts(counted.levels, "level", top),
-        "events": _counts(counted.events, "event", top),
-        "event_names": _counts(counted.event_names, "event_name", top),
-        "outcomes": _counts(counted.outcomes, "outcome", top),
-        "latencies": [{**asdict(latency), "outcome": latency.outcome or None} for latency in counted.latencies()],
-        "error_classes": _with_others([asdict(one) for one in failures], all_failures),
-        "installations": _with_others([asdict(one) for one in installations], all_installations),
+        "levels": _counts(counted.levels, top, "level"),
+        "events": _counts(counted.events, top, "event"),
+        "event_names": _counts(counted.event_names, top, "event_name"),
+        "outcomes": _counts(counted.outcomes, top, "outcome"),
+        "latencies": counted.latencies(),
+        "error_classes": _counts(counted.error_classes, top, "outcome", "error_class"),
+        "installations": {
+            "top": [
+                {"installation_id": name, "lines": lines, "failures": counted.failing[name]}
+                for name, lines in counted.installations.most_common(top)
+            ],
+            **_others(counted.installations, top),
+        },
     }
 
 
-def _counts(counts: BoundedCounts, name: str, top: int) -> dict[str, object]:
-    counted = counts.counted(top)
-    return _with_others([{name: one, "count": count} for one, count in counted.top], counted)
+def _counts(counts: Counter[str], top: int, *names: str) -> dict[str, object]:
+    rows = [{**dict(zip(names, name.split("\n"), strict=False)), "count": n} for name, n in counts.most_common(top)]
+    return {"top": rows, **_others(counts, top)}
 
 
-def _with_others(rows: list[dict[str, object]], counted: Counted) -> dict[str, object]:
-    return {
-        "top": rows,
-        "others": counted.others,
-        "other_names": counted.other_names,
-        "undercount": counted.undercount,
-    }
+def _others(counts: Counter[str], top: int) -> dict[str, int]:
+    """Return what comes after the top ones: how often, and how many names."""
+    shown = counts.most_common(top)
+    return {"others": counts.total() - sum(count for _, count in shown), "other_names": len(counts) - len(shown)}
 
 
 def _print(counted: LogSummary, reader: LogReader, top: int) -> None:
@@ -104,57 +100,38 @@ def _print(counted: LogSummary, reader: LogReader, top: int) -> None:
         {
             "from": short_time(counted.first_at),
             "to": short_time(counted.last_at),
-            "lines": f"{counted.events.total:,} of {reader.lines:,}, {reader.bytes:,} bytes",
+            "lines": f"{counted.events.total():,} of {reader.lines:,}, {reader.bytes:,} bytes",
             "broken": f"{reader.broken:,} lines" if reader.broken else "",
-            "levels": ", ".join(f"{count:,} {level or 'without'}" for level, count in counted.levels.counted(top).top),
+            "levels": ", ".join(f"{count:,} {level or 'without'}" for level, count in counted.levels.most_common(top)),
         }
     )
-    _print_counts("event", counted.events, top)
-    _print_counts("event of deliveries", counted.event_names, top)
-    _print_latencies(counted)
-    failures, _ = counted.failures(top)
-    if failures:
-        print_line()
-        print_table(_ERROR_CLASSES, [(one.outcome, one.error_class, f"{one.count:,}") for one in failures])
-    _print_installations(counted, top)
+    events = [(name, f"{count:,}") for name, count in counted.events.most_common(top)]
+    _print_section((Column("event"), _LINES), events, counted.events, top)
+    names = [(name, f"{count:,}") for name, count in counted.event_names.most_common(top)]
+    _print_section((Column("event of deliveries"), _LINES), names, counted.event_names, top)
+    latencies = [
+        (one.outcome or "all", f"{one.attempts:,}", *(f"{ms:,.1f}" for ms in (one.p50_ms, one.p95_ms, one.p99_ms)))
+        for one in counted.latencies()
+    ]
+    _print_section(_LATENCIES, latencies)
+    failures = [(*name.split("\n"), f"{count:,}") for name, count in counted.error_classes.most_common(top)]
+    _print_section(_ERROR_CLASSES, failures)
+    installations = [
+        (shown_id(name), f"{count:,}", f"{counted.failing[name]:,}")
+        for name, count in counted.installations.most_common(top)
+    ]
+    _print_section(_INSTALLATIONS, installations, counted.installations, top)
 
 
-def _print_counts(title: str, counts: BoundedCounts, top: int) -> None:
-    if not counts.total:
+def _print_section(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], counts: Counter[str] | None = None, top: int = 0
+) -> None:
+    """Print a table, and in its last row what the names after the top ones come to; nothing where it is empty."""
+    if not rows:
         return
-    counted = counts.counted(top)
-    rows = [(name, f"{count:,}") for name, count in counted.top]
-    if counted.others:
-        rows.append((f"{counted.other_names:,} others", f"{counted.others:,}"))
+    others = _others(counts, top) if counts is not None else {"others": 0}
+    if others["others"]:
+        rest = (f"{others['other_names']:,} others", f"{others['others']:,}", "")
+        rows = [*rows, rest[: len(columns)]]
     print_line()
-    print_table((Column(title), Column("lines", is_number=True)), rows)
-
-
-def _print_latencies(counted: LogSummary) -> None:
-    latencies = counted.latencies()
-    if latencies:
-        print_line()
-        rows = [
-            (
-                one.outcome or "all",
-                f"{one.attempts:,}",
-                *(f"{value:,.1f}" for value in (one.p50_ms, one.p95_ms, one.p99_ms)),
-            )
-            for one in latencies
-        ]
-        print_table(_LATENCIES, rows)
-
-
-def _print_installations(counted: LogSummary, top: int) -> None:
-    installations, everything = counted.top_installations(top)
-    if not installations:
-        return
-    rows = [(shown_id(one.installation_id), f"{one.lines:,}", f"{one.failures:,}") for one in installations]
-    if everything.others:
-        rows.append((f"{everything.other_names:,} others", f"{everything.others:,}", ""))
-    print_line()
-    print_table(_INSTALLATIONS, rows)
-    if everything.undercount:
-        print_line(
-            f"There are too many installations to count each: a count may be too small by {everything.undercount:,}."
-        )
+    print_table(columns, rows)

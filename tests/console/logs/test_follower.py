@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.logs.follower import Follower, end_of_lines
+from console.logs.follower import Follower
 from console.logs.line_filter import LineFilter
-from console.logs.log_files import take_snapshot
 from console.logs.log_reader import LogReader
 from tests.console.logs.lines import compress, daemon_log, line, rotate
 
@@ -35,9 +34,9 @@ class Stage:
         return True
 
     def follow(self, reader: LogReader | None = None) -> list[bytes]:
-        with take_snapshot(self.log) as snapshot:
-            follower = Follower(self.log, snapshot, reader or LogReader(), self.wait)
-            return [raw for raw, _ in follower.lines()]
+        follower = Follower(self.log, reader or LogReader(), self.wait)
+        list(LogReader().read(follower.before))
+        return [raw for raw, _ in follower.lines()]
 
 
 @pytest.fixture
@@ -202,13 +201,12 @@ def test_a_rotated_file_is_followed_from_the_beginning_on_where_others_still_wri
     rotated = rotate(log, "20250201T100000.000000")
     _add(log, b"before too\n")()
 
-    with take_snapshot(log) as snapshot:
-        stage = Stage(log, _add(rotated, b"late\n"), _add(log, b"new\n"))
-        follower = Follower(log, snapshot, LogReader(), stage.wait)
-        _add(rotated, b"half")()
-        before = [raw for raw, _ in LogReader().read(follower.pieces_before())]
-        _add(rotated, b" a line\n")()
-        after = [raw for raw, _ in follower.lines()]
+    stage = Stage(log, _add(rotated, b"late\n"), _add(log, b"new\n"))
+    follower = Follower(log, LogReader(), stage.wait)
+    _add(rotated, b"half")()
+    before = [raw for raw, _ in LogReader().read(follower.before)]
+    _add(rotated, b" a line\n")()
+    after = [raw for raw, _ in follower.lines()]
 
     assert before == [b"before", b"before too"]
     assert after == [b"half a line", b"late", b"new"]
@@ -278,22 +276,10 @@ def test_the_daemon_s_own_rotation_and_compression_beside_it_lose_nothing(log: P
     def wait() -> bool:
         return len(seen) < count
 
-    with take_snapshot(log) as snapshot:
-        follower = Follower(log, snapshot, LogReader(), wait)
-        writer.start()
-        seen.extend(int(raw.split()[0]) for raw, _ in follower.lines())
+    follower = Follower(log, LogReader(), wait)
+    writer.start()
+    seen.extend(int(raw.split()[0]) for raw, _ in follower.lines())
     writer.join()
 
     assert seen == list(range(count))
     assert len(list(log.parent.glob(f"{log.name}.*"))) > 20  # compressed by now, or by the next daemon
-
-
-@pytest.mark.parametrize(
-    ("data", "end"), [(b"", 0), (b"x", 0), (b"x\n", 2), (b"x\nhalf", 2), (b"a\n" + b"x" * 3_000_000, 2)]
-)
-def test_following_begins_behind_the_last_whole_line(log: Path, data: bytes, end: int) -> None:
-    log.write_bytes(data)
-
-    with log.open("rb", buffering=0) as stream:
-        assert end_of_lines(stream) == end
-        assert stream.tell() == 0

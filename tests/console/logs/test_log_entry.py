@@ -51,7 +51,7 @@ def test_the_fields_are_read() -> None:
 def test_no_bytes_are_too_bad_to_be_read_and_shown(line: bytes) -> None:
     entry = read_entry(line)
 
-    shown = shown_line(line, entry, is_coloured=False, is_short=True)
+    shown = shown_line(line, entry, is_short=True)
     assert all(one.isprintable() for one in shown.split("\n"))
     assert read_fields(json_line(line, entry)) is not None
 
@@ -70,7 +70,7 @@ def test_no_object_is_too_odd_to_be_shown(document: dict[str, object]) -> None:
     line = json.dumps(document).encode()
     entry = read_entry(line)
 
-    shown = shown_line(line, entry, is_coloured=False, is_short=True)
+    shown = shown_line(line, entry, is_short=True)
     assert all(one.isprintable() for one in shown.split("\n"))
     assert json.loads(json_line(line, entry)) == (
         document if entry else {"broken_line": json.loads(json_line(line, entry))["broken_line"]}
@@ -83,5 +83,5 @@ def test_a_number_that_is_too_large_stops_nothing(number: bytes) -> None:
         line = b'{"%s":%s}' % (name, number)
         entry = read_entry(line)
 
-        assert shown_line(line, entry, is_coloured=False, is_short=False)
+        assert shown_line(line, entry, is_short=False)
         assert json_line(line, entry)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from console.logs import log_files
-from console.logs.byte_source import is_compressed
-from console.logs.log_files import LogPart, Snapshot, open_part, parts_within, take_snapshot
+from console.logs.log_files import LogStream, find_streams, streams_within
 from eventstore.errors import HomeError
 from tests.console.logs.lines import compress, daemon_log, rotate
 
@@ -20,12 +19,10 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "hookfuse.jsonl"
 
 
-def _texts(snapshot: Snapshot) -> list[bytes]:
-    texts = []
-    for part in snapshot.rotated:
-        with open_part(part) as stream:  # type: ignore[union-attr]
-            texts.append(stream.read())
-    return [*texts, b"" if snapshot.live is None else snapshot.live.read()]
+def _texts(streams: list[LogStream]) -> list[bytes]:
+    texts = [b"".join((*stream.lines(), *stream.finish())) for stream in streams]
+    assert not any(stream.fault for stream in streams)
+    return texts
 
 
 def _rotated_thrice(log: Path) -> None:
@@ -38,12 +35,11 @@ def _rotated_thrice(log: Path) -> None:
 def test_files_come_the_oldest_first_and_the_live_one_last(log: Path) -> None:
     _rotated_thrice(log)
 
-    with take_snapshot(log) as snapshot:
-        assert _texts(snapshot) == [b"0", b"1", b"2", b"live"]
-        assert [part.ended_at for part in snapshot.rotated] == [
-            datetime(2025, 2, 1, hour, tzinfo=UTC) for hour in (10, 11, 12)
-        ]
-        assert snapshot.live_part.begun_at == datetime(2025, 2, 1, 12, tzinfo=UTC)
+    streams = find_streams(log)
+
+    assert [stream.ended_at and stream.ended_at.hour for stream in streams] == [10, 11, 12, None]
+    assert [stream.begun_at and stream.begun_at.hour for stream in streams] == [None, 10, 11, 12]
+    assert _texts(streams) == [b"0", b"1", b"2", b"live"]
 
 
 def test_a_compressed_file_stands_in_its_place_and_counts_once_beside_what_it_was_made_of(log: Path) -> None:
@@ -55,8 +51,9 @@ def test_a_compressed_file_stands_in_its_place_and_counts_once_beside_what_it_wa
     second.write_bytes(text)  # a crash before this was taken away
     (log.parent / f"{log.name}.{_TIMES[2]}Z.gz.partial").write_bytes(b"half")
 
-    with take_snapshot(log) as snapshot:
-        assert [part.path.name for part in snapshot.rotated] == [f"{log.name}.{time}Z" for time in _TIMES]
+    *rotated, live = find_streams(log)
+    live.close()
+    assert [stream.path.name for stream in rotated] == [f"{log.name}.{time}Z" for time in _TIMES]
 
 
 def test_what_the_daemon_calls_its_files_is_found(log: Path) -> None:
@@ -65,25 +62,21 @@ def test_what_the_daemon_calls_its_files_is_found(log: Path) -> None:
         file.write(b"x" * 99 + b"\n")
     file.close()
 
-    with take_snapshot(log) as snapshot:
-        assert {path.name for path in log.parent.iterdir()} == {
-            log.name,
-            *(part.path.name + ".gz" for part in snapshot.rotated),
-        }
-        assert len(snapshot.rotated) == 2
+    *rotated, live = find_streams(log)
+    live.close()
+    assert {path.name for path in log.parent.iterdir()} == {log.name, *(one.path.name + ".gz" for one in rotated)}
+    assert len(rotated) == 2
 
 
 @pytest.mark.parametrize("name", ["hookfuse.jsonl.old", "hookfuse.jsonl.20259999T000000.000000Z", "other.jsonl", "x"])
 def test_other_files_are_none_of_the_log(log: Path, name: str) -> None:
     (log.parent / name).write_bytes(b"x")
 
-    with take_snapshot(log) as snapshot:
-        assert (snapshot.rotated, snapshot.live) == ((), None)
+    assert find_streams(log) == []
 
 
 def test_where_there_is_no_folder_there_is_no_log(tmp_path: Path) -> None:
-    with take_snapshot(tmp_path / "none" / "hookfuse.jsonl") as snapshot:
-        assert (snapshot.rotated, snapshot.live) == ((), None)
+    assert find_streams(tmp_path / "none" / "hookfuse.jsonl") == []
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -102,37 +95,29 @@ def test_a_rotation_while_files_are_looked_for_loses_and_doubles_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", scandir)
-        snapshot = take_snapshot(log)
-    with snapshot:
-        assert _texts(snapshot) == [b"before", b"after", b"last"]
+        streams = find_streams(log)
+    assert _texts(streams) == [b"before", b"after", b"last"]
 
 
 def test_a_log_that_never_stands_still_is_said(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log.write_bytes(b"x")
-    monkeypatch.setattr(log_files, "is_same_file", lambda *_: False)
+    monkeypatch.setattr(log_files, "_inode_at", lambda _path: (0, 0))
 
     with pytest.raises(HomeError, match="rotated faster"):
-        take_snapshot(log)
+        find_streams(log)
 
 
-def test_a_file_that_is_compressed_after_it_was_found_is_read(log: Path) -> None:
+def test_a_file_that_is_compressed_after_it_was_found_is_read_and_one_that_is_gone_is_said(log: Path) -> None:
     _rotated_thrice(log)
-    with take_snapshot(log) as snapshot:
-        for path in log.parent.glob("*Z"):
-            compress(path)
+    streams = find_streams(log)
+    first, *others = sorted(log.parent.glob("*Z"))
+    first.unlink()
+    for path in others:
+        compress(path)
 
-        for part in snapshot.rotated:
-            with open_part(part) as stream:  # type: ignore[union-attr]
-                assert is_compressed(stream)
-
-
-def test_a_file_that_is_gone_after_it_was_found_is_none(log: Path) -> None:
-    _rotated_thrice(log)
-    with take_snapshot(log) as snapshot:
-        for path in log.parent.glob("*Z"):
-            path.unlink()
-
-        assert [open_part(part) for part in snapshot.rotated] == [None] * 3
+    assert _texts(streams[1:]) == [b"1", b"2", b"live"]
+    assert list(streams[0].lines()) == []
+    assert streams[0].fault == "it is gone by now"
 
 
 @pytest.mark.parametrize(
@@ -150,12 +135,13 @@ def test_files_that_end_before_or_begin_after_are_not_read(
     since: datetime | None, until: datetime | None, names: str
 ) -> None:
     ten, eleven = datetime(2025, 2, 1, 10, tzinfo=UTC), datetime(2025, 2, 1, 11, tzinfo=UTC)
-    parts = [LogPart(Path("a"), None, ten), LogPart(Path("b"), ten, eleven), LogPart(Path("c"), eleven, None)]
+    spans = {"a": (None, ten), "b": (ten, eleven), "c": (eleven, None)}
+    streams = [LogStream(Path(name), begun_at=begun, ended_at=ended) for name, (begun, ended) in spans.items()]
 
-    assert "".join(part.path.name for part in parts_within(parts, since, until)) == names
+    assert "".join(stream.path.name for stream in streams_within(streams, since, until)) == names
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "/dev/null"])
 def test_a_device_is_refused_as_it_may_have_no_end(device: str) -> None:
     with pytest.raises(HomeError, match="it is a device"):
-        take_snapshot(Path(device))
+        find_streams(Path(device))

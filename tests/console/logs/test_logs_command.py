@@ -96,7 +96,7 @@ def test_what_is_broken_is_shown_escaped_counted_and_never_a_crash(hookfuse: Hoo
     assert ended.err == as_json.err == "hookfuse: 8 of 16 lines could not be read\n"
     assert sum(one.lstrip().startswith("broken") for one in ended.out.splitlines()) == 8
     assert all(one.isprintable() for one in ended.out.splitlines())
-    assert "z ... (3000000 bytes)" in ended.out
+    assert "zzz ...\n" in ended.out
     documents = [json.loads(one) for one in as_json.out.splitlines()]
     assert [set(document) == {"broken_line"} for document in documents] == [False, True] * 8
     assert hookfuse("logs", "--outcome", "failed").err.startswith("hookfuse: ")
@@ -240,32 +240,23 @@ def test_a_home_that_is_empty_at_first_is_followed(
     assert hookfuse("logs", "-f", "--json").out.encode() == line()
 
 
-def test_a_person_at_a_terminal_sees_colours_short_ids_and_no_bar_between_lines(home: Home) -> None:
+def test_a_person_at_a_terminal_sees_short_ids_and_no_bar_between_lines(home: Home) -> None:
     home.log.write_bytes(line(level="warning") + b"\x1b[2Jrubbish\n")
-    shown = _at_a_terminal(home, {})
-
-    assert f"  {INSTALLATION[:8]}  {DELIVERY}  " in shown
-    assert "\x1b[33mwarning" in shown
-    assert "\x1b[2J" not in shown
-    assert "\\x1b[2Jrubbish" in shown
-    assert "\x1b" not in _at_a_terminal(home, {"NO_COLOR": "1"})
-
-
-def _at_a_terminal(home: Home, environment: dict[str, str]) -> str:
     master, slave = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, "--home", str(home.path), "logs"],
         stdin=subprocess.DEVNULL,
         stdout=slave,
         stderr=subprocess.PIPE,
-        env=os.environ | environment,
         check=True,
     )
     os.close(slave)
     shown = os.read(master, 100_000).decode()
     os.close(master)
     assert done.stderr == b"hookfuse: 1 of 2 lines could not be read\n"
-    return shown
+    assert f"  {INSTALLATION[:8]}  {DELIVERY}  " in shown
+    assert "\x1b" not in shown
+    assert "\\x1b[2Jrubbish" in shown
 
 
 def test_the_format_file_for_lnav_is_where_it_is_said_to_be(hookfuse: Hookfuse) -> None:

@@ -12,8 +12,8 @@ from console.logs.shown_line import json_line, shown_line
 from tests.console.logs.lines import DELIVERY, INSTALLATION, line
 
 
-def _shown(raw: bytes, *, is_coloured: bool = False, is_short: bool = False) -> str:
-    return shown_line(raw.rstrip(b"\n"), read_entry(raw), is_coloured=is_coloured, is_short=is_short)
+def _shown(raw: bytes, *, is_short: bool = False) -> str:
+    return shown_line(raw.rstrip(b"\n"), read_entry(raw), is_short=is_short)
 
 
 def test_fields_stand_in_a_fixed_order_and_the_rest_behind_them() -> None:
@@ -56,16 +56,12 @@ def test_an_installation_is_short_where_a_person_looks() -> None:
     assert f"  {INSTALLATION[:8]}  {DELIVERY}" in _shown(line(), is_short=True)
 
 
-def test_colours_tell_levels_and_outcomes_and_nothing_of_a_line_moves_the_cursor() -> None:
-    shown = _shown(line(level="error", outcome="failed", event="a\x1b[2Jb", x="\u202e\r\n\x9b"), is_coloured=True)
+def test_nothing_of_a_line_moves_the_cursor() -> None:
+    shown = _shown(line(level="error", outcome="failed", event="a\x1b[2Jb", x="\u202e\r\n\x9b"))
 
-    assert "\x1b[31merror   \x1b[0m" in shown
-    assert "\x1b[31mfailed   \x1b[0m" in shown
-    assert "\x1b[32msucceeded" in _shown(line(), is_coloured=True)
     assert "a\\x1b[2Jb" in shown
     assert "\\u202e" in shown
-    assert "\x1b[2J" not in shown
-    assert "\n" not in shown
+    assert shown.isprintable()
 
 
 def test_values_are_shown_as_they_would_be_read() -> None:
