@@ -1,4 +1,4 @@
-"""The two signatures of a body: Sentry's own and that of Standard Webhooks."""
+"""The two signatures of a body: the original's own and that of Standard Webhooks."""
 
 from __future__ import annotations
 
