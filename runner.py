@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    from actors.process.worker_line import WorkerLine
+    from actors.process.worker_pipe import WorkerPipe
     from console.shell.session import Session
-    from eventstore.common.diagnostic import Finding
+    from eventstore.common.diagnostic import Diagnostic
     from eventstore.home.folder import Home
     from eventstore.settings.configuration import Configuration
 
@@ -69,7 +69,7 @@ def run_daemon(context: click.Context, *, is_drain: bool, processes: int | None)
 @json_option
 @click.pass_obj
 def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode:
-    """Check what is around the daemon, and say how to mend it.
+    """Check what is around the daemon, and say how to fix it.
 
     Home, disk, clock, settings, limits, database, mail server, and the hosts of the endpoints. It sends nothing to an
     endpoint, changes nothing, and works while a daemon runs.
@@ -80,14 +80,14 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
       hookfuse doctor --mail-to you@example.com
     """  # noqa: D301 - as above
     from actors.assembly.checkup import check_endpoints, check_mail
-    from actors.assembly.system import guard_for, postbox_for
+    from actors.assembly.system import guard_for, mail_transport_for
     from console.doctor.checkup import check_home, show_findings
     from eventstore.projections.registry import read_client_certificates, read_urls_in_use
     from eventstore.settings.client_certificate import check_client_certificates
     from eventstore.settings.trusted_certificates import check_trusted
 
-    def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Finding]:
-        postbox = postbox_for(session.home, configuration)
+    def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Diagnostic]:
+        postbox = mail_transport_for(session.home, configuration)
         yield from check_mail(postbox, sender_address=configuration.mail.sender, mail_to=mail_to, now=session.now())
         yield from check_client_certificates(read_client_certificates(connection), session.now())
         yield from check_trusted(configuration)
@@ -153,7 +153,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
             files=files,
             is_drain=is_drain,
         )
-        failure = daemon.work_alone() if count == 1 else daemon.lead_crew(count, workers_lock)
+        failure = daemon.work_alone() if count == 1 else daemon.lead_worker_pool(count, workers_lock)
         exit_code = ExitCode.CRASHED if failure else ExitCode.OK
         if lost := files.lost():  # whoever has met it first
             exit_code, failure = ExitCode.DATABASE, loss_text(lost)
@@ -177,11 +177,11 @@ def _warn_of_certificates(home: Home) -> None:
         for finding in check_client_certificates(read_client_certificates(connection), datetime.now(UTC)):
             if finding.level == "fault":
                 log.warning(
-                    "client_certificate_unusable", problem=finding.text, mend=finding.mend, done="what needs it waits"
+                    "client_certificate_unusable", problem=finding.text, fix=finding.fix, done="what needs it waits"
                 )
             elif finding.level == "warning":
                 log.warning(
-                    "client_certificate_expires_soon", problem=finding.text, mend=finding.mend, done="used until then"
+                    "client_certificate_expires_soon", problem=finding.text, fix=finding.fix, done="used until then"
                 )
 
 
@@ -191,7 +191,7 @@ def _warn_of_certificates(home: Home) -> None:
 @click.pass_context
 def run_worker(context: click.Context, *, number: int, count: int) -> None:
     """Deliver for a share of the installations, until the daemon says so; `run --processes` starts it."""
-    from actors.process.worker_line import Answer, WorkerLine
+    from actors.process.worker_pipe import Answer, WorkerPipe
     from console.daemon_log.log_output import queue_copies
 
     dropped_lines = queue_copies()
@@ -201,7 +201,7 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if home.daemon_pid() != os.getppid():
         raise click.UsageError("`hookfuse run --processes N` starts the workers, and nobody else")
-    line = WorkerLine(0, answers)
+    line = WorkerPipe(0, answers)
     settings = line.read_greeting()
     line.end_with_daemon()
     try:
@@ -215,9 +215,9 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
 
 
 def _work(
-    home: Home, line: WorkerLine, settings: bytes, dropped_lines: Callable[[], int], *, number: int, count: int
+    home: Home, line: WorkerPipe, settings: bytes, dropped_lines: Callable[[], int], *, number: int, count: int
 ) -> str:
-    """Work until a stop is asked for; say what went wrong."""
+    """Work until a stop is asked for; return what went wrong."""
     import structlog
 
     from actors.process.daemon import Worker

@@ -15,17 +15,16 @@ from eventstore.deliveries.record_attempts import DeliveryRecord
 from eventstore.errors import Lack
 from eventstore.events.catalogue import Event, MailFailed, MailSent
 from eventstore.policies.clock_doubt import ClockPair
-from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.outage_rule import OutageRule
 from eventstore.policies.waits import WaitRule
 from eventstore.queue.delivery import QueuedDelivery
 
 __all__ = [
+    "BatchesUnpacked",
     "BeginWatch",
     "BoundWaits",
     "CatchUp",
     "CheckOutbox",
-    "ConsiderDisabling",
-    "ConsiderEnabling",
     "CountEvents",
     "Decide",
     "DecisionRequest",
@@ -35,15 +34,14 @@ __all__ = [
     "FinishFirst",
     "ForgetKeys",
     "Hold",
+    "Ingest",
     "KeepClock",
-    "LearnRecorded",
+    "LiftFreeze",
     "Load",
-    "LookAfterFleet",
-    "LookAround",
     "NoteHealth",
-    "OpenParcels",
-    "ParcelsOpened",
+    "NoteRecorded",
     "PauseClaiming",
+    "Poll",
     "Postpone",
     "RecordDelivery",
     "RecordEvent",
@@ -51,11 +49,13 @@ __all__ = [
     "RecordMail",
     "Ref",
     "Refresh",
+    "Release",
     "ReportLoad",
+    "ReviewAfterProbe",
+    "ReviewInstallation",
     "SendProbe",
-    "Settle",
-    "TakeIn",
-    "ThawDisabling",
+    "UnpackBatches",
+    "WatchOutage",
     "tell_if_alive",
 ]
 
@@ -63,7 +63,7 @@ Ref = pykka.ActorRef[Any]
 
 
 def tell_if_alive(ref: Ref, message: object) -> bool:
-    """Tell an actor that may have been stopped before the one that tells it; say whether it still hears."""
+    """Tell an actor that may have been stopped before the one that tells it; return whether it still hears."""
     try:
         ref.tell(message)
     except pykka.ActorDeadError:
@@ -72,7 +72,7 @@ def tell_if_alive(ref: Ref, message: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAround:
+class Poll:
     """To the dispatcher: look for new deliveries, for those that have become due, and for changes."""
 
 
@@ -90,21 +90,21 @@ class ReportLoad:
 class Load:
     """The dispatcher's reply: deliveries that are handed out and not settled, and actors that live.
 
-    `opening_parcels`: those whose deliveries come next.
+    `unpacking_batches`: those whose deliveries come next.
     """
 
     held_deliveries: int
     live_installations: int
-    opening_parcels: int = 0
+    unpacking_batches: int = 0
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is handed out, or about to be."""
-        return bool(self.held_deliveries or self.opening_parcels)
+        """Return whether something is handed out, or about to be."""
+        return bool(self.held_deliveries or self.unpacking_batches)
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class Release:
     """To the dispatcher: what was handed out is recorded. `retry_at` None = it waits for nothing more.
 
     `is_answered` False: it does not answer, and gets one delivery at a time; `has_key`: it has an ordering key, and
@@ -142,7 +142,7 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
-class LearnRecorded:
+class NoteRecorded:
     """To an installation: the record is on disk at `position`; 0 = it was not counted, None = it can't be recorded."""
 
     record: DeliveryRecord
@@ -166,21 +166,21 @@ class RecordDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenParcels:
-    """To the journal: make rows of these parcels' deliveries with the next commit, and let `reply_to` know.
+class UnpackBatches:
+    """To the journal: make rows of these packed batches' deliveries with the next commit, and let `reply_to` know.
 
-    A parcel is named by the sequence number of its first delivery.
+    A packed batch is named by the sequence number of its first delivery.
     """
 
-    parcels: tuple[int, ...]
+    packed_batches: tuple[int, ...]
     reply_to: Ref
 
 
 @dataclass(frozen=True, slots=True)
-class ParcelsOpened:
-    """To the dispatcher: the deliveries of these parcels are in the queue."""
+class BatchesUnpacked:
+    """To the dispatcher: the deliveries of these packed batches are in the queue."""
 
-    parcels: tuple[int, ...]
+    packed_batches: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class RecordHealth:
     """To the journal: have the watch over the fleet know with the next commit; too many that fail freeze it."""
 
     change: HealthChange
-    rule: FleetRule
+    rule: OutageRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +231,14 @@ class EnableAfterProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class ThawDisabling:
+class LiftFreeze:
     """A request to end a freeze that has passed; `rule` None = there is no freezing any more."""
 
-    rule: FleetRule | None
+    rule: OutageRule | None
     watched_since: datetime
 
 
-DecisionRequest = ReviewRequest | SendProbe | EnableAfterProbe | ThawDisabling | GatherRequest
+DecisionRequest = ReviewRequest | SendProbe | EnableAfterProbe | LiftFreeze | GatherRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ class ExpirePayloads:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsiderDisabling:
+class ReviewInstallation:
     """To the supervisor: have this installation reviewed, and let `reply_to` refresh when it is done.
 
     `gone_at`: the position in the log as of which its endpoint has answered 410 Gone, None = it has not.
@@ -295,7 +295,7 @@ class ConsiderDisabling:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsiderEnabling:
+class ReviewAfterProbe:
     """To the supervisor: a test delivery to this installation succeeded; let `reply_to` refresh when it is decided."""
 
     installation_id: str
@@ -312,7 +312,7 @@ class NoteHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAfterFleet:
+class WatchOutage:
     """To the supervisor: see whether a freeze has passed, and whom to probe."""
 
 
@@ -332,10 +332,10 @@ class CatchUp:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeIn:
+class Ingest:
     """To the intake: take in what is new in the stream. As an ask: say whether there was something to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountEvents:
-    """To the meter: count what was recorded meanwhile. As an ask: say whether there was something."""
+    """To the metrics_actor: count what was recorded meanwhile. As an ask: say whether there was something."""

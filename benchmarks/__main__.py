@@ -26,7 +26,7 @@ _RUNS = 3
 
 
 def main() -> int:
-    """Give 0 when every figure could be taken, whatever it is."""
+    """Return 0 when every figure could be taken, whatever it is."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that whatever runs is ended
     options.folder.mkdir(exist_ok=True)

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from actors.delivery.gate import GateRule
+from actors.delivery.delivery_gate import GateRule
 from actors.delivery.installation import InstallationActor
-from actors.delivery.installation_parts import InstallationParts
+from actors.delivery.installation_parts import InstallationDependencies
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.restart_budget import RestartBudget
 from eventstore.common.clock import ManualClock
@@ -71,7 +71,7 @@ def _kind(name: str, first: int, count: int, events: int) -> _Kind:
 
 
 def _attempt(number: int) -> DeliverySucceeded | DeliveryFailed:
-    """Give an outcome; one in twenty is a failure, the last ones are not."""
+    """Return an outcome; one in twenty is a failure, the last ones are not."""
     delivery_id = f"0197d3c0-1f2e-7a40-9d3c-{number:012x}"
     if number % 20 == 10:
         return DeliveryFailed(
@@ -105,13 +105,13 @@ def _fill(store: Store, clock: ManualClock, kind: _Kind) -> None:
         clock.advance(seconds=len(numbers) / 10)
 
 
-def _parts(readers: Readers, clock: ManualClock, pool: ManualPool) -> InstallationParts:
+def _parts(readers: Readers, clock: ManualClock, pool: ManualPool) -> InstallationDependencies:
     deaf = cast("Ref", _Deaf())
 
     def complain(reason: str) -> None:
         raise AssertionError(reason)
 
-    return InstallationParts(
+    return InstallationDependencies(
         pool=pool,
         send_pool=pool,
         budget=RestartBudget(0, 60.0),
@@ -155,7 +155,7 @@ def _table(store: Store, kinds: list[_Kind], rounds: int, start: Callable[[str],
 
 
 def measure_starts(folder: Path, events: int, rounds: int) -> list[tuple[Any, ...]]:
-    """Give the rows of the table: what is there, then p50 and p99 of few and of many, and both ratios."""
+    """Return the rows of the table: what is there, then p50 and p99 of few and of many, and both ratios."""
     clock, pool = ManualClock(_BEGIN), ManualPool()
     few, many = _kind("few", 0, 20, _FEW_EVENTS), _kind("many", 100, 1, events)
     with Store(folder / "events.db", clock) as store:

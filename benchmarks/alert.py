@@ -42,7 +42,7 @@ class Mark(NamedTuple):
 
 
 def alert_data(number: int, queued_s: float) -> str:
-    """Give the compact JSON of an alert that bears a mark."""
+    """Return the compact JSON of an alert that bears a mark."""
     return f'{{"mark":"{number:0{_NUMBER_CHARACTERS}d} {queued_s:018.6f}",{_ALERT[1:]}'
 
 

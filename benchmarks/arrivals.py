@@ -58,7 +58,7 @@ class ArrivalsReader:
 
     @property
     def count(self) -> int:
-        """How many requests there were so far."""
+        """Return how many requests there were so far."""
         (count,) = _HEADER.unpack_from(self._memory, 0)
         return int(count)
 

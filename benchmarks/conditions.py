@@ -22,12 +22,12 @@ class Conditions:
     is_quick: bool = False
 
     def pick(self, full: int, quick: int) -> int:
-        """Give the full size, or the one with which the harness is tried out."""
+        """Return the full size, or the one with which the harness is tried out."""
         return quick if self.is_quick else full
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a folder that is gone afterwards."""
+        """Return a folder that is gone afterwards."""
         path = Path(tempfile.mkdtemp(prefix="run-", dir=self.folder))
         try:
             yield path

@@ -81,7 +81,7 @@ class Drain:
 
 
 def middle(moments_s: Sequence[float]) -> tuple[float, float]:
-    """Give the moments at which a tenth and nine tenths have come."""
+    """Return the moments at which a tenth and nine tenths have come."""
     if len(moments_s) < 20:
         raise BenchmarkError(f"only {len(moments_s)} deliveries came: too few to measure a pace")
     first, last = (int(len(moments_s) * share) for share in _MIDDLE)
@@ -100,7 +100,7 @@ def _cpu_us(samples: Sequence[Sample], moments_s: Sequence[float]) -> float:
 
 
 def _cpu_at(samples: Sequence[Sample], at_s: float) -> float:
-    """Give the CPU seconds at a moment between two samples."""
+    """Return the CPU seconds at a moment between two samples."""
     index = min(max(1, bisect_left(samples, at_s, key=lambda sample: sample.at_s)), len(samples) - 1)
     before, after = samples[index - 1], samples[index]
     share = (at_s - before.at_s) / (after.at_s - before.at_s)
@@ -147,7 +147,7 @@ class _Watch:
         self._progress_s = time.monotonic()
 
     def look(self, group: ProcessGroup, *, count: int, limit_s: float) -> bool:
-        """Look once, and say whether it is over."""
+        """Look once, and return whether it is over."""
         now_s = time.monotonic()
         if new := list(self._endpoints.arrivals.read(self._seen)):
             self._seen += len(new)

@@ -48,11 +48,11 @@ class Endpoints:
         self.arrivals = ArrivalsReader(arrivals)
 
     def url(self, installation_number: int) -> str:
-        """Give the webhook URL of an installation."""
+        """Return the webhook URL of an installation."""
         return endpoint_url(self.addresses, self.port, installation_number)
 
     def is_silent(self, installation_number: int) -> bool:
-        """Say whether an installation is never answered."""
+        """Return whether an installation is never answered."""
         return bool(self.silent_every) and installation_number % self.silent_every == 0
 
     def healthy(self) -> list[Arrival]:

@@ -22,7 +22,7 @@ class Goal:
     not_done: str = ""
 
     def reaches(self, value: float, limit: float) -> bool:
-        """Say whether a value is at least as good as a limit."""
+        """Return whether a value is at least as good as a limit."""
         return value <= limit if self.is_less_better else value >= limit
 
 

@@ -14,7 +14,7 @@ __all__ = ["home_with_history"]
 
 
 def home_with_history(conditions: Conditions, name: str, shape: Shape) -> Home:
-    """Give the home that was written before, or write it.
+    """Return the home that was written before, or write it.
 
     One that a run has left in the middle, or that this version cannot open, is written anew.
     """
@@ -31,7 +31,7 @@ def home_with_history(conditions: Conditions, name: str, shape: Shape) -> Home:
 
 
 def _is_as_written(home: Home) -> bool:
-    """Say whether nothing waits in it."""
+    """Return whether nothing waits in it."""
     try:
         connection = open_database(home.database, is_writer=False)
     except DatabaseError:

@@ -86,7 +86,7 @@ class Shape:
 
 
 def write_history(home: Home, shape: Shape) -> int:
-    """Write a history to a home that has none yet, and give how many events there are; the same shape, the same one.
+    """Write a history to a home that has none yet, and return how many events there are; the same shape, the same one.
 
     The registry is in step. The other projections are not, as that takes ten times as long: to make them anew,
     hookfuse replay rebuild.
@@ -105,7 +105,7 @@ def write_history(home: Home, shape: Shape) -> int:
 
 
 def installation_id(number: int) -> str:
-    """Give the UUID of the installation with a number from 0 on."""
+    """Return the UUID of the installation with a number from 0 on."""
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
@@ -137,7 +137,7 @@ def _register(store: Store, shape: Shape) -> int:
 
 
 def _rows(connection: sqlite3.Connection, shape: Shape) -> Iterator[Row]:
-    """Give the rows of the log for ever: what append_events does, but for looking up a stream's version each time."""
+    """Return the rows of the log for ever: what append_events does, but for looking up a stream's version each time."""
     versions: dict[str, int] = dict(connection.execute("SELECT stream, max(version) FROM events GROUP BY stream"))
     position, chained = connection.execute(
         "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1"
@@ -161,7 +161,7 @@ def _rows(connection: sqlite3.Connection, shape: Shape) -> Iterator[Row]:
 
 
 def _attempts(shape: Shape) -> Iterator[tuple[str, int, str, str]]:
-    """Give moment, installation, type and data of one attempt after another."""
+    """Return moment, installation, type and data of one attempt after another."""
     chance = random.Random(shape.seed).random
     broken_from = [chance() if chance() < shape.broken else 2.0 for _ in range(shape.installations)]
     succeeded, failures = _template(""), [_template(error_class) for error_class in _FAILURES]
@@ -182,7 +182,7 @@ def _delivery_id(sequence: int) -> str:
 
 
 def _template(error_class: str) -> tuple[str, str]:
-    """Give type and data of an attempt, to be filled in: encoding each of two million events takes too long."""
+    """Return type and data of an attempt, to be filled in: encoding each of two million events takes too long."""
     is_answered = error_class not in _WITHOUT_ANSWER
     failed = DeliveryFailed if is_answered else DeliveryTimedOut
     event = (failed if error_class else DeliverySucceeded)(

@@ -56,7 +56,7 @@ def aim_home(home: Home, endpoints: Endpoints) -> None:
 
 
 def alert(number: int, installation_number: int, queued_s: float) -> NewDelivery:
-    """Give a delivery as send_incident_alert_notification queues it: in order with those of its incident."""
+    """Return a delivery as send_incident_alert_notification queues it: in order with those of its incident."""
     return NewDelivery(
         installation_id=installation_id(installation_number),
         event_name=EVENT_NAME,

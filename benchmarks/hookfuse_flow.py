@@ -43,7 +43,7 @@ class HookfuseFlow:
     def on_new_home(
         cls, folder: Path, endpoints: Endpoints, *, processes: int, apps: int, settings: str = ""
     ) -> "HookfuseFlow":
-        """Give one on a home of its own."""
+        """Return one on a home of its own."""
         return cls(build_home(folder / "home", endpoints, apps=apps, settings=settings), processes, folder)
 
     def fill(self, count: int, installations: int, *, first: int = 0) -> None:
@@ -55,7 +55,7 @@ class HookfuseFlow:
                 producer.send([alert(number, number % installations, now_s) for number in numbers])
 
     def warm_up(self, endpoints: Endpoints, installations: int) -> float:
-        """Have one delivery made to each installation that answers, and give the moment after which all else is queued.
+        """Deliver once to each installation that answers; return the moment after which all else is queued.
 
         From then on processes, actors and connections are there.
         """
@@ -109,11 +109,11 @@ class HookfuseFlow:
 
 
 def process_options(processes: int) -> list[str]:
-    """Give the options of `hookfuse run` for a number of processes."""
+    """Return the options of `hookfuse run` for a number of processes."""
     return [] if processes == 1 else ["--processes", str(processes)]
 
 
 def has_processes() -> bool:
-    """Say whether this hookfuse can run with several processes."""
+    """Return whether this hookfuse can run with several processes."""
     shown = subprocess.run([COMMAND, "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     return "--processes" in shown.stdout

@@ -13,7 +13,7 @@ _LOOK_S = 0.5
 
 
 def latencies_ms(arrivals: Iterable[Arrival], *, from_s: float = 0.0, to_s: float = float("inf")) -> list[float]:
-    """Give the milliseconds to the first receipt of each delivery that was to be queued between two moments."""
+    """Return the milliseconds to the first receipt of each delivery that was to be queued between two moments."""
     first: dict[int, Arrival] = {}
     for arrival in arrivals:
         if from_s <= arrival.queued_s <= to_s:

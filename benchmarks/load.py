@@ -34,14 +34,14 @@ def start_load(mode: str, home: Home, **options: float) -> ProcessGroup:
 
 
 def run_load(mode: str, home: Home, *, limit_s: float, **options: float) -> dict[str, float]:
-    """Run a producer to its end, and give what it did. Raises BenchmarkError when that takes too long."""
+    """Run a producer to its end, and return what it did. Raises BenchmarkError when that takes too long."""
     with start_load(mode, home, **options) as load:
         load.wait(limit_s)
         return finished(load)
 
 
 def finished(load: ProcessGroup) -> dict[str, float]:
-    """Give what a producer that has ended did. Raises BenchmarkError when it failed."""
+    """Return what a producer that has ended did. Raises BenchmarkError when it failed."""
     load.wait(0)
     done: dict[str, float] = json.loads(load.output())
     return done

@@ -18,7 +18,7 @@ _PACKAGES = (
 
 
 def describe_machine(folder: Path) -> dict[str, str]:
-    """Say what matters of the machine, and the versions of what was measured."""
+    """Return what matters of the machine, and the versions of what was measured."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
@@ -31,7 +31,7 @@ def describe_machine(folder: Path) -> dict[str, str]:
 
 
 def commit_of_checkout() -> str:
-    """Give the commit that is measured, with a + where the tree is not as it was committed."""
+    """Return the commit that is measured, with a + where the tree is not as it was committed."""
     short = _git("rev-parse", "--short", "HEAD")
     is_changed = bool(_git("status", "--porcelain", "--", "*.py"))
     return f"{short}{'+' if is_changed else ''}" if short else "unknown"
@@ -54,7 +54,7 @@ def _processor() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """Give the type of the file system that a folder is on."""
+    """Return the type of the file system that a folder is on."""
     found = ("", "unknown")
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, mount_point, kind, *_ = line.split()

@@ -61,12 +61,12 @@ _METHOD = """## How they are taken
 
 
 def rows_of(results: dict[str, Result]) -> list[Row]:
-    """Give the lines of the table, in the order of the goals."""
+    """Return the lines of the table, in the order of the goals."""
     return [row_of(goal, results[key]) for key, goal in GOALS.items() if key in results]
 
 
 def benchmarks_page(record: Record) -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     rows = rows_of(record.results)
     parts = [
         _HEAD,
@@ -98,7 +98,7 @@ def number_text(value: float | None, unit: str = "") -> str:
 
 
 def reached_text(row: Row) -> str:
-    """Say whether a row is as good as it must be."""
+    """Return whether a row is as good as it must be."""
     if row.is_reached is None:
         return ""
     if not row.is_reached:

@@ -89,11 +89,11 @@ class ProcessGroup:
             raise BenchmarkError(f"{self.name} ended with {self._process.returncode}{self.last_words()}")
 
     def is_over(self) -> bool:
-        """Say whether it has ended."""
+        """Return whether it has ended."""
         return self._process.poll() is not None
 
     def wait_for_all(self, timeout_s: float) -> bool:
-        """Wait for the end of all its processes, and say whether that came."""
+        """Wait for the end of all its processes, and return whether that came."""
         end_s = time.monotonic() + timeout_s
         while not self.is_over() or any(session_of(self.process_id)):
             if time.monotonic() > end_s:
@@ -111,7 +111,7 @@ class ProcessGroup:
             raise BenchmarkError(f"{self.name} ended with {status}{self.last_words()}")
 
     def usage(self, timeout_s: float) -> Usage:
-        """Wait for its end, and give what it has used. Raises BenchmarkError as wait() does."""
+        """Wait for its end, and return what it has used. Raises BenchmarkError as wait() does."""
         end_s = time.monotonic() + timeout_s
         peak_mb = 0.0
         while time.monotonic() < end_s and self._process.poll() is None:
@@ -124,17 +124,17 @@ class ProcessGroup:
         return Usage(seconds, peak_mb)
 
     def output(self) -> str:
-        """Give what it has printed so far."""
+        """Return what it has printed so far."""
         # Without a seek: the file's offset is the process's too.
         descriptor = self._output.fileno()
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     def cpu_s(self) -> float:
-        """Give the CPU seconds that its processes have used, those that have ended included."""
+        """Return the CPU seconds that its processes have used, those that have ended included."""
         return sum(cpu_seconds(process_id) for process_id in session_of(self.process_id))
 
     def memory(self) -> list[Memory]:
-        """Give the memory of each of its processes."""
+        """Return the memory of each of its processes."""
         return [memory for one in session_of(self.process_id) if (memory := _memory_of(one)) is not None]
 
     def descriptors(self) -> Descriptors:
@@ -162,7 +162,7 @@ class ProcessGroup:
         self._output.close()
 
     def last_words(self) -> str:
-        """Give the end of what it wrote to standard error."""
+        """Return the end of what it wrote to standard error."""
         text = self._log.read_text(errors="replace")[-_LAST_WORDS_CHARACTERS:].strip()
         return f":\n{text}" if text else ""
 
@@ -183,14 +183,14 @@ def session_of(leader: int) -> Iterator[int]:
 
 
 def cpu_seconds(process_id: int) -> float:
-    """Give the CPU seconds of a process and of its children that have ended, 0 when it is no more."""
+    """Return the CPU seconds of a process and of its children that have ended, 0 when it is no more."""
     fields = _stat_fields(process_id)
     # utime, stime, cutime and cstime of proc(5), counted from the state.
     return sum(int(field) for field in fields[11:15]) / _TICKS_A_SECOND
 
 
 def _stat_fields(process_id: int) -> list[str]:
-    """Give the fields of /proc/PID/stat from the state on, none when there is no such process."""
+    """Return the fields of /proc/PID/stat from the state on, none when there is no such process."""
     try:
         text = Path(f"/proc/{process_id}/stat").read_text()
     except OSError:

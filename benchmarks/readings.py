@@ -47,17 +47,17 @@ class Row:
 
     @property
     def is_reached(self) -> bool | None:
-        """Whether it is as good as it must be, None where nothing must be reached."""
+        """Return whether it is as good as it must be, None where nothing must be reached."""
         return None if self.goal.must is None else self.goal.reaches(self.measure, self.goal.must)
 
     @property
     def is_aim_reached(self) -> bool | None:
-        """Whether it is as good as is aimed at, None where nothing is."""
+        """Return whether it is as good as is aimed at, None where nothing is."""
         return None if self.goal.aim is None else self.goal.reaches(self.measure, self.goal.aim)
 
 
 def row_of(goal: Goal, result: Result) -> Row:
-    """Give the line of a goal."""
+    """Return the line of a goal."""
     ratios = [value / other for value, other in zip(result.values, result.others, strict=False)]
     return Row(
         goal,
@@ -83,7 +83,7 @@ def results_of(readings: Iterable[Reading], *, taken_at: str, commit: str, proce
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Give the smallest value that at least so many percent of the values do not exceed (nearest rank)."""
+    """Return the smallest value that at least so many percent of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(0, int(rank) - 1)]

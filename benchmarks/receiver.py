@@ -32,7 +32,7 @@ class RequestError(ValueError):
 
 
 def request_end(data: bytes) -> int:
-    """Give the index after the first request in the data, 0 while it is not there whole."""
+    """Return the index after the first request in the data, 0 while it is not there whole."""
     head_end = data.find(b"\r\n\r\n")
     if head_end < 0:
         return 0
@@ -44,7 +44,7 @@ def request_end(data: bytes) -> int:
 
 
 def path_number_of(request: bytes) -> int:
-    """Give the number of the installation in /hook/NUMBER."""
+    """Return the number of the installation in /hook/NUMBER."""
     match = _PATH_NUMBER.match(request)
     if match is None:
         raise RequestError(f"not a POST of /hook/NUMBER: {request[:60]!r}")
@@ -64,7 +64,7 @@ class Answering:
     ignoring: float = 0.0
 
     def status(self, path_number: int, chance: Callable[[], float]) -> int:
-        """Give 200, 500, 0 = silence, or -1 = the connection is closed."""
+        """Return 200, 500, 0 = silence, or -1 = the connection is closed."""
         if self.silent_every and path_number % self.silent_every == 0:
             return 0
         if not self.failing and not self.hanging_up and not self.ignoring:

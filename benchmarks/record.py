@@ -44,7 +44,7 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def merged(before: Record | None, now: Record) -> Record:
-    """Give the new results, and those of before that were not taken again, if they are of the same machine."""
+    """Return the new results, and those of before that were not taken again, if they are of the same machine."""
     if before is None or any(before.machine.get(name) != now.machine.get(name) for name in _OF_THE_MACHINE):
         return now
     return Record(now.machine, before.results | now.results, now.soak or before.soak)

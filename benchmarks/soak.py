@@ -26,7 +26,7 @@ from benchmarks.readings import percentile
 from benchmarks.receiver import Answering
 from benchmarks.record import Record, SoakResult, merged, read_record, write_record
 from benchmarks.sustained_pace import sustained_per_s
-from benchmarks.vital_signs import VitalSign, growth_faults, highest, lives_of
+from benchmarks.system_overview import VitalSign, growth_faults, highest, lives_of
 from eventstore.home.folder import Home
 
 _ANSWERING = Answering(failing=0.02, hanging_up=0.005, ignoring=0.001)
@@ -45,7 +45,7 @@ _PAGE = ROOT / "docs" / "benchmarks.md"
 
 
 def main() -> int:
-    """Give 0 when nothing was found wrong."""
+    """Return 0 when nothing was found wrong."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.folder.mkdir(exist_ok=True)
@@ -82,7 +82,7 @@ def _write(conditions: Conditions, facts: dict[str, str], faults: list[str]) -> 
 
 
 def _soak(conditions: Conditions, options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
-    """Give what there is to say, and what is wrong."""
+    """Return what there is to say, and what is wrong."""
     per_s, pace = options.per_s, "as it was told to"
     if not per_s:
         sustained = sustained_per_s(conditions, _ANSWERING, apps=INSTALLATIONS, settings=_SETTINGS)

@@ -76,7 +76,7 @@ class NewerSchemaError(DatabaseError):
 
 
 class DamagedFileError(DatabaseError):
-    """The file is not what was written; the text names the first fault, and what mends it."""
+    """The file is not what was written; the text names the first fault, and what repairs it."""
 
 
 class LostCommitsError(DatabaseError):

@@ -25,7 +25,7 @@ from eventstore.sqlite.database import (
 )
 from eventstore.sqlite.high_water_mark import HighWaterMark
 from eventstore.sqlite.opened_files import OpenedFiles, loss_text
-from eventstore.sqlite.writer_lock import WriteTurn
+from eventstore.sqlite.writer_lock import WriterLock
 
 __all__ = ["Store", "TakenBackError", "Transaction"]
 
@@ -69,14 +69,14 @@ class Transaction:
 class Store:
     """A writing connection to events.db; one thread uses it at a time."""
 
-    def __init__(self, path: Path, clock: Clock | None = None, *, is_patient: bool = False) -> None:
-        """`is_patient`: it waits for others' transactions for as long as it takes, where others give up.
+    def __init__(self, path: Path, clock: Clock | None = None, *, wait_forever: bool = False) -> None:
+        """`wait_forever`: it waits for others' transactions for as long as it takes, where others give up.
 
         Raises LostCommitsError when what was committed is not there any more; DatabaseError.
         """
         self.clock = clock or SystemClock()
         self._path = path
-        self._is_patient = is_patient
+        self._wait_forever = wait_forever
         self._look_s = 0.0
         started_s = time.monotonic()
         self.connection = open_database(path, is_writer=True)
@@ -85,7 +85,7 @@ class Store:
         try:
             self._mark = HighWaterMark(path, self.connection)
             self._files = OpenedFiles(path)
-            self._turn = WriteTurn(path, is_patient=is_patient)
+            self._turn = WriterLock(path, wait_forever=wait_forever)
         except BaseException:
             self.connection.close()
             raise
@@ -101,7 +101,7 @@ class Store:
         deadline_s = time.monotonic() + BUSY_S - self._waited_s
         self._waited_s = 0.0
         with self._turn.taken(deadline_s - time.monotonic()):
-            is_late = not self._is_patient and deadline_s - time.monotonic() < BUSY_S - _LATE_S
+            is_late = not self._wait_forever and deadline_s - time.monotonic() < BUSY_S - _LATE_S
             if is_late:
                 wait_until(self.connection, deadline_s)
             try:
@@ -117,7 +117,7 @@ class Store:
         self._require_files()
 
     def trim_wal(self) -> bool:
-        """Put a WAL that has become large back into the database, as far as readers allow; say whether it is small.
+        """Put a WAL that has become large back into the database, as far as readers allow; return whether it is small.
 
         A commit does so by itself, but not while somebody reads, and nobody commits to a home that has nothing to do.
         Raises DatabaseError.

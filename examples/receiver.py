@@ -33,7 +33,7 @@ def verify_standard(secret: str, headers: Mapping[str, str], body: bytes) -> boo
 
 
 def make_handler(secret: str, status: int) -> type[BaseHTTPRequestHandler]:
-    """Give a handler that checks both signatures, tells what came, and answers with the status."""
+    """Return a handler that checks both signatures, tells what came, and answers with the status."""
     known_ids: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):

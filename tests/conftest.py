@@ -50,7 +50,7 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis(server: RedisServer) -> Iterator[Redis]:
-    """Give a client of it, and an empty database."""
+    """Return a client of it, and an empty database."""
     client = server.client()
     client.flushdb()
     yield client

@@ -13,13 +13,13 @@ class Exposition:
         self._samples = [sample for family in self.families.values() for sample in family.samples]
 
     def __call__(self, name: str, **labels: str) -> float:
-        """Give the sum of the samples of a name that have these labels; there must be one."""
+        """Return the sum of the samples of a name that have these labels; there must be one."""
         found = [one.value for one in self._samples if one.name == name and labels.items() <= one.labels.items()]
         assert found, f"no {name} {labels}"
         return sum(found)
 
     def by(self, name: str, label: str) -> dict[str, float]:
-        """Give the samples of a name by the value of a label, those above zero."""
+        """Return the samples of a name by the value of a label, those above zero."""
         return {one.labels[label]: one.value for one in self._samples if one.name == name and one.value}
 
     @property
@@ -33,7 +33,7 @@ class Exposition:
         return {pair for sample in self._samples for pair in sample.labels.items()}
 
     def shape(self) -> dict[str, Any]:
-        """Give the label names of each family, without those of a histogram's buckets."""
+        """Return the label names of each family, without those of a histogram's buckets."""
         return {
             name: sorted({label for sample in family.samples for label in sample.labels} - {"le"})
             for name, family in self.families.items()

@@ -54,7 +54,7 @@ def own_redis(**config: str) -> Iterator[RedisServer]:
 
 @contextmanager
 def serving_redis() -> Iterator[RedisServer]:
-    """Give an empty Redis: the configured one, or one of one's own."""
+    """Return an empty Redis: the configured one, or one of one's own."""
     if not CONFIGURED_URL:
         with own_redis() as server:
             yield server

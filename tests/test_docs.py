@@ -24,9 +24,9 @@ from console.shell.reference import commands_page, configuration_page, walk_comm
 from eventstore.events.catalogue import EVENT_CLASSES, DayRecord, DisableEvidence, Event, FailureRecord
 from eventstore.policies.breaker import Breaker, BreakerRule
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
-from eventstore.policies.evaluation import judge
+from eventstore.policies.evaluation import evaluate
 from eventstore.policies.lint import check_policy
-from eventstore.policies.policy import POLICIES, DayRule, Policy, SilenceRule, StreakRule
+from eventstore.policies.policy import POLICIES, DayRule, NoSuccessRule, Policy, StreakRule
 from eventstore.policies.policy_file import read_policy_document
 from eventstore.projections.registry import read_installations
 from eventstore.queue.queries import read_deliveries
@@ -131,7 +131,7 @@ def test_every_command_line_of_the_docs_is_one_that_the_command_takes(page: Path
 
 
 def _section(heading: str) -> str:
-    """Give the text of the event page below the heading that names a type."""
+    """Return the text of the event page below the heading that names a type."""
     parts = re.split(r"^##+ ", _page("docs/events.md"), flags=re.MULTILINE)
     return "\n".join(part for part in parts if heading in part.partition("\n")[0].split(", "))
 
@@ -227,14 +227,14 @@ def _days(cells: list[str]) -> Iterator[DayCounts]:
 
 @pytest.mark.parametrize(("policy", "example", "cells"), list(_examples()), ids=lambda value: str(value)[:50])
 def test_a_worked_example_is_judged_as_the_table_says(policy: str, example: str, cells: list[str]) -> None:
-    *days, is_broken, rule, nearness = cells
+    *days, is_broken, rule, progress = cells
 
-    verdict = judge(POLICIES[policy], list(_days(days)), _TODAY)
+    evaluation = evaluate(POLICIES[policy], list(_days(days)), _TODAY)
 
     assert len(days) == POLICIES[policy].window_days, example
-    assert ("yes" if verdict.is_broken else "no") == is_broken
-    assert (f"`{verdict.rule}`" if verdict.rule else "-") == rule
-    assert f"{verdict.nearness:.2f}" == nearness
+    assert ("yes" if evaluation.is_broken else "no") == is_broken
+    assert (f"`{evaluation.rule}`" if evaluation.rule else "-") == rule
+    assert f"{evaluation.progress:.2f}" == progress
 
 
 def test_there_are_examples_of_both_policies() -> None:
@@ -258,7 +258,7 @@ def test_the_policy_files_of_the_docs_are_read_and_every_rule_can_fire(tmp_path:
 
 def test_every_key_of_a_policy_file_is_described() -> None:
     section = _page("docs/own-policies.md")
-    keys = {key for part in (Policy, DayRule, StreakRule, SilenceRule) for key in part.__struct_fields__} - {"rules"}
+    keys = {key for part in (Policy, DayRule, StreakRule, NoSuccessRule) for key in part.__struct_fields__} - {"rules"}
 
     assert {key for key in keys if f"`{key}`" not in section} == set()
 
@@ -427,9 +427,9 @@ def test_the_defaults_that_the_page_names_are_those_of_the_configuration() -> No
         f"{defaults.delivery.in_flight} requests are under way at once (`[delivery] in_flight`)": "in_flight",
         f"{defaults.delivery.per_installation} to one installation (`per_installation`)": "per_installation",
         f"the last {defaults.delivery.idle_s:.0f} s": "idle_s",
-        f"more than {defaults.fleet.share:.0%} of them".replace("%", " percent"): "share",
-        f"at least {defaults.fleet.installations_min}, have begun": "installations_min",
-        f"within {defaults.fleet.window_s / 60:.0f} minutes (`[fleet]`)": "window_s",
+        f"more than {defaults.outage.share:.0%} of them".replace("%", " percent"): "share",
+        f"at least {defaults.outage.installations_min}, have begun": "installations_min",
+        f"within {defaults.outage.window_s / 60:.0f} minutes (`[outage]`)": "window_s",
         f"`[missed] recover_per_s` ({defaults.missed.recover_per_s:.0f})": "recover_per_s",
         f"{defaults.missed.keep_s / 86_400:.0f} days from its queueing (`[missed] keep_s`": "keep_s",
     }

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from actors.observability.machinery import Machinery
-from actors.observability.meters import Meters, Readings
+from actors.observability.metrics import Metrics, Readings
+from actors.observability.process_stats import ProcessStats
 from console.shell.exit_codes import ExitCode
 from eventstore.redis.stream_depth import StreamDepth
 from eventstore.settings.configuration import Configuration
-from eventstore.views.vital_signs import VitalSigns
+from eventstore.views.system_overview import SystemOverview
 from tests.exposition import Exposition
 
 _ROOT = Path(__file__).parent.parent
@@ -27,8 +27,8 @@ _NAME = re.compile(r"\b((?:hookfuse|process|node)_[a-z_]+)\b")
 
 
 def exposition() -> Exposition:
-    """Give all that a daemon can say, with all that can be configured."""
-    signs = VitalSigns(
+    """Return all that a daemon can say, with all that can be configured."""
+    signs = SystemOverview(
         last_position=0,
         deliveries={"waiting": 0, "missed": 0, "dead": 0},
         oldest_waiting_s=0.0,
@@ -42,13 +42,13 @@ def exposition() -> Exposition:
         is_clock_doubted=False,
     )
     readings = Readings(
-        is_ready=True, signs=signs, machinery=Machinery(), redis_lag=0, stream=StreamDepth("redis://localhost")
+        is_ready=True, signs=signs, process_stats=ProcessStats(), redis_lag=0, stream=StreamDepth("redis://localhost")
     )
-    return Exposition(Meters().expose(readings))
+    return Exposition(Metrics().expose(readings))
 
 
 def table_rows(shown: Exposition) -> list[str]:
-    """Give the rows that docs/operations.md has to have."""
+    """Return the rows that docs/operations.md has to have."""
     rows = []
     for name, labels in shown.shape().items():
         family = shown.families[name]
@@ -74,7 +74,7 @@ def _expressions(dashboard: dict[str, Any]) -> Iterator[str]:
 
 
 def _alert_expressions() -> dict[str, str]:
-    """Give the expressions of the rules; each ends where its next key begins."""
+    """Return the expressions of the rules; each ends where its next key begins."""
     rules = re.split(r"^      - alert: ", _text("alerts.yml"), flags=re.MULTILINE)[1:]
     found = {}
     for rule in rules:

@@ -82,7 +82,7 @@ class AnswerReader:
 
     @property
     def may_be_kept(self) -> bool:
-        """Whether the connection can carry another request: the answer is whole, and nothing stands behind it."""
+        """Return whether the connection can be used again: the answer is whole, and nothing stands behind it."""
         return self.is_complete and self._is_kept_alive and not self.is_cut and not self.has_unread
 
     def head(self) -> AnswerHead | None:

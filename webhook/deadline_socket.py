@@ -66,7 +66,7 @@ class Exchange:
 
     @property
     def is_over(self) -> bool:
-        """Whether the deadline has passed."""
+        """Return whether the deadline has passed."""
         return time.monotonic() >= self.ends_at_s - _CLOCK_GRAIN_S
 
     def remaining_s(self) -> float:
@@ -239,7 +239,7 @@ class DeadlineTcpSocket(socket.socket):
 
 
 def _answered_after_ms(carrier: socket.socket, sent_at_s: float) -> float:
-    """Say how long a peer took, by the kernel's clock: a thread of a busy interpreter learns of an answer late."""
+    """Return how long a peer took, by the kernel's clock: a thread of a busy interpreter learns of an answer late."""
     since_sent_ms = (time.monotonic() - sent_at_s) * 1000
     if sys.platform != "linux":
         return since_sent_ms

@@ -169,7 +169,7 @@ class Sender:
 
     @property
     def kept_connections(self) -> int:
-        """How many connections are kept at the moment."""
+        """Return how many connections are kept at the moment."""
         return len(self._pool)
 
     def close_idle(self) -> None:

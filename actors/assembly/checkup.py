@@ -9,10 +9,10 @@ from datetime import datetime
 from email.utils import parseaddr
 
 from actors.mail.mail_frame import headed_message
-from actors.mail.maildir_postbox import MaildirPostbox
-from actors.mail.postbox import MailError, Postbox
-from actors.mail.smtp_postbox import SmtpPostbox
-from eventstore.common.diagnostic import Finding
+from actors.mail.mail_transport import MailError, MailTransport
+from actors.mail.maildir_transport import MaildirTransport
+from actors.mail.smtp_transport import SmtpTransport
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.common.identifiers import new_id
 from webhook import AddressBlocked, AddressGuard, UrlRefusedError, resolve_by_system
 
@@ -23,20 +23,22 @@ _LOOKUP_S = 5.0
 _NAMES_SHOWN = 3
 
 
-def check_mail(postbox: Postbox, *, sender_address: str, mail_to: str | None, now: datetime) -> Iterator[Finding]:
+def check_mail(
+    postbox: MailTransport, *, sender_address: str, mail_to: str | None, now: datetime
+) -> Iterator[Diagnostic]:
     """Try the way of a mail: connection, TLS and login, and with `mail_to` one mail all the way."""
     try:
-        if isinstance(postbox, SmtpPostbox):
+        if isinstance(postbox, SmtpTransport):
             postbox.check()
-            yield Finding.good("mail", f"{postbox.host}:{postbox.port} takes connections{_how(postbox)}")
-        elif isinstance(postbox, MaildirPostbox):
+            yield Diagnostic.good("mail", f"{postbox.host}:{postbox.port} takes connections{_how(postbox)}")
+        elif isinstance(postbox, MaildirTransport):
             postbox.check()
-            yield Finding.good("mail", f"no mail server is configured: mails go into {postbox.path}")
+            yield Diagnostic.good("mail", f"no mail server is configured: mails go into {postbox.path}")
         if mail_to is not None:
             _send_one(postbox, sender_address, mail_to, now)
-            yield Finding.good("mail", f"a test mail to {mail_to} was taken; see that it arrives")
+            yield Diagnostic.good("mail", f"a test mail to {mail_to} was taken; see that it arrives")
     except MailError as error:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "mail", str(error), "see [smtp] and [mail] of hookfuse.toml, and HOOKFUSE_SMTP__PASSWORD; mails wait"
         )
 
@@ -46,31 +48,31 @@ def check_endpoints(
     guard: AddressGuard,
     resolve: Callable[[str], Sequence[str]] = resolve_by_system,
     lookup_s: float = _LOOKUP_S,
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Look up the hosts of apps, given by slug and URL, and ask the guard; nothing is sent to them.
 
     `lookup_s`: seconds for all lookups together, as a resolver that hangs can't be interrupted.
     """
     hosts, refused = _hosts(guard, endpoints)
     if refused:
-        yield Finding.fault("endpoints", _listed(refused), "see [guard] of hookfuse.toml, or the app's webhook_url")
+        yield Diagnostic.fault("endpoints", _listed(refused), "see [guard] of hookfuse.toml, or the app's webhook_url")
     unknown, blocked = _look_up(guard, hosts[:_HOSTS_MAX], resolve, lookup_s)
     if unknown:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "endpoints",
             f"{len(unknown)} of {len(hosts)} hosts cannot be found: {_listed(unknown)}",
             "see to this machine's DNS (/etc/resolv.conf) when it is all of them, else to the app's webhook_url",
         )
     if blocked:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "endpoints", _listed(blocked), "nothing is sent there: see [guard] allow_networks, or the app's webhook_url"
         )
     if not (refused or unknown or blocked):
         looked = f"the first {_HOSTS_MAX} of {len(hosts)} hosts" if len(hosts) > _HOSTS_MAX else f"hosts: {len(hosts)}"
-        yield Finding.good("endpoints", f"{looked}, found, and may be sent to" if hosts else "none yet")
+        yield Diagnostic.good("endpoints", f"{looked}, found, and may be sent to" if hosts else "none yet")
 
 
-def _send_one(postbox: Postbox, sender_address: str, mail_to: str, now: datetime) -> None:
+def _send_one(postbox: MailTransport, sender_address: str, mail_to: str, now: datetime) -> None:
     domain = parseaddr(sender_address)[1].rpartition("@")[2]
     message = headed_message(
         kind="doctor",
@@ -84,7 +86,7 @@ def _send_one(postbox: Postbox, sender_address: str, mail_to: str, now: datetime
     postbox.deliver(message, mail_to)
 
 
-def _how(postbox: SmtpPostbox) -> str:
+def _how(postbox: SmtpTransport) -> str:
     security = {"none": "", "starttls": ", by STARTTLS", "tls": ", by TLS"}[postbox.security]
     return f"{security}, and the login works" if postbox.username else security
 

@@ -2,18 +2,18 @@
 
 from math import ceil
 
-from actors.delivery.gate import GateRule
+from actors.delivery.delivery_gate import GateRule
 from eventstore.decisions.probing import ProbingRule
 from eventstore.policies.breaker import BreakerRule
-from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.outage_rule import OutageRule
 from eventstore.policies.waits import WaitRule
 from eventstore.settings.configuration import Configuration
 
-__all__ = ["fleet_rule", "gate_rule", "probing_rule", "wait_rule"]
+__all__ = ["gate_rule", "outage_rule", "probing_rule", "wait_rule"]
 
 
 def gate_rule(configuration: Configuration) -> GateRule:
-    """Give the rule by which gates are made."""
+    """Return the rule by which gates are made."""
     breaker, delivery = configuration.breaker, configuration.delivery
     rule = BreakerRule(
         window_s=breaker.window_s,
@@ -34,14 +34,14 @@ def gate_rule(configuration: Configuration) -> GateRule:
     )
 
 
-def fleet_rule(configuration: Configuration) -> FleetRule | None:
-    """Give the rule by which disabling is frozen, None = it never is."""
-    fleet = configuration.fleet
-    return FleetRule(fleet.share, fleet.window_s, fleet.installations_min) if fleet.enabled else None
+def outage_rule(configuration: Configuration) -> OutageRule | None:
+    """Return the rule by which disabling is frozen, None = it never is."""
+    outage = configuration.outage
+    return OutageRule(outage.share, outage.window_s, outage.installations_min) if outage.enabled else None
 
 
 def probing_rule(configuration: Configuration) -> ProbingRule | None:
-    """Give the rule by which what is disabled is probed, None = it never is."""
+    """Return the rule by which what is disabled is probed, None = it never is."""
     probing = configuration.probing
     if not probing.enabled:
         return None
@@ -55,6 +55,6 @@ def probing_rule(configuration: Configuration) -> ProbingRule | None:
 
 
 def wait_rule(configuration: Configuration) -> WaitRule:
-    """Give the rule by which deliveries wait."""
+    """Return the rule by which deliveries wait."""
     retry = configuration.retry
     return WaitRule(retry.schedule, retry.jitter, configuration.missed.recover_per_s)

@@ -9,34 +9,34 @@ from typing import Any, cast
 import pykka
 import structlog
 
-from actors.assembly.rules import fleet_rule, gate_rule, probing_rule, wait_rule
-from actors.assembly.surroundings import Surroundings
+from actors.assembly.redis_bridges import RedisBridges
+from actors.assembly.rules import gate_rule, outage_rule, probing_rule, wait_rule
 from actors.delivery.installation import InstallationActor
-from actors.delivery.installation_parts import InstallationParts
-from actors.dispatch.dispatcher import DispatcherActor, DispatcherParts
+from actors.delivery.installation_parts import InstallationDependencies
+from actors.dispatch.dispatcher import DispatcherActor, DispatcherDependencies
 from actors.journal.housekeeping import Housekeeping
-from actors.journal.journal import Company, JournalActor
-from actors.mail.maildir_postbox import MaildirPostbox
-from actors.mail.mailer import MailerActor, MailerParts
-from actors.mail.postbox import Postbox
-from actors.mail.smtp_postbox import SmtpPostbox
+from actors.journal.journal import GroupCommit, JournalActor
+from actors.mail.mail_transport import MailTransport
+from actors.mail.maildir_transport import MaildirTransport
+from actors.mail.mailer import MailerActor, MailerDependencies
+from actors.mail.smtp_transport import SmtpTransport
 from actors.messages import (
     CheckOutbox,
     FinishFirst,
     Load,
-    LookAfterFleet,
-    LookAround,
     PauseClaiming,
+    Poll,
     Ref,
     ReportLoad,
+    WatchOutage,
     tell_if_alive,
 )
-from actors.observability.machinery import Machinery
+from actors.observability.process_stats import ProcessStats
 from actors.runtime.mailbox import mailbox_depth
 from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import TurnPool
-from actors.supervisor.supervisor import SupervisorActor, SupervisorParts
+from actors.supervisor.supervisor import SupervisorActor, SupervisorDependencies
 from eventstore.common.clock import Clock, SystemClock
 from eventstore.common.file_budget import FileBudget, files_needed, raise_file_limit, share_out
 from eventstore.common.shard import WHOLE, Shard
@@ -53,7 +53,7 @@ from eventstore.unit_of_work import Store
 from eventstore.wall_clock.watch import ClockWatch, read_clock_pair
 from webhook import AddressGuard, Proxy, RetrySchedule, Sender, Timeouts, WebhookSender
 
-__all__ = ["ActorSystem", "guard_for", "postbox_for", "proxy_for", "sender_for", "start_system"]
+__all__ = ["ActorSystem", "guard_for", "mail_transport_for", "proxy_for", "sender_for", "start_system"]
 
 log = structlog.get_logger("hookfuse.daemon")
 
@@ -78,7 +78,7 @@ class ActorSystem:
     """All actors of one daemon, or of one of its worker processes.
 
     `in_flight`: how many requests may be under way, None = the share's part of what is configured.
-    `shard`: the installations that it looks after. Only the lead's has a mailer and surroundings, probes, and
+    `shard`: the installations that it looks after. Only the lead's has a mailer and redis_bridges, probes, and
     keeps house; `wake_lead` is how the others let it know of a mail.
 
     Start: journal, mailer, what stands around, dispatcher, supervisor, so that whoever is told something is there.
@@ -95,7 +95,7 @@ class ActorSystem:
         configuration: Configuration,
         *,
         sender: WebhookSender,
-        postbox: Postbox,
+        postbox: MailTransport,
         on_failure: Callable[[], object],
         clock: Clock | None = None,
         policy: Policy | None = None,
@@ -116,7 +116,7 @@ class ActorSystem:
         self._others_look_s = 0.0
         self._budget = RestartBudget(configuration.daemon.restarts, configuration.daemon.restart_period_s)
         self._policy = policy or configured_policy(home, configuration.policy)
-        store = Store(home.database, self._clock, is_patient=True)
+        store = Store(home.database, self._clock, wait_forever=True)
         self._readers = Readers(home.database)
         with self._readers.borrow() as connection:
             # From now on there is one, however short of files the machine may become.
@@ -128,11 +128,11 @@ class ActorSystem:
             budget=self._budget,
             escalate=self._escalate,
             store=store,
-            company=Company(enough=configuration.delivery.per_installation),
+            company=GroupCommit(enough=configuration.delivery.per_installation),
         )
         self._housekeeping = self._open_housekeeping(pair.doubt if pair else None) if shard.is_lead else None
         self._mailer = self._start_mailer(postbox) if shard.is_lead else None
-        self._surroundings = self._open_surroundings(home) if shard.is_lead else None
+        self._redis_bridges = self._open_redis_bridges(home) if shard.is_lead else None
         self._dispatcher = self._start_dispatcher()
         self._supervisor = self._start_supervisor()
         # Last, as it names the others; the dispatcher needs it only once it is told to look around.
@@ -145,7 +145,7 @@ class ActorSystem:
         seldom there, and where it begins in this daemon they are told.
         """
         self._installation_parts.lane_watch.rung()
-        self._tell(self._dispatcher, LookAround())
+        self._tell(self._dispatcher, Poll())
         self._installation_parts.lane_watch.look_around()
         self._budget.shortages.look_around()
         self._sender.close_idle()
@@ -158,9 +158,9 @@ class ActorSystem:
             return
         if not mailbox_depth(self._mailer):  # one that is at it goes on by itself
             self._tell(self._mailer, CheckOutbox())
-        if self._surroundings is not None:
-            self._surroundings.look_around()
-        self._tell(self._supervisor, LookAfterFleet())
+        if self._redis_bridges is not None:
+            self._redis_bridges.look_around()
+        self._tell(self._supervisor, WatchOutage())
 
     def keep_house(self) -> None:
         """Have the journal drop what is kept for a time only; one worker does it for all."""
@@ -168,22 +168,22 @@ class ActorSystem:
             self._housekeeping.keep()
 
     def is_drained(self) -> bool:
-        """Say whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
+        """Return whether nothing is due: no delivery, no decision, no mail, and so still no delivery."""
         deadline_s = time.monotonic() + _DRAIN_S
         ask = partial(_ask, deadline_s=deadline_s)
         try:
-            if self._surroundings is not None and self._surroundings.take_in(ask):
+            if self._redis_bridges is not None and self._redis_bridges.take_in(ask):
                 return False
             if self._load(deadline_s).is_busy:
                 return False
             ask(self._supervisor, FinishFirst())
             ask(self._journal, FinishFirst())  # what the supervisor has told it is on disk
             if self._shard.is_lead:
-                ask(self._supervisor, LookAfterFleet())
+                ask(self._supervisor, WatchOutage())
             while self._mailer is not None and ask(self._mailer, CheckOutbox()):
                 pass
-            if self._surroundings is not None:
-                self._surroundings.catch_up(ask)
+            if self._redis_bridges is not None:
+                self._redis_bridges.catch_up(ask)
             return not self._load(deadline_s).is_busy
         except pykka.Timeout:
             return False
@@ -193,19 +193,19 @@ class ActorSystem:
 
     @property
     def restarts(self) -> int:
-        """How many worker processes were started again; there are none."""
+        """Return how many worker processes were started again; there are none."""
         return 0
 
-    def machinery(self) -> Machinery | None:
-        """Give the numbers of this process's actors, None = the dispatcher does not say; on any thread."""
+    def process_stats(self) -> ProcessStats | None:
+        """Return the numbers of this process's actors, None = the dispatcher does not say; on any thread."""
         try:
             load = self._load(time.monotonic() + _SCRAPE_S)
         except Exception:  # noqa: BLE001 - too busy, ended or just restarted: no number is better than an old one
             return None
         refs = [ref for ref in (self._journal, self._dispatcher, self._supervisor, self._mailer) if ref is not None]
-        if self._surroundings is not None:
-            refs += self._surroundings.refs
-        return Machinery(
+        if self._redis_bridges is not None:
+            refs += self._redis_bridges.refs
+        return ProcessStats(
             actors=len(refs) + load.live_installations,
             mailbox_messages=sum(map(mailbox_depth, refs)),
             deliveries_in_flight=load.held_deliveries,
@@ -213,7 +213,7 @@ class ActorSystem:
         )
 
     def liveness(self) -> dict[str, str]:
-        """Say whether no actor was given up, and none is at one turn for over a minute; on any thread."""
+        """Return whether no actor was given up, and none is at one turn for over a minute; on any thread."""
         slow = [
             f"{pool.name} is at one turn for {lasts_s:.0f} s"
             for pool in self._pools
@@ -222,22 +222,22 @@ class ActorSystem:
         return {"actors": self.failure or "ok", "turns": ", ".join(slow) or "ok"}
 
     def readiness(self) -> dict[str, str]:
-        """Say what is not there yet: nothing, as an actor that has been started takes what it is told."""
+        """Return what is not there yet: nothing, as an actor that has been started takes what it is told."""
         return {}
 
     def stop(self) -> None:
         """Stop in the order that the class describes."""
         deadline_s = time.monotonic() + self._configuration.daemon.stop_s
-        if self._surroundings is not None:
-            self._surroundings.stop_taking_in(partial(_stop_actor, deadline_s=deadline_s))
+        if self._redis_bridges is not None:
+            self._redis_bridges.stop_taking_in(partial(_stop_actor, deadline_s=deadline_s))
         if not self.failure:
             self._finish_in_flight(deadline_s)
         stop = partial(_stop_actor, deadline_s=deadline_s)
         for ref in (self._dispatcher, self._supervisor, self._mailer):
             if ref is not None:
                 stop(ref)
-        if self._surroundings is not None:
-            self._surroundings.stop(stop)
+        if self._redis_bridges is not None:
+            self._redis_bridges.stop(stop)
         if self._housekeeping is not None:
             self._housekeeping.keep_clock()
         stop(self._journal)
@@ -292,9 +292,9 @@ class ActorSystem:
             known=known,
         )
 
-    def _start_mailer(self, postbox: Postbox) -> Ref:
+    def _start_mailer(self, postbox: MailTransport) -> Ref:
         mail = self._configuration.mail
-        parts = MailerParts(
+        parts = MailerDependencies(
             readers=self._readers,
             journal=self._journal,
             postbox=postbox,
@@ -307,11 +307,11 @@ class ActorSystem:
         )
         return MailerActor.start(pool=self._pool("mailer"), budget=self._budget, escalate=self._escalate, parts=parts)
 
-    def _open_surroundings(self, home: Home) -> Surroundings:
+    def _open_redis_bridges(self, home: Home) -> RedisBridges:
         def spawn(actor_class: type[SupervisedActor[Any]], name: str, parts: object) -> Ref:
             return actor_class.start(pool=self._pool(name), budget=self._budget, escalate=self._escalate, parts=parts)
 
-        return Surroundings(
+        return RedisBridges(
             home,
             self._configuration,
             clock=self._clock,
@@ -322,7 +322,7 @@ class ActorSystem:
 
     def _start_dispatcher(self) -> Ref:
         delivery = self._configuration.delivery
-        parts = DispatcherParts(
+        parts = DispatcherDependencies(
             readers=self._readers,
             journal=self._journal,
             clock=self._clock,
@@ -338,7 +338,7 @@ class ActorSystem:
         )
 
     def _start_supervisor(self) -> Ref:
-        parts = SupervisorParts(
+        parts = SupervisorDependencies(
             readers=self._readers,
             journal=self._journal,
             wake_mailer=self._wake_mailer,
@@ -347,7 +347,7 @@ class ActorSystem:
             disable_scope=self._configuration.disabling.apps,
             mail_domain=self._configuration.mail.sender.rpartition("@")[2],
             is_warned=self._configuration.warnings.enabled,
-            fleet_rule=fleet_rule(self._configuration),
+            outage_rule=outage_rule(self._configuration),
             probing_rule=probing_rule(self._configuration),
             shard=self._shard,
         )
@@ -355,9 +355,9 @@ class ActorSystem:
             pool=self._pool("supervisor"), budget=self._budget, escalate=self._escalate, parts=parts
         )
 
-    def _parts_of_installations(self) -> InstallationParts:
+    def _parts_of_installations(self) -> InstallationDependencies:
         timeouts, retry = self._configuration.timeouts, self._configuration.retry
-        return InstallationParts(
+        return InstallationDependencies(
             pool=self._pool("turns", _TURN_THREADS),
             send_pool=self._pool(_SEND_POOL, self._in_flight),
             budget=self._budget,
@@ -399,7 +399,7 @@ def start_system(
         configuration,
         sender=sender_for(configuration, files),
         in_flight=files.in_flight,
-        postbox=postbox_for(home, configuration),
+        postbox=mail_transport_for(home, configuration),
         on_failure=on_failure,
         policy=policy,
         shard=shard,
@@ -419,13 +419,13 @@ def share_of_files(configuration: Configuration, shard: Shard) -> FileBudget:
             configured=wanted,
             open_files=files.allowed,
             needed=needed,
-            mend=FILES.fix,
+            fix=FILES.fix,
         )
     return files
 
 
 def sender_for(configuration: Configuration, files: FileBudget | None = None) -> Sender:
-    """Give the sender that the configuration describes, which makes do with so many files."""
+    """Return the sender that the configuration describes, which makes do with so many files."""
     files = files or share_out(files_needed(configuration.delivery.in_flight), configuration.delivery.in_flight)
     return Sender(
         guard_for(configuration),
@@ -438,25 +438,25 @@ def sender_for(configuration: Configuration, files: FileBudget | None = None) ->
 
 
 def proxy_for(configuration: Configuration) -> Proxy | None:
-    """Give the egress proxy that the configuration names, if it does."""
+    """Return the egress proxy that the configuration names, if it does."""
     url = configuration.proxy.url.get_secret_value()
     return Proxy.from_url(url, is_by_name=configuration.proxy.by == "name") if url else None
 
 
 def guard_for(configuration: Configuration) -> AddressGuard:
-    """Give the address guard that the configuration describes."""
+    """Return the address guard that the configuration describes."""
     guard = configuration.guard
     return AddressGuard(
         allow_networks=guard.allow_networks, deny_networks=guard.deny_networks, allow_http=guard.allow_http
     )
 
 
-def postbox_for(home: Home, configuration: Configuration) -> Postbox:
-    """Give the mail server that the configuration names, or else the Maildir of the home."""
+def mail_transport_for(home: Home, configuration: Configuration) -> MailTransport:
+    """Return the mail server that the configuration names, or else the Maildir of the home."""
     smtp = configuration.smtp
     if not smtp.host:
-        return MaildirPostbox(home.outbox)
-    return SmtpPostbox(
+        return MaildirTransport(home.outbox)
+    return SmtpTransport(
         smtp.host,
         smtp.port,
         smtp.security,

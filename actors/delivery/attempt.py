@@ -63,7 +63,7 @@ _EVENT_CLASSES: dict[OutcomeKind, type[AttemptEvent]] = {
 
 
 def body_of(delivery: QueuedDelivery) -> bytes:
-    """Give the bytes that are sent, and signed: the same on each attempt."""
+    """Return the bytes that are sent, and signed: the same on each attempt."""
     _, action = split_event(delivery.event_name)
     return build_body(
         action=action,
@@ -76,7 +76,7 @@ def body_of(delivery: QueuedDelivery) -> bytes:
 def webhook_request(
     endpoint: Endpoint, delivery: QueuedDelivery, body: bytes, timeouts: Timeouts, *, now: datetime
 ) -> WebhookRequest:
-    """Give the request that an attempt sends, signed with the secrets that count at this moment."""
+    """Return the request that an attempt sends, signed with the secrets that count at this moment."""
     return WebhookRequest(
         url=endpoint.app.webhook_url,
         secrets=signing_secrets(endpoint.secrets, now),
@@ -97,7 +97,7 @@ def _client_files(app: App) -> tuple[str, str | None] | None:
 
 
 def timeouts_of(app: App, default: Timeouts) -> Timeouts:
-    """Give the app's own time-outs, and the default for those it does not have."""
+    """Return the app's own time-outs, and the default for those it does not have."""
     if app.connect_s is None and app.read_s is None and app.total_s is None:
         return default
     return Timeouts(
@@ -110,7 +110,7 @@ def timeouts_of(app: App, default: Timeouts) -> Timeouts:
 def retry_moment(
     outcome: Outcome, schedule: RetrySchedule, *, attempt: int, now: datetime, random_unit: float
 ) -> str | None:
-    """Say when the next attempt is due, None = there is none: it succeeded, is final, or was the last."""
+    """Return when the next attempt is due, None = there is none: it succeeded, is final, or was the last."""
     if outcome.kind is OutcomeKind.SUCCESS or (outcome.error_class is not None and is_final(outcome.error_class)):
         return None
     delay_s = schedule.next_delay_s(attempt, random_unit=random_unit, retry_after_s=outcome.retry_after_s)
@@ -118,7 +118,7 @@ def retry_moment(
 
 
 def hold_moment(outcome: Outcome, *, now: datetime, slow_down_s: float) -> str | None:
-    """Say until when the whole installation pauses, as the endpoint asked for it with 429 or 503; None = it did not.
+    """Return until when the whole installation pauses, as the endpoint asked for it with 429 or 503; None = it did not.
 
     Without a Retry-After it is `slow_down_s`; a Retry-After is bounded by a day.
     """
@@ -143,7 +143,7 @@ def attempt_event(
     retry_at: str | None,
     hold_until: str | None = None,
 ) -> AttemptEvent:
-    """Give the event that records an attempt; excerpts only where it failed (docs/original.md, section 5)."""
+    """Return the event that records an attempt; excerpts only where it failed (docs/original.md, section 5)."""
     mask = SecretMask(secrets_of(endpoint))
     event = _event_class(delivery, outcome)(
         delivery_id=delivery.delivery_id,
@@ -168,7 +168,7 @@ def attempt_event(
 
 
 def _excerpts(event: AttemptEvent, outcome: Outcome, body: bytes, mask: SecretMask) -> dict[str, str]:
-    """Give what was sent and answered, as much of it as the event has room for."""
+    """Return what was sent and answered, as much of it as the event has room for."""
     texts = {
         "detail": mask.hide(outcome.detail),
         "request_headers": _headers_text(outcome, mask, _EXCERPT_CHARACTERS),
@@ -182,7 +182,7 @@ def _excerpts(event: AttemptEvent, outcome: Outcome, body: bytes, mask: SecretMa
 
 
 def _headers_text(outcome: Outcome, mask: SecretMask, limit_bytes: int) -> str:
-    """Give the headers that were sent as JSON, without the last ones where they take more than so many bytes."""
+    """Return the headers that were sent as JSON, without the last ones where they take more than so many bytes."""
     headers = [(name, mask.hide(value)) for name, value in outcome.request_headers]
     while stored_bytes(text := json.dumps(dict(headers))) > limit_bytes:
         if not headers:
@@ -192,7 +192,7 @@ def _headers_text(outcome: Outcome, mask: SecretMask, limit_bytes: int) -> str:
 
 
 def own_failure(error: Exception) -> Outcome:
-    """Give the outcome of an attempt that could not even be made, by our own fault."""
+    """Return the outcome of an attempt that could not even be made, by our own fault."""
     return Outcome(
         kind=OutcomeKind.FAILED,
         error_class=ErrorClass.INTERNAL,
@@ -216,7 +216,7 @@ def damaged_payload() -> Outcome:
 
 
 def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
-    """Give what an endpoint's error page may show again: secrets, and values of headers that it was sent."""
+    """Return what an endpoint's error page may show again: secrets, and values of headers that it was sent."""
     secrets = endpoint.secrets
     # One that was rotated out, too: in a registry file, or at a receiver, it may go on for a while.
     return (secrets.client_secret, secrets.previous_secret or "", *(value for _, value in secrets.headers))

@@ -14,7 +14,7 @@ from actors.delivery.attempt import (
     timeouts_of,
     webhook_request,
 )
-from actors.delivery.installation_parts import InstallationParts
+from actors.delivery.installation_parts import InstallationDependencies
 from actors.messages import Postpone, RecordDelivery, Ref
 from eventstore.common.shortage import lack_of
 from eventstore.deliveries.record_attempts import DeliveryRecord
@@ -27,7 +27,7 @@ __all__ = ["attempt", "record_outcome"]
 log = structlog.get_logger("hookfuse.delivery")
 
 
-def attempt(parts: InstallationParts, endpoint: Endpoint, delivery: QueuedDelivery, ref: Ref) -> Outcome | None:
+def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: QueuedDelivery, ref: Ref) -> Outcome | None:
     """Send a delivery, and have its outcome recorded; `ref` is told of it, or that this machine was short of something.
 
     Return the outcome, None = there is none.
@@ -74,7 +74,7 @@ def attempt(parts: InstallationParts, endpoint: Endpoint, delivery: QueuedDelive
 
 
 def record_outcome(
-    parts: InstallationParts,
+    parts: InstallationDependencies,
     endpoint: Endpoint,
     delivery: QueuedDelivery,
     outcome: Outcome,

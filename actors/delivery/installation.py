@@ -7,22 +7,22 @@ import structlog
 
 from actors.delivery.attempt import own_failure
 from actors.delivery.attempt_task import attempt, record_outcome
+from actors.delivery.delivery_gate import DeliveryGate
 from actors.delivery.delivery_log import log_breaker, log_record
-from actors.delivery.gate import Gate
-from actors.delivery.installation_parts import InstallationParts
+from actors.delivery.installation_parts import InstallationDependencies
 from actors.delivery.lane import Lane
 from actors.delivery.review_asker import ReviewAsker
 from actors.messages import (
-    ConsiderEnabling,
     Deliver,
     Hold,
-    LearnRecorded,
     NoteHealth,
+    NoteRecorded,
     Postpone,
     RecordDelivery,
     RecordEvent,
     Refresh,
-    Settle,
+    Release,
+    ReviewAfterProbe,
     tell_if_alive,
 )
 from actors.runtime.supervision import SupervisedActor
@@ -53,7 +53,7 @@ __all__ = ["InstallationActor"]
 
 log = structlog.get_logger("hookfuse.delivery")
 
-Message = Deliver | LearnRecorded | Postpone | Refresh
+Message = Deliver | NoteRecorded | Postpone | Refresh
 
 _POSTPONED_S = 60
 # How long an installation waits after an attempt that this machine could not make, with half of it more or less: all
@@ -64,7 +64,7 @@ _SHORT_S = 2.0
 class InstallationActor(SupervisedActor[Message]):
     """Owns what is needed to send to one installation, and whether anything is sent.
 
-    Receives Deliver, LearnRecorded, Postpone and Refresh.
+    Receives Deliver, NoteRecorded, Postpone and Refresh.
     Tells the journal what became of attempts and of its breaker, the supervisor when it looks broken or fares
     otherwise than before, the dispatcher to settle.
     """
@@ -72,12 +72,12 @@ class InstallationActor(SupervisedActor[Message]):
     is_registered = False  # by the thousand; the dispatcher holds the refs
     turn_messages = 64
 
-    def __init__(self, installation_id: str, parts: InstallationParts) -> None:
+    def __init__(self, installation_id: str, parts: InstallationDependencies) -> None:
         super().__init__(pool=parts.pool, budget=parts.budget, escalate=parts.escalate)
         self._installation_id = installation_id
-        self._parts = parts
+        self._dependencies = parts
         self._endpoint: Endpoint | None = None
-        self._gate: Gate | None = None
+        self._gate: DeliveryGate | None = None
         self._is_failing: bool | None = None
         self._reviews = ReviewAsker(installation_id, parts, self.actor_ref)
         self._held_back: deque[QueuedDelivery] = deque()
@@ -85,7 +85,7 @@ class InstallationActor(SupervisedActor[Message]):
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
-        with self._parts.readers.borrow() as connection:
+        with self._dependencies.readers.borrow() as connection:
             position = last_position(connection)
         recent = self._load()
         if recent is not None and self._endpoint is not None:
@@ -93,14 +93,14 @@ class InstallationActor(SupervisedActor[Message]):
 
     def on_stop(self) -> None:
         """Say that it is active no more."""
-        tell_if_alive(self._parts.supervisor, NoteHealth(self._installation_id, is_failing=None))
+        tell_if_alive(self._dependencies.supervisor, NoteHealth(self._installation_id, is_failing=None))
 
     def receive(self, message: Message) -> None:
         """Handle one message."""
         match message:
             case Deliver(delivery):
                 self._deliver(delivery)
-            case LearnRecorded(record, position):
+            case NoteRecorded(record, position):
                 self._learn(record, position)
                 self._take_back()
             case Postpone(delivery, lack):
@@ -118,23 +118,23 @@ class InstallationActor(SupervisedActor[Message]):
         elif isinstance(message, Deliver) and (lack := lack_of(error)) is not None:
             self._postpone_short(message.delivery, lack)
         elif isinstance(message, Deliver) and self._endpoint is not None:
-            record_outcome(self._parts, self._endpoint, message.delivery, own_failure(error), self.actor_ref)
-        elif isinstance(message, LearnRecorded):
+            record_outcome(self._dependencies, self._endpoint, message.delivery, own_failure(error), self.actor_ref)
+        elif isinstance(message, NoteRecorded):
             self._leave(message.record.delivery.sequence)
             self._settle(message.record)
             self._take_back()
 
     def _load(self) -> RecentOutcomes | None:
-        """Read the registry, and give the latest outcomes where the gate had to be made anew from them."""
+        """Read the registry, and return the latest outcomes where the gate had to be made anew from them."""
         before = self._endpoint
         try:
-            with self._parts.readers.borrow() as connection:
+            with self._dependencies.readers.borrow() as connection:
                 self._endpoint = endpoint = read_endpoint(connection, self._installation_id)
                 # Its breaker is followed here, outcome by outcome; only what somebody else decides makes it anew.
                 if before is not None and _gate_stays(before.installation, endpoint.installation):
                     return None
                 recent = read_recent_outcomes(connection, self._installation_id)
-                self._gate = Gate(self._parts.gate, endpoint.installation, recent.moments())
+                self._gate = DeliveryGate(self._dependencies.gate, endpoint.installation, recent.moments())
                 return recent
         except NotFoundError as error:
             self._endpoint = None
@@ -149,7 +149,7 @@ class InstallationActor(SupervisedActor[Message]):
     def _refresh(self) -> None:
         self._load()
         # What was settled before may have told the dispatcher of a gate that is no more: the latest word counts.
-        tell_if_alive(self._parts.dispatcher, Hold(self._installation_id, self._closed_until()))
+        tell_if_alive(self._dependencies.dispatcher, Hold(self._installation_id, self._closed_until()))
         self._reviews.answered(self._endpoint)
         while self._held_back:
             self._deliver(self._held_back[0])
@@ -166,14 +166,14 @@ class InstallationActor(SupervisedActor[Message]):
             self._held_back.append(delivery)
         elif not endpoint.installation.is_active:
             missed = DeliveryMissed(delivery.delivery_id, delivery.event_name, delivery.enqueued_at, delivery.attempts)
-            self._parts.journal.tell(RecordDelivery(DeliveryRecord(delivery, missed), self.actor_ref))
-        elif (until := gate.enter(delivery.sequence, self._parts.clock.now())) is not None:
+            self._dependencies.journal.tell(RecordDelivery(DeliveryRecord(delivery, missed), self.actor_ref))
+        elif (until := gate.acquire(delivery.sequence, self._dependencies.clock.now())) is not None:
             self._put_back(delivery, until)
         else:
             self._start_attempt(endpoint, delivery)
 
     def _start_attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
-        self._lane.add(delivery, lambda: attempt(self._parts, endpoint, delivery, self.actor_ref))
+        self._lane.add(delivery, lambda: attempt(self._dependencies, endpoint, delivery, self.actor_ref))
 
     def _take_back(self) -> None:
         """Let go of what has not begun, once it may not be sent, or would wait for a silence; the queue keeps it."""
@@ -187,11 +187,11 @@ class InstallationActor(SupervisedActor[Message]):
                 self._deliver(delivery)  # it goes through whatever holds up the others
                 continue
             self._leave(delivery.sequence)
-            self._put_back(delivery, until or time_text(self._parts.clock.now()))
+            self._put_back(delivery, until or time_text(self._dependencies.clock.now()))
 
     def _put_back(self, delivery: QueuedDelivery, until: str) -> None:
         """Let go of a delivery that may not be attempted yet; the queue keeps it, and no attempt is used up."""
-        settle = Settle(
+        settle = Release(
             self._installation_id,
             delivery.sequence,
             until,
@@ -199,21 +199,21 @@ class InstallationActor(SupervisedActor[Message]):
             is_postponed=True,
             hold_until=until,
         )
-        tell_if_alive(self._parts.dispatcher, settle)
+        tell_if_alive(self._dependencies.dispatcher, settle)
 
     def _postpone(self, delivery: QueuedDelivery) -> None:
         """Let go of a delivery that cannot be attempted, or not be recorded; the queue keeps it."""
         self._load()
-        again = time_text(self._parts.clock.now() + timedelta(seconds=_POSTPONED_S))
-        settle = Settle(self._installation_id, delivery.sequence, again, is_answered=False, is_postponed=True)
-        tell_if_alive(self._parts.dispatcher, settle)
+        again = time_text(self._dependencies.clock.now() + timedelta(seconds=_POSTPONED_S))
+        settle = Release(self._installation_id, delivery.sequence, again, is_answered=False, is_postponed=True)
+        tell_if_alive(self._dependencies.dispatcher, settle)
 
     def _postpone_short(self, delivery: QueuedDelivery, lack: Lack) -> None:
         """Let go of a delivery that this machine could not send: no attempt is used up, and nothing counts for it."""
-        self._parts.budget.shortages.note(
+        self._dependencies.budget.shortages.note(
             lack, done="deliveries are postponed by some seconds; no attempt is used up, and nothing is counted"
         )
-        until = self._parts.clock.now() + timedelta(seconds=_SHORT_S * (0.5 + self._parts.random_unit()))
+        until = self._dependencies.clock.now() + timedelta(seconds=_SHORT_S * (0.5 + self._dependencies.random_unit()))
         self._leave(delivery.sequence)
         if self._gate is not None:
             self._gate.postpone(until)
@@ -239,13 +239,13 @@ class InstallationActor(SupervisedActor[Message]):
 
     def _leave(self, sequence: int) -> None:
         if self._gate is not None:
-            self._gate.leave(sequence)
+            self._gate.release(sequence)
 
     def _closed_until(self) -> str | None:
-        """Say until when the dispatcher need hand nothing out; what is not active takes all at once, as missed."""
+        """Return until when the dispatcher need hand nothing out; what is not active takes all at once, as missed."""
         if self._gate is None or not self._is_active():
             return None
-        return self._gate.closed_until(self._parts.clock.now())
+        return self._gate.closed_until(self._dependencies.clock.now())
 
     def _is_active(self) -> bool:
         return self._endpoint is not None and self._endpoint.installation.is_active
@@ -255,24 +255,24 @@ class InstallationActor(SupervisedActor[Message]):
         if self._gate is not None and self._is_active():
             change = self._noted(self._gate, sequence, event)
             if change is not None:
-                self._parts.journal.tell(RecordEvent(installation_stream(self._installation_id), change))
+                self._dependencies.journal.tell(RecordEvent(installation_stream(self._installation_id), change))
                 log_breaker(self._installation_id, change)
         is_failing = not isinstance(event, DeliverySucceeded)
         # A 429 is the answer of one that works: neither it nor we are at fault.
         if counted_class_of(event) not in (None, "rate_limited") and is_failing != self._is_failing:
             self._is_failing = is_failing
-            tell_if_alive(self._parts.supervisor, NoteHealth(self._installation_id, is_failing=is_failing))
+            tell_if_alive(self._dependencies.supervisor, NoteHealth(self._installation_id, is_failing=is_failing))
 
-    def _noted(self, gate: Gate, sequence: int, event: AttemptEvent) -> BreakerOpened | BreakerClosed | None:
+    def _noted(self, gate: DeliveryGate, sequence: int, event: AttemptEvent) -> BreakerOpened | BreakerClosed | None:
         if self._endpoint is not None and event.webhook_url != self._endpoint.app.webhook_url:
-            gate.leave(sequence)  # it was on its way to the URL of before, and says nothing about this one
+            gate.release(sequence)  # it was on its way to the URL of before, and says nothing about this one
             return None
-        return gate.note(sequence, event, self._parts.clock.now())
+        return gate.record(sequence, event, self._dependencies.clock.now())
 
     def _settle(self, record: DeliveryRecord) -> None:
         event, gate = record.event, self._gate
         is_silent = isinstance(event, DeliveryTimedOut) or (gate is not None and gate.is_suspect)
-        settle = Settle(
+        settle = Release(
             installation_id=self._installation_id,
             sequence=record.delivery.sequence,
             retry_at=event.retry_at if isinstance(event, AttemptEvent) else None,
@@ -282,21 +282,22 @@ class InstallationActor(SupervisedActor[Message]):
             hold_until=self._closed_until(),
         )
         # When a stop runs into its deadline the dispatcher is gone before the last outcomes are recorded.
-        tell_if_alive(self._parts.dispatcher, settle)
+        tell_if_alive(self._dependencies.dispatcher, settle)
 
     def _close_breaker(self, probe: QueuedDelivery) -> None:
         if self._gate is None or not self._is_active():
             return
-        closed = self._gate.close_after_test(self._parts.clock.now(), by=sender_of_probe(probe))
+        closed = self._gate.close_after_test(self._dependencies.clock.now(), by=sender_of_probe(probe))
         if closed is not None:
-            self._parts.journal.tell(RecordEvent(installation_stream(self._installation_id), closed))
+            self._dependencies.journal.tell(RecordEvent(installation_stream(self._installation_id), closed))
             log_breaker(self._installation_id, closed)
 
     def _consider_enabling(self, probe: QueuedDelivery) -> None:
         # A person who tries an endpoint out with `hookfuse test` decides for themselves.
-        if self._parts.is_probed and is_by_machine(probe):
+        if self._dependencies.is_probed and is_by_machine(probe):
             tell_if_alive(
-                self._parts.supervisor, ConsiderEnabling(self._installation_id, self.actor_ref, probe.enqueued_at)
+                self._dependencies.supervisor,
+                ReviewAfterProbe(self._installation_id, self.actor_ref, probe.enqueued_at),
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from actors.delivery.gate import GateRule
+from actors.delivery.delivery_gate import GateRule
 from actors.delivery.lane import LaneWatch
 from actors.messages import Ref
 from actors.runtime.restart_budget import RestartBudget
@@ -15,11 +15,11 @@ from eventstore.policies.policy import Policy
 from eventstore.sqlite.reader_pool import Readers
 from webhook import RetrySchedule, Timeouts, WebhookSender
 
-__all__ = ["InstallationParts"]
+__all__ = ["InstallationDependencies"]
 
 
 @dataclass(frozen=True, slots=True)
-class InstallationParts:
+class InstallationDependencies:
     """What all installations share."""
 
     pool: Pool

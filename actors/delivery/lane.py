@@ -70,14 +70,14 @@ class LaneWatch:
             lane.begin_all_if_stuck(before_s)
 
     def begins(self, lane: "Lane", now_s: float) -> bool:
-        """Note that a lane begins an attempt; say whether others have of late."""
+        """Note that a lane begins an attempt; return whether others have of late."""
         if lane is not self._latest:
             self._latest = lane
             self._changed_s = now_s
         return now_s - self._changed_s < _OTHERS_S
 
     def way_is_free_s(self) -> float:
-        """Give the moment at which what was rung for last is on its way."""
+        """Return the moment at which what was rung for last is on its way."""
         return self._rung_s + _RING_S
 
 
@@ -119,16 +119,16 @@ class Lane:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether there is something that has not begun."""
+        """Return whether there is something that has not begun."""
         return bool(self._waiting)
 
     @property
     def is_held_up(self) -> bool:
-        """Whether nothing is begun until what waits is taken back."""
+        """Return whether nothing is begun until what waits is taken back."""
         return self._is_held_up
 
     def take_back(self) -> list[QueuedDelivery]:
-        """Give the deliveries whose attempts have not begun, and are not made then, and go on with what comes."""
+        """Return the deliveries whose attempts have not begun, and are not made then, and go on with what comes."""
         with self._lock:
             self._is_held_up = False
             taken, self._waiting = self._waiting, []

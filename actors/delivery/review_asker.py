@@ -1,7 +1,7 @@
 """When one installation asks to be reviewed, and what waits for the answer."""
 
-from actors.delivery.installation_parts import InstallationParts
-from actors.messages import ConsiderDisabling, Ref, tell_if_alive
+from actors.delivery.installation_parts import InstallationDependencies
+from actors.messages import Ref, ReviewInstallation, tell_if_alive
 from eventstore.decisions.disable import may_be_disabled
 from eventstore.decisions.evidence import read_verdict
 from eventstore.decisions.review import needs_review
@@ -22,9 +22,9 @@ class ReviewAsker:
     the review alone. `is_holding`: it looks broken, and is sent nothing until the answer.
     """
 
-    def __init__(self, installation_id: str, parts: InstallationParts, ref: Ref) -> None:
+    def __init__(self, installation_id: str, parts: InstallationDependencies, ref: Ref) -> None:
         self._installation_id = installation_id
-        self._parts = parts
+        self._dependencies = parts
         self._ref = ref
         self._is_asked = False
         self.is_holding = False
@@ -35,16 +35,16 @@ class ReviewAsker:
         """Ask for a review that a crash may have come before; all was read as of `position`."""
         if not recent.has_failed_last or not self._is_reviewable(endpoint):
             return
-        if recent.is_gone_last and self._parts.policy.gone_disables:
+        if recent.is_gone_last and self._dependencies.policy.gone_disables:
             self._ask(gone_at=position, is_holding=True)
-        elif is_checked_after(self._parts.policy, recent.last_class):
+        elif is_checked_after(self._dependencies.policy, recent.last_class):
             self._look(endpoint)
 
     def consider(self, endpoint: Endpoint | None, event: AttemptEvent, position: int) -> None:
         """After an outcome, look whether it is broken, to be warned of, or calm again."""
         is_success = isinstance(event, DeliverySucceeded)
-        is_gone = self._parts.policy.gone_disables and event.error_class == ErrorClass.GONE
-        if not is_success and not is_gone and not is_checked_after(self._parts.policy, counted_class_of(event)):
+        is_gone = self._dependencies.policy.gone_disables and event.error_class == ErrorClass.GONE
+        if not is_success and not is_gone and not is_checked_after(self._dependencies.policy, counted_class_of(event)):
             return
         if self._is_asked:
             self._remember(event, position)
@@ -69,16 +69,16 @@ class ReviewAsker:
 
     def _is_reviewable(self, endpoint: Endpoint) -> bool:
         is_active = endpoint.installation.is_active
-        return not self._is_asked and is_active and may_be_disabled(endpoint.app, self._parts.disable_scope)
+        return not self._is_asked and is_active and may_be_disabled(endpoint.app, self._dependencies.disable_scope)
 
     def _look(self, endpoint: Endpoint) -> None:
-        parts = self._parts
+        parts = self._dependencies
         with parts.readers.borrow() as connection:
-            verdict = read_verdict(connection, self._installation_id, parts.policy, parts.clock.now())
-        if needs_review(verdict, endpoint.installation, is_warned=parts.is_warned):
-            self._ask(is_holding=verdict.is_broken)
+            evaluation = read_verdict(connection, self._installation_id, parts.policy, parts.clock.now())
+        if needs_review(evaluation, endpoint.installation, is_warned=parts.is_warned):
+            self._ask(is_holding=evaluation.is_broken)
 
     def _ask(self, *, is_holding: bool, gone_at: int | None = None) -> None:
         self._is_asked, self.is_holding = True, is_holding
         # With a supervisor that was stopped the next daemon's first failure asks.
-        tell_if_alive(self._parts.supervisor, ConsiderDisabling(self._installation_id, self._ref, gone_at))
+        tell_if_alive(self._dependencies.supervisor, ReviewInstallation(self._installation_id, self._ref, gone_at))

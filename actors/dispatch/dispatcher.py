@@ -8,20 +8,20 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from actors.dispatch.shelf import Shelf
+from actors.dispatch.packed_batch_index import PackedBatchIndex
 from actors.messages import (
+    BatchesUnpacked,
     BoundWaits,
     Deliver,
     Hold,
     Load,
-    LookAround,
-    OpenParcels,
-    ParcelsOpened,
     PauseClaiming,
+    Poll,
     Ref,
     Refresh,
+    Release,
     ReportLoad,
-    Settle,
+    UnpackBatches,
 )
 from actors.runtime.memory import give_memory_back
 from actors.runtime.restart_budget import RestartBudget
@@ -30,14 +30,14 @@ from actors.runtime.thread_pool import Pool
 from actors.runtime.timers import Timers
 from eventstore.common.clock import Clock, time_text
 from eventstore.common.shard import WHOLE, Shard
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.policies.waits import QueuedWait, WaitRule
 from eventstore.queue.claim import Claim, claim, installations_with_waiting
-from eventstore.queue.packed_batches import is_unopened, unopened_parcels
+from eventstore.queue.packed_batches import is_unopened, unopened_packed_batches
 from eventstore.sqlite.database import reading
 from eventstore.sqlite.reader_pool import Readers
 
-__all__ = ["DispatcherActor", "DispatcherParts"]
+__all__ = ["DispatcherActor", "DispatcherDependencies"]
 
 log = structlog.get_logger("hookfuse.dispatcher")
 
@@ -50,18 +50,18 @@ _MANY = 1000
 _SILENT_AT_ONCE = 8
 _SILENT_APART_S = 0.05
 
-# Parcels are opened ahead of the need, as that takes a commit, and for so many full windows at once: an installation
+# Packed batches are opened ahead, as that takes a commit, and for so many full windows at once: an installation
 # that gets its deliveries one by one has a claim made for each.
 _STOCK_WINDOWS = 4
 
 # Clocks that are looked after are set back by less, if at all.
 _STEP = timedelta(seconds=1)
 
-Message = LookAround | PauseClaiming | ReportLoad | Settle | Hold | ParcelsOpened
+Message = Poll | PauseClaiming | ReportLoad | Release | Hold | BatchesUnpacked
 
 
 @dataclass(frozen=True, slots=True)
-class DispatcherParts:
+class DispatcherDependencies:
     """What the dispatcher works with. `spawn` starts an installation's actor; limits count deliveries.
 
     `first_window`: how many an installation may hold before its first answer. `new_share` and `silent_share`: how much
@@ -101,7 +101,7 @@ class _Share:
 
     `held`: sequence numbers handed out and not settled. `is_ready`: more may be due. `window`: how many it may
     hold; one that does not answer gets one at a time, so that it takes no room from those that do. `not_before`:
-    until when nothing is handed out to it, as its gate is closed. `stock`: how many deliveries that were in parcels are
+    until when nothing is handed out to it, as its gate is closed. `stock`: how many deliveries of packed batches are
     in the queue now and not handed out, as far as is known. `astray`: the moment, further ahead than its rule allows,
     of which the journal was told last.
     """
@@ -122,17 +122,17 @@ class _Share:
 class DispatcherActor(SupervisedActor[Message]):
     """Owns which deliveries are handed out, and the refs of the installations' actors.
 
-    Receives LookAround, Settle, Hold, ParcelsOpened, PauseClaiming and ReportLoad.
-    Tells the installations to deliver and to refresh, and the journal to open parcels and to bound waits.
+    Receives Poll, Release, Hold, BatchesUnpacked, PauseClaiming and ReportLoad.
+    Tells the installations to deliver and to refresh, and the journal to open packed batches and to bound waits.
     """
 
-    mailbox_bound = 100_000  # each message but LookAround answers something that was handed out
+    mailbox_bound = 100_000  # each message but Poll answers something that was handed out
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: DispatcherParts
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: DispatcherDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._parts = parts
+        self._dependencies = parts
         self._shares: dict[str, _Share] = {}
         self._new = _Line(max(1, int(parts.in_flight * parts.new_share)))
         self._silent = _Line(max(1, int(parts.in_flight * parts.silent_share)))
@@ -143,7 +143,7 @@ class DispatcherActor(SupervisedActor[Message]):
         self._timers = Timers()
         self._held_count = 0
         self._last_sequence = 0
-        self._shelf = Shelf()
+        self._packed_batches = PackedBatchIndex()
         self._attention = -1
         self._is_claiming = True
         self._left_behind = 0
@@ -152,21 +152,23 @@ class DispatcherActor(SupervisedActor[Message]):
     def receive(self, message: Message) -> Load | None:
         """Handle one message; what it makes possible is handed out at the turn's end."""
         match message:
-            case Settle():
+            case Release():
                 self._settle(message)
             case Hold(installation_id, until):
                 self._hold(installation_id, until)
-            case LookAround():
+            case Poll():
                 self._look_around()
-            case ParcelsOpened(parcels):
-                self._opened(parcels)
+            case BatchesUnpacked(packed_batches):
+                self._opened(packed_batches)
             case PauseClaiming():
                 self._is_claiming = False
             case ReportLoad():
                 self._look_around()
                 self._hand_out()
                 return Load(
-                    self._held_count, sum(1 for share in self._shares.values() if share.ref), self._shelf.asked_count
+                    self._held_count,
+                    sum(1 for share in self._shares.values() if share.ref),
+                    self._packed_batches.asked_count,
                 )
         return None
 
@@ -182,7 +184,7 @@ class DispatcherActor(SupervisedActor[Message]):
         for share in self._shares.values():
             share.is_in_line = False
 
-    def _settle(self, message: Settle) -> None:
+    def _settle(self, message: Release) -> None:
         share = self._shares.get(message.installation_id)
         if share is None or message.sequence not in share.held:
             return
@@ -191,7 +193,7 @@ class DispatcherActor(SupervisedActor[Message]):
         share.line.room += 1
         if not message.is_postponed:
             self._change_line(share, self._answering if message.is_answered else self._silent)
-        share.window = min(share.window * 2, self._parts.per_installation) if message.is_answered else 1
+        share.window = min(share.window * 2, self._dependencies.per_installation) if message.is_answered else 1
         if message.retry_at is not None:
             self._timers.set(message.installation_id, message.retry_at)
         if message.hold_until is not None:
@@ -217,40 +219,42 @@ class DispatcherActor(SupervisedActor[Message]):
         if has_leapt:  # the moments that were set are those of another clock
             self._attention = -1
             self._timers = Timers()
-        # Of one moment: else what another worker makes of a parcel in between would be seen as neither.
-        with self._parts.readers.borrow() as connection, reading(connection):
-            attention = attention_version(connection)
+        # Of one moment: else what another worker makes of a packed batch in between would be seen as neither.
+        with self._dependencies.readers.borrow() as connection, reading(connection):
+            attention = change_version(connection)
             is_new = attention != self._attention
             found, self._last_sequence = installations_with_waiting(
                 connection, after_sequence=0 if is_new else self._last_sequence
             )
-            parcels = unopened_parcels(connection, after_sequence=self._shelf.newest)
+            packed_batches = unopened_packed_batches(connection, after_sequence=self._packed_batches.newest)
         if is_new:
             self._attention = attention
             for share in self._shares.values():
                 share.not_before = ""  # a test delivery, or a person's decision, goes through a closed gate
                 if share.ref is not None:
                     share.ref.tell(Refresh())
-            self._make_all_ready(self._shelf.installations())
-        mine = self._parts.shard.of(found)
+            self._make_all_ready(self._packed_batches.installations())
+        mine = self._dependencies.shard.of(found)
         if has_leapt:
             self._bound(mine)
         self._make_all_ready(mine)
-        for parcel, counts in parcels:
-            theirs = self._parts.shard.of(counts)
-            self._shelf.put(parcel, {installation_id: counts[installation_id] for installation_id in theirs})
+        for packed_batch, counts in packed_batches:
+            theirs = self._dependencies.shard.of(counts)
+            self._packed_batches.put(
+                packed_batch, {installation_id: counts[installation_id] for installation_id in theirs}
+            )
             self._make_all_ready(theirs)
-        self._make_all_ready(self._timers.take_due(time_text(self._parts.clock.now())))
+        self._make_all_ready(self._timers.take_due(time_text(self._dependencies.clock.now())))
         self._put_idle_away()
 
     def _has_leapt(self) -> bool:
         """Return whether the clock was set back since the last look; before the first it may have been, too."""
-        looked_at, self._looked_at = self._looked_at, self._parts.clock.now()
+        looked_at, self._looked_at = self._looked_at, self._dependencies.clock.now()
         return looked_at is None or self._looked_at < looked_at - _STEP
 
     def _bound(self, installation_ids: Sequence[str]) -> None:
         if installation_ids:
-            self._parts.journal.tell(BoundWaits(tuple(installation_ids), self._parts.wait_rule))
+            self._dependencies.journal.tell(BoundWaits(tuple(installation_ids), self._dependencies.wait_rule))
 
     def _make_all_ready(self, installation_ids: Iterable[str]) -> None:
         for installation_id in installation_ids:
@@ -259,7 +263,7 @@ class DispatcherActor(SupervisedActor[Message]):
     def _make_ready(self, installation_id: str) -> _Share:
         share = self._shares.get(installation_id)
         if share is None:
-            window = min(self._parts.first_window, self._parts.per_installation)
+            window = min(self._dependencies.first_window, self._dependencies.per_installation)
             share = self._shares[installation_id] = _Share(installation_id, window, self._new)
         share.is_ready = True
         self._line_up(share)
@@ -284,50 +288,54 @@ class DispatcherActor(SupervisedActor[Message]):
     def _hand_out(self) -> None:
         if not self._is_claiming:
             return
-        due_at = time_text(self._parts.clock.now())
-        # Each round takes installations out of the lines, fills some room or takes a parcel off the shelf: it ends.
+        due_at = time_text(self._dependencies.clock.now())
+        # Each round takes installations out of the lines, fills some room or takes one from the index: it ends.
         is_more = True
         while is_more:
             while picked := self._pick(due_at):
                 self._claim_for(picked, due_at)
-            is_more = self._open_parcels()
+            is_more = self._open_packed_batches()
 
     def _claim_for(self, picked: list[tuple[_Share, int]], due_at: str) -> None:
         limits = {share.installation_id: room for share, room in picked}
-        with self._parts.readers.borrow() as connection:
+        with self._dependencies.readers.borrow() as connection:
             claims = claim(
                 connection,
                 limits,
                 due_at=due_at,
                 held_sequences=[sequence for share, _ in picked for sequence in share.held],
-                before={one: parcel for one in limits if (parcel := self._shelf.first_of(one)) is not None},
-                known_parcel=self._shelf.newest,
+                before={
+                    one: packed_batch
+                    for one in limits
+                    if (packed_batch := self._packed_batches.first_of(one)) is not None
+                },
+                known_packed_batch=self._packed_batches.newest,
             )
         for share, room in picked:
             self._take(share, room, claims[share.installation_id])
 
-    def _open_parcels(self) -> bool:
-        """Have parcels opened whose turn it is; say whether another worker has opened some of them meanwhile."""
-        wanted = self._shelf.next_to_open(self._parts.clock_s())
+    def _open_packed_batches(self) -> bool:
+        """Ask for packed batches whose turn it is; return whether another worker has opened some meanwhile."""
+        wanted = self._packed_batches.next_to_open(self._dependencies.clock_s())
         if not wanted:
             return False
-        with self._parts.readers.borrow() as connection:
-            unopened = tuple(parcel for parcel in wanted if is_unopened(connection, parcel))
+        with self._dependencies.readers.borrow() as connection:
+            unopened = tuple(packed_batch for packed_batch in wanted if is_unopened(connection, packed_batch))
         if unopened:
-            self._parts.journal.tell(OpenParcels(unopened, self.actor_ref))
-        self._opened(parcel for parcel in wanted if parcel not in unopened)
+            self._dependencies.journal.tell(UnpackBatches(unopened, self.actor_ref))
+        self._opened(packed_batch for packed_batch in wanted if packed_batch not in unopened)
         return len(unopened) < len(wanted)
 
-    def _opened(self, parcels: Iterable[int]) -> None:
-        for parcel in parcels:
-            for installation_id, count in self._shelf.opened(parcel).items():
+    def _opened(self, packed_batches: Iterable[int]) -> None:
+        for packed_batch in packed_batches:
+            for installation_id, count in self._packed_batches.opened(packed_batch).items():
                 share = self._make_ready(installation_id)
                 share.stock += count
 
     def _pick(self, due_at: str) -> list[tuple[_Share, int]]:
         """Take installations out of the lines, in turn, as long as there is room for what they may get."""
         picked: list[tuple[_Share, int]] = []
-        free = self._parts.in_flight - self._held_count
+        free = self._dependencies.in_flight - self._held_count
         for line in (self._silent, self._new, self._answering):
             line_free = min(free, line.room)
             if line is self._silent:
@@ -339,9 +347,9 @@ class DispatcherActor(SupervisedActor[Message]):
         return picked
 
     def _silent_allowance(self) -> int:
-        """Say how many that do not answer may be tried now."""
+        """Return how many that do not answer may be tried now."""
         under_way = self._silent_room - self._silent.room
-        return max(_SILENT_AT_ONCE - under_way, int(self._parts.clock_s() >= self._silent_again_s))
+        return max(_SILENT_AT_ONCE - under_way, int(self._dependencies.clock_s() >= self._silent_again_s))
 
     def _room(self, share: _Share, free: int, due_at: str, picked: list[tuple[_Share, int]]) -> int:
         share.is_in_line = False
@@ -356,17 +364,19 @@ class DispatcherActor(SupervisedActor[Message]):
     def _take(self, share: _Share, room: int, claimed: Claim) -> None:
         share.is_ready = len(claimed.deliveries) == room
         share.stock = max(0, share.stock - len(claimed.deliveries)) if share.is_ready else 0
-        if share.stock < self._parts.per_installation:
-            self._shelf.want(share.installation_id, _STOCK_WINDOWS * self._parts.per_installation - share.stock)
+        if share.stock < self._dependencies.per_installation:
+            self._packed_batches.want(
+                share.installation_id, _STOCK_WINDOWS * self._dependencies.per_installation - share.stock
+            )
         if not share.is_ready and claimed.next_due_at is not None:
             self._timers.set(share.installation_id, claimed.next_due_at)
             self._look_after(share, claimed.next_wait)
-        share.used_s = self._parts.clock_s()
+        share.used_s = self._dependencies.clock_s()
         if share.line is self._silent and claimed.deliveries:
             self._silent_again_s = share.used_s + _SILENT_APART_S
         for delivery in claimed.deliveries:
             if share.ref is None:
-                share.ref = self._parts.spawn(share.installation_id)
+                share.ref = self._dependencies.spawn(share.installation_id)
             share.ref.tell(Deliver(delivery))
             share.held.add(delivery.sequence)
             self._held_count += 1
@@ -378,13 +388,13 @@ class DispatcherActor(SupervisedActor[Message]):
         """Have it put right, once, that the next one waits for too long: it came from a clock that is ahead."""
         if wait is None or wait.due_at == share.astray:
             return
-        if self._parts.wait_rule.is_astray(wait, self._parts.clock.now()):
+        if self._dependencies.wait_rule.is_astray(wait, self._dependencies.clock.now()):
             share.astray = wait.due_at
             self._bound((share.installation_id,))
 
     def _put_idle_away(self) -> None:
         """Stop the actors that have had nothing for a while; memory follows the active, not the installed."""
-        oldest_s = self._parts.clock_s() - self._parts.idle_s
+        oldest_s = self._dependencies.clock_s() - self._dependencies.idle_s
         idle = [
             share
             for share in self._shares.values()
@@ -400,4 +410,4 @@ class DispatcherActor(SupervisedActor[Message]):
         self._left_behind += len(idle)
         if self._left_behind >= _MANY or not self._shares:
             self._left_behind = 0
-            self._parts.give_memory_back()
+            self._dependencies.give_memory_back()

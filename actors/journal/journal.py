@@ -8,6 +8,7 @@ import pykka
 import structlog
 
 from actors.messages import (
+    BatchesUnpacked,
     BeginWatch,
     BoundWaits,
     Decide,
@@ -17,16 +18,15 @@ from actors.messages import (
     FinishFirst,
     ForgetKeys,
     KeepClock,
-    LearnRecorded,
-    OpenParcels,
-    ParcelsOpened,
+    LiftFreeze,
+    NoteRecorded,
     RecordDelivery,
     RecordEvent,
     RecordHealth,
     RecordMail,
     SendProbe,
-    ThawDisabling,
     TrimWal,
+    UnpackBatches,
     tell_if_alive,
 )
 from actors.runtime.restart_budget import RestartBudget
@@ -36,7 +36,7 @@ from eventstore.common.shortage import lack_of
 from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.digest import GatherRequest, gather_mails
 from eventstore.decisions.disable import SYSTEM
-from eventstore.decisions.outage_watch import begin_watch, note_health, thaw
+from eventstore.decisions.outage_watch import begin_watch, lift_freeze, note_health
 from eventstore.decisions.probing import enable_after_probe, enqueue_probe
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.deliveries.record_attempts import record_deliveries
@@ -45,17 +45,17 @@ from eventstore.errors import DatabaseError, NotFoundError, RejectedError, Short
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.waits import WaitRule
-from eventstore.queue.enqueue import open_parcel
+from eventstore.queue.enqueue import unpack
 from eventstore.queue.idempotency import forget_idempotency_keys
 from eventstore.unit_of_work import Store, Transaction
 from eventstore.wall_clock.bounded_moments import bound_kept, bound_waits
 from eventstore.wall_clock.watch import write_clock_pair
 
-__all__ = ["Company", "JournalActor"]
+__all__ = ["GroupCommit", "JournalActor"]
 
 log = structlog.get_logger("hookfuse.journal")
 
-Gathered = RecordDelivery | RecordEvent | RecordHealth | OpenParcels
+Gathered = RecordDelivery | RecordEvent | RecordHealth | UnpackBatches
 Kept = KeepClock | ForgetKeys | ExpirePayloads | TrimWal
 Message = Gathered | Decide | RecordMail | BeginWatch | BoundWaits | Kept | FinishFirst
 
@@ -70,7 +70,7 @@ _COMPANY = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class GroupCommit:
     """How long an outcome waits for others to share its commit: until `longest_s` after the commit before, at most.
 
     A commit costs a millisecond of a core however little is in it, and has all other writers wait. With `enough`
@@ -86,9 +86,9 @@ class Company:
 class JournalActor(SupervisedActor[Message]):
     """Owns the one writing connection of the daemon, and the records that wait for the next commit.
 
-    Receives RecordDelivery, RecordEvent, RecordHealth and OpenParcels, of which a turn's worth shares one commit, and
+    Receives RecordDelivery, RecordEvent, RecordHealth and UnpackBatches, of which a turn's worth shares one commit, and
     Decide, RecordMail, BeginWatch, BoundWaits, KeepClock, ForgetKeys, ExpirePayloads, TrimWal and FinishFirst.
-    Tells the installations what is recorded, and the dispatcher which parcels are opened, after it is on disk.
+    Tells the installations what is recorded, and the dispatcher which packed batches are opened, after it is on disk.
     """
 
     mailbox_bound = 100_000  # the dispatcher's limit on deliveries in flight keeps it far from full
@@ -101,13 +101,13 @@ class JournalActor(SupervisedActor[Message]):
         budget: RestartBudget,
         escalate: Callable[[str], None],
         store: Store,
-        company: Company = Company(),
+        company: GroupCommit = GroupCommit(),
         clock_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._store = store
-        self._company = company
+        self._group_commit = company
         self._clock_s = clock_s
         self._sleep = sleep
         self._committed_s = 0.0
@@ -115,7 +115,7 @@ class JournalActor(SupervisedActor[Message]):
         self._gathered: list[RecordDelivery] = []
         self._gathered_events: list[NewEvent] = []
         self._gathered_health: list[RecordHealth] = []
-        self._gathered_parcels: list[OpenParcels] = []
+        self._gathered_packed_batches: list[UnpackBatches] = []
 
     def receive(self, message: Message) -> object:
         """Gather a record, or carry the rest out in a transaction of its own, behind what was gathered."""
@@ -169,7 +169,7 @@ class JournalActor(SupervisedActor[Message]):
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
         """Commit what is left one by one, so that one bad record does not take the others with it.
 
-        With a database that cannot be written there is nothing to mend: everything stays in the queue, and
+        With a database that cannot be written there is nothing to fix: everything stays in the queue, and
         the error goes on.
         """
         if isinstance(error, DatabaseError | ShortageError):
@@ -177,16 +177,18 @@ class JournalActor(SupervisedActor[Message]):
         gathered, self._gathered = self._gathered, []
         events, self._gathered_events = self._gathered_events, []
         health, self._gathered_health = self._gathered_health, []
-        parcels, self._gathered_parcels = self._gathered_parcels, []
+        packed_batches, self._gathered_packed_batches = self._gathered_packed_batches, []
         if events or health:
             self._commit_group([], events, health, [])
-        for asked in parcels:
+        for asked in packed_batches:
             try:
                 self._commit_group([], [], [], [asked])
             except (DatabaseError, ShortageError):
                 raise
             except Exception:
-                log.exception("parcels_not_opened", parcels=asked.parcels, done="the dispatcher asks again")
+                log.exception(
+                    "packed_batches_not_opened", packed_batches=asked.packed_batches, done="the dispatcher asks again"
+                )
         for record in gathered:
             try:
                 self._commit_group([record], [], [], [])
@@ -200,24 +202,24 @@ class JournalActor(SupervisedActor[Message]):
         match message:
             case RecordDelivery():
                 if not self._gathered:
-                    self._wait_for_company()
+                    self._wait_for_group()
                 self._gathered.append(message)
             case RecordEvent(stream, event):
                 self._gathered_events.append(NewEvent(stream, event))
             case RecordHealth():
                 self._gathered_health.append(message)
-            case OpenParcels():
-                self._gathered_parcels.append(message)
+            case UnpackBatches():
+                self._gathered_packed_batches.append(message)
             case _:
                 return False
         return True
 
-    def _wait_for_company(self) -> None:
+    def _wait_for_group(self) -> None:
         # With the turn's first outcome: those that come meanwhile are of the same turn.
         if self._committed_count < _COMPANY:
             return
-        until_s = self._committed_s + self._company.longest_s
-        while self.actor_inbox.depth + 1 < self._company.enough and (left_s := until_s - self._clock_s()) > 0:
+        until_s = self._committed_s + self._group_commit.longest_s
+        while self.actor_inbox.depth + 1 < self._group_commit.enough and (left_s := until_s - self._clock_s()) > 0:
             self._sleep(min(left_s, _LOOK_S))
 
     def _decide(self, message: Decide) -> Decision:
@@ -245,40 +247,42 @@ class JournalActor(SupervisedActor[Message]):
                 bound_kept(transaction.connection, pair.moment)
 
     def _commit(self) -> None:
-        if self._gathered or self._gathered_events or self._gathered_health or self._gathered_parcels:
-            self._commit_group(self._gathered, self._gathered_events, self._gathered_health, self._gathered_parcels)
+        if self._gathered or self._gathered_events or self._gathered_health or self._gathered_packed_batches:
+            self._commit_group(
+                self._gathered, self._gathered_events, self._gathered_health, self._gathered_packed_batches
+            )
             self._committed_s, self._committed_count = self._clock_s(), len(self._gathered)
             self._gathered = []
             self._gathered_events = []
             self._gathered_health = []
-            self._gathered_parcels = []
+            self._gathered_packed_batches = []
 
     def _commit_group(
         self,
         group: list[RecordDelivery],
         events: list[NewEvent],
         health: list[RecordHealth],
-        parcels: list[OpenParcels],
+        packed_batches: list[UnpackBatches],
     ) -> None:
-        positions = self._write_group(group, events, health, parcels)
+        positions = self._write_group(group, events, health, packed_batches)
         for message, position in zip(group, positions, strict=True):
             _reply(message, position)
-        for asked in parcels:
-            tell_if_alive(asked.reply_to, ParcelsOpened(asked.parcels))
+        for asked in packed_batches:
+            tell_if_alive(asked.reply_to, BatchesUnpacked(asked.packed_batches))
 
     def _write_group(
         self,
         group: list[RecordDelivery],
         events: list[NewEvent],
         health: list[RecordHealth],
-        parcels: list[OpenParcels],
+        packed_batches: list[UnpackBatches],
     ) -> list[int]:
         """Write it all in one transaction; while this machine is short of something, again and again for a minute."""
         until_s = self._clock_s() + _SHORT_S
         while True:
             try:
                 with self._store.transaction() as transaction:
-                    return _write(transaction, group, events, health, parcels)
+                    return _write(transaction, group, events, health, packed_batches)
             except Exception as error:
                 lack = lack_of(error)
                 if lack is None or self._clock_s() > until_s:
@@ -292,16 +296,16 @@ def _write(
     group: list[RecordDelivery],
     events: list[NewEvent],
     health: list[RecordHealth],
-    parcels: list[OpenParcels],
+    packed_batches: list[UnpackBatches],
 ) -> list[int]:
     positions = record_deliveries(transaction, [message.record for message in group])
     if events:
         transaction.append(*events)
     if health:
         note_health(transaction, [message.change for message in health], health[-1].rule)
-    for asked in parcels:
-        for parcel in asked.parcels:
-            open_parcel(transaction.connection, parcel)
+    for asked in packed_batches:
+        for packed_batch in asked.packed_batches:
+            unpack(transaction.connection, packed_batch)
     return positions
 
 
@@ -316,12 +320,12 @@ def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:
             return gather_mails(transaction, request)
         case EnableAfterProbe(installation_id, probe_enqueued_at, rule):
             return enable_after_probe(transaction, installation_id, rule=rule, probe_enqueued_at=probe_enqueued_at)
-        case ThawDisabling(rule, watched_since):
-            return thaw(transaction, rule, watched_since=watched_since)
+        case LiftFreeze(rule, watched_since):
+            return lift_freeze(transaction, rule, watched_since=watched_since)
 
 
 def _reply(message: RecordDelivery, position: int | None) -> None:
     try:
-        message.reply_to.tell(LearnRecorded(message.record, position))
+        message.reply_to.tell(NoteRecorded(message.record, position))
     except pykka.ActorDeadError:
         log.warning("record_unheard", position=position, done="recorded all the same; its actor has ended meanwhile")

@@ -26,7 +26,7 @@ class DigestEntry:
 
     @classmethod
     def of(cls, notice: DisabledNotice | WarningNotice) -> "DigestEntry":
-        """Give the short form of a notice."""
+        """Return the short form of a notice."""
         is_disabled = isinstance(notice, DisabledNotice)
         settings_url, dashboard_url = page_links(
             notice.organization_url,

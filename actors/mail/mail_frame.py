@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from msgspec import Struct, structs
 
-from actors.mail.postbox import MailDeferred, MailRefused, checked_address
+from actors.mail.mail_transport import MailDeferred, MailRefused, checked_address
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -27,7 +27,7 @@ class DisabledNotice:
     """What an owner is told about a disabling. Names, URLs, excerpts and reasons may be hostile.
 
     `rule` is the sentence that says what spoke, `policy` its name and version ("balanced v1", or empty),
-    `prevention` the sentence that says what would have prevented it (or empty), `reason` a person's words or
+    `remediation` the sentence that says what would have prevented it (or empty), `reason` a person's words or
     empty, `disabled_at` an aware datetime.
     """
 
@@ -46,14 +46,14 @@ class DisabledNotice:
     first_failure: FailureLine | None
     last_failure: FailureLine | None
     reason: str
-    prevention: str = ""
+    remediation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WarningNotice:
     """What an owner is told on the way to a disabling. Names, URLs and excerpts may be hostile.
 
-    `level` is the percent of the way that was reached, `policy`, `rule` and `prevention` as in DisabledNotice,
+    `level` is the percent of the way that was reached, `policy`, `rule` and `remediation` as in DisabledNotice,
     `warned_at` an aware datetime.
     """
 
@@ -68,7 +68,7 @@ class WarningNotice:
     level: int
     policy: str
     rule: str
-    prevention: str
+    remediation: str
     days: tuple[DayRecord, ...]
     first_failure: FailureLine | None
     last_failure: FailureLine | None

@@ -10,8 +10,8 @@ import structlog
 
 from actors.mail.digest_message import render_digest
 from actors.mail.mail_message import render_disabled_notice, render_warning_notice
+from actors.mail.mail_transport import MailDeferred, MailRefused, MailTransport
 from actors.mail.notice import digest_entries, disabled_notice, warning_notice
-from actors.mail.postbox import MailDeferred, MailRefused, Postbox
 from actors.messages import CheckOutbox, Decide, RecordMail, Ref, tell_if_alive
 from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
@@ -31,7 +31,7 @@ from eventstore.projections.outbox import (
 )
 from eventstore.sqlite.reader_pool import Readers
 
-__all__ = ["MailerActor", "MailerParts"]
+__all__ = ["MailerActor", "MailerDependencies"]
 
 log = structlog.get_logger("hookfuse.mailer")
 
@@ -40,7 +40,7 @@ _ERROR_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class MailerParts:
+class MailerDependencies:
     """What the mailer mails with. `retry_delays_s`: seconds after each failure, the last one again and again.
 
     `is_clock_doubted`: then how old a mail is cannot be told, and none is given up for its age.
@@ -48,7 +48,7 @@ class MailerParts:
 
     readers: Readers
     journal: Ref
-    postbox: Postbox
+    postbox: MailTransport
     clock: Clock
     sender_address: str
     retry_delays_s: tuple[float, ...]
@@ -67,10 +67,10 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     turn_messages = 1  # a mail server may take its time: a turn that lasts is one that hangs
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: MailerParts
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: MailerDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._parts = parts
+        self._dependencies = parts
         self._pace = MailPace(parts.digest)
 
     def receive(self, _message: CheckOutbox) -> bool:
@@ -78,8 +78,8 @@ class MailerActor(SupervisedActor[CheckOutbox]):
 
         Whoever has had enough of late waits, and then gets one mail for many. An asker wants to be done with it all.
         """
-        now = self._parts.clock.now()
-        with self._parts.readers.borrow() as connection:
+        now = self._dependencies.clock.now()
+        with self._dependencies.readers.borrow() as connection:
             owed = read_owed_recipients(connection, due_at=time_text(now), latest=self._latest(now))
         choice = self._pace.choose(owed, now, is_last_chance=self.has_asker)
         if choice is None:
@@ -87,7 +87,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         one, is_gathered = choice
         if is_gathered:
             self._gather(one)
-        with self._parts.readers.borrow() as connection:
+        with self._dependencies.readers.borrow() as connection:
             mails = read_owed_mails(
                 connection, due_at=time_text(now), latest=self._latest(now), recipient=one.recipient, limit=1
             )
@@ -98,12 +98,12 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         return True
 
     def _latest(self, now: datetime) -> str:
-        return time_text(now + timedelta(seconds=max(self._parts.retry_delays_s)))
+        return time_text(now + timedelta(seconds=max(self._dependencies.retry_delays_s)))
 
     def _gather(self, owed: OwedTo) -> None:
-        domain = self._parts.sender_address.rpartition("@")[2]
-        request = GatherRequest(owed.recipient, domain, max(self._parts.retry_delays_s))
-        self._parts.journal.ask(Decide(request), timeout=_RECORD_TIMEOUT_S)
+        domain = self._dependencies.sender_address.rpartition("@")[2]
+        request = GatherRequest(owed.recipient, domain, max(self._dependencies.retry_delays_s))
+        self._dependencies.journal.ask(Decide(request), timeout=_RECORD_TIMEOUT_S)
         log.info("mails.gathered", message_to=owed.recipient, mails=owed.gatherable)
 
     def _mail(self, mail: OwedMail) -> None:
@@ -122,16 +122,16 @@ class MailerActor(SupervisedActor[CheckOutbox]):
             log.exception("mail_crashed", mail_id=mail.mail_id, done="tried again later")
             self._failed(mail, attempt, error, is_final=False)
         else:
-            self._pace.note(mail.recipient, self._parts.clock.now())
+            self._pace.note(mail.recipient, self._dependencies.clock.now())
             self._record(mail, MailSent(mail.mail_id, attempt))
             log.info("mail.sent", attempt=attempt, **facts)
 
     def _hand_over(self, mail: OwedMail) -> None:
-        self._parts.postbox.deliver(self._message(mail), mail.recipient)
+        self._dependencies.postbox.deliver(self._message(mail), mail.recipient)
 
     def _message(self, mail: OwedMail) -> EmailMessage:
         """Render the mail by its kind; one that only a newer hookfuse can write is put off."""
-        with self._parts.readers.borrow() as connection:
+        with self._dependencies.readers.borrow() as connection:
             if mail.kind == DISABLED:
                 render = partial(render_disabled_notice, disabled_notice(connection, mail))
             elif mail.kind == WARNED:
@@ -142,16 +142,16 @@ class MailerActor(SupervisedActor[CheckOutbox]):
                 raise MailDeferred(f"this version cannot write a mail of kind {mail.kind[:60]!r}")
         return render(
             recipient=mail.recipient,
-            sender_address=self._parts.sender_address,
+            sender_address=self._dependencies.sender_address,
             message_id=mail.message_id,
             date=parse_time(mail.requested_at),
         )
 
     def _failed(self, mail: OwedMail, attempt: int, error: Exception, *, is_final: bool) -> None:
-        now = self._parts.clock.now()
-        delays_s = self._parts.retry_delays_s
+        now = self._dependencies.clock.now()
+        delays_s = self._dependencies.retry_delays_s
         retry = now + timedelta(seconds=delays_s[min(attempt, len(delays_s)) - 1])
-        is_given_up = is_final or (self._is_too_old(mail, attempt, retry) and not self._parts.is_clock_doubted())
+        is_given_up = is_final or (self._is_too_old(mail, attempt, retry) and not self._dependencies.is_clock_doubted())
         retry_at = None if is_given_up else time_text(retry)
         text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
         self._record(mail, MailFailed(mail.mail_id, attempt, text, retry_at))
@@ -168,12 +168,12 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     def _is_too_old(self, mail: OwedMail, attempt: int, at: datetime) -> bool:
         age = at - parse_time(mail.requested_at)
         if age < timedelta():  # requested while the clock was ahead: what it has waited for at least counts
-            delays_s = self._parts.retry_delays_s
+            delays_s = self._dependencies.retry_delays_s
             past_s = (delays_s[min(number, len(delays_s) - 1)] for number in range(attempt))
             age = timedelta(seconds=sum(past_s))
-        return age > timedelta(seconds=self._parts.give_up_after_s)
+        return age > timedelta(seconds=self._dependencies.give_up_after_s)
 
     def _record(self, mail: OwedMail, event: MailSent | MailFailed) -> None:
         # A digest tells of many installations, and is in no stream of one.
         stream = installation_stream(mail.installation_id) if mail.installation_id else MAIL_STREAM
-        self._parts.journal.ask(RecordMail(stream, event), timeout=_RECORD_TIMEOUT_S)
+        self._dependencies.journal.ask(RecordMail(stream, event), timeout=_RECORD_TIMEOUT_S)

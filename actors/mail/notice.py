@@ -16,7 +16,7 @@ __all__ = ["digest_entries", "disabled_notice", "warning_notice"]
 
 
 def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledNotice:
-    """Give what the mail about a disabling says. Raises NotFoundError when the log has no such event."""
+    """Return what the mail about a disabling says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     disabled = stored.event
     if not isinstance(disabled, InstallationDisabled):
@@ -40,12 +40,12 @@ def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledN
         first_failure=_failure_line(evidence.first_failure) if evidence else None,
         last_failure=_failure_line(evidence.last_failure) if evidence else None,
         reason=disabled.reason if disabled.cause == "person" else "",
-        prevention=evidence.remediation if evidence else "",
+        remediation=evidence.remediation if evidence else "",
     )
 
 
 def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNotice:
-    """Give what the mail that warns says. Raises NotFoundError when the log has no such event."""
+    """Return what the mail that warns says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     warned = stored.event
     if not isinstance(warned, InstallationWarned):
@@ -65,7 +65,7 @@ def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNot
         level=warned.level,
         policy=f"{evidence.policy} v{evidence.policy_version}",
         rule=evidence.explanation,
-        prevention=evidence.remediation,
+        remediation=evidence.remediation,
         days=evidence.days,
         first_failure=_failure_line(evidence.first_failure),
         last_failure=_failure_line(evidence.last_failure),
@@ -73,7 +73,7 @@ def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNot
 
 
 def digest_entries(connection: sqlite3.Connection, digest: OwedMail) -> tuple[DigestEntry, ...]:
-    """Give an entry for each mail that a digest stands for, in the order in which they were requested.
+    """Return an entry for each mail that a digest stands for, in the order in which they were requested.
 
     Raises NotFoundError when the log does not have what one of them is about.
     """

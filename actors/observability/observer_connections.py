@@ -32,7 +32,7 @@ class Connections:
         self._stages: dict[socket.socket, Stage] = {}  # the oldest first
 
     def admit(self, connection: socket.socket) -> bool:
-        """Let one in, in the place of another where there is no room; say whether it may stay."""
+        """Let one in, in the place of another where there is no room; return whether it may stay."""
         with self._lock:
             if len(self._stages) >= self._room:
                 leaving = self._choose()
@@ -64,7 +64,7 @@ class Connections:
 
 
 def _has_said_something(connection: socket.socket) -> bool:
-    """Say whether something of it waits to be read: its thread has not come to it yet."""
+    """Return whether something of it waits to be read: its thread has not come to it yet."""
     try:
         return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except OSError:  # nothing yet, or it is gone

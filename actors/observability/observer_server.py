@@ -38,7 +38,7 @@ class Health:
 
     @property
     def is_good(self) -> bool:
-        """Whether all checks are good."""
+        """Return whether all checks are good."""
         return all(text == "ok" for text in self.checks.values())
 
 

@@ -1,4 +1,4 @@
-"""What a daemon's processes do until a stop is asked for: alone, as the lead of a crew, or as one of its workers."""
+"""What a daemon's processes do until they are asked to stop: alone, as a pool's lead, or as one of its workers."""
 
 import os
 import select
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from actors.assembly.unwatched import Unwatched
-from actors.observability.machinery import Machinery
+from actors.assembly.null_observability import NullObservability
+from actors.observability.process_stats import ProcessStats
 from actors.observability.reporter import Reporter
-from actors.process.crew import Crew
 from actors.process.service_manager import ServiceManager
-from actors.process.worker_line import Answer, Order, WorkerLine
+from actors.process.worker_pipe import Answer, Order, WorkerPipe
+from actors.process.worker_pool import WorkerPool
 from actors.process.worker_process import worker_starter
 from actors.runtime.restart_budget import RestartBudget
 from eventstore.common.shard import WHOLE, Shard
@@ -29,7 +29,7 @@ from eventstore.settings.handover import pack_settings
 from eventstore.sqlite.opened_files import OpenedFiles
 
 if TYPE_CHECKING:
-    from actors.assembly.lookout import Lookout
+    from actors.assembly.observability import Observability
     from actors.assembly.system import ActorSystem
 
 __all__ = ["Daemon", "Worker"]
@@ -67,22 +67,22 @@ class Daemon(_Process):
     is_drain: bool
 
     def work_alone(self) -> str:
-        """Run the actors in this process until a stop is asked for; say what went wrong."""
+        """Run the actors in this process until a stop is asked for; return what went wrong."""
         # requests and its kin are imported only by who sends.
         from actors.assembly.system import start_system  # noqa: PLC0415
 
         is_time, is_time_to_report, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
         report = Reporter(self.home, self.configuration, self.policy)
         scrub = Scrub(self.home)
-        with closing(self._open_lookout()) as lookout:
+        with closing(self._open_observability()) as observability:
             system = start_system(
                 self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
             )
-            lookout.show(system)
+            observability.show(system)
             manager.ready()
-            while not (self.stop_asked.is_set() or system.failure or lookout.failure):
+            while not (self.stop_asked.is_set() or system.failure or observability.failure):
                 manager.alive()
-                lookout.look_around()
+                observability.look_around()
                 if self.files.lost():
                     break  # runner.py says so
                 scrub.look()
@@ -96,17 +96,17 @@ class Daemon(_Process):
                     self.keep_log()
                 self._wait()
             manager.stopping()
-            lookout.note_stopping()
+            observability.note_stopping()
             system.stop()
-        return system.failure or lookout.failure
+        return system.failure or observability.failure
 
-    def lead_crew(self, count: int, workers_lock: int) -> str:
-        """Have `count` worker processes do the work until a stop is asked for; say what went wrong.
+    def lead_worker_pool(self, count: int, workers_lock: int) -> str:
+        """Have `count` worker processes do the work until a stop is asked for; return what went wrong.
 
         `workers_lock`: the descriptor by which they hold the home too.
         """
         daemon = self.configuration.daemon
-        crew = Crew(
+        worker_pool = WorkerPool(
             worker_starter(self.home, pack_settings(self.configuration, self.policy), count, workers_lock),
             count,
             budget=RestartBudget(daemon.restarts, daemon.restart_period_s),
@@ -116,37 +116,37 @@ class Daemon(_Process):
         is_time, is_time_to_ask, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
         report = Reporter(self.home, self.configuration, self.policy)
         scrub = Scrub(self.home)
-        with closing(self._open_lookout()) as lookout:
-            crew.start()
-            lookout.show(crew)
-            while not (self.stop_asked.is_set() or crew.failure or lookout.failure):
-                _tell_manager(manager, crew)
-                lookout.look_around()
+        with closing(self._open_observability()) as observability:
+            worker_pool.start()
+            observability.show(worker_pool)
+            while not (self.stop_asked.is_set() or worker_pool.failure or observability.failure):
+                _tell_manager(manager, worker_pool)
+                observability.look_around()
                 if self.files.lost():
                     break  # runner.py says so
                 scrub.look()
-                if self.is_drain and crew.is_drained():
+                if self.is_drain and worker_pool.is_drained():
                     break
                 if is_time_to_ask():
-                    crew.ask_how_they_fare()
-                    report.tell(crew.machinery().dropped_lines + self.dropped_lines())
+                    worker_pool.ask_how_they_fare()
+                    report.tell(worker_pool.process_stats().dropped_lines + self.dropped_lines())
                 if is_time():
                     self.keep_log()
-                if self._wait(*crew.descriptors):
-                    crew.look_around()
-                crew.attend()
+                if self._wait(*worker_pool.descriptors):
+                    worker_pool.look_around()
+                worker_pool.attend()
             manager.stopping()
-            lookout.note_stopping()
-            crew.stop(daemon.stop_s + _LEAVE_S)
-        return crew.failure or lookout.failure
+            observability.note_stopping()
+            worker_pool.stop(daemon.stop_s + _LEAVE_S)
+        return worker_pool.failure or observability.failure
 
-    def _open_lookout(self) -> "Lookout | Unwatched":
+    def _open_observability(self) -> "Observability | NullObservability":
         """Open it before anything is delivered, as it may find that it can't listen where it is told to."""
         if not (self.configuration.metrics.listen or self.configuration.statsd.address):
-            return Unwatched()
-        from actors.assembly.lookout import Lookout  # noqa: PLC0415 - only by who runs
+            return NullObservability()
+        from actors.assembly.observability import Observability  # noqa: PLC0415 - only by who runs
 
-        return Lookout(
+        return Observability(
             self.home,
             self.configuration,
             on_failure=self.home.ring_doorbell,
@@ -154,7 +154,7 @@ class Daemon(_Process):
         )
 
     def _wait(self, *others: int) -> bool:
-        """Wait for a ring, for something to read from the others, or for a while; say whether it rang."""
+        """Wait for a ring, for something to read from the others, or for a while; return whether it rang."""
         timeout_s = _DRAIN_POLL_S if self.is_drain else self.configuration.daemon.poll_s
         readable, _, _ = select.select([self.doorbell, *others], [], [], timeout_s)
         if self.doorbell not in readable:
@@ -173,13 +173,13 @@ class Daemon(_Process):
 class Worker(_Process):
     """A process that does the work of a share. `wake`: the end of a pipe that `woken` is the other end of."""
 
-    line: WorkerLine
+    line: WorkerPipe
     shard: Shard
     wake: int
     woken: int
 
     def work(self) -> str:
-        """Run the actors of the share until the daemon says so, or a stop is asked for; say what went wrong."""
+        """Run the actors of the share until the daemon says so, or a stop is asked for; return what went wrong."""
         from actors.assembly.system import start_system  # noqa: PLC0415 - as above
 
         system = start_system(
@@ -201,7 +201,7 @@ class Worker(_Process):
                 break
             if Order.SAY_WHETHER_DRAINED in orders:
                 self.line.answer(Answer.DRAINED if system.is_drained() else Answer.BUSY)
-            if Order.SAY_HOW_IT_FARES in orders:
+            if Order.REPORT_STATUS in orders:
                 self._report(system)
         system.stop()
         return system.failure
@@ -209,25 +209,25 @@ class Worker(_Process):
     def _report(self, system: "ActorSystem") -> None:
         faults = [text for text in system.liveness().values() if text != "ok"]
         self.line.answer(Answer.HEALTH, "; ".join(faults))  # first: the numbers wait for a dispatcher that is busy
-        machinery = system.machinery()
-        if machinery is None:
+        process_stats = system.process_stats()
+        if process_stats is None:
             self.line.answer(Answer.FARES)
         else:
-            self.line.answer(Answer.FARES, (machinery + Machinery(dropped_lines=self.dropped_lines())).to_text())
+            self.line.answer(Answer.FARES, (process_stats + ProcessStats(dropped_lines=self.dropped_lines())).to_text())
 
 
-def _tell_manager(manager: ServiceManager, crew: Crew) -> None:
+def _tell_manager(manager: ServiceManager, worker_pool: WorkerPool) -> None:
     """Say that all has started when each share is looked after, and that this process lives.
 
     A worker that is silent is this process's to replace; one that hangs itself is the service manager's.
     """
-    if all(text == "ok" for text in crew.readiness().values()):
+    if all(text == "ok" for text in worker_pool.readiness().values()):
         manager.ready()
     manager.alive()
 
 
 def _every(period_s: float) -> Callable[[], bool]:
-    """Give what says whether it is time again: at once, and then once in a period."""
+    """Return what says whether it is time again: at once, and then once in a period."""
     due_s = time.monotonic()
 
     def is_time() -> bool:

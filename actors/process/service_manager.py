@@ -66,7 +66,7 @@ class ServiceManager:
 
 
 def _interval_s(environment: Mapping[str, str], pid: int) -> float:
-    """Give half of what the watchdog allows, 0 = there is none, or it watches another process."""
+    """Return half of what the watchdog allows, 0 = there is none, or it watches another process."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     is_ours = environment.get("WATCHDOG_PID", str(pid)) == str(pid)
     return int(microseconds) / 2_000_000 if microseconds.isdecimal() and is_ours else 0.0

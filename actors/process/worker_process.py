@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from actors.observability.machinery import Machinery
-from actors.process.worker_line import Answer, Order
+from actors.observability.process_stats import ProcessStats
+from actors.process.worker_pipe import Answer, Order
 from eventstore.home.folder import Home
 
 __all__ = ["WorkerProcess", "worker_starter"]
@@ -22,7 +22,7 @@ _REAP_S = 10.0
 class WorkerProcess:
     """A process that was started for a share of the installations. `greeting`: a line that it reads first.
 
-    `inherited`: a descriptor that it has too; `machinery` and `health`: the numbers that it has said last, and what is
+    `inherited`: a descriptor that it has too; `process_stats` and `health`: the numbers it said last, and what is
     wrong with it. A Ctrl-C at the terminal does not reach it: the daemon does, and says.
     """
 
@@ -30,7 +30,7 @@ class WorkerProcess:
         self, number: int, command: Sequence[str], environment: Mapping[str, str], *, greeting: bytes, inherited: int
     ) -> None:
         self.number = number
-        self.machinery = Machinery()
+        self.process_stats = ProcessStats()
         self.health = ""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the process inherits
         try:
@@ -62,14 +62,14 @@ class WorkerProcess:
         return self._answers.fileno()
 
     def tell(self, order: Order) -> bool:
-        """Give an order; False = it has ended, or does not listen: so many orders wait."""
+        """Return an order; False = it has ended, or does not listen: so many orders wait."""
         try:
             return self._orders.write(order.value.encode()) is not None
         except BrokenPipeError:
             return False
 
     def hear(self) -> list[Answer] | None:
-        """Give what it has answered since, None = it has ended."""
+        """Return what it has answered since, None = it has ended."""
         try:
             heard = os.read(self.descriptor, _CHUNK_BYTES)
         except BlockingIOError:
@@ -86,7 +86,7 @@ class WorkerProcess:
         elif word == Answer.HEALTH:
             self.health = rest
         elif word == Answer.FARES:  # without numbers: its dispatcher was too busy to say
-            self.machinery = Machinery.from_text(rest) or self.machinery
+            self.process_stats = ProcessStats.from_text(rest) or self.process_stats
         return [answer for answer in Answer if answer == word]  # what a library prints is no answer
 
     def kill(self) -> None:
@@ -94,7 +94,7 @@ class WorkerProcess:
         self._process.kill()
 
     def reap(self) -> tuple[int, str]:
-        """Wait for its end; give its exit code (negative: the signal that ended it), and the reason in words."""
+        """Wait for its end; return its exit code (negative: the signal that ended it), and the reason in words."""
         try:
             code = self._process.wait(_REAP_S)
         except subprocess.TimeoutExpired:  # its pipes are closed, and it lives: it is no use any more
@@ -106,7 +106,7 @@ class WorkerProcess:
 
 
 def worker_starter(home: Home, settings: bytes, count: int, workers_lock: int) -> Callable[[int], WorkerProcess]:
-    """Give what starts the worker of a number: a fresh interpreter that finds the modules that this one finds."""
+    """Return what starts the worker of a number: a fresh interpreter that finds the modules that this one finds."""
     # By their path, and not by the working directory, in which there may be another runner.py.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)}
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from actors.messages import TakeIn, tell_if_alive
+from actors.messages import Ingest, tell_if_alive
 from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import Pool
@@ -15,13 +15,13 @@ from eventstore.errors import RedisAwayError, RejectedError
 from eventstore.policies.waits import is_held
 from eventstore.redis.stream_intake import StreamIntake
 
-__all__ = ["IntakeActor", "IntakeParts"]
+__all__ = ["IntakeActor", "IntakeDependencies"]
 
 log = structlog.get_logger("hookfuse.intake")
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeParts:
+class IntakeDependencies:
     """What the intake works with; times are seconds.
 
     `block_s`: how long a read waits for the first entry; a stop may be behind one. `adopt_every_s`: how often it
@@ -36,26 +36,26 @@ class IntakeParts:
     block_s: float = 0.5
 
 
-class IntakeActor(SupervisedActor[TakeIn]):
+class IntakeActor(SupervisedActor[Ingest]):
     """Owns the reading end of the stream, and a connection of its own to the queue, as every producer does.
 
-    Receives TakeIn. Tells itself to go on.
+    Receives Ingest. Tells itself to go on.
     """
 
     turn_messages = 1  # each waits for Redis: a turn that lasts is one that hangs
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: IntakeParts
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: IntakeDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._parts = parts
+        self._dependencies = parts
         self._not_before: datetime | None = None
         self._adopt_at: datetime | None = None
 
-    def receive(self, _message: TakeIn) -> bool:
+    def receive(self, _message: Ingest) -> bool:
         """Let go of what was attempted, and take new entries in; the reply says whether there was either."""
-        now = self._parts.clock.now()
-        if is_held(self._not_before, now, self._parts.retry_s):
+        now = self._dependencies.clock.now()
+        if is_held(self._not_before, now, self._dependencies.retry_s):
             return False
         try:
             count = self._look(now)
@@ -66,15 +66,15 @@ class IntakeActor(SupervisedActor[TakeIn]):
             log.warning("stream_resumed", done="what waited there is taken in")
         self._not_before = None
         if not self.has_asker:
-            tell_if_alive(self.actor_ref, TakeIn())
+            tell_if_alive(self.actor_ref, Ingest())
         return count > 0
 
     def on_stop(self) -> None:
         """Give the connections back; what was read and not attempted is read again by the next daemon."""
-        self._parts.intake.close()
+        self._dependencies.intake.close()
 
     def _look(self, now: datetime) -> int:
-        parts = self._parts
+        parts = self._dependencies
         count = parts.intake.acknowledge()
         if not is_held(self._adopt_at, now, parts.adopt_every_s):
             self._adopt_at = now + timedelta(seconds=parts.adopt_every_s)
@@ -82,12 +82,12 @@ class IntakeActor(SupervisedActor[TakeIn]):
         return count + parts.intake.take_in(block_s=0.0 if self.has_asker else parts.block_s)
 
     def _put_off(self, error: Exception, now: datetime) -> None:
-        again = now + timedelta(seconds=self._parts.retry_s)
+        again = now + timedelta(seconds=self._dependencies.retry_s)
         if self._not_before is None:  # once an outage, not once an attempt
             log.warning(
                 "stream_stopped",
                 error=str(error),
                 done="what is in the queue here is delivered; the stream is asked again every"
-                f" {self._parts.retry_s:g} s, first at {time_text(again)}",
+                f" {self._dependencies.retry_s:g} s, first at {time_text(again)}",
             )
         self._not_before = again

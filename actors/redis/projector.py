@@ -16,13 +16,13 @@ from eventstore.policies.waits import is_held
 from eventstore.redis.original_projection import RedisProjection
 from eventstore.sqlite.reader_pool import Readers
 
-__all__ = ["ProjectorActor", "ProjectorParts"]
+__all__ = ["ProjectorActor", "ProjectorDependencies"]
 
 log = structlog.get_logger("hookfuse.projector")
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectorParts:
+class ProjectorDependencies:
     """What the projector works with. `retry_s`: seconds until a Redis that did not answer is asked again.
 
     `believed_now`: by which it follows how long what is written lives; None = by the clock.
@@ -45,21 +45,21 @@ class ProjectorActor(SupervisedActor[CatchUp]):
     turn_messages = 1  # each waits for Redis: a turn that lasts is one that hangs
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: ProjectorParts
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: ProjectorDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._parts = parts
+        self._dependencies = parts
         self._not_before: datetime | None = None
 
     def receive(self, _message: CatchUp) -> bool:
         """Write the next batch; the reply says whether there was one."""
-        now = self._parts.clock.now()
-        if is_held(self._not_before, now, self._parts.retry_s):
+        now = self._dependencies.clock.now()
+        if is_held(self._not_before, now, self._dependencies.retry_s):
             return False
-        believed = (self._parts.believed_now or self._parts.clock.now)()
+        believed = (self._dependencies.believed_now or self._dependencies.clock.now)()
         try:
-            with self._parts.readers.borrow() as connection:
-                count = self._parts.projection.catch_up(connection, believed)
+            with self._dependencies.readers.borrow() as connection:
+                count = self._dependencies.projection.catch_up(connection, believed)
         except (RedisAwayError, RejectedError) as error:
             self._put_off(error, now)
             return False
@@ -70,15 +70,15 @@ class ProjectorActor(SupervisedActor[CatchUp]):
 
     def on_stop(self) -> None:
         """Give the connection back."""
-        self._parts.projection.close()
+        self._dependencies.projection.close()
 
     def _put_off(self, error: Exception, now: datetime) -> None:
-        again = now + timedelta(seconds=self._parts.retry_s)
+        again = now + timedelta(seconds=self._dependencies.retry_s)
         if self._not_before is None:  # once an outage, not once an attempt
             log.warning(
                 "redis_projection_stopped",
                 error=str(error),
-                done=f"deliveries go on; tried again every {self._parts.retry_s:g} s, first at {time_text(again)}",
+                done=f"deliveries go on; retried every {self._dependencies.retry_s:g} s, first at {time_text(again)}",
             )
         self._not_before = again
 

@@ -69,7 +69,7 @@ class Mailbox:
         return len(self._envelopes)
 
     def empty(self) -> bool:
-        """Whether no message waits."""
+        """Return whether no message waits."""
         return not self._envelopes
 
     def open(self, schedule: Callable[[], None]) -> None:
@@ -189,7 +189,7 @@ class PooledActor(pykka.Actor):
 
     @property
     def has_asker(self) -> bool:
-        """Whether somebody waits for the reply to the message that is being handled."""
+        """Return whether somebody waits for the reply to the message that is being handled."""
         return self.actor_inbox.has_asker
 
     def turn_ended(self) -> None:

@@ -17,7 +17,7 @@ class ManualPool:
 
     @property
     def queued_tasks(self) -> int:
-        """How many tasks wait to be cranked."""
+        """Return how many tasks wait to be cranked."""
         return len(self._tasks)
 
     def submit(self, task: Callable[[], None]) -> None:

@@ -31,7 +31,7 @@ class RestartBudget:
         return self._crash_count
 
     def spend(self, now_s: float) -> bool:
-        """Count a crash at `now_s` (seconds on a monotonic clock); say whether a restart is allowed.
+        """Count a crash at `now_s` (seconds on a monotonic clock); return whether a restart is allowed.
 
         A refused restart uses nothing up.
         """

@@ -34,7 +34,7 @@ class ShortageWatch:
             count, _ = self._episodes.get(lack, (0, 0.0))
             self._episodes[lack] = count + 1, self._clock_s()
         if not count:
-            log.warning("shortage_began", short_of=lack.what, done=done, mend=lack.fix)
+            log.warning("shortage_began", short_of=lack.what, done=done, fix=lack.fix)
 
     def look_around(self) -> None:
         """Say what is over."""

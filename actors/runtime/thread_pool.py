@@ -61,18 +61,18 @@ class TurnPool:
 
     @property
     def live_threads(self) -> int:
-        """How many threads there are, busy or idle."""
+        """Return how many threads there are, busy or idle."""
         return len(self._threads)
 
     @property
     def active_threads(self) -> int:
-        """How many threads run a task or are about to."""
+        """Return how many threads run a task or are about to."""
         with self._lock:
             return len(self._threads) - len(self._idle_wakeups)
 
     @property
     def queued_tasks(self) -> int:
-        """How many tasks no thread has taken yet."""
+        """Return how many tasks no thread has taken yet."""
         return len(self._tasks)
 
     def longest_task_s(self) -> float:
@@ -95,7 +95,7 @@ class TurnPool:
                 self._start_thread()
 
     def stop(self, timeout_s: float) -> bool:
-        """Refuse new tasks, run what is queued, wait for the threads; say whether all have ended.
+        """Refuse new tasks, run what is queued, wait for the threads; return whether all have ended.
 
         `timeout_s`: seconds for all threads together. Called by a thread of the pool it can't wait for that
         one and says False.
@@ -163,7 +163,7 @@ class TurnPool:
                 return None
 
     def _has_left(self, wakeup: threading.Lock) -> bool:
-        """Wait to be woken; say whether the thread has ended instead."""
+        """Wait to be woken; return whether the thread has ended instead."""
         while not wakeup.acquire(timeout=self.idle_s):
             with self._lock:
                 if wakeup not in self._idle_wakeups:

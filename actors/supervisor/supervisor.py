@@ -9,19 +9,19 @@ import structlog
 
 from actors.messages import (
     BeginWatch,
-    ConsiderDisabling,
-    ConsiderEnabling,
     Decide,
     DecisionRequest,
     EnableAfterProbe,
     FinishFirst,
-    LookAfterFleet,
+    LiftFreeze,
     NoteHealth,
     RecordHealth,
     Ref,
     Refresh,
+    ReviewAfterProbe,
+    ReviewInstallation,
     SendProbe,
-    ThawDisabling,
+    WatchOutage,
     tell_if_alive,
 )
 from actors.runtime.restart_budget import RestartBudget
@@ -36,14 +36,14 @@ from eventstore.decisions.probing import ProbingRule, due_probes
 from eventstore.decisions.review import ReviewRequest
 from eventstore.events.catalogue import DisableEvidence, DisablingFrozen, DisablingThawed
 from eventstore.log.event_log import read_events
-from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.outage_rule import OutageRule
 from eventstore.policies.policy import Policy
 from eventstore.policies.waits import is_held
-from eventstore.projections.health import failing_since, read_fleet
+from eventstore.projections.health import failing_since, read_outage
 from eventstore.projections.registry import read_endpoint
 from eventstore.sqlite.reader_pool import Readers
 
-__all__ = ["SupervisorActor", "SupervisorParts"]
+__all__ = ["SupervisorActor", "SupervisorDependencies"]
 
 log = structlog.get_logger("hookfuse.supervisor")
 
@@ -53,12 +53,12 @@ _DECISION_TIMEOUT_S = 120.0
 _PROBING_S = 5.0
 
 
-Message = ConsiderDisabling | ConsiderEnabling | NoteHealth | LookAfterFleet | FinishFirst
+Message = ReviewInstallation | ReviewAfterProbe | NoteHealth | WatchOutage | FinishFirst
 
 
 @dataclass(frozen=True, slots=True)
-class SupervisorParts:
-    """What the supervisor decides by, and whom it tells. `fleet_rule` and `probing_rule` None = there is none.
+class SupervisorDependencies:
+    """What the supervisor decides by, and whom it tells. `outage_rule` and `probing_rule` None = there is none.
 
     `wake_mailer` has the mailer look into the outbox, in whichever process it is.
     """
@@ -71,7 +71,7 @@ class SupervisorParts:
     disable_scope: str
     mail_domain: str
     is_warned: bool = True
-    fleet_rule: FleetRule | None = None
+    outage_rule: OutageRule | None = None
     probing_rule: ProbingRule | None = None
     shard: Shard = WHOLE
 
@@ -79,50 +79,50 @@ class SupervisorParts:
 class SupervisorActor(SupervisedActor[Message]):
     """Owns nothing but what it has said last; each decision is one transaction on what the database holds.
 
-    Receives ConsiderDisabling, ConsiderEnabling, NoteHealth, FinishFirst and, in the lead, LookAfterFleet.
+    Receives ReviewInstallation, ReviewAfterProbe, NoteHealth, FinishFirst and, in the lead, WatchOutage.
     Tells the journal to decide and how installations fare, the installation that asked to refresh, the mailer to look
     into the outbox.
     """
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: SupervisorParts
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: SupervisorDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._parts = parts
+        self._dependencies = parts
         self._watched_since = parts.clock.now()
         self._is_said_frozen = False
         self._probe_again_at: datetime | None = None
 
     def on_start(self) -> None:
         """Begin the watch anew, and learn whether disabling was frozen when the daemon stopped."""
-        self._parts.journal.tell(BeginWatch(self._parts.shard))
-        with self._parts.readers.borrow() as connection:
-            self._is_said_frozen = read_fleet(connection).is_frozen
+        self._dependencies.journal.tell(BeginWatch(self._dependencies.shard))
+        with self._dependencies.readers.borrow() as connection:
+            self._is_said_frozen = read_outage(connection).is_frozen
 
     def receive(self, message: Message) -> None:
         """Have it decided, and tell those whom it concerns."""
         match message:
-            case ConsiderDisabling():
+            case ReviewInstallation():
                 self._review(message)
-            case ConsiderEnabling():
+            case ReviewAfterProbe():
                 self._enable(message)
             case NoteHealth(installation_id, is_failing):
                 self._note(installation_id, is_failing=is_failing)
-            case LookAfterFleet():
-                self._thaw()
+            case WatchOutage():
+                self._lift_freeze()
                 self._say_freeze()
                 self._probe()
 
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
         """Let the installation go on; its next failure asks again."""
-        if isinstance(message, ConsiderDisabling | ConsiderEnabling):
+        if isinstance(message, ReviewInstallation | ReviewAfterProbe):
             tell_if_alive(message.reply_to, Refresh())
 
     def _decide(self, request: DecisionRequest) -> Decision:
-        return cast("Decision", self._parts.journal.ask(Decide(request), timeout=_DECISION_TIMEOUT_S))
+        return cast("Decision", self._dependencies.journal.ask(Decide(request), timeout=_DECISION_TIMEOUT_S))
 
-    def _review(self, message: ConsiderDisabling) -> None:
-        parts = self._parts
+    def _review(self, message: ReviewInstallation) -> None:
+        parts = self._dependencies
         decision = self._decide(
             ReviewRequest(
                 installation_id=message.installation_id,
@@ -139,44 +139,46 @@ class SupervisorActor(SupervisedActor[Message]):
             parts.wake_mailer()
         self._say(message.installation_id, decision)
 
-    def _enable(self, message: ConsiderEnabling) -> None:
+    def _enable(self, message: ReviewAfterProbe) -> None:
         installation_id = message.installation_id
-        decision = self._decide(EnableAfterProbe(installation_id, message.probe_enqueued_at, self._parts.probing_rule))
+        decision = self._decide(
+            EnableAfterProbe(installation_id, message.probe_enqueued_at, self._dependencies.probing_rule)
+        )
         tell_if_alive(message.reply_to, Refresh())
         event = "installation_enabled" if decision.is_changed else "enabling_declined"
         log.warning(event, installation_id=installation_id, why=decision.why, position=decision.position)
 
     def _note(self, installation_id: str, *, is_failing: bool | None) -> None:
-        rule = self._parts.fleet_rule
+        rule = self._dependencies.outage_rule
         if rule is None:
             return
         since = self._failing_since(installation_id, rule) if is_failing else None
         change = HealthChange(installation_id, since, is_at_work=is_failing is not None)
-        tell_if_alive(self._parts.journal, RecordHealth(change, rule))
+        tell_if_alive(self._dependencies.journal, RecordHealth(change, rule))
 
-    def _failing_since(self, installation_id: str, rule: FleetRule) -> datetime:
+    def _failing_since(self, installation_id: str, rule: OutageRule) -> datetime:
         # By its events: one whose actor was put away, or that failed before the daemon started, begins nothing.
-        now = self._parts.clock.now()
+        now = self._dependencies.clock.now()
         not_before = now - timedelta(seconds=rule.window_s)
-        with self._parts.readers.borrow() as connection:
+        with self._dependencies.readers.borrow() as connection:
             return failing_since(connection, installation_id, not_before=not_before) or now
 
-    def _thaw(self) -> None:
-        rule, now = self._parts.fleet_rule, self._parts.clock.now()
+    def _lift_freeze(self) -> None:
+        rule, now = self._dependencies.outage_rule, self._dependencies.clock.now()
         self._watched_since = min(self._watched_since, now)  # the clock may have been set back
-        with self._parts.readers.borrow() as connection:
-            if not read_fleet(connection).is_frozen:
+        with self._dependencies.readers.borrow() as connection:
+            if not read_outage(connection).is_frozen:
                 return
             # Where it can't be frozen any more, a freeze that was recorded before ends at once.
             watched_s = (now - self._watched_since).total_seconds()
             is_over = rule is None or has_freeze_passed(connection, rule, now, watched_s=watched_s)
         if is_over:
-            self._decide(ThawDisabling(rule, self._watched_since))
+            self._decide(LiftFreeze(rule, self._watched_since))
 
     def _say_freeze(self) -> None:
         """Say loudly what has changed since it was said last, whichever worker's outcomes have brought it about."""
-        with self._parts.readers.borrow() as connection:
-            if read_fleet(connection).is_frozen == self._is_said_frozen:
+        with self._dependencies.readers.borrow() as connection:
+            if read_outage(connection).is_frozen == self._is_said_frozen:
                 return
             (stored,) = read_events(connection, stream=FLEET_STREAM, is_newest_first=True, limit=1)
         event = stored.event
@@ -196,11 +198,11 @@ class SupervisorActor(SupervisedActor[Message]):
             log.warning("disabling_thawed", active=event.active, failing=event.failing, done="failures count again")
 
     def _probe(self) -> None:
-        rule, now = self._parts.probing_rule, self._parts.clock.now()
+        rule, now = self._dependencies.probing_rule, self._dependencies.clock.now()
         if rule is None or is_held(self._probe_again_at, now, _PROBING_S):
             return
         self._probe_again_at = now + timedelta(seconds=_PROBING_S)
-        with self._parts.readers.borrow() as connection:
+        with self._dependencies.readers.borrow() as connection:
             due = due_probes(connection, rule, now)
         for installation_id in due:
             self._decide(SendProbe(installation_id))
@@ -222,7 +224,7 @@ class SupervisorActor(SupervisedActor[Message]):
             )
 
     def _say_disabled(self, installation_id: str, decision: Decision) -> None:
-        with self._parts.readers.borrow() as connection:
+        with self._dependencies.readers.borrow() as connection:
             endpoint = read_endpoint(connection, installation_id)
         app = endpoint.app
         log.warning(
@@ -241,7 +243,7 @@ class SupervisorActor(SupervisedActor[Message]):
 
 
 def _buffer_record(evidence: DisableEvidence | None) -> dict[str, dict[str, int]]:
-    """Give the counts a day, without the classes that are zero."""
+    """Return the counts a day, without the classes that are zero."""
     days = evidence.days if evidence else ()
     names = [name for name in type(days[0]).__struct_fields__ if name != "day"] if days else []
     return {day.day: {name: getattr(day, name) for name in names if getattr(day, name)} for day in days}

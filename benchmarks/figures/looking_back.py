@@ -48,7 +48,7 @@ def _rebuild(conditions: Conditions, home: Home) -> Usage:
 
 
 def _library_per_s(conditions: Conditions, home: Home) -> float:
-    """Give the events a second of the library, which holds every tenth installation in a file of its own."""
+    """Return the events a second of the library, which holds every tenth installation in a file of its own."""
     path = home.path / "library.db"
     module = (sys.executable, "-m", "benchmarks.peers.eventsourcing_fold")
     if not path.exists():
@@ -61,7 +61,7 @@ def _library_per_s(conditions: Conditions, home: Home) -> float:
 
 
 def _run(conditions: Conditions, *arguments: str) -> tuple[Usage, str]:
-    """Run a command to its end, and give what it used and printed."""
+    """Run a command to its end, and return what it used and printed."""
     with conditions.scratch() as folder, ProcessGroup("command", arguments, folder=folder, settings={}) as group:
         return group.usage(_LIMIT_S), group.output()
 

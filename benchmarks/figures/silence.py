@@ -52,7 +52,7 @@ def _dramatiq_rate(conditions: Conditions, silent_every: int) -> float:
 
 
 def _rate(conditions: Conditions, flow: Contender, endpoints: Endpoints, guessed_per_s: int) -> float:
-    """Give the healthy deliveries a second from the first one on, over the window: its first seconds count too."""
+    """Return the healthy deliveries a second from the first one on, over the window: its first seconds count too."""
     window_s = conditions.pick(_WINDOW_S, _QUICK_WINDOW_S)
     count = guessed_per_s * window_s
     flow.fill(count, INSTALLATIONS)

@@ -41,7 +41,7 @@ def _application(path: str) -> Application[UUID]:
 
 
 def _outcomes(source: str) -> Iterator[tuple[str, str, str]]:
-    """Give stream, day and class of each outcome of every tenth installation, stream by stream."""
+    """Return stream, day and class of each outcome of every tenth installation, stream by stream."""
     connection = sqlite3.connect(source)
     streams = [
         row[0]

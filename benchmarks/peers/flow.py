@@ -35,12 +35,12 @@ class _Request(NamedTuple):
 
 
 def redis_socket() -> str:
-    """Give the path of the socket on which the peers' Redis listens."""
+    """Return the path of the socket on which the peers' Redis listens."""
     return os.environ["BENCHMARK_REDIS"]
 
 
 def work_folder() -> str:
-    """Give the folder for what a peer keeps in files."""
+    """Return the folder for what a peer keeps in files."""
     return os.environ["BENCHMARK_FOLDER"]
 
 

@@ -14,7 +14,7 @@ from console.shell.session import Session
 from eventstore.backup.copy import back_up, open_copy
 from eventstore.backup.copy import restore as put_back
 from eventstore.backup.redacted_copy import copy_without_secrets
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.log.event_log import last_position
 from eventstore.sqlite.database import explained
 from replay.check.damage import check_rows
@@ -108,9 +108,9 @@ def restore(session: Session, source: Path, *, is_json: bool) -> ExitCode:
         return _say_faults(check_rows(session.home.database, connection, SlowProgress))
 
 
-def _say_faults(findings: Iterable[Finding]) -> ExitCode:
+def _say_faults(findings: Iterable[Diagnostic]) -> ExitCode:
     """Say what is wrong with single rows, as doctor does."""
     faults = [one for one in findings if one.level == "fault"]
     for one in faults:
-        note(f"{one.subject}: {one.text}: {one.mend}")
+        note(f"{one.subject}: {one.text}: {one.fix}")
     return ExitCode.FAULT_FOUND if faults else ExitCode.OK

@@ -13,8 +13,8 @@ from console.shell.installation_view import (
     InstallationView,
     breaker_text,
     disabling_row,
-    fleet_row,
     ledger_text,
+    outage_row,
     read_view,
 )
 from console.shell.options import json_option
@@ -63,7 +63,7 @@ def show(session: Session, installation: str, as_of: str | None, is_json: bool) 
 
 def show_document(view: InstallationView) -> dict[str, object]:
     """Give a view as `show --json` has it."""
-    verdict = view.verdict
+    evaluation = view.evaluation
     return {
         "installation_id": view.installation.installation_id,
         "as_of": moment_row(view.moment),
@@ -73,13 +73,13 @@ def show_document(view: InstallationView) -> dict[str, object]:
         "since": view.installation.changed_at,
         "disabled": disabling_row(view.disabling) if view.disabling else None,
         "buffer": view.buffer,
-        "verdict": {
-            "is_broken": verdict.is_broken,
-            "rule": verdict.rule,
-            "explanation": verdict.explanation,
-            "nearness": verdict.nearness,
-            "policy": verdict.policy,
-            "policy_version": verdict.policy_version,
+        "evaluation": {
+            "is_broken": evaluation.is_broken,
+            "rule": evaluation.rule,
+            "explanation": evaluation.explanation,
+            "progress": evaluation.progress,
+            "policy": evaluation.policy,
+            "policy_version": evaluation.policy_version,
         },
         "deliveries": view.deliveries,
         "requests": [request_row(request) for request in view.requests],
@@ -87,7 +87,7 @@ def show_document(view: InstallationView) -> dict[str, object]:
         "breaker": view.breaker,
         "hold_until": view.hold_until,
         "failures": view.failures,
-        "fleet": fleet_row(view.fleet),
+        "outage": outage_row(view.outage),
         "missed": view.missed,
     }
 
@@ -119,7 +119,7 @@ def _request_cells(request: LoggedRequest) -> tuple[object, ...]:
 
 
 def _facts(view: InstallationView) -> dict[str, object]:
-    app, organization, verdict, deliveries = view.app, view.organization, view.verdict, view.deliveries
+    app, organization, evaluation, deliveries = view.app, view.organization, view.evaluation, view.deliveries
     # Beside the reason of a disabling, what the days say today could pass for it.
     now = ("then: " if view.moment else "now: ") if view.disabling else ""
     return {
@@ -135,9 +135,9 @@ def _facts(view: InstallationView) -> dict[str, object]:
         "deliveries": ", ".join(f"{count} {state}" for state, count in deliveries.items() if count is not None)
         + ("; how many waited is not recorded" if view.moment else ""),
         "missed": ledger_text(view.missed),
-        "verdict": f"{now}{'broken' if verdict.is_broken else 'not broken'} by policy {verdict.policy},"
-        f" {verdict.nearness:.0%} of the way",
-        "nearest rule": f"{now}{verdict.rule}: {verdict.explanation}" if verdict.rule else "",
+        "evaluation": f"{now}{'broken' if evaluation.is_broken else 'not broken'} by policy {evaluation.policy},"
+        f" {evaluation.progress:.0%} of the way",
+        "nearest rule": f"{now}{evaluation.rule}: {evaluation.explanation}" if evaluation.rule else "",
     } | _health_facts(view)
 
 
@@ -151,7 +151,7 @@ def _health_facts(view: InstallationView) -> dict[str, object]:
         "failures": ", ".join(f"{count} {name}" for name, count in failures.by_class.items())
         + (f" in {failures.days} days" if failures.by_class else ""),
         "of the latest": ", ".join(latest),
-        "fleet": "automatic disabling is frozen: see `hookfuse status`" if view.fleet.is_frozen else "",
+        "outage": "automatic disabling is frozen: see `hookfuse status`" if view.outage.is_frozen else "",
     }
 
 

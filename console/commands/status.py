@@ -16,11 +16,11 @@ from console.output.times import age_text, short_time
 from console.shell.installation_view import (
     breaker_of,
     disabling_of,
-    fleet_row,
+    evaluation_of,
     hold_of,
     last_opening,
     ledger_text,
-    verdict_of,
+    outage_row,
 )
 from console.shell.options import json_option, limit_option
 from console.shell.running import unheeded_text
@@ -29,9 +29,9 @@ from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.events.catalogue import DisablingFrozen
 from eventstore.log.event_log import last_position, read_events
-from eventstore.policies.evaluation import Verdict
+from eventstore.policies.evaluation import Evaluation
 from eventstore.policies.policy import Policy
-from eventstore.projections.health import read_fleet
+from eventstore.projections.health import read_outage
 from eventstore.projections.outbox import count_mails
 from eventstore.projections.registry import Installation, apps_without_secret, find_app, read_installations
 from eventstore.projections.request_log import count_error_classes
@@ -72,7 +72,7 @@ class _Status:
     nearest: list[Row]
     in_trouble: int
     disabled: list[Row]
-    fleet: Row
+    outage: Row
     frozen_by: list[str]
     open_breakers: int
     breakers: dict[str, int]
@@ -116,7 +116,7 @@ def _read(
     installations = read_installations(connection)
     pid = session.home.daemon_pid()
     now = session.now()
-    fleet = read_fleet(connection)
+    outage = read_outage(connection)
     breakers = Counter(breaker_of(one, now).state for one in installations if one.is_active)
     troubled = _in_trouble(connection, installations, policy, now)
     states = {"active": 0, "disabled": 0} | Counter(one.state for one in installations)
@@ -133,11 +133,11 @@ def _read(
         deliveries=count_deliveries(connection),
         oldest_waiting_s=_oldest_waiting_s(connection, now),
         mails=count_mails(connection),
-        nearest=[_trouble_row(connection, one, verdict, now) for verdict, one in troubled[:limit]],
+        nearest=[_trouble_row(connection, one, evaluation, now) for evaluation, one in troubled[:limit]],
         in_trouble=len(troubled),
         disabled=[_disabled_row(connection, one) for one in installations if one.state == "disabled"],
-        fleet=fleet_row(fleet),
-        frozen_by=_begun_by(connection) if fleet.is_frozen else [],
+        outage=outage_row(outage),
+        frozen_by=_begun_by(connection) if outage.is_frozen else [],
         open_breakers=breakers["open"] + breakers["half_open"],
         breakers={state: breakers[state] for state in ("open", "half_open", "recovering")},
         paused=sum(1 for one in installations if hold_of(one, now)),
@@ -158,26 +158,28 @@ def _oldest_waiting_s(connection: sqlite3.Connection, now: datetime) -> float | 
 
 def _in_trouble(
     connection: sqlite3.Connection, installations: Sequence[Installation], policy: Policy, now: datetime
-) -> list[tuple[Verdict, Installation]]:
+) -> list[tuple[Evaluation, Installation]]:
     """Give those whose breaker is open now, whatever it was before, and then those nearest to their limit."""
-    verdicts = [
-        (verdict_of(connection, one.installation_id, policy, now), one) for one in installations if one.is_active
+    evaluations = [
+        (evaluation_of(connection, one.installation_id, policy, now), one) for one in installations if one.is_active
     ]
-    troubled = [pair for pair in verdicts if pair[0].nearness >= _WORTH_A_LINE or _is_down(pair[1], now)]
-    return sorted(troubled, key=lambda pair: (not _is_down(pair[1], now), -pair[0].nearness))
+    troubled = [pair for pair in evaluations if pair[0].progress >= _WORTH_A_LINE or _is_down(pair[1], now)]
+    return sorted(troubled, key=lambda pair: (not _is_down(pair[1], now), -pair[0].progress))
 
 
 def _is_down(installation: Installation, now: datetime) -> bool:
     return breaker_of(installation, now).state in ("open", "half_open")
 
 
-def _trouble_row(connection: sqlite3.Connection, installation: Installation, verdict: Verdict, now: datetime) -> Row:
-    explanation = verdict.explanation
+def _trouble_row(
+    connection: sqlite3.Connection, installation: Installation, evaluation: Evaluation, now: datetime
+) -> Row:
+    explanation = evaluation.explanation
     if _is_down(installation, now) and (opening := last_opening(connection, installation.installation_id)):
         explanation = "; ".join(part for part in (f"breaker: {opening[1].explanation}", explanation) if part)
     return _identity(connection, installation) | {
-        "nearness": verdict.nearness,
-        "rule": verdict.rule,
+        "progress": evaluation.progress,
+        "rule": evaluation.rule,
         "explanation": explanation,
         "warned_level": installation.warned_level,
         "breaker": breaker_of(installation, now).state,
@@ -204,8 +206,8 @@ def _identity(connection: sqlite3.Connection, installation: Installation) -> Row
 
 
 def _print(found: _Status) -> None:
-    if found.fleet["is_frozen"]:
-        _print_frozen(found.fleet, found.frozen_by)
+    if found.outage["is_frozen"]:
+        _print_frozen(found.outage, found.frozen_by)
     print_facts(_facts(found))
     if found.nearest:
         print_line()
@@ -220,10 +222,10 @@ def _print(found: _Status) -> None:
         print_line("the reasons: hookfuse why INSTALLATION")
 
 
-def _print_frozen(fleet: Row, hosts: Sequence[str]) -> None:
+def _print_frozen(outage: Row, hosts: Sequence[str]) -> None:
     print_line("AUTOMATIC DISABLING IS FROZEN: so many have begun to fail at once that the")
     print_line(
-        f"fault may be here: {fleet['failing']} of {fleet['active']} active ones at {short_time(str(fleet['since']))}."
+        f"fault may be here: {outage['failing']} of {outage['active']} active at {short_time(str(outage['since']))}."
     )
     if hosts:
         print_line(f"It began at {', '.join(hosts)}.")
@@ -309,7 +311,7 @@ def _print_nearest(nearest: list[Row]) -> None:
         (
             shown_id(str(row["installation_id"])),
             row["app_slug"],
-            f"{row['nearness']:.0%}",
+            f"{row['progress']:.0%}",
             f"{row['warned_level']}%" if row["warned_level"] else "",
             _STATE.get(str(row["breaker"]), ""),
             row["rule"],

@@ -94,8 +94,8 @@ def enable(
 
     \b
     Example:
-      hookfuse enable 7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10 --reason "the endpoint is mended"
-      hookfuse enable 7c1f0a52 --probe --recover --reason "the endpoint is mended"
+      hookfuse enable 7c1f0a52-3d0e-4f2c-9a55-0f3f6f2a1b10 --reason "the endpoint is fixed"
+      hookfuse enable 7c1f0a52 --probe --recover --reason "the endpoint is fixed"
     """  # noqa: D301 - \b is click's
     per_s = session.configuration().missed.recover_per_s
     if probe and not _has_succeeded_probe(session, installation, by=person(by), timeout_s=timeout_s, is_json=is_json):

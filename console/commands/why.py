@@ -8,7 +8,7 @@ import click
 from console.output.event_text import failure_text, full_fields
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.times import short_time
-from console.shell.as_of import Sight, as_of_option, moment_row, seeing
+from console.shell.as_of import PointInTimeView, as_of_option, moment_row, seeing
 from console.shell.installation_view import (
     Breaker,
     Disabling,
@@ -16,11 +16,11 @@ from console.shell.installation_view import (
     breaker_text,
     disabling_of,
     disabling_row,
+    evaluation_of,
     failure_of,
-    fleet_row,
     hold_of,
     last_opening,
-    verdict_of,
+    outage_row,
 )
 from console.shell.options import json_option
 from console.shell.running import unheeded_text
@@ -30,10 +30,10 @@ from eventstore.decisions.disable import may_be_disabled
 from eventstore.events.catalogue import DayRecord, FailureRecord
 from eventstore.log.event_log import last_position, read_events
 from eventstore.policies.day_counts import JUDGED_CLASSES
-from eventstore.policies.evaluation import Verdict
+from eventstore.policies.evaluation import Evaluation
 from eventstore.policies.policy import Policy
-from eventstore.policies.remediation import what_would_help
-from eventstore.projections.health import Fleet, read_fleet
+from eventstore.policies.remediation import suggest_remediation
+from eventstore.projections.health import Outage, read_outage
 from eventstore.projections.registry import App, Installation, find_app, find_installation
 from replay.reading.moment import Moment, moment_text
 
@@ -50,7 +50,7 @@ class _Account:
     installation: Installation
     app: App
     disabling: Disabling | None
-    verdict: Verdict
+    evaluation: Evaluation
     policy: str
     policy_version: int
     rule: str
@@ -58,12 +58,12 @@ class _Account:
     days: tuple[DayRecord, ...]
     first_failure: FailureRecord | None
     last_failure: FailureRecord | None
-    prevention: str
+    remediation: str
     can_end: bool
     breaker: Breaker
     breaker_explanation: str
     hold_until: str | None
-    fleet: Fleet
+    outage: Outage
     positions: dict[str, int | None]
     moment: Moment | None
 
@@ -100,19 +100,19 @@ def why(session: Session, installation: str, as_of: str | None, is_json: bool) -
             print_line(note)
 
 
-def _read(sight: Sight, policy: Policy, scope: str) -> _Account:
+def _read(sight: PointInTimeView, policy: Policy, scope: str) -> _Account:
     connection, now = sight.connection, sight.now
     installation = find_installation(connection, sight.installation_id)
     app = find_app(connection, installation.app_id)
     disabling = disabling_of(connection, installation)
     evidence = disabling.evidence if disabling else None
-    verdict = verdict_of(connection, installation.installation_id, policy, now)
-    positions = [position for day in verdict.days for position in (day.first_failure, day.last_failure) if position]
+    evaluation = evaluation_of(connection, installation.installation_id, policy, now)
+    positions = [position for day in evaluation.days for position in (day.first_failure, day.last_failure) if position]
     first, last = (failure_of(connection, pick(positions)) if positions else None for pick in (min, max))
-    prevention = what_would_help(policy, verdict.days, verdict.rule, now.date()).sentence
+    remediation = suggest_remediation(policy, evaluation.days, evaluation.rule, now.date()).sentence
     if disabling and evidence:
         first, last = evidence.first_failure, evidence.last_failure
-        prevention = evidence.remediation
+        remediation = evidence.remediation
     opening = last_opening(connection, installation.installation_id)
     breaker = breaker_of(installation, now)
     can_end = disabling is not None or (installation.is_active and may_be_disabled(app, scope))
@@ -121,20 +121,20 @@ def _read(sight: Sight, policy: Policy, scope: str) -> _Account:
         installation=installation,
         app=app,
         disabling=disabling,
-        verdict=verdict,
-        policy=evidence.policy if evidence else verdict.policy,
-        policy_version=evidence.policy_version if evidence else verdict.policy_version,
-        rule=evidence.rule if evidence else verdict.rule,
-        explanation=evidence.explanation if evidence else verdict.explanation,
-        days=evidence.days if evidence else tuple(day.record() for day in verdict.days),
+        evaluation=evaluation,
+        policy=evidence.policy if evidence else evaluation.policy,
+        policy_version=evidence.policy_version if evidence else evaluation.policy_version,
+        rule=evidence.rule if evidence else evaluation.rule,
+        explanation=evidence.explanation if evidence else evaluation.explanation,
+        days=evidence.days if evidence else tuple(day.record() for day in evaluation.days),
         first_failure=first,
         last_failure=last,
-        prevention=prevention if can_end and (disabling or verdict.nearness >= _WORTH_A_WORD) else "",
+        remediation=remediation if can_end and (disabling or evaluation.progress >= _WORTH_A_WORD) else "",
         can_end=can_end,
         breaker=breaker,
         breaker_explanation=opening[1].explanation if opening and is_tripped else "",
         hold_until=hold_of(installation, now),
-        fleet=read_fleet(connection),
+        outage=read_outage(connection),
         positions={
             "decision": disabling.position if disabling else None,
             "first_failure": first.position if first else None,
@@ -147,7 +147,7 @@ def _read(sight: Sight, policy: Policy, scope: str) -> _Account:
     )
 
 
-def _last_position(sight: Sight) -> int:
+def _last_position(sight: PointInTimeView) -> int:
     return sight.moment.position if sight.moment else last_position(sight.connection)
 
 
@@ -178,11 +178,11 @@ def _document(account: _Account) -> dict[str, object]:
         "policy_version": account.policy_version,
         "rule": account.rule,
         "explanation": account.explanation,
-        "nearness": account.verdict.nearness,
+        "progress": account.evaluation.progress,
         "days": [full_fields(day) for day in account.days],
         "first_failure": full_fields(account.first_failure),
         "last_failure": full_fields(account.last_failure),
-        "prevention": account.prevention,
+        "remediation": account.remediation,
         "warned_level": account.installation.warned_level,
         "breaker": {
             "state": account.breaker.state,
@@ -191,7 +191,7 @@ def _document(account: _Account) -> dict[str, object]:
             "explanation": account.breaker_explanation,
         },
         "hold_until": account.hold_until,
-        "fleet": fleet_row(account.fleet),
+        "outage": outage_row(account.outage),
         "positions": account.positions,
     }
 
@@ -208,11 +208,11 @@ def _print(account: _Account) -> None:
         }
     )
     print_line()
-    print_facts(_decision(account, account.disabling) if account.disabling else _nearness(account))
+    print_facts(_decision(account, account.disabling) if account.disabling else _progress(account))
     _print_days(account.days)
-    if account.prevention:
+    if account.remediation:
         print_line()
-        print_line(account.prevention)
+        print_line(account.remediation)
     print_line()
     print_facts(_positions(account))
 
@@ -238,12 +238,12 @@ _CAUSES = {
 }
 
 
-def _nearness(account: _Account) -> dict[str, object]:
-    verdict, level = account.verdict, account.installation.warned_level
+def _progress(account: _Account) -> dict[str, object]:
+    evaluation, level = account.evaluation, account.installation.warned_level
     breaker = breaker_text(account.breaker)
     return {
-        "nearness": f"{verdict.nearness:.0%} of the way to being disabled"
-        if verdict.nearness >= _WORTH_A_WORD
+        "progress": f"{evaluation.progress:.0%} of the way to being disabled"
+        if evaluation.progress >= _WORTH_A_WORD
         else "nothing points to a breakage",
         "policy": f"{account.policy}, version {account.policy_version}",
         "rule": account.rule,
@@ -257,13 +257,13 @@ def _nearness(account: _Account) -> dict[str, object]:
 
 def _exemption(account: _Account) -> str:
     """Say why the machine would not disable it, however near it is."""
-    fleet = account.fleet
+    outage = account.outage
     if not account.installation.is_active:
         return f"it is {account.installation.state}: nothing is sent to it"
     if not account.can_end:
         return f"not by the machine: the app is {account.app.status}, see disabling.apps of the configuration"
-    if fleet.is_frozen:
-        return f"frozen since {short_time(fleet.changed_at)}: {fleet.failing} of {fleet.active} were failing"
+    if outage.is_frozen:
+        return f"frozen since {short_time(outage.changed_at)}: {outage.failing} of {outage.active} were failing"
     return ""
 
 

@@ -117,7 +117,7 @@ class LogFile:
             self._begin_next()
 
     def _is_current(self) -> bool:
-        """Say whether the file that is open is the one of that name."""
+        """Return whether the file that is open is the one of that name."""
         try:
             return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
         except FileNotFoundError:

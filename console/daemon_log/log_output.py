@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
     from eventstore.home.folder import Home
-    from eventstore.settings.configuration import Log
+    from eventstore.settings.configuration import LogSettings
 
 __all__ = ["configure_command_logging", "configure_daemon_logging", "queue_copies"]
 
@@ -43,11 +43,11 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 _describe_exception = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
 
 
-def configure_daemon_logging(home: Home, log: Log, *, is_terminal: bool, worker: int | None = None) -> LogFile:
+def configure_daemon_logging(home: Home, log: LogSettings, *, is_terminal: bool, worker: int | None = None) -> LogFile:
     """Send structlog and stdlib logging to the home's log file, and then warnings and errors to standard error.
 
     A line has `event`, `level`, `timestamp` (UTC) and `logger`, then the fields; an exception is data under
-    `exception`. Call it before the first line is logged, and close() what it gives as the last deed.
+    `exception`. Call it before the first line is logged, and close() what it gives as the last action.
     `is_terminal`: a person looks at standard error, so that levels are coloured. `worker`: which of several
     processes this is; each line says so then.
     """

@@ -93,18 +93,18 @@ class Scene:
         return self.start("keeper", "--output", "daemon.txt")
 
     def kill_daemon(self, daemon: ServerProcess) -> int:
-        """Kill the daemon with SIGKILL, and give the exit code that a shell would see."""
+        """Kill the daemon with SIGKILL, and return the exit code that a shell would see."""
         os.kill(daemon.number, SIGKILL)
         self._servers.remove(daemon)
         return daemon.stop()
 
     def stop_daemon(self, daemon: ServerProcess) -> int:
-        """Have the daemon end in order, and give its exit code."""
+        """Have the daemon end in order, and return its exit code."""
         self._servers.remove(daemon)
         return daemon.stop()
 
     def run(self, *arguments: str) -> str:
-        """Run a hookfuse command, and give what it printed. Raises DemoError when it fails."""
+        """Run a hookfuse command, and return what it printed. Raises DemoError when it fails."""
         try:
             done = subprocess.run(  # noqa: S603 - our own command
                 [sys.executable, "-P", "-m", "runner", *arguments],
@@ -243,7 +243,7 @@ def _failure(app: App, installation: Installation, delivery_id: str) -> Delivery
 def promises(
     scene: Scene, healthy: set[str], broken: set[str], late_id: str, owners: Sequence[str]
 ) -> Iterator[Promise]:
-    """Say which promises this run has kept: from the events, the receivers' own notes, and the mails.
+    """Return which promises this run has kept: from the events, the receivers' own notes, and the mails.
 
     `healthy` and `broken` are the ids that were queued for each app, `late_id` came after the disabling.
     """
@@ -306,7 +306,7 @@ def _is_evident(evidence: DisableEvidence | None) -> bool:
 
 
 def is_about_disabling(mail: EmailMessage) -> bool:
-    """Say whether a mail tells of the disabling; the others have warned of it."""
+    """Return whether a mail tells of the disabling; the others have warned of it."""
     return str(mail["Subject"]).startswith("Action required")
 
 

@@ -69,7 +69,7 @@ class ServerProcess:
             self._process.stdin.close()
 
     def stop(self) -> int:
-        """Have it end, and give its exit code."""
+        """Have it end, and return its exit code."""
         self.ask_to_end()
         try:
             return self._process.wait(_END_S)

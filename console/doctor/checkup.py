@@ -16,7 +16,7 @@ from console.output.tables import Column, print_json, print_line, print_table
 from console.shell.exit_codes import ExitCode
 from console.shell.running import unheeded_text
 from console.shell.session import Session
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.common.plural import counted
 from eventstore.errors import ConfigurationError, DatabaseError
 from eventstore.sqlite.database import explained, open_database
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["check_home", "show_findings"]
 
-Outside = Callable[["Configuration", sqlite3.Connection], Iterable[Finding]]
+Outside = Callable[["Configuration", sqlite3.Connection], Iterable[Diagnostic]]
 
-_COLUMNS = (Column("subject", is_whole=True), Column("level", is_whole=True), Column("found"), Column("to mend it"))
+_COLUMNS = (Column("subject", is_whole=True), Column("level", is_whole=True), Column("found"), Column("to fix it"))
 
 
-def check_home(session: Session, check_outside: Outside) -> Iterator[Finding]:
+def check_home(session: Session, check_outside: Outside) -> Iterator[Diagnostic]:
     """Look at everything that can be looked at; what a fault keeps from being looked at is left out.
 
     `check_outside` looks at what lies beyond this machine. Raises HomeError when there is no home.
@@ -57,36 +57,38 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Finding]:
         judging = check_judging(session.home, configuration)
         yield judging
         if judging.level != "fault" and (unheeded := unheeded_text(session)):
-            yield Finding.warning("daemon", unheeded, "restart the daemon when the settings are as you want them")
+            yield Diagnostic.warning("daemon", unheeded, "restart the daemon when the settings are as you want them")
         yield check_limits(configuration)
     except ConfigurationError as error:
-        yield Finding.fault("settings", str(error), "mend the file: docs/configuration.md has every setting")
+        yield Diagnostic.fault("settings", str(error), "fix the file: docs/configuration.md has every setting")
     try:
         yield from _check_database(session, configuration, check_outside)
     except DatabaseError as error:
-        yield Finding.fault(
-            "database", str(error), "hookfuse reindex mends indexes; else restore a backup (hookfuse restore FILE)"
+        yield Diagnostic.fault(
+            "database", str(error), "hookfuse reindex repairs indexes; else restore a backup (hookfuse restore FILE)"
         )
 
 
-def show_findings(findings: Iterable[Finding], *, is_json: bool) -> ExitCode:
-    """Tell what was found, and give the exit code that follows from it."""
+def show_findings(findings: Iterable[Diagnostic], *, is_json: bool) -> ExitCode:
+    """Tell what was found, and return the exit code that follows from it."""
     found = list(findings)
     if is_json:
         print_json(found)
     else:
-        print_table(_COLUMNS, [(one.subject, one.level, one.text, one.mend) for one in found])
+        print_table(_COLUMNS, [(one.subject, one.level, one.text, one.fix) for one in found])
         print_line(_total(found))
     return ExitCode.FAULT_FOUND if any(one.level == "fault" for one in found) else ExitCode.OK
 
 
 def _check_database(
     session: Session, configuration: "Configuration | None", check_outside: Outside
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     mark = read_mark(session.home.database)  # before the database is: it may be behind, and never ahead
     with closing(open_database(session.home.database, is_writer=False)) as connection, explained(session.home.database):
         yield from check_daemon(session.home)
-        yield Finding.good("database", f"schema {SCHEMA_VERSION}, SQLite {sqlite3.sqlite_version}, Python {_python()}")
+        yield Diagnostic.good(
+            "database", f"schema {SCHEMA_VERSION}, SQLite {sqlite3.sqlite_version}, Python {_python()}"
+        )
         yield check_mark(session.home.database, mark, connection)
         yield from check_damage(session.home.database, connection)
         longest_s = max(configuration.retry.schedule, default=0.0) if configuration is not None else 0.0
@@ -98,7 +100,7 @@ def _check_database(
             yield from check_outside(configuration, connection)
 
 
-def _total(found: Sequence[Finding]) -> str:
+def _total(found: Sequence[Diagnostic]) -> str:
     counts = {level: sum(one.level == level for one in found) for level in ("fault", "warning")}
     said = [counted(count, level) for level, count in counts.items() if count]
     return ", ".join(said) or "all is well"

@@ -7,7 +7,7 @@ from datetime import datetime
 from console.output.clock_text import ahead_texts, doubt_text
 from console.output.times import age_text, short_time
 from eventstore.common.clock import parse_time
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.wall_clock.survey import ClockSurvey, survey_clock
 
 __all__ = ["check_clock"]
@@ -21,21 +21,21 @@ _IS_PAST = (
 )
 
 
-def check_clock(connection: sqlite3.Connection, now: datetime, *, longest_retry_s: float) -> Iterator[Finding]:
+def check_clock(connection: sqlite3.Connection, now: datetime, *, longest_retry_s: float) -> Iterator[Diagnostic]:
     """Compare the clock with the running time, the newest events, and every moment that waits."""
     if now.year < _EARLIEST_YEAR:
-        yield Finding.fault(_SUBJECT, f"it says {now:%Y-%m-%d}, which is long ago", _SET_IT)
+        yield Diagnostic.fault(_SUBJECT, f"it says {now:%Y-%m-%d}, which is long ago", _SET_IT)
     survey = survey_clock(connection, now, longest_retry_s=longest_retry_s)
     found = list(_faults(survey))
     if not found and now.year >= _EARLIEST_YEAR:
         newest = f", newest event {short_time(survey.newest_event)}" if survey.newest_event else ""
-        yield Finding.good(_SUBJECT, f"{now:%Y-%m-%dT%H:%M:%SZ}{newest}")
+        yield Diagnostic.good(_SUBJECT, f"{now:%Y-%m-%dT%H:%M:%SZ}{newest}")
     yield from found
 
 
-def _faults(survey: ClockSurvey) -> Iterator[Finding]:
+def _faults(survey: ClockSurvey) -> Iterator[Diagnostic]:
     if survey.is_doubted:
-        yield Finding.warning(
+        yield Diagnostic.warning(
             _SUBJECT,
             f"it is doubted: {doubt_text(survey)}",
             "set the clock (NTP); if it is right, as after a long rest, that passes by itself",
@@ -45,6 +45,6 @@ def _faults(survey: ClockSurvey) -> Iterator[Finding]:
     if survey.is_newest_ahead and not is_confirmed and survey.newest_event is not None:
         ahead = age_text(parse_time(survey.newest_event) - parse_time(survey.now))
         first = f"the newest event was recorded {ahead} after what the clock says now"
-        yield Finding.fault(_SUBJECT, "; ".join([first, *texts]), _SET_IT)
+        yield Diagnostic.fault(_SUBJECT, "; ".join([first, *texts]), _SET_IT)
     elif texts:
-        yield Finding.warning(_SUBJECT, "; ".join(texts), _IS_PAST)
+        yield Diagnostic.warning(_SUBJECT, "; ".join(texts), _IS_PAST)

@@ -3,7 +3,7 @@
 import resource
 from collections.abc import Iterator
 
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.common.file_budget import files_needed, share_out
 from eventstore.common.shard import WHOLE
 from eventstore.common.shortage import FILES
@@ -18,20 +18,20 @@ __all__ = ["check_configuration", "check_judging", "check_limits"]
 _SUBJECT = "settings"
 
 
-def check_configuration(configuration: Configuration) -> Iterator[Finding]:
-    """Say where time-outs and waits contradict each other."""
+def check_configuration(configuration: Configuration) -> Iterator[Diagnostic]:
+    """Return where time-outs and waits contradict each other."""
     timeouts, daemon, breaker = configuration.timeouts, configuration.daemon, configuration.breaker
     found = False
     if max(timeouts.connect_s, timeouts.read_s) > timeouts.total_s:
         found = True
-        yield Finding.warning(
+        yield Diagnostic.warning(
             _SUBJECT,
             f"[timeouts] total_s ({timeouts.total_s:g}) ends a request before connect_s or read_s can",
             "make total_s the largest of the three",
         )
     if daemon.stop_s < timeouts.total_s:
         found = True
-        yield Finding.warning(
+        yield Diagnostic.warning(
             _SUBJECT,
             f"a stop waits {daemon.stop_s:g} s, and a request may take {timeouts.total_s:g} s:"
             " what is cut off is sent a second time by the next daemon",
@@ -39,36 +39,36 @@ def check_configuration(configuration: Configuration) -> Iterator[Finding]:
         )
     if breaker.enabled and breaker.open_s > breaker.open_max_s:
         found = True
-        yield Finding.warning(
+        yield Diagnostic.warning(
             _SUBJECT, "[breaker] open_s is longer than open_max_s", "the longer one counts: set open_max_s above it"
         )
     if configuration.guard.allow_http:
         found = True
-        yield Finding.warning(
+        yield Diagnostic.warning(
             _SUBJECT,
             "[guard] allow_http: payloads and signatures go over the wire in the clear",
             "allow it on a test machine only",
         )
     if not found:
-        yield Finding.good(_SUBJECT, "time-outs and waits go together")
+        yield Diagnostic.good(_SUBJECT, "time-outs and waits go together")
 
 
-def check_judging(home: Home, configuration: Configuration) -> Finding:
+def check_judging(home: Home, configuration: Configuration) -> Diagnostic:
     """See that the policy of the home can be read, and that all of its rules can fire."""
     try:
         policy = configured_policy(home, configuration.policy)
     except DocumentError as error:
-        return Finding.fault("policy", str(error), "mend the file, or name a policy that ships: no daemon starts so")
+        return Diagnostic.fault("policy", str(error), "fix the file, or name a policy that ships: no daemon starts so")
     named = f"{policy.name} (version {policy.version})"
     silent = [fault.rule for fault in check_policy(policy) if fault.fires == "never"]
     if silent:
         text = f"rules that can never fire: {', '.join(silent)}" if all(silent) else "no rules, and so disables nobody"
         text = f"{named} has {text}"
-        return Finding.warning("policy", text, "hookfuse policy check says why")
-    return Finding.good("policy", named)
+        return Diagnostic.warning("policy", text, "hookfuse policy check says why")
+    return Diagnostic.good("policy", named)
 
 
-def check_limits(configuration: Configuration) -> Finding:
+def check_limits(configuration: Configuration) -> Diagnostic:
     """See that each process may open as many connections as it is told to; a daemon raises its own soft limit."""
     wanted = WHOLE.shared_out(configuration.daemon.processes)[0].part_of(configuration.delivery.in_flight)
     needed = files_needed(wanted)
@@ -78,8 +78,8 @@ def check_limits(configuration: Configuration) -> Finding:
     try:
         fits = share_out(min(allowed, needed), wanted).in_flight
     except ShortageError as error:
-        return Finding.fault("limits", text, f"no daemon starts so: {error.lack.fix}")
+        return Diagnostic.fault("limits", text, f"no daemon starts so: {error.lack.fix}")
     if fits < wanted:
         text = f"{text}: a daemon started so has {fits} requests under way at once instead of {wanted}"
-        return Finding.warning("limits", text, FILES.fix)
-    return Finding.good("limits", text)
+        return Diagnostic.warning("limits", text, FILES.fix)
+    return Diagnostic.good("limits", text)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.home.folder import Home
 from eventstore.sqlite.database import WAL_LIMIT_BYTES, wal_bytes
 
@@ -22,65 +22,67 @@ _SYNC_WARNING_MS = 50.0
 _SYNCS = 5
 
 
-def check_permissions(home: Home) -> Iterator[Finding]:
+def check_permissions(home: Home) -> Iterator[Diagnostic]:
     """See that nobody else can reach what the home holds, and that this user can write it."""
     is_open = bool(stat.S_IMODE(home.path.stat().st_mode) & 0o077)
     foreign = [path for path in _kept_paths(home) if path.lstat().st_uid != os.geteuid()]
     if is_open:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "permissions",
             f"others may look into {home.path}, whose database holds secrets",
             f"chmod 700 {home.path}; rotate the secrets if somebody else has read it",
         )
     if foreign:
         owner = foreign[0].lstat().st_uid
-        yield Finding.warning(
+        yield Diagnostic.warning(
             "permissions",
             f"{foreign[0]} belongs to user {owner}, and this is user {os.geteuid()}{_more(foreign)}",
             "run hookfuse as one user always, or give the files to that user (chown)",
         )
     if not os.access(home.path, os.W_OK | os.X_OK):
-        yield Finding.fault("permissions", f"{home.path} cannot be written", "run as its owner, or see to its mode")
+        yield Diagnostic.fault("permissions", f"{home.path} cannot be written", "run as its owner, or see to its mode")
     elif not is_open and not foreign:
-        yield Finding.good("permissions", "private, and writable by this user")
+        yield Diagnostic.good("permissions", "private, and writable by this user")
 
 
-def check_disk(home: Home) -> Finding:
+def check_disk(home: Home) -> Diagnostic:
     """See how much room there is."""
     usage = shutil.disk_usage(home.path)
     text = f"{_size(usage.free)} of {_size(usage.total)} free, and the database takes {_size(_database_bytes(home))}"
-    mend = "make room: a full disk stops deliveries (nothing is lost by it, and nothing new is taken)"
+    fix = "make room: a full disk stops deliveries (nothing is lost by it, and nothing new is taken)"
     if usage.free < _FREE_FAULT_BYTES:
-        return Finding.fault("disk", text, mend)
+        return Diagnostic.fault("disk", text, fix)
     if usage.free < _FREE_WARNING_BYTES:
-        return Finding.warning("disk", text, mend)
-    return Finding.good("disk", text)
+        return Diagnostic.warning("disk", text, fix)
+    return Diagnostic.good("disk", text)
 
 
-def check_wal(home: Home) -> Finding:
+def check_wal(home: Home) -> Diagnostic:
     """See whether the write-ahead log can be put back into the database."""
     size = wal_bytes(home.database)
     text = f"the database's WAL takes {_size(size)}"
     if size > 4 * WAL_LIMIT_BYTES:
-        return Finding.warning(
+        return Diagnostic.warning(
             "disk",
             text,
             "end whatever has had the database open for long (fuser -v events.db); a daemon that runs cuts it within a"
             " minute then",
         )
-    return Finding.good("disk", text)
+    return Diagnostic.good("disk", text)
 
 
-def check_sync(home: Home) -> Finding:
+def check_sync(home: Home) -> Diagnostic:
     """Measure how long it takes until a few bytes are on the disk, which each commit waits for."""
     try:
         times_ms = _time_syncs(home.path)
     except OSError as error:
-        return Finding.fault("disk", f"a file in {home.path} cannot be written ({error.strerror})", "see to the disk")
+        return Diagnostic.fault(
+            "disk", f"a file in {home.path} cannot be written ({error.strerror})", "see to the disk"
+        )
     text = f"{median(times_ms):.1f} ms until something is safely on it"
     if median(times_ms) > _SYNC_WARNING_MS:
-        return Finding.warning("disk", text, "keep the home on a faster disk: each commit waits for it")
-    return Finding.good("disk", text)
+        return Diagnostic.warning("disk", text, "keep the home on a faster disk: each commit waits for it")
+    return Diagnostic.good("disk", text)
 
 
 def _time_syncs(folder: Path) -> list[float]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from console.output.redis_state import redis_state, stream_depth
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.redis.stream_depth import dead_stream_of
 
 if TYPE_CHECKING:
@@ -17,36 +17,36 @@ __all__ = ["check_redis", "check_stream"]
 _BEHIND_EVENTS = 10_000
 
 
-def check_redis(configuration: "Configuration", connection: sqlite3.Connection) -> Iterator[Finding]:
+def check_redis(configuration: "Configuration", connection: sqlite3.Connection) -> Iterator[Diagnostic]:
     """See that it answers, and how far it has come."""
     state = redis_state(connection, configuration.redis)
     if state is None:
         return
     if state.lag_events is None:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "redis", state.error, "see [redis] of hookfuse.toml and HOOKFUSE_REDIS__URL; deliveries go on without it"
         )
     elif state.lag_events > _BEHIND_EVENTS:
-        yield Finding.warning(
+        yield Diagnostic.warning(
             "redis", state.text, "a daemon that runs catches up by itself; its log says what stops it: redis_projection"
         )
     else:
-        yield Finding.good("redis", state.text)
+        yield Diagnostic.good("redis", state.text)
 
 
-def check_stream(configuration: "Configuration") -> Iterator[Finding]:
+def check_stream(configuration: "Configuration") -> Iterator[Diagnostic]:
     """See that the stream's server answers, and that nothing there is poison."""
     depth = stream_depth(configuration)
     if depth is None:
         return
     if depth.error:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "stream", depth.error, "see [queue] of hookfuse.toml and HOOKFUSE_QUEUE__URL; what is queued here goes on"
         )
     elif depth.dead:
         dead = dead_stream_of(configuration.queue.stream)
-        yield Finding.warning(
+        yield Diagnostic.warning(
             "stream", depth.text, f"redis-cli xrange {dead} - + count 10 says why; xdel lets go of them"
         )
     else:
-        yield Finding.good("stream", depth.text)
+        yield Diagnostic.good("stream", depth.text)

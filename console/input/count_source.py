@@ -47,7 +47,7 @@ class CountSource:
 
 
 def count_source(counts: str | None, variable: str | None, url_file: str | None) -> CountSource | None:
-    """Give the source that a person names by one of three options, None = they name none.
+    """Return the source that a person names by one of three options, None = they name none.
 
     Raises click.UsageError for several of them, for a variable that is not set, and for a password in a URL that is
     typed: everybody on the machine can see it there.

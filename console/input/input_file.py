@@ -28,7 +28,7 @@ class InputFile:
     source: BinaryIO
 
     def done_bytes(self) -> int:
-        """Give how much of the size has been read."""
+        """Return how much of the size has been read."""
         return 0 if self.size_bytes is None else self.source.tell()
 
 

@@ -54,7 +54,7 @@ def _open_new(path: Path) -> tuple[int, Path | None]:
 
 
 def _name(descriptor: int, path: Path) -> Path:
-    """Give a whole file that has none a name in its folder."""
+    """Return a whole file that has none a name in its folder."""
     partial = _partial(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:

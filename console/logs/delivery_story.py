@@ -122,7 +122,7 @@ def _log_only(raw: bytes, entry: LogEntry) -> Chapter:
 
 
 def _around(sources: StorySources) -> Iterator[Chapter]:
-    """Give what concerned the installation while the delivery waited, and what the delivery led to."""
+    """Return what concerned the installation while the delivery waited, and what the delivery led to."""
     queued_at, events = _queued_at(sources), sources.trail.events
     for stored in sources.trail.around:
         is_decision = _is_evidence_for(events, stored)
@@ -133,7 +133,7 @@ def _around(sources: StorySources) -> Iterator[Chapter]:
 
 
 def _matters(before: Sequence[StoredEvent], stored: StoredEvent) -> bool:
-    """Say whether an event of the installation matters to a delivery after what happened to it before."""
+    """Return whether an event of the installation matters to a delivery after what happened to it before."""
     if not before or before[-1].type == "delivery.requeued" or _has_retry(before[-1]):
         return True  # it waits
     if before[-1].recorded_at == stored.recorded_at:
@@ -146,7 +146,7 @@ def _has_retry(stored: StoredEvent) -> bool:
 
 
 def _is_evidence_for(events: Sequence[StoredEvent], decision: StoredEvent) -> bool:
-    """Say whether a delivery's own event is named by the evidence of a decision, or asked for it (410 Gone)."""
+    """Return whether a delivery's own event is named by the evidence of a decision, or asked for it (410 Gone)."""
     event = decision.event
     if not isinstance(event, InstallationDisabled | InstallationWarned):
         return False

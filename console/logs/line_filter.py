@@ -26,7 +26,7 @@ class LineFilter:
     until: str = ""
 
     def wants(self, entry: LogEntry) -> bool:
-        """Say whether a line is wanted."""
+        """Return whether a line is wanted."""
         return (
             (not self.delivery or (entry.delivery_id or "").startswith(self.delivery))
             and (not self.installation or (entry.installation_id or "").startswith(self.installation))

@@ -56,7 +56,7 @@ class LogQuery:
 
 
 def filter_options(command: Command) -> Command:
-    """Give a command the options of the filter."""
+    """Return a command the options of the filter."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

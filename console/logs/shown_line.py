@@ -52,7 +52,7 @@ def shown_line(line: bytes, entry: LogEntry | None, *, is_short: bool) -> str:
 
 
 def json_line(line: bytes, entry: LogEntry | None) -> bytes:
-    """Give a line as one JSON object on one line; of a broken one, an object that says so."""
+    """Return a line as one JSON object on one line; of a broken one, an object that says so."""
     if entry is None:
         return msgspec.json.encode({"broken_line": raw_text(line)})
     if line.isascii() and b"\x7f" not in line and b"\r" not in line:
@@ -62,12 +62,12 @@ def json_line(line: bytes, entry: LogEntry | None) -> bytes:
 
 
 def other_fields(fields: Mapping[str, object]) -> str:
-    """Give the fields of a line that stand in no column."""
+    """Return the fields of a line that stand in no column."""
     return _GAP.join(_others(fields))
 
 
 def raw_text(line: bytes) -> str:
-    """Give what there is of a broken line as printable text."""
+    """Return what there is of a broken line as printable text."""
     return one_line(line.decode(errors="backslashreplace"), _VALUE_CHARACTERS)
 
 

@@ -33,7 +33,7 @@ _NO_TRAIL = Trail((), ())
 def gather_sources(
     connection: sqlite3.Connection | None, delivery_id: str, log: Path, files: Sequence[Path]
 ) -> tuple[StorySources, LogReader]:
-    """Find what is known about a delivery, and give the reader's account too; no connection = the log only.
+    """Find what is known about a delivery, and return the reader's account too; no connection = the log only.
 
     Raises NotFoundError when nothing is known, and what reading the events and the log raises.
     """

@@ -36,7 +36,7 @@ _OUTCOMES = {
 
 
 def event_words(event: Event, *, is_own: bool) -> str:
-    """Say what happened; `is_own`: to the delivery itself, and not to another of its installation."""
+    """Return what happened; `is_own`: to the delivery itself, and not to another of its installation."""
     if isinstance(event, AttemptEvent):
         return _attempt(event) if is_own else _pause_of_another(event)
     words = _WORDS.get(type(event))

@@ -24,7 +24,7 @@ class Wait:
 
 
 def waits_of(queued_at: str, events: Sequence[StoredEvent], around: Sequence[StoredEvent]) -> Iterator[Wait]:
-    """Give the times in which a delivery was due and not attempted, each with what held it back."""
+    """Return the times in which a delivery was due and not attempted, each with what held it back."""
     due_at = queued_at
     for stored in events:
         event = stored.event
@@ -50,7 +50,7 @@ def _wait(due_at: str, began_at: str, around: Sequence[StoredEvent]) -> Iterator
 
 
 def _held(stored: StoredEvent, due_at: str, began_at: str) -> bool:
-    """Say whether an event held an installation's deliveries back at some time between two moments."""
+    """Return whether an event held an installation's deliveries back at some time between two moments."""
     return stored.recorded_at < began_at and _until(stored) > due_at
 
 

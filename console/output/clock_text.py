@@ -36,7 +36,7 @@ def doubt_text(survey: ClockSurvey) -> str:
 
 
 def ahead_texts(survey: ClockSurvey) -> list[str]:
-    """Say what was recorded by a clock that was ahead of this one: events, and moments that wait."""
+    """Return what was recorded by a clock that was ahead of this one: events, and moments that wait."""
     texts = []
     events = survey.events_ahead
     if events.count:
@@ -55,6 +55,6 @@ def _wait_text(ahead: MomentsAhead) -> str:
 
 
 def clock_text(survey: ClockSurvey) -> str:
-    """Say what is to be known of the clock; empty = nothing."""
+    """Return what is to be known of the clock; empty = nothing."""
     doubt = doubt_text(survey)
     return "; ".join(([f"doubted: {doubt}"] if doubt else []) + ahead_texts(survey))

@@ -10,7 +10,7 @@ from eventstore.registry.apply import Change, app_label
 from eventstore.registry.document import AppEntry
 
 if TYPE_CHECKING:
-    from eventstore.settings.configuration import Guard
+    from eventstore.settings.configuration import GuardSettings
 
 __all__ = ["endpoint_warnings", "newly_addressed"]
 
@@ -21,8 +21,8 @@ def newly_addressed(apps: Iterable[AppEntry], changes: Iterable[Change]) -> list
     return [app for app in apps if app_label(app) in labels]
 
 
-def endpoint_warnings(apps: Iterable[AppEntry], guard: "Guard") -> list[str]:
-    """Say of which apps the URL alone is enough for the guard to refuse it; no name is looked up."""
+def endpoint_warnings(apps: Iterable[AppEntry], guard: "GuardSettings") -> list[str]:
+    """Return of which apps the URL alone is enough for the guard to refuse it; no name is looked up."""
     rules = AddressRules(guard.allow_networks, guard.deny_networks)
     reasons = ((app, _reason(parse_url(app.webhook_url), rules, guard)) for app in apps)
     return [
@@ -32,7 +32,7 @@ def endpoint_warnings(apps: Iterable[AppEntry], guard: "Guard") -> list[str]:
     ]
 
 
-def _reason(target: Target, rules: AddressRules, guard: "Guard") -> str:
+def _reason(target: Target, rules: AddressRules, guard: "GuardSettings") -> str:
     if target.scheme == "http" and not guard.allow_http:
         return "its scheme is http; allow_http would allow it"
     address = _address(target.host)

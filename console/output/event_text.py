@@ -24,7 +24,7 @@ _KNOWN_OF_ATTEMPT = {"app_id", "organization_id", "webhook_url"}
 
 
 def full_fields(value: object) -> object:
-    """Give an event, or a value within one, as plain data with the defaults that its stored form leaves out."""
+    """Return an event, or a value within one, as plain data with the defaults that its stored form leaves out."""
     if isinstance(value, msgspec.Struct):
         return {name: full_fields(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, tuple):
@@ -33,7 +33,7 @@ def full_fields(value: object) -> object:
 
 
 def event_document(stored: StoredEvent) -> dict[str, object]:
-    """Give a stored event as `events --json` shows it."""
+    """Return a stored event as `events --json` shows it."""
     return {
         "position": stored.position,
         "stream": stored.stream,
@@ -45,7 +45,7 @@ def event_document(stored: StoredEvent) -> dict[str, object]:
 
 
 def event_summary(event: Event) -> str:
-    """Say what an event holds as `name=value` pairs, without what is empty."""
+    """Return what an event holds as `name=value` pairs, without what is empty."""
     hidden = _NOT_IN_SUMMARY | (_KNOWN_OF_ATTEMPT if isinstance(event, AttemptEvent) else set())
     fields = ((name, getattr(event, name)) for name in event.__struct_fields__ if name not in hidden)
     return " ".join(f"{name}={_value(value)}" for name, value in fields if value not in (None, "", (), 0, {}))

@@ -20,5 +20,5 @@ def print_faults(faults: Sequence[Fault], count: int) -> None:
 
 
 def fault_rows(faults: Sequence[Fault]) -> list[dict[str, str]]:
-    """Give faults of other places than lines for a program."""
+    """Return faults of other places than lines for a program."""
     return [{"place": fault.place, "text": fault.text} for fault in faults]

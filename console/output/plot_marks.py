@@ -30,7 +30,7 @@ class _Mark:
 
 
 def x_of(at: datetime | str) -> float:
-    """Give a moment as matplotlib counts: in days, as UTC."""
+    """Return a moment as matplotlib counts: in days, as UTC."""
     return ((parse_time(at) if isinstance(at, str) else at) - EPOCH) / timedelta(days=1)
 
 
@@ -85,7 +85,7 @@ def _marks(entries: Iterable[Entry], first: datetime) -> Iterator[_Mark]:
 
 
 def _labels(entry: Entry) -> list[tuple[str, str, int]]:
-    """Give what is written at an entry's mark, its colour, and its rank among those that want room."""
+    """Return what is written at an entry's mark, its colour, and its rank among those that want room."""
     match entry:
         case Disabling():
             return [("disabled", "#b03000", 0)]

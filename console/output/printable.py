@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, characters: int = 2000) -> str:
-    """Give a text on one printable line, shortened where it is longer."""
+    """Return a text on one printable line, shortened where it is longer."""
     shown = printable(" ".join(text.split()))
     return shown if len(shown) <= characters else shown[: characters - 1] + "…"
 

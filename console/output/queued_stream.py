@@ -57,7 +57,7 @@ class QueuedStream(io.RawIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Say whether a person looks at it."""
+        """Return whether a person looks at it."""
         return os.isatty(self._descriptor)
 
     def write(self, data: "bytes | bytearray | memoryview", /) -> int:  # type: ignore[override] # any buffer
@@ -70,7 +70,7 @@ class QueuedStream(io.RawIOBase):
         return len(taken)
 
     def drain(self, timeout_s: float = _CLOSE_S) -> bool:
-        """Wait until all is written, but no longer than that; say whether it is, and count what is not as dropped."""
+        """Wait until all is written, but no longer than that; return whether it is; the rest counts as dropped."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             if self._partial:
@@ -136,7 +136,7 @@ class QueuedStream(io.RawIOBase):
         self.on_dropped(count)
 
     def _is_written(self, line: bytes) -> bool:
-        """Write a line, however long the reader takes; say whether there is one."""
+        """Write a line, however long the reader takes; return whether there is one."""
         left = memoryview(line)
         while left:
             try:

@@ -9,7 +9,7 @@ from eventstore.redis.connection import shown_url
 from eventstore.redis.stream_depth import StreamDepth, read_stream_depth
 
 if TYPE_CHECKING:
-    from eventstore.settings.configuration import Configuration, Redis
+    from eventstore.settings.configuration import Configuration, RedisSettings
 
 __all__ = ["RedisState", "redis_state", "stream_depth"]
 
@@ -34,7 +34,7 @@ class RedisState:
         return f"{behind} ({self.url})"
 
 
-def redis_state(connection: sqlite3.Connection, settings: "Redis") -> RedisState | None:
+def redis_state(connection: sqlite3.Connection, settings: "RedisSettings") -> RedisState | None:
     """Ask the configured Redis, None = there is none."""
     url = settings.url.get_secret_value()
     if not url:

@@ -7,7 +7,7 @@ __all__ = ["request_row"]
 
 
 def request_row(request: LoggedRequest) -> dict[str, object]:
-    """Give one attempt with the fields of docs/original.md, section 5, and what hookfuse knows beside them."""
+    """Return one attempt with the fields of docs/original.md, section 5, and what hookfuse knows beside them."""
     attempt = request.attempt
     return flow_row(attempt, request.date, is_internal=request.is_internal) | {
         "event": attempt.event_name,

@@ -80,7 +80,7 @@ def _write(text: str) -> None:
 
 
 def is_terminal() -> bool:
-    """Say whether a person looks at standard output."""
+    """Return whether a person looks at standard output."""
     return sys.stdout.isatty()
 
 
@@ -249,7 +249,7 @@ def _print_records(columns: Sequence[Column], cells: Sequence[Sequence[str]]) ->
 def _widths(
     columns: Sequence[Column], cells: Sequence[Sequence[str]], shown: Sequence[int], width: int
 ) -> tuple[int, ...]:
-    """Give each column its width: the rigid ones theirs, and the others equal parts of what is left."""
+    """Return each column its width: the rigid ones theirs, and the others equal parts of what is left."""
     widest = {
         index: max(text_width(text) for text in (columns[index].title, *(line[index] for line in cells)))
         for index in shown

@@ -14,7 +14,6 @@ from replay.timeline.entries import (
     AppChange,
     Attempts,
     Creation,
-    Deed,
     Disabling,
     Enabling,
     Entry,
@@ -23,6 +22,7 @@ from replay.timeline.entries import (
     Import,
     MailFate,
     Missed,
+    OperatorAction,
     OrganizationChange,
     Other,
     Probes,
@@ -63,14 +63,14 @@ def when_text(at: str, *, is_exact: bool) -> str:
 
 
 def lasted_text(entry: Entry) -> str:
-    """Say how long it took, in its two largest units; nothing for a moment."""
+    """Return how long it took, in its two largest units; nothing for a moment."""
     lasted = parse_time(entry.last_at) - parse_time(entry.first_at)
     return age_text(lasted) if lasted >= timedelta(seconds=1) else ""
 
 
 @singledispatch
 def _words(entry: Entry) -> tuple[str, list[str]]:
-    """Give the word for an entry, and what is told of it, a sentence a row."""
+    """Return the word for an entry, and what is told of it, a sentence a row."""
     raise TypeError(f"there are no words for {type(entry).__name__}")
 
 
@@ -145,7 +145,7 @@ def _recovery(entry: Recovery) -> tuple[str, list[str]]:
 
 
 @_words.register
-def _deed(entry: Deed) -> tuple[str, list[str]]:
+def _operator_action(entry: OperatorAction) -> tuple[str, list[str]]:
     what = grouped(entry.count, f"{entry.was} delivery", f"{entry.was} deliveries")
     if entry.what == "expired":
         return "expired", [f"the payload of {what} was dropped, as it was kept for long enough"]
@@ -177,7 +177,7 @@ def _organization(entry: OrganizationChange) -> tuple[str, list[str]]:
 @_words.register
 def _frozen(entry: Freeze) -> tuple[str, list[str]]:
     again = f" ({grouped(entry.count, 'time')}, the last)" if entry.count > 1 else ""
-    still = "" if entry.thawed_at else "; it still is"
+    still = "" if entry.lifted_at else "; it still is"
     failing = f"{entry.failing} of {entry.active} active ones {noun(entry.failing, 'was', 'were')} failing"
     return "frozen", [f"automatic disabling, for all{again}: {failing}{still}"]
 

@@ -34,7 +34,7 @@ def short_time(recorded_at: str) -> str:
 
 
 def age_text(age: timedelta) -> str:
-    """Say how long something takes or has lasted, in its two largest units."""
+    """Return how long something takes or has lasted, in its two largest units."""
     left_s = max(0, int(age.total_seconds()))
     parts = []
     for unit, unit_s in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):

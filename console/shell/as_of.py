@@ -15,16 +15,16 @@ from console.shell.lookup import resolve_installation
 from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.errors import RejectedError
-from replay.as_of.view import Past, open_past
+from replay.as_of.view import AsOfView, open_past
 from replay.reading.moment import Moment, moment_at, moment_of
 
-__all__ = ["Sight", "as_of_option", "moment_row", "move_slowly", "read_moment", "seeing"]
+__all__ = ["PointInTimeView", "as_of_option", "moment_row", "move_slowly", "read_moment", "seeing"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PointInTimeView:
     """What a command looks at: the installation on a connection, judged as of `now`; `moment` None = the present."""
 
     connection: sqlite3.Connection
@@ -34,7 +34,7 @@ class Sight:
 
 
 def as_of_option(command: Command) -> Command:
-    """Give an option --as-of."""
+    """Return an option --as-of."""
     return click.option(
         "--as-of",
         "as_of",
@@ -44,7 +44,7 @@ def as_of_option(command: Command) -> Command:
 
 
 @contextmanager
-def seeing(session: Session, installation: str, as_of: str | None) -> Iterator[Sight]:
+def seeing(session: Session, installation: str, as_of: str | None) -> Iterator[PointInTimeView]:
     """Look at an installation now or, with `as_of`, as it was then.
 
     Raises NotFoundError, also when it was not there yet; RejectedError when `as_of` is no moment of the past.
@@ -52,12 +52,12 @@ def seeing(session: Session, installation: str, as_of: str | None) -> Iterator[S
     with session.reading() as connection:
         installation_id = resolve_installation(connection, installation)
         if as_of is None:
-            yield Sight(connection, installation_id, session.now())
+            yield PointInTimeView(connection, installation_id, session.now())
             return
         moment = read_moment(connection, as_of, session.now())
     with open_past(session.home.database, installation_id) as past:
         move_slowly(past, moment)
-        yield Sight(past.connection, installation_id, moment.at, moment)
+        yield PointInTimeView(past.connection, installation_id, moment.at, moment)
 
 
 def read_moment(connection: sqlite3.Connection, text: str, now: datetime) -> Moment:
@@ -75,12 +75,12 @@ def read_moment(connection: sqlite3.Connection, text: str, now: datetime) -> Mom
     return moment_at(connection, at, now)
 
 
-def move_slowly(past: Past, moment: Moment) -> None:
+def move_slowly(past: AsOfView, moment: Moment) -> None:
     """Move a past forward, with a progress bar when there is much to follow."""
     with SlowProgress("following its events", past.count_events(moment)) as progress:
         past.move_to(moment, progress.advance)
 
 
 def moment_row(moment: Moment | None) -> dict[str, object] | None:
-    """Give a moment as `--json` has it, None for the present."""
+    """Return a moment as `--json` has it, None for the present."""
     return {"at": time_text(moment.at), "position": moment.position} if moment else None

@@ -43,9 +43,9 @@ _COMMANDS = (
     LazyCommand("logs", "console.commands.logs.group:logs", "Show, follow and sum up the daemon's log."),
     LazyCommand("backup", "console.commands.backup:backup", "Copy the database to a file."),
     LazyCommand("restore", "console.commands.backup:restore", "Put a copy of the database back."),
-    LazyCommand("reindex", "console.commands.mend:reindex", "Make the database's indexes anew."),
-    LazyCommand("accept-loss", "console.commands.mend:accept_loss", "Go on without commits that are lost."),
-    LazyCommand("forget-damaged", "console.commands.mend:forget_damaged", "Let go of damaged parcels."),
+    LazyCommand("reindex", "console.commands.repair:reindex", "Make the database's indexes anew."),
+    LazyCommand("accept-loss", "console.commands.repair:accept_loss", "Go on without commits that are lost."),
+    LazyCommand("forget-damaged", "console.commands.repair:forget_damaged", "Let go of damaged packed batches."),
     LazyCommand("demo", "console.commands.demo:demo", "Show the story, with real processes."),
 )
 

@@ -123,7 +123,7 @@ def _show_error(error: Exception) -> int:
 
 
 def _environment_text(error: OSError) -> str:
-    """Say which file the system refused and why, without the number and the quotes of Python's own text."""
+    """Return which file the system refused and why, without the number and the quotes of Python's own text."""
     if error.filename is None:
         return error.strerror or str(error)
     return f"{os.fsdecode(error.filename)}: cannot be used ({error.strerror})"

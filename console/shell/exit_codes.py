@@ -42,7 +42,7 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """Give the exit code for an error; one that is not foreseen is FAILED."""
+    """Return the exit code for an error; one that is not foreseen is FAILED."""
     # The store takes 200 ms to import: whoever has an error of it has paid that already.
     from eventstore import errors  # noqa: PLC0415
 

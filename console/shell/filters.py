@@ -82,7 +82,7 @@ event_option = click.option(
 
 
 def period_options(command: Command) -> Command:
-    """Give a command --since and --until."""
+    """Return a command --since and --until."""
     command = click.option("--until", metavar="TIME", help="Not after, in the same forms.")(command)
     return click.option("--since", metavar="TIME", help="Not before: 2025-02-01T10:00 (UTC), or 2h or 3d ago.")(command)
 
@@ -102,28 +102,28 @@ def _short(at: datetime) -> str:
 
 
 def find_named_app(connection: sqlite3.Connection, text: str) -> App:
-    """Give the app that a number or a slug names. Raises NotFoundError; RejectedError where several have the slug."""
+    """Return the app that a number or a slug names. Raises NotFoundError; RejectedError where several have the slug."""
     if (number := _number(text)) is not None:
         return find_app(connection, number)
     return find_app(connection, _only_one("app", text, apps_with_slug(connection, text)))
 
 
 def find_named_organization(connection: sqlite3.Connection, text: str) -> Organization:
-    """Give the organization that a number or a slug names. Raises NotFoundError, RejectedError."""
+    """Return the organization that a number or a slug names. Raises NotFoundError, RejectedError."""
     if (number := _number(text)) is not None:
         return find_organization(connection, number)
     return find_organization(connection, _only_one("organization", text, organizations_with_slug(connection, text)))
 
 
 def require_error_class(name: str) -> str:
-    """Give the name back. Raises NotFoundError where no failure has that class."""
+    """Return the name back. Raises NotFoundError where no failure has that class."""
     if name not in ERROR_CLASSES:
         raise NotFoundError(f"error class {name[:60]!r} is not known; there are: {', '.join(ERROR_CLASSES)}")
     return name
 
 
 def require_stream(connection: sqlite3.Connection, name: str) -> str:
-    """Give the name back. Raises NotFoundError where nothing was ever recorded in that stream."""
+    """Return the name back. Raises NotFoundError where nothing was ever recorded in that stream."""
     if connection.execute("SELECT 1 FROM events WHERE stream = ? LIMIT 1", (name,)).fetchone() is None:
         raise NotFoundError(f"stream {name[:80]!r} is not known: it is installation-UUID, app-ID or organization-ID")
     return name
@@ -144,7 +144,7 @@ def _only_one(kind: str, text: str, found: tuple[int, ...]) -> int:
 
 
 def require_event_name(connection: sqlite3.Connection, name: str) -> str:
-    """Give the name back. Raises RejectedError where it is none; NotFoundError where nothing has that name here."""
+    """Return the name back. Raises RejectedError where it is none; NotFoundError where nothing has that name here."""
     if not is_event_name(name):
         raise RejectedError(f"{name[:60]!r} is not an event name such as issue.created")
     (is_there,) = connection.execute(_HAS_EVENT, {"name": name}).fetchone()

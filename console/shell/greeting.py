@@ -24,7 +24,7 @@ _NOBODY_THERE = (
 
 
 def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
-    """Give the lines that a person sees at the start."""
+    """Return the lines that a person sees at the start."""
     shared = f", in {processes} processes" if processes > 1 else ""
     settings = home.configuration if home.configuration.exists() else f"{home.configuration} (none: the defaults)"
     smtp = configuration.smtp
@@ -47,7 +47,7 @@ def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
 
 
 def _first_alert(home: Home) -> tuple[str, tuple[str, ...]]:
-    """Give the command, and what there is to know where nobody is at the other end."""
+    """Return the command, and what there is to know where nobody is at the other end."""
     command = f"{_command_name()} --home {home.path}"
     alert = f"--incident 3 --action 9 --status critical --attachment {_shown(_EXAMPLES / 'alert.json')}"
     connection = open_database(home.database, is_writer=False)

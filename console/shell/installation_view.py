@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from console.output.event_text import full_fields
 from console.output.times import short_time
-from console.shell.as_of import Sight
+from console.shell.as_of import PointInTimeView
 from eventstore.common.clock import day_of, parse_time, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import (
@@ -20,11 +20,11 @@ from eventstore.events.catalogue import (
 )
 from eventstore.log.event_log import StoredEvent, read_events
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts, window_start
-from eventstore.policies.evaluation import Verdict, as_judged, error_count, judge
+from eventstore.policies.evaluation import Evaluation, as_evaluated, error_count, evaluate
 from eventstore.policies.policy import Policy
 from eventstore.policies.waits import LONGEST_PAUSE_S, is_held
 from eventstore.projections.broken_state_buffer import read_days
-from eventstore.projections.health import Fleet, read_fleet
+from eventstore.projections.health import Outage, read_outage
 from eventstore.projections.registry import (
     App,
     Installation,
@@ -48,13 +48,13 @@ __all__ = [
     "day_row",
     "disabling_of",
     "disabling_row",
+    "evaluation_of",
     "failure_of",
-    "fleet_row",
     "hold_of",
     "last_opening",
     "ledger_text",
+    "outage_row",
     "read_view",
-    "verdict_of",
 ]
 
 _LAST_REQUESTS = 5
@@ -100,43 +100,43 @@ class InstallationView:
     app: App
     organization: Organization
     disabling: Disabling | None
-    verdict: Verdict
+    evaluation: Evaluation
     buffer: tuple[dict[str, object], ...]
     deliveries: Mapping[str, int | None]
     requests: tuple[LoggedRequest, ...]
     breaker: Breaker
     hold_until: str | None
     failures: Failures
-    fleet: Fleet
+    outage: Outage
     missed: Ledger
     moment: Moment | None = None
 
 
-def read_view(sight: Sight, policy: Policy) -> InstallationView:
+def read_view(sight: PointInTimeView, policy: Policy) -> InstallationView:
     """Read all that is known about an installation. Raises NotFoundError."""
     connection, installation_id, now = sight.connection, sight.installation_id, sight.now
     installation = find_installation(connection, installation_id)
-    verdict = verdict_of(connection, installation_id, policy, now)
+    evaluation = evaluation_of(connection, installation_id, policy, now)
     wanted = RequestFilter(app_id=installation.app_id, installation_id=installation_id, limit=_LAST_REQUESTS)
     return InstallationView(
         installation=installation,
         app=find_app(connection, installation.app_id),
         organization=find_organization(connection, installation.organization_id),
         disabling=disabling_of(connection, installation),
-        verdict=verdict,
-        buffer=tuple(day_row(policy, day) for day in verdict.days),
+        evaluation=evaluation,
+        buffer=tuple(day_row(policy, day) for day in evaluation.days),
         deliveries=_deliveries(sight),
         requests=read_requests(connection, wanted, now),
         breaker=breaker_of(installation, now),
         hold_until=hold_of(installation, now),
         failures=_failures(connection, installation, policy, now),
-        fleet=read_fleet(connection),
+        outage=read_outage(connection),
         missed=missed_ledger(connection, installation_id),
         moment=sight.moment,
     )
 
 
-def _deliveries(sight: Sight) -> dict[str, int | None]:
+def _deliveries(sight: PointInTimeView) -> dict[str, int | None]:
     counts: dict[str, int | None] = {**count_deliveries(sight.connection, sight.installation_id)}
     if sight.moment is not None:
         counts["waiting"] = None  # queueing leaves no event: of the past only what was kept is known
@@ -155,10 +155,10 @@ def ledger_text(missed: Ledger) -> str:
     return "; ".join(parts)
 
 
-def verdict_of(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> Verdict:
+def evaluation_of(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> Evaluation:
     """Judge an installation by what its buffer holds now."""
     days = read_days(connection, installation_id, window_start(now, policy.window_days))
-    return judge(policy, days, now.date())
+    return evaluate(policy, days, now.date())
 
 
 def disabling_of(connection: sqlite3.Connection, installation: Installation) -> Disabling | None:
@@ -173,7 +173,7 @@ def disabling_of(connection: sqlite3.Connection, installation: Installation) -> 
 
 
 def disabling_row(disabling: Disabling) -> dict[str, object]:
-    """Give a disabling as `show --json` has it."""
+    """Return a disabling as `show --json` has it."""
     evidence = disabling.evidence
     return {
         "at": disabling.at,
@@ -189,14 +189,14 @@ def disabling_row(disabling: Disabling) -> dict[str, object]:
 
 
 def day_row(policy: Policy, day: DayCounts) -> dict[str, object]:
-    """Give a day's counts; `error` counts what the policy calls errors, the classes stand beside it."""
+    """Return a day's counts; `error` counts what the policy calls errors, the classes stand beside it."""
     counts: dict[str, object] = {"day": day.day, "success": day.success, "error": error_count(policy, day)}
     counts["timeout"] = day.timeout
     return counts | {name: getattr(day, name) for name in JUDGED_CLASSES if name not in counts}
 
 
 def breaker_of(installation: Installation, now: datetime) -> Breaker:
-    """Say how the breaker stands at a moment; its two moments are those that were recorded."""
+    """Return how the breaker stands at a moment; its two moments are those that were recorded."""
     open_until, strict_until = installation.breaker_open_until, installation.breaker_strict_until
     if open_until is not None:
         state = "open" if _is_held(open_until, now) else "half_open"
@@ -206,7 +206,7 @@ def breaker_of(installation: Installation, now: datetime) -> Breaker:
 
 
 def breaker_text(breaker: Breaker) -> str:
-    """Say how a breaker stands, for a person; a closed one is not worth a word."""
+    """Return how a breaker stands, for a person; a closed one is not worth a word."""
     return {
         "open": f"open until {short_time(breaker.open_until or '')}: its deliveries wait",
         "half_open": "half open: one delivery at a time is let through, to find out",
@@ -215,7 +215,7 @@ def breaker_text(breaker: Breaker) -> str:
 
 
 def hold_of(installation: Installation, now: datetime) -> str | None:
-    """Give until when the endpoint asked for a pause (429, 503), None = there is none now."""
+    """Return until when the endpoint asked for a pause (429, 503), None = there is none now."""
     return installation.hold_until if _is_held(installation.hold_until, now) else None
 
 
@@ -234,13 +234,13 @@ def last_opening(connection: sqlite3.Connection, installation_id: str) -> tuple[
     return None
 
 
-def fleet_row(fleet: Fleet) -> dict[str, object]:
-    """Give the fleet as `--json` has it."""
+def outage_row(outage: Outage) -> dict[str, object]:
+    """Return the fleet as `--json` has it."""
     return {
-        "is_frozen": fleet.is_frozen,
-        "since": fleet.changed_at or None,
-        "active": fleet.active,
-        "failing": fleet.failing,
+        "is_frozen": outage.is_frozen,
+        "since": outage.changed_at or None,
+        "active": outage.active,
+        "failing": outage.failing,
     }
 
 
@@ -259,7 +259,7 @@ def _failures(connection: sqlite3.Connection, installation: Installation, policy
     for day in read_days(connection, installation.installation_id, window_start(now, _FAILURE_DAYS)):
         if day.day > day_of(time_text(now)):  # counted by a clock that was ahead
             continue
-        judged = as_judged(policy, day)  # as the buffer beside it
+        judged = as_evaluated(policy, day)  # as the buffer beside it
         counts.update({name: getattr(judged, name) for name in JUDGED_CLASSES if name != "success"})
     by_class = {name: count for name, count in counts.items() if count}
     return Failures(_FAILURE_DAYS, by_class, _latest_failures(_logged_failures(connection, installation, now)))

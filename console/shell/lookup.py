@@ -10,7 +10,7 @@ __all__ = ["resolve_installation"]
 
 
 def resolve_installation(connection: sqlite3.Connection, text: str) -> str:
-    """Give the id of the installation that a UUID, or the beginning of one, names.
+    """Return the id of the installation that a UUID, or the beginning of one, names.
 
     Raises NotFoundError, and RejectedError when the text is neither or names several.
     """

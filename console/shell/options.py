@@ -34,7 +34,7 @@ installation_option = click.option(
 
 
 def limit_option(default: int, largest: int = LARGEST) -> Callable[[Command], Command]:
-    """Give an option --limit."""
+    """Return an option --limit."""
     return click.option(
         "--limit",
         type=click.IntRange(1, largest),
@@ -76,7 +76,7 @@ by_option = click.option(
 
 
 def reason_option(default: str | None = None) -> Callable[[Command], Command]:
-    """Give an option --reason, required where it has no default."""
+    """Return an option --reason, required where it has no default."""
     # In click a default of None is a value, which satisfies `required`: it is not to be given at all.
     settings: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
     return click.option(

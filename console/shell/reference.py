@@ -83,7 +83,7 @@ with a test delivery that failed the first three alone |
 | `status` | an object: `home`, `daemon_pid`, `is_running`, `policy`, `policy_version`, \
 `unheeded_settings` (what a restart would change, in words, or empty), `last_position`, \
 `installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `in_trouble` (a count), \
-`disabled`, `fleet` (`is_frozen`, `since`, \
+`disabled`, `outage` (`is_frozen`, `since`, \
 `active`, `failing`), `frozen_by` (hosts), `open_breakers`, \
 `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
 `warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
@@ -94,14 +94,14 @@ with a test delivery that failed the first three alone |
 of each `what`, `count`, `latest`) |
 | `show` | an object: `installation_id`, `as_of` (`at`, `position`; null without `--as-of`), `app`, \
 `organization`, `state`, `since`, `disabled`, `buffer` (a list of `day`, `success`, `error`, `timeout` and the \
-classes), `verdict`, `deliveries` (of the past `waiting` is null), `requests`, `warned_level`, `breaker` \
+classes), `evaluation`, `deliveries` (of the past `waiting` is null), `requests`, `warned_level`, `breaker` \
 (`state`, `open_until`, `strict_until`), `hold_until`, `failures` (`days`, `by_class`, `latest`), `missed`, \
-`fleet` |
+`outage` |
 | `installations` | a list: `installation_id`, `app`, `app_id`, `app_status`, `organization`, `organization_id`, \
 `state`, `since` |
 | `why` | an object: `installation_id`, `as_of`, `app`, `webhook_url`, `state`, `since`, `disabled`, `policy`, \
-`policy_version`, `rule`, `explanation`, `nearness`, `days`, `first_failure`, `last_failure`, `prevention`, \
-`warned_level`, `breaker` (with `explanation`), `hold_until`, `fleet`, `positions` (of the events named) |
+`policy_version`, `rule`, `explanation`, `progress`, `days`, `first_failure`, `last_failure`, `remediation`, \
+`warned_level`, `breaker` (with `explanation`), `hold_until`, `outage`, `positions` (of the events named) |
 | `policy check` | an object: `policy`, `policy_version`, `window_days`, `errors`, `gone_disables`, `rules` (a list of \
 `name`, `kind`, `fires`: yes, never, imported or in part), `faults` (a list of `rule`, `fires`, `reason`), \
 `notes` (a list of `rule`, `note`: what the breaker leaves out of reach) |
@@ -127,7 +127,7 @@ sums: `missed`, `spared`, \
 (ids), `faults` (the first 50: `line`, `text`), `fault_count`, `is_dry_run`; with `--counts`: `imported`, `unchanged`, \
 `too_old`, `ahead`, `unknown` (counts of days), `smaller` and `faults` (the first 50: `place`, `text`), \
 `smaller_count`, `fault_count`, `is_dry_run` |
-| `replay rebuild` | an object: `projections`, `up_to_position`, `mended` (a list of `table`, `put_back`, `changed`, \
+| `replay rebuild` | an object: `projections`, `up_to_position`, `repaired` (a list of `table`, `put_back`, `changed`, \
 `taken_out`), `lock_ms` (for how long nobody else wrote), `waiting`, `without_payload` (null where the ledger was not \
 asked for) |
 | `replay rebuild --to redis` | an object: `url`, `events` |
@@ -148,7 +148,7 @@ breaker lets one at a time through), `held_behind` (a delivery), `last_error`, \
 `levels`, `events`, `event_names`, `outcomes`, `error_classes`, `installations`, each with `top` (a list of names and \
 counts), `others` (what the names beyond them come to), `other_names` |
 | `app signing-key` | an object: `app_id`, `public_key`, `is_changed` |
-| `doctor` | a list: `subject`, `level` (`good`, `warning` or `fault`), `text`, `mend` |
+| `doctor` | a list: `subject`, `level` (`good`, `warning` or `fault`), `text`, `fix` |
 | `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `warnings` (texts), `home` |
 
 Times are UTC, ISO 8601 with microseconds and `Z`.
@@ -156,7 +156,7 @@ Times are UTC, ISO 8601 with microseconds and `Z`.
 
 
 def configuration_page() -> str:
-    """Give docs/configuration.md."""
+    """Return docs/configuration.md."""
     # pydantic takes 200 ms to import: only who makes the pages pays.
     from eventstore.settings.configuration import Configuration  # noqa: PLC0415
 
@@ -169,7 +169,7 @@ def configuration_page() -> str:
 
 
 def commands_page(group: click.Group) -> str:
-    """Give docs/commands.md for a group of commands."""
+    """Return docs/commands.md for a group of commands."""
     context = click.Context(group, info_name="hookfuse", max_content_width=_WIDTH)
     listed = "\n".join(
         f"* [`hookfuse {' '.join(path)}`](#hookfuse-{'-'.join(path)}): {_first_sentence(command)}"
@@ -181,7 +181,7 @@ def commands_page(group: click.Group) -> str:
 
 
 def walk_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Give every command below a group with its words, in the order of the help."""
+    """Return every command below a group with its words, in the order of the help."""
     for name in sorted(group.commands):
         listed = group.commands[name]
         if listed.hidden:  # of which a person has no use

@@ -6,7 +6,7 @@ __all__ = ["unheeded_policy", "unheeded_tables", "unheeded_text"]
 
 
 def unheeded_policy(session: Session) -> tuple[str, str]:
-    """Name the policy of the running daemon, and that of the settings where it is another one (else empty)."""
+    """Return the name of the running daemon's policy, and of that of the settings where it differs (else empty)."""
     judging, chosen = session.policy(), session.configured_policy()
     named, chosen_named = (f"{one.name} (version {one.version})" for one in (judging, chosen))
     if chosen == judging:
@@ -15,13 +15,13 @@ def unheeded_policy(session: Session) -> tuple[str, str]:
 
 
 def unheeded_tables(session: Session) -> tuple[str, ...]:
-    """Name the tables of settings that the running daemon has read otherwise."""
+    """Return the names of the tables of settings that the running daemon has read otherwise."""
     running = session.running()
     return () if running is None else running.changed_tables(session.configuration())
 
 
 def unheeded_text(session: Session) -> str:
-    """Say what a restart of the daemon would change, empty = nothing that is known."""
+    """Return what a restart of the daemon would change, empty = nothing that is known."""
     judging, chosen = unheeded_policy(session)
     parts = [f"policy {chosen}, while the daemon judges by {judging}"] if chosen else []
     tables = [f"[{name}]" for name in unheeded_tables(session) if not (chosen and name == "policy")]

@@ -30,7 +30,7 @@ class Session:
     clock: Clock
 
     def now(self) -> datetime:
-        """Give the present moment in UTC."""
+        """Return the present moment in UTC."""
         return self.clock.now()
 
     def configuration(self) -> "Configuration":
@@ -41,20 +41,20 @@ class Session:
         return load_configuration(self.home.configuration)
 
     def running(self) -> "DaemonReport | None":
-        """Give what the running daemon says of itself, None = none runs."""
+        """Return what the running daemon says of itself, None = none runs."""
         from eventstore.settings.daemon_report import read_report  # noqa: PLC0415 - policies take a while to import
 
         pid = self.home.daemon_pid()
         return None if pid is None else read_report(self.home.report, pid)
 
     def configured_policy(self) -> "Policy":
-        """Give the policy that the settings choose. Raises ConfigurationError, DocumentError."""
+        """Return the policy that the settings choose. Raises ConfigurationError, DocumentError."""
         from eventstore.settings.chosen_policy import configured_policy  # noqa: PLC0415 - as above
 
         return configured_policy(self.home, self.configuration().policy)
 
     def policy(self) -> "Policy":
-        """Give the policy that installations are judged by: the running daemon's, or else that of the settings.
+        """Return the policy that installations are judged by: the running daemon's, or else that of the settings.
 
         Raises ConfigurationError, DocumentError.
         """
@@ -62,7 +62,7 @@ class Session:
         return running.policy if running is not None and running.policy is not None else self.configured_policy()
 
     def breaker_rule(self) -> "BreakerRule | None":
-        """Give when a breaker of this home opens and for how long, None = none holds anything back."""
+        """Return when a breaker of this home opens and for how long, None = none holds anything back."""
         from eventstore.policies.breaker import BreakerRule  # noqa: PLC0415 - as above
 
         chosen = self.configuration().breaker

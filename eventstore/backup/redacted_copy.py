@@ -40,7 +40,7 @@ _INDEXES = (
 
 
 def copy_without_secrets(home: Home, target: Path, on_events: Callable[[int], None], watch: Watch = quietly) -> int:
-    """Copy what may be looked at, as of one moment, to a new private file; give its last position.
+    """Copy what may be looked at, as of one moment, to a new private file; return its last position.
 
     The tables are written one by one into a new file, so that no secret is ever in it, not even in a page that was
     freed. The file is marked as no database of hookfuse's: no home can be put on it by mistake. `on_events` is told
@@ -97,7 +97,7 @@ def _copy_table(copy: sqlite3.Connection, table: str, on_events: Callable[[int],
 
 
 def _schema(copy: sqlite3.Connection, kind: str, name: str | None = None) -> Iterator[str]:
-    """Give the statements that made the copied tables, or what belongs to them."""
+    """Return the statements that made the copied tables, or what belongs to them."""
     rows = copy.execute(
         "SELECT tbl_name, sql FROM home.sqlite_schema WHERE type = ? AND sql IS NOT NULL AND (? IS NULL OR name = ?)",
         (kind, name, name),

@@ -16,7 +16,7 @@ class Clock(Protocol):
     """A source of UTC wall-clock time."""
 
     def now(self) -> datetime:
-        """Give the present moment as an aware UTC datetime."""
+        """Return the present moment as an aware UTC datetime."""
         ...
 
 
@@ -24,7 +24,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """Give the present moment in UTC."""
+        """Return the present moment in UTC."""
         return datetime.fromtimestamp(time.time(), UTC)
 
 
@@ -35,7 +35,7 @@ class ManualClock:
     moment: datetime
 
     def now(self) -> datetime:
-        """Give the moment that was set."""
+        """Return the moment that was set."""
         return self.moment
 
     def advance(self, *, days: float = 0, seconds: float = 0) -> None:
@@ -60,5 +60,5 @@ def parse_time(text: str) -> datetime:
 
 
 def day_of(recorded_at: str) -> str:
-    """Give the UTC day, YYYY-MM-DD, of a moment written by time_text."""
+    """Return the UTC day, YYYY-MM-DD, of a moment written by time_text."""
     return recorded_at[:10]

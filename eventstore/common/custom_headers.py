@@ -69,7 +69,7 @@ def _parse_line(number: int, line: str) -> tuple[str, str]:
 
 
 def _fault(name: str, value: str) -> str:
-    """Say why a header may not go out; empty = it may."""
+    """Return why a header may not go out; empty = it may."""
     if name.lower() in _NOT_THE_APPS:
         return "belongs to the connection and can't be set"
     if any(unicodedata.category(character) == "Cc" for character in value):

@@ -1,31 +1,31 @@
-"""What a check has found: good, worth a look, or a fault, and how to mend it."""
+"""What a check has found: good, worth a look, or a fault, and how to fix it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Finding"]
+__all__ = ["Diagnostic"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of a check-up. `mend` says what to do, and is empty exactly where all is well."""
+class Diagnostic:
+    """One line of a check-up. `fix` says what to do, and is empty exactly where all is well."""
 
     subject: str
     level: Literal["good", "warning", "fault"]
     text: str
-    mend: str = ""
+    fix: str = ""
 
     @classmethod
-    def good(cls, subject: str, text: str) -> "Finding":
+    def good(cls, subject: str, text: str) -> "Diagnostic":
         """All is well."""
         return cls(subject, "good", text)
 
     @classmethod
-    def warning(cls, subject: str, text: str, mend: str) -> "Finding":
+    def warning(cls, subject: str, text: str, fix: str) -> "Diagnostic":
         """It works, and may not for long, or not as wanted."""
-        return cls(subject, "warning", text, mend)
+        return cls(subject, "warning", text, fix)
 
     @classmethod
-    def fault(cls, subject: str, text: str, mend: str) -> "Finding":
+    def fault(cls, subject: str, text: str, fix: str) -> "Diagnostic":
         """It does not work."""
-        return cls(subject, "fault", text, mend)
+        return cls(subject, "fault", text, fix)

@@ -10,7 +10,7 @@ READ_ONLY = "the file system is read-only: mount it for writing, or name a home 
 
 
 def is_read_only(path: Path) -> bool:
-    """Say whether the file system of a path, or of the nearest folder above it that is there, is read-only."""
+    """Return whether the file system of a path, or of the nearest folder above it that is there, is read-only."""
     for place in (path, *path.absolute().parents):
         try:
             return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
@@ -20,7 +20,7 @@ def is_read_only(path: Path) -> bool:
 
 
 def refusal(path: Path) -> OSError:
-    """Give the error of a folder that cannot be written to."""
+    """Return the error of a folder that cannot be written to."""
     # access() says EACCES for both (access(2)).
     code = errno.EROFS if is_read_only(path) else errno.EACCES
     return OSError(code, os.strerror(code))

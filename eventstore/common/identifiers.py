@@ -60,7 +60,7 @@ def _version_7(moment: str, chance: str) -> str:
 
 
 def made_at(identifier: str) -> datetime | None:
-    """Give the moment in an id of new_id, None = there is none: it is a UUID of another kind."""
+    """Return the moment in an id of new_id, None = there is none: it is a UUID of another kind."""
     value = uuid.UUID(identifier)
     try:
         return datetime.fromtimestamp((value.int >> 80) / 1000, UTC) if value.version == 7 else None
@@ -69,7 +69,7 @@ def made_at(identifier: str) -> datetime | None:
 
 
 def parse_uuid(text: str) -> str:
-    """Give a UUID in its canonical spelling.
+    """Return a UUID in its canonical spelling.
 
     Raises RejectedError when the text is none.
     """
@@ -85,7 +85,7 @@ def installation_stream(installation_id: str) -> str:
 
 
 def installation_of(stream: str) -> str:
-    """Give the installation id of an installation's stream, and an empty text for another stream."""
+    """Return the installation id of an installation's stream, and an empty text for another stream."""
     return stream[len(_INSTALLATION_PREFIX) :] if stream.startswith(_INSTALLATION_PREFIX) else ""
 
 

@@ -54,7 +54,7 @@ class Faults:
 
 
 def read_lines(stream: BinaryIO, limit_bytes: int) -> Iterator[tuple[int, bytes | None]]:
-    """Give number and bytes of each line that is not blank; None = it is longer than the limit, and is not read.
+    """Return number and bytes of each line that is not blank; None = it is longer than the limit, and is not read.
 
     Raises EndlessInputError.
     """

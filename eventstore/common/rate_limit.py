@@ -16,7 +16,7 @@ class RateLimit:
     _at: datetime | None = None
 
     def take(self, now: datetime) -> datetime | None:
-        """Take a token, and give None; when there is none, give the moment at which there will be one."""
+        """Take a token, and return None; when there is none, return the moment at which there will be one."""
         if not self.per_s:
             return None
         tokens = float(self.burst) if self._tokens is None or self._at is None else self._tokens

@@ -29,7 +29,7 @@ class Shard:
 
     @property
     def is_lead(self) -> bool:
-        """Whether its process also does what is to be done once: mails, test deliveries, keeping house."""
+        """Return whether its process also does what is to be done once: mails, test deliveries, keeping house."""
         return 0 in self.slots
 
     def owns(self, installation_id: str) -> bool:

@@ -38,7 +38,7 @@ class Decision:
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything was changed."""
+        """Return whether anything was changed."""
         return self.change is not Change.NOTHING
 
     @classmethod

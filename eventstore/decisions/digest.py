@@ -52,7 +52,7 @@ class MailPace:
         self._sent.setdefault(recipient, deque()).append(now)
 
     def choose(self, owed: Sequence[OwedTo], now: datetime, *, is_last_chance: bool) -> tuple[OwedTo, bool] | None:
-        """Give whose turn it is, and whether their mails are to be gathered first; None = all must wait.
+        """Return whose turn it is, and whether their mails are to be gathered first; None = all must wait.
 
         With `is_last_chance` nobody waits: the process is about to end.
         """

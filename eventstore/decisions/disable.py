@@ -16,7 +16,7 @@ from eventstore.events.catalogue import (
     MailRequested,
 )
 from eventstore.log.event_log import NewEvent, last_position
-from eventstore.policies.evaluation import Verdict
+from eventstore.policies.evaluation import Evaluation
 from eventstore.policies.policy import Policy
 from eventstore.projections.outbox import DISABLED
 from eventstore.projections.registry import App, Installation, find_app, find_installation
@@ -61,7 +61,7 @@ class Disabling:
 
 
 def may_be_disabled(app: App | AppRegistered, scope: str) -> bool:
-    """Say whether a machine may disable installations of the app."""
+    """Return whether a machine may disable installations of the app."""
     return scope == "all" or app.status == "internal"
 
 
@@ -76,11 +76,11 @@ def disable(transaction: Transaction, request: DisableRequest) -> Decision:
     if installation.state == "removed":
         raise RejectedError(f"installation {request.installation_id} is removed")
     app = find_app(transaction.connection, installation.app_id)
-    # A person's word is no verdict, but gets the counts beside it too.
+    # A person's word is no evaluation, but gets the counts beside it too.
     now = parse_time(transaction.recorded_at)
-    verdict = read_verdict(transaction.connection, request.installation_id, request.policy, now)
+    evaluation = read_verdict(transaction.connection, request.installation_id, request.policy, now)
     disabling = Disabling("person", request.by, request.reason, request.policy, request.mail_domain, request.is_mailed)
-    return record_disabling(transaction, installation, app, verdict, disabling)
+    return record_disabling(transaction, installation, app, evaluation, disabling)
 
 
 def enable(transaction: Transaction, installation_id: str, *, by: str, reason: str) -> Decision:
@@ -100,16 +100,16 @@ def enable(transaction: Transaction, installation_id: str, *, by: str, reason: s
 
 
 def record_disabling(
-    transaction: Transaction, installation: Installation, app: App, verdict: Verdict, disabling: Disabling
+    transaction: Transaction, installation: Installation, app: App, evaluation: Evaluation, disabling: Disabling
 ) -> Decision:
     """Append the disabling of an active installation, its audit entry and a mail for each owner."""
     is_by_policy = disabling.cause == "policy"
     evidence = evidence_of(
         transaction,
         disabling.policy,
-        verdict,
-        rule=verdict.rule if is_by_policy else disabling.cause,
-        explanation=verdict.explanation if is_by_policy else disabling.reason,
+        evaluation,
+        rule=evaluation.rule if is_by_policy else disabling.cause,
+        explanation=evaluation.explanation if is_by_policy else disabling.reason,
     )
     stream = installation_stream(installation.installation_id)
     disabled = InstallationDisabled(

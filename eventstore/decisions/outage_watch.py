@@ -14,7 +14,7 @@ from eventstore.decisions.decision import Change, Decision
 from eventstore.errors import UrlInvalidError
 from eventstore.events.catalogue import DisablingFrozen, DisablingThawed
 from eventstore.log.event_log import NewEvent
-from eventstore.policies.outage_rule import FleetRule, FleetState, FleetView, has_passed, is_outage, should_freeze
+from eventstore.policies.outage_rule import FailingShare, OutageRule, OutageView, has_passed, is_outage, should_freeze
 from eventstore.projections.at_work import (
     count_at_work,
     forget_at_work,
@@ -22,10 +22,10 @@ from eventstore.projections.at_work import (
     read_at_work,
     who_is_at_work,
 )
-from eventstore.projections.health import read_fleet
+from eventstore.projections.health import read_outage
 from eventstore.unit_of_work import Transaction
 
-__all__ = ["HealthChange", "begin_watch", "has_freeze_passed", "note_health", "read_fleet_state", "thaw"]
+__all__ = ["HealthChange", "begin_watch", "has_freeze_passed", "lift_freeze", "note_health", "read_failing_share"]
 
 # Of organizations and of hosts that have begun to fail so many are named.
 _NAMED = 20
@@ -45,7 +45,7 @@ def begin_watch(transaction: Transaction, shard: Shard) -> None:
     forget_at_work(transaction.connection, shard.of(who_is_at_work(transaction.connection)))
 
 
-def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule: FleetRule) -> DisablingFrozen | None:
+def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule: OutageRule) -> DisablingFrozen | None:
     """Take changes in, in order; freeze disabling when so many have begun to fail that the cause is likely here.
 
     Which worker notes the one that is too many makes no difference: it is frozen once.
@@ -57,9 +57,9 @@ def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule:
             note_at_work(connection, change.installation_id, time_text(since) if since else None)
         else:
             forget_at_work(connection, (change.installation_id,))
-    if all(change.failing_since is None for change in changes) or read_fleet(connection).is_frozen:
+    if all(change.failing_since is None for change in changes) or read_outage(connection).is_frozen:
         return None
-    state = read_fleet_state(connection, rule, parse_time(transaction.recorded_at))
+    state = read_failing_share(connection, rule, parse_time(transaction.recorded_at))
     if not should_freeze(rule, state):
         return None
     known = _read_at_work(connection, rule, parse_time(transaction.recorded_at))
@@ -76,33 +76,33 @@ def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule:
     return frozen
 
 
-def thaw(transaction: Transaction, rule: FleetRule | None, *, watched_since: datetime) -> Decision:
+def lift_freeze(transaction: Transaction, rule: OutageRule | None, *, watched_since: datetime) -> Decision:
     """End a freeze when it has passed; without a rule there is none to pass, and it ends at once."""
-    if not read_fleet(transaction.connection).is_frozen:
+    if not read_outage(transaction.connection).is_frozen:
         return Decision.declined("it is not frozen")
     now = parse_time(transaction.recorded_at)
     watched_s = (now - watched_since).total_seconds()
     if rule is not None and not has_freeze_passed(transaction.connection, rule, now, watched_s=watched_s):
         return Decision.declined("too many fail still")
-    state = read_fleet_state(transaction.connection, rule or FleetRule(), now)
+    state = read_failing_share(transaction.connection, rule or OutageRule(), now)
     (stored,) = transaction.append(NewEvent(FLEET_STREAM, DisablingThawed(state.active, state.failing)))
     return Decision(Change.THAWED, position=stored.position)
 
 
-def read_fleet_state(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> FleetState:
+def read_failing_share(connection: sqlite3.Connection, rule: OutageRule, now: datetime) -> FailingShare:
     """Count who is at work, who of them fails, and who has begun to within the rule's window."""
     start, end = _window(rule, now)
-    return FleetState(*count_at_work(connection, begun_after=start, begun_before=end))
+    return FailingShare(*count_at_work(connection, begun_after=start, begun_before=end))
 
 
-def _window(rule: FleetRule, now: datetime) -> tuple[str, str]:
+def _window(rule: OutageRule, now: datetime) -> tuple[str, str]:
     """Return between which moments began what has begun now: what began further ahead began by another clock."""
     window = timedelta(seconds=rule.window_s)
     return time_text(now - window), time_text(now + window)
 
 
-def has_freeze_passed(connection: sqlite3.Connection, rule: FleetRule, now: datetime, *, watched_s: float) -> bool:
-    """Say whether no more than the usual share fails any more."""
+def has_freeze_passed(connection: sqlite3.Connection, rule: OutageRule, now: datetime, *, watched_s: float) -> bool:
+    """Return whether no more than the usual share fails any more."""
     return has_passed(rule, _read_at_work(connection, rule, now).view(), watched_s=watched_s)
 
 
@@ -118,11 +118,11 @@ class _Counted:
         if has_begun:
             self._begun[key] += 1
 
-    def state(self) -> FleetState:
-        return FleetState(len(self._failing), sum(self._failing.values()), len(self._begun))
+    def state(self) -> FailingShare:
+        return FailingShare(len(self._failing), sum(self._failing.values()), len(self._begun))
 
     def named(self) -> tuple[str, ...]:
-        """Name those that have begun to fail, the ones with the most installations first."""
+        """Return the names of those that have begun to fail, the ones with the most installations first."""
         return tuple(str(key) for key, _ in self._begun.most_common(_NAMED) if not isinstance(key, _Unknown))
 
 
@@ -138,11 +138,11 @@ class _AtWork:
     organizations: _Counted = field(default_factory=_Counted)
     hosts: _Counted = field(default_factory=_Counted)
 
-    def view(self) -> FleetView:
-        return FleetView(self.installations.state(), self.organizations.state(), self.hosts.state())
+    def view(self) -> OutageView:
+        return OutageView(self.installations.state(), self.organizations.state(), self.hosts.state())
 
 
-def _read_at_work(connection: sqlite3.Connection, rule: FleetRule, now: datetime) -> _AtWork:
+def _read_at_work(connection: sqlite3.Connection, rule: OutageRule, now: datetime) -> _AtWork:
     start, end = _window(rule, now)
     at_work = _AtWork()
     for one in read_at_work(connection):

@@ -11,7 +11,7 @@ __all__ = ["mails_about"]
 def mails_about(
     transaction: Transaction, installation: Installation, position: int, *, kind: str, mail_domain: str
 ) -> list[MailRequested]:
-    """Give one mail for each owner about the event at `position`; to be appended in the same transaction as that."""
+    """Return one mail for each owner about the event at `position`; to be appended in the same transaction as that."""
     # An address that stands there twice is one owner.
     owners = tuple(dict.fromkeys(find_organization(transaction.connection, installation.organization_id).owners))
     mail_ids = [new_id() for _ in owners]

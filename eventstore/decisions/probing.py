@@ -19,7 +19,7 @@ from eventstore.events.catalogue import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import read_events
 from eventstore.policies.waits import is_held
 from eventstore.projections.audit import who_enabled
@@ -66,7 +66,7 @@ class ProbingRule:
 
 
 def enqueue_probe(transaction: Transaction, installation_id: str, *, by: str) -> str:
-    """Queue a test delivery, which is sent once and whatever the installation's state, and give its id.
+    """Queue a test delivery, which is sent once and whatever the installation's state, and return its id.
 
     Raises NotFoundError; RejectedError when the installation is removed.
     """
@@ -79,7 +79,7 @@ def enqueue_probe(transaction: Transaction, installation_id: str, *, by: str) ->
         data=msgspec.json.encode(_ProbeData(_MESSAGE, by)).decode(),
         enqueued_at=transaction.recorded_at,
     )
-    draw_attention(transaction.connection)
+    notify_change(transaction.connection)
     return delivery_id
 
 
@@ -89,12 +89,12 @@ def sender_of_probe(delivery: QueuedDelivery) -> str:
 
 
 def is_by_machine(delivery: QueuedDelivery) -> bool:
-    """Say whether a delivery is a test delivery that the machine sent, on which an enabling may follow."""
+    """Return whether a delivery is a test delivery that the machine sent, on which an enabling may follow."""
     return delivery.is_probe and sender_of_probe(delivery) == SYSTEM
 
 
 def probe_event(event: AttemptEvent) -> ProbeSucceeded | ProbeFailed:
-    """Give the outcome of an attempt as that of a test delivery, which is never tried again."""
+    """Return the outcome of an attempt as that of a test delivery, which is never tried again."""
     event_class = ProbeSucceeded if isinstance(event, DeliverySucceeded | ProbeSucceeded) else ProbeFailed
     fields = msgspec.structs.asdict(event) | {"retry_at": None, "hold_until": None}
     return event_class(**fields)
@@ -103,7 +103,7 @@ def probe_event(event: AttemptEvent) -> ProbeSucceeded | ProbeFailed:
 def next_probe_at(
     rule: ProbingRule, *, disabled_at: datetime, probe_failures: int, last_probe_at: datetime | None
 ) -> datetime:
-    """Say when the next test delivery is due: after `first_s`, and then `factor` times longer after each failure."""
+    """Return when the next test delivery is due: after `first_s`, and then `factor` times longer after each failure."""
     longest_s = min(rule.max_s, _LONGEST_WAIT_S)
     # By logarithms, as the power itself overflows.
     growth = probe_failures * math.log(rule.factor)
@@ -113,7 +113,7 @@ def next_probe_at(
 
 
 def due_probes(connection: sqlite3.Connection, rule: ProbingRule, now: datetime) -> tuple[str, ...]:
-    """Name the installations that the machine has disabled and that are to be sent a test delivery now.
+    """Return the names of the installations that the machine has disabled and that are to be sent a test delivery now.
 
     Not one to which a test delivery waits already; nor one in its cool-down, which waits for a person.
     """
@@ -173,7 +173,7 @@ def _is_disabled_by_machine(connection: sqlite3.Connection, installation: Instal
 
 
 def _is_cooling_down(connection: sqlite3.Connection, rule: ProbingRule, installation: Installation) -> bool:
-    """Say whether the enabling before it was disabled was the machine's, and so recent that it would flap."""
+    """Return whether the enabling before it was disabled was the machine's, and so recent that it would flap."""
     cool_down = timedelta(seconds=min(rule.cool_down_s, _LONGEST_WAIT_S))
     earliest = time_text(parse_time(installation.changed_at) - cool_down)
     assert installation.disabled_position is not None  # noqa: S101 - a machine disabled it

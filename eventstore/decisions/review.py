@@ -11,9 +11,9 @@ from eventstore.decisions.evidence import evidence_of, read_verdict
 from eventstore.decisions.owner_mails import mails_about
 from eventstore.events.catalogue import EndpointChanged, InstallationCalmed, InstallationEnabled, InstallationWarned
 from eventstore.log.event_log import NewEvent, last_position, read_events
-from eventstore.policies.evaluation import Verdict, warning_level
+from eventstore.policies.evaluation import Evaluation, warning_level
 from eventstore.policies.policy import Policy
-from eventstore.projections.health import read_fleet
+from eventstore.projections.health import read_outage
 from eventstore.projections.outbox import WARNED
 from eventstore.projections.registry import App, Installation, find_app, find_installation
 from eventstore.unit_of_work import Transaction
@@ -43,28 +43,28 @@ class ReviewRequest:
     gone_at: int | None = None
 
 
-def what_follows(verdict: Verdict, warned_level: int, *, is_warned: bool) -> Step:
-    """Say what a verdict comes to for an installation that is warned of a level, where nothing forbids it.
+def what_follows(evaluation: Evaluation, warned_level: int, *, is_warned: bool) -> Step:
+    """Return what an evaluation comes to for an installation that is warned of a level, where nothing forbids it.
 
     Pure: the installation's actor, the review and what-if all ask this function.
     """
-    level = warning_level(verdict.nearness)
-    if verdict.is_broken:
+    level = warning_level(evaluation.progress)
+    if evaluation.is_broken:
         return "disable"
     if level == 0 and warned_level > 0:
         return "calm"
     return "warn" if is_warned and level > warned_level else ""
 
 
-def needs_review(verdict: Verdict, installation: Installation, *, is_warned: bool) -> bool:
-    """Say whether a review would change something. Pure: the installation's actor asks it after each outcome."""
-    return bool(what_follows(verdict, installation.warned_level, is_warned=is_warned))
+def needs_review(evaluation: Evaluation, installation: Installation, *, is_warned: bool) -> bool:
+    """Return whether a review would change something. Pure: the installation's actor asks it after each outcome."""
+    return bool(what_follows(evaluation, installation.warned_level, is_warned=is_warned))
 
 
 def review(transaction: Transaction, request: ReviewRequest) -> Decision:
     """Look at what the database holds now, and disable, warn or calm, with the mails, all or none.
 
-    It is judged once: whatever follows rests on that verdict, and says so in its evidence. Whoever comes twice, late
+    It is judged once: whatever follows rests on that evaluation, and says so in its evidence. Whoever comes twice, late
     or after a person's decision finds nothing to be done. A warning is given once a level and an episode, which ends
     when it is less than half of the way again. Raises NotFoundError.
     """
@@ -73,17 +73,19 @@ def review(transaction: Transaction, request: ReviewRequest) -> Decision:
     if why_not := _why_not(installation, app, request.scope):
         return Decision.declined(why_not)
     now = parse_time(transaction.recorded_at)
-    verdict = read_verdict(transaction.connection, request.installation_id, request.policy, now)
+    evaluation = read_verdict(transaction.connection, request.installation_id, request.policy, now)
     if _is_gone(transaction, request):
-        return record_disabling(transaction, installation, app, verdict, _disabling(request, "receiver", _GONE_REASON))
-    follows = what_follows(verdict, installation.warned_level, is_warned=request.is_warned)
+        return record_disabling(
+            transaction, installation, app, evaluation, _disabling(request, "receiver", _GONE_REASON)
+        )
+    follows = what_follows(evaluation, installation.warned_level, is_warned=request.is_warned)
     if why_not := _why_nothing_follows(transaction, follows):
         return Decision.declined(why_not)
     if follows == "calm":
         return _calm(transaction, installation)
     if follows == "warn":
-        return _warn(transaction, request, installation, app, verdict)
-    return record_disabling(transaction, installation, app, verdict, _disabling(request, "policy", ""))
+        return _warn(transaction, request, installation, app, evaluation)
+    return record_disabling(transaction, installation, app, evaluation, _disabling(request, "policy", ""))
 
 
 def _why_not(installation: Installation, app: App, scope: str) -> str:
@@ -98,7 +100,7 @@ def _why_not(installation: Installation, app: App, scope: str) -> str:
 def _why_nothing_follows(transaction: Transaction, follows: Step) -> str:
     if not follows:
         return "nothing has changed"
-    if follows != "calm" and read_fleet(transaction.connection).is_frozen:
+    if follows != "calm" and read_outage(transaction.connection).is_frozen:
         return "automatic disabling is frozen: too many installations have begun to fail at once"
     return ""
 
@@ -128,17 +130,19 @@ def _disabling(request: ReviewRequest, cause: str, reason: str) -> Disabling:
 
 
 def _warn(
-    transaction: Transaction, request: ReviewRequest, installation: Installation, app: App, verdict: Verdict
+    transaction: Transaction, request: ReviewRequest, installation: Installation, app: App, evaluation: Evaluation
 ) -> Decision:
     stream = installation_stream(installation.installation_id)
-    evidence = evidence_of(transaction, request.policy, verdict, rule=verdict.rule, explanation=verdict.explanation)
+    evidence = evidence_of(
+        transaction, request.policy, evaluation, rule=evaluation.rule, explanation=evaluation.explanation
+    )
     warned = InstallationWarned(
         installation_id=installation.installation_id,
         app_id=app.app_id,
         organization_id=installation.organization_id,
         webhook_url=app.webhook_url,
-        level=warning_level(verdict.nearness),
-        nearness=round(verdict.nearness, 3),
+        level=warning_level(evaluation.progress),
+        progress=round(evaluation.progress, 3),
         evidence=evidence,
     )
     position = last_position(transaction.connection) + 1

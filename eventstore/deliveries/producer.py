@@ -79,7 +79,7 @@ class Producer:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether it was opened before this process was forked."""
+        """Return whether it was opened before this process was forked."""
         return self._process_id != os.getpid()
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Producer:
         self.close()
 
     def send(self, deliveries: Sequence[NewDelivery]) -> list[str]:
-        """Queue deliveries, all or none, with one fsync; give their ids.
+        """Queue deliveries, all or none, with one fsync; return their ids.
 
         Raises DocumentError (no JSON object), RejectedError (too large, no event name, a key that is none) and
         NotFoundError (unknown installation).
@@ -116,7 +116,7 @@ class Producer:
         self._process_id = os.getpid()
 
     def check(self, delivery: NewDelivery) -> NewDelivery:
-        """Give a delivery with compact data. Raises RejectedError and DocumentError as send() does."""
+        """Return a delivery with compact data. Raises RejectedError and DocumentError as send() does."""
         if not is_event_name(delivery.event_name):
             raise RejectedError(f"{delivery.event_name[:60]!r} is no event name such as issue.created")
         if delivery.idempotency_key is not None and not _is_key(delivery.idempotency_key):
@@ -139,7 +139,7 @@ class Producer:
 
 
 def is_event_name(text: str) -> bool:
-    """Say whether a text is a name such as issue.created."""
+    """Return whether a text is a name such as issue.created."""
     return len(text) <= _EVENT_NAME_CHARACTERS and _EVENT_NAME.fullmatch(text) is not None
 
 
@@ -241,7 +241,7 @@ def _find_installation(
 
 
 def _producer() -> Producer:
-    """Give this thread's open queue; a forked child, another home, or a home made anew gets a new one."""
+    """Return this thread's open queue; a forked child, another home, or a home made anew gets a new one."""
     home = Home.from_environment()
     if getattr(_producers, "key", None) != _key(home):
         if hasattr(_producers, "producer"):

@@ -31,7 +31,7 @@ class DeliveryRecord:
 
     @property
     def is_done(self) -> bool:
-        """Whether the delivery leaves the queue."""
+        """Return whether the delivery leaves the queue."""
         return self.delivery.is_probe or isinstance(self.event, DeliverySucceeded)
 
 
@@ -97,7 +97,7 @@ def _events(record: DeliveryRecord) -> list[NewEvent]:
 
 
 def _outcome_of_probe(delivery: QueuedDelivery, event: AttemptEvent | DeliveryMissed) -> AttemptEvent | DeliveryDropped:
-    """Give what is recorded of a test delivery; one that was never sent is given up, not kept."""
+    """Return what is recorded of a test delivery; one that was never sent is given up, not kept."""
     if isinstance(event, AttemptEvent):
         return probe_event(event)
     return DeliveryDropped(

@@ -8,7 +8,7 @@ from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import RecoveryCompleted, RecoveryStarted
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import find_installation
 from eventstore.queue.missed import is_recovering, missed_ledger, read_recoverable, recover_missed
@@ -45,12 +45,12 @@ def start_recovery(transaction: Transaction, installation_id: str, *, by: str, p
         without_payload=ledger.without_payload,
     )
     transaction.append(NewEvent(installation_stream(installation_id), event))
-    draw_attention(connection)  # the daemon has long passed their sequence numbers
+    notify_change(connection)  # the daemon has long passed their sequence numbers
     return event
 
 
 def due_moments(start: datetime, count: int, per_s: float) -> list[str]:
-    """Give moments from `start` on, so many a second; none is before the one that comes before it.
+    """Return moments from `start` on, so many a second; none is before the one that comes before it.
 
     Raises RejectedError when there is no such pace.
     """

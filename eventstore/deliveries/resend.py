@@ -6,13 +6,13 @@ from eventstore.common.identifiers import installation_stream
 from eventstore.deliveries.recover import completing_recoveries
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import DeliveryDropped, DeliveryRequeued
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import find_installation
 from eventstore.queue.delivery import QueuedDelivery
-from eventstore.queue.enqueue import open_parcel
+from eventstore.queue.enqueue import unpack
 from eventstore.queue.kept import drop, drop_waiting, make_due, put_back
-from eventstore.queue.packed_batches import read_parcels
+from eventstore.queue.packed_batches import read_packed_batches
 from eventstore.queue.queries import find_delivery, find_row
 from eventstore.unit_of_work import Transaction
 
@@ -57,7 +57,7 @@ def drop_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str,
             give_up = drop_waiting if delivery.state == "waiting" else drop
             give_up(transaction.connection, delivery)
         if any(delivery.state == "waiting" for delivery in deliveries):
-            draw_attention(transaction.connection)  # the next of its ordering key may go
+            notify_change(transaction.connection)  # the next of its ordering key may go
         transaction.append(
             *(
                 NewEvent(
@@ -70,9 +70,9 @@ def drop_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str,
 
 
 def lay_out(transaction: Transaction, installation_id: str) -> None:
-    """Make rows of all deliveries that wait for an installation in parcels, so that they can be decided about."""
-    for parcel in list(read_parcels(transaction.connection, installation_id=installation_id)):
-        open_parcel(transaction.connection, parcel.first_sequence)
+    """Unpack all deliveries that wait for an installation, so that they can be decided about."""
+    for packed_batch in list(read_packed_batches(transaction.connection, installation_id=installation_id)):
+        unpack(transaction.connection, packed_batch.first_sequence)
 
 
 def _find_all(transaction: Transaction, delivery_ids: Sequence[str]) -> list[QueuedDelivery]:

@@ -10,7 +10,7 @@ __all__ = ["expire_payloads"]
 
 
 def expire_payloads(transaction: Transaction, *, older_than: str, limit: int = 500) -> int:
-    """Drop the payloads of missed and dead deliveries queued before a moment, the oldest first; give how many.
+    """Drop the payloads of missed and dead deliveries queued before a moment, the oldest first; return how many.
 
     The deliveries stay listed, until a person drops them. What waits keeps its payload, however old it is.
     """

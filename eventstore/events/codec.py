@@ -12,15 +12,21 @@ __all__ = ["decode_event", "encode_event"]
 Fields = dict[str, object]
 Upcaster = Callable[[Fields], Fields]
 
+
+def _name_progress(form: Fields) -> Fields:
+    """Return a warning of before with its `nearness` under today's name."""
+    return {("progress" if name == "nearness" else name): value for name, value in form.items()}
+
+
 # (type, schema it has) -> the form with the next schema number.
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {("installation.warned", 1): _name_progress}
 
 _encoder = msgspec.json.Encoder()
 _decoders = {name: msgspec.json.Decoder(event_class) for name, event_class in EVENT_CLASSES.items()}
 
 
 def encode_event(event: Event) -> str:
-    """Give the event's fields as compact JSON text."""
+    """Return the event's fields as compact JSON text."""
     return _encoder.encode(event).decode()
 
 

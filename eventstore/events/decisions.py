@@ -66,12 +66,13 @@ class InstallationWarned(Event, frozen=True):
     """The owners are told that it is `level` percent (50 or 90) of the way to being disabled; once an episode."""
 
     type_name: ClassVar[str] = "installation.warned"
+    schema: ClassVar[int] = 2
     installation_id: str
     app_id: int
     organization_id: int
     webhook_url: str
     level: int
-    nearness: float
+    progress: float
     evidence: DisableEvidence
 
 

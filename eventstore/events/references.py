@@ -19,7 +19,7 @@ Translate = Callable[[int], int]
 
 
 def referred_positions(event: Event) -> tuple[int, ...]:
-    """Give the positions that an event names, always in the same order; an empty tuple for most events."""
+    """Return the positions that an event names, always in the same order; an empty tuple for most events."""
     if isinstance(event, MailRequested):
         return (event.about_position,)
     if isinstance(event, InstallationDisabled | InstallationWarned) and event.evidence is not None:
@@ -29,7 +29,7 @@ def referred_positions(event: Event) -> tuple[int, ...]:
 
 
 def with_positions(event: Event, translate: Translate) -> Event:
-    """Give the event with each position that it names translated."""
+    """Return the event with each position that it names translated."""
     if isinstance(event, MailRequested):
         return replace(event, about_position=translate(event.about_position))
     if isinstance(event, InstallationDisabled | InstallationWarned) and event.evidence is not None:
@@ -38,7 +38,7 @@ def with_positions(event: Event, translate: Translate) -> Event:
 
 
 def is_same_event(one: Event, other: Event) -> bool:
-    """Say whether two events are the same but for positions that are not known (0) in one of them."""
+    """Return whether two events are the same but for positions that are not known (0) in one of them."""
     if with_positions(one, _nowhere) != with_positions(other, _nowhere):
         return False
     pairs = zip(referred_positions(one), referred_positions(other), strict=True)

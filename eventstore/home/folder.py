@@ -104,7 +104,7 @@ class Home:
             raise RejectedError(f"{target} is the home's own: name another file")
 
     def identity(self) -> str:
-        """Give the UUID that tells this home from others, made when it is first asked for. Raises HomeError."""
+        """Return the UUID that tells this home from others, made when it is first asked for. Raises HomeError."""
         path = self.path / _IDENTITY
         try:
             with suppress(FileExistsError):
@@ -163,12 +163,12 @@ class Home:
             raise HomeError(f"home {self.path} cannot be held: {path.name} ({error.strerror})") from error
 
     def daemon_pid(self) -> int | None:
-        """Give the process id of the daemon that holds this home, 0 when it is not known, None when none does."""
+        """Return the process id of the daemon that holds this home, 0 when it is not known, None when none does."""
         pids = self._holders()
         return None if pids is None else next(iter(pids), 0)
 
     def worker_pids(self) -> tuple[int, ...]:
-        """Give the process ids of the workers of the daemon that holds this home; one that has none works itself."""
+        """Return the process ids of the workers of the daemon that holds this home; one that has none works itself."""
         return (self._holders() or ())[1:]
 
     def _holders(self) -> tuple[int, ...] | None:
@@ -185,7 +185,7 @@ class Home:
         return None
 
     def open_doorbell(self) -> int:
-        """Make the named pipe on which producers ring, and open it for the daemon; give its descriptor.
+        """Make the named pipe on which producers ring, and open it for the daemon; return its descriptor.
 
         What else is there by its name goes: a file always has something to read, and would keep the daemon awake.
         Raises HomeError where it can't.

@@ -28,7 +28,7 @@ class AcceptedLoss:
 
     @property
     def is_other(self) -> bool:
-        """Whether what is there is another database than that which was."""
+        """Return whether what is there is another database than that which was."""
         return self.before is not None and self.before.database_id != self.left.database_id
 
 

@@ -14,7 +14,7 @@ __all__ = ["reindex"]
 def reindex(home: Home, watch: Watch = quietly) -> int:
     """Make all indexes anew, check all of the database, and return its last position. No daemon may run.
 
-    Raises DamagedFileError when that mends not all of it; nothing is changed where an index cannot be replaced.
+    Raises DamagedFileError when that repairs not all of it; nothing is changed where an index cannot be replaced.
     """
     with home.held_by_daemon(), closing(open_database(home.database, is_writer=True)) as connection:
         with explained(home.database), watch("making indexes anew", None):
@@ -22,11 +22,11 @@ def reindex(home: Home, watch: Watch = quietly) -> int:
                 connection.execute("REINDEX")
             except sqlite3.DatabaseError as error:
                 raise DamagedFileError(
-                    f"{home.database}: it cannot be mended by reindex ({error}): restore a backup"
+                    f"{home.database}: it cannot be repaired by reindex ({error}): restore a backup"
                 ) from error
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         try:
             return require_whole(connection, watch)
         except DamagedFileError as error:
             text = str(error).partition(": stop the daemon")[0]
-            raise DamagedFileError(f"{text}: reindex did not mend it: restore a backup") from error
+            raise DamagedFileError(f"{text}: reindex did not fix it: restore a backup") from error

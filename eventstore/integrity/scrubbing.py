@@ -12,8 +12,8 @@ from eventstore.home.folder import Home
 from eventstore.integrity.whole_check import foreign_parts, integrity_faults, require_none, small_tables
 from eventstore.log.chain import BEFORE_ALL, follow_chain
 from eventstore.log.event_log import last_position
-from eventstore.queue.enqueue import open_parcel
-from eventstore.queue.packed_batches import damaged_parcels
+from eventstore.queue.enqueue import unpack
+from eventstore.queue.packed_batches import damaged_packed_batches
 from eventstore.sqlite.database import explained, open_database
 from eventstore.unit_of_work import Store
 
@@ -30,15 +30,15 @@ _MOST_STEPS = 40_000
 
 
 def check_at_start(home: Home) -> None:
-    """Check all tables but the log, the schema, and that no commit is missing; set damaged parcels apart.
+    """Check all tables but the log, the schema, and that no commit is missing; set damaged packed batches apart.
 
     Raises DamagedFileError and LostCommitsError: with a damaged queue deliveries would never be sent, and nobody told.
     """
     with Store(home.database) as store, explained(home.database):
         require_sound(store.connection)
-        for first_sequence in damaged_parcels(store.connection):
+        for first_sequence in damaged_packed_batches(store.connection):
             with store.transaction() as transaction:
-                open_parcel(transaction.connection, first_sequence)
+                unpack(transaction.connection, first_sequence)
 
 
 def require_sound(connection: sqlite3.Connection) -> None:
@@ -74,7 +74,7 @@ class Scrub:
             self._due_s, self._position, self._hash, self._faults = now_s + _DAY_S, BEFORE_ALL, None, 0
 
     def _step(self, connection: sqlite3.Connection) -> bool:
-        """Check a range; say whether it was the last one."""
+        """Check a range; return whether it was the last one."""
         if self._position == BEFORE_ALL:
             require_sound(connection)
         limit = max(_EVENTS, last_position(connection) // _MOST_STEPS)
@@ -86,4 +86,4 @@ class Scrub:
 
     def _report(self, text: str) -> None:
         self._faults += 1
-        _log.error("damage_found", error=text, done="deliveries go on; hookfuse doctor says what mends it")
+        _log.error("damage_found", error=text, done="deliveries go on; hookfuse doctor says what repairs it")

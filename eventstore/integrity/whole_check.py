@@ -12,8 +12,8 @@ from eventstore.queue.delivery import QUEUE_COLUMNS, QueuedDelivery
 from eventstore.sqlite.migrations import schema_of
 
 __all__ = [
-    "MEND",
-    "MEND_SCHEMA",
+    "FIX",
+    "FIX_SCHEMA",
     "Advancing",
     "Nobody",
     "Watch",
@@ -26,8 +26,8 @@ __all__ = [
     "small_tables",
 ]
 
-MEND = "stop the daemon, then hookfuse reindex, which mends indexes; where that does not help, restore a backup"
-MEND_SCHEMA = "see who did that; drop what is foreign with sqlite3, or restore a backup"
+FIX = "stop the daemon, then hookfuse reindex, which repairs indexes; where that does not help, restore a backup"
+FIX_SCHEMA = "see who did that; drop what is foreign with sqlite3, or restore a backup"
 _MOST_NAMED = 3
 # Steps of SQLite's machine between two looks at the progress: some milliseconds.
 _STEPS = 500_000
@@ -72,9 +72,9 @@ def require_whole(connection: sqlite3.Connection, watch: Watch) -> int:
 def require_none(faults: Sequence[str], parts: Sequence[str]) -> None:
     """Raise DamagedFileError, with the way out, where there are faults of the file or of its schema."""
     if faults:
-        raise DamagedFileError(f"the database is damaged: {faults[0]}: {MEND}")
+        raise DamagedFileError(f"the database is damaged: {faults[0]}: {FIX}")
     if parts:
-        raise DamagedFileError(f"the database's schema was changed: {parts[0]}: {MEND_SCHEMA}")
+        raise DamagedFileError(f"the database's schema was changed: {parts[0]}: {FIX_SCHEMA}")
 
 
 def integrity_faults(connection: sqlite3.Connection, tables: Sequence[str] = ()) -> list[str]:
@@ -91,13 +91,13 @@ def integrity_faults(connection: sqlite3.Connection, tables: Sequence[str] = ())
 
 
 def small_tables(connection: sqlite3.Connection) -> list[str]:
-    """Name all tables but the log, which is what takes long to check."""
+    """Return the names of all tables but the log, which is what takes long to check."""
     rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'events' ORDER BY name")
     return [name for (name,) in rows if not name.startswith("sqlite_")]
 
 
 def foreign_parts(connection: sqlite3.Connection) -> list[str]:
-    """Say what the schema has that hookfuse did not make, and what is missing from it.
+    """Return what the schema has that hookfuse did not make, and what is missing from it.
 
     A trigger or a view that somebody has put there is carried out by whoever opens the database.
     """

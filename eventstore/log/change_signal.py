@@ -2,15 +2,15 @@
 
 import sqlite3
 
-__all__ = ["attention_version", "draw_attention"]
+__all__ = ["change_version", "notify_change"]
 
 
-def draw_attention(connection: sqlite3.Connection) -> None:
+def notify_change(connection: sqlite3.Connection) -> None:
     """Have a running daemon look at the registry and at the whole queue again, once this is committed."""
     connection.execute("UPDATE attention SET version = version + 1")
 
 
-def attention_version(connection: sqlite3.Connection) -> int:
+def change_version(connection: sqlite3.Connection) -> int:
     """Return the number as it is now."""
     (version,) = connection.execute("SELECT version FROM attention").fetchone()
     return int(version)

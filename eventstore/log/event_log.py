@@ -141,13 +141,13 @@ def chain_hash(
     recorded_at: str,
     data: str,
 ) -> bytes:
-    """Give the hash (BLAKE2b, 16 bytes) that ties an event to all before it."""
+    """Return the hash (BLAKE2b, 16 bytes) that ties an event to all before it."""
     text = f"{position}\n{stream}\n{version}\n{type_name}\n{schema}\n{recorded_at}\n{data}"
     return blake2b(previous_hash + text.encode(), digest_size=16).digest()
 
 
 def last_position(connection: sqlite3.Connection) -> int:
-    """Give the position of the newest event, 0 when there is none."""
+    """Return the position of the newest event, 0 when there is none."""
     (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
     return int(position)
 

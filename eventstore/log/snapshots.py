@@ -57,7 +57,7 @@ def _write_snapshot(connection: sqlite3.Connection, installation_id: str) -> Non
 
 
 def _read_snapshot(connection: sqlite3.Connection, installation_id: str, stream: str) -> RecentOutcomes:
-    """Give what a snapshot says; nothing where there is none, or none that is whole and of this very stream."""
+    """Return what a snapshot says; nothing where there is none, or none that is whole and of this very stream."""
     # Of a version that the stream does not have (yet) there is no event, and the join gives nothing.
     row = connection.execute(
         "SELECT snapshots.version, snapshots.checksum, snapshots.data, events.hash FROM snapshots"

@@ -84,7 +84,7 @@ class Breaker:
     _streak: int = 0
 
     def is_open(self, now: datetime) -> bool:
-        """Whether nothing may be sent."""
+        """Return whether nothing may be sent."""
         return is_held(self.open_until, now, self.rule.longest_open_s)
 
     def held_until(self, now: datetime) -> datetime | None:
@@ -92,7 +92,7 @@ class Breaker:
         return self.open_until if self.is_open(now) else None
 
     def is_half_open(self, now: datetime) -> bool:
-        """Whether one attempt at a time may be sent, to find out."""
+        """Return whether one attempt at a time may be sent, to find out."""
         return self.open_until is not None and not self.is_open(now)
 
     def remember(self, outcomes: Iterable[tuple[datetime, bool]]) -> None:
@@ -103,7 +103,7 @@ class Breaker:
             self._forget_beyond(max(at for at, _ in self._outcomes))  # clocks are set back, too
 
     def note(self, now: datetime, *, is_success: bool) -> Trip | None:
-        """Count one outcome while closed, and say whether it opens the breaker."""
+        """Count one outcome while closed, and return whether it opens the breaker."""
         self._add(now, is_success=is_success)
         self._forget_beyond(now)
         if is_success or self.open_until is not None:
@@ -113,7 +113,7 @@ class Breaker:
         return Trip(now + timedelta(seconds=self.rule.open_s), explanation) if explanation else None
 
     def probe_failed(self, now: datetime) -> Trip:
-        """Say until when it stays open after the attempt that was let through has failed."""
+        """Return until when it stays open after the attempt that was let through has failed."""
         failed_trials = self.failed_trials + 1
         # Two to the power of 20 is beyond any longest wait already.
         wait_s = min(self.rule.open_s * 2.0 ** min(failed_trials, 20), self.rule.longest_open_s)

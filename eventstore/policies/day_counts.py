@@ -106,5 +106,5 @@ def counted_class(type_name: str, error_class: str = "", fault: str = "") -> str
 
 
 def window_start(now: datetime, window_days: int) -> str:
-    """Give the first UTC day of a window that ends today."""
+    """Return the first UTC day of a window that ends today."""
     return day_of(time_text(now - timedelta(days=window_days - 1)))

@@ -1,4 +1,4 @@
-"""The verdict: is an integration broken, by which rule, and how near is the limit."""
+"""The evaluation: is an integration broken, by which rule, and how near is the limit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from eventstore.common.plural import counted
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
-from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule, class_under
+from eventstore.policies.policy import DayRule, NoSuccessRule, Policy, Rule, StreakRule, class_under
 
-__all__ = ["Verdict", "as_judged", "error_count", "failure_count", "judge", "warning_level"]
+__all__ = ["Evaluation", "as_evaluated", "error_count", "evaluate", "failure_count", "warning_level"]
 
 # A rule that has not fired is never shown as having reached its limit.
 _NEARLY = 0.99
@@ -18,17 +18,17 @@ _HALF_A_DAY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Evaluation:
     """What a policy says of an installation's days.
 
-    `nearness` runs from 0 to 1 and is 1 exactly when it is broken; `rule` and `explanation` are those of the
+    `progress` runs from 0 to 1 and is 1 exactly when it is broken; `rule` and `explanation` are those of the
     rule that fired or, while none has, of the one that is nearest (empty when nothing points to a breakage).
     """
 
     is_broken: bool
     rule: str
     explanation: str
-    nearness: float
+    progress: float
     policy: str
     policy_version: int
     days: tuple[DayCounts, ...]
@@ -37,47 +37,47 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class _Finding:
     has_fired: bool
-    nearness: float
+    progress: float
     explanation: str
 
 
-def judge(policy: Policy, days: Sequence[DayCounts], today: date) -> Verdict:
+def evaluate(policy: Policy, days: Sequence[DayCounts], today: date) -> Evaluation:
     """Judge the days of one installation as of a UTC day; days outside the window are passed over.
 
     Pure: the live actors, `why`, as-of and what-if all ask this function.
     """
     first = (today - timedelta(days=policy.window_days - 1)).isoformat()
-    inside = (as_judged(policy, day) for day in days if first <= day.day <= today.isoformat())
+    inside = (as_evaluated(policy, day) for day in days if first <= day.day <= today.isoformat())
     window = tuple(sorted(inside, key=lambda day: day.day))
-    nearest, nearest_rule = _Finding(has_fired=False, nearness=0.0, explanation=""), ""
+    nearest, nearest_rule = _Finding(has_fired=False, progress=0.0, explanation=""), ""
     for rule in policy.rules:
         finding = _examine(rule, policy, window, today)
-        if finding.has_fired or finding.nearness > nearest.nearness:
+        if finding.has_fired or finding.progress > nearest.progress:
             nearest, nearest_rule = finding, rule.name
         if finding.has_fired:
             break
-    return Verdict(
+    return Evaluation(
         is_broken=nearest.has_fired,
         rule=nearest_rule,
         explanation=nearest.explanation,
-        nearness=1.0 if nearest.has_fired else min(nearest.nearness, _NEARLY),
+        progress=1.0 if nearest.has_fired else min(nearest.progress, _NEARLY),
         policy=policy.name,
         policy_version=policy.version,
         days=window,
     )
 
 
-def as_judged(policy: Policy, day: DayCounts) -> DayCounts:
-    """Give a day with each outcome under the class that the policy has it be of."""
+def as_evaluated(policy: Policy, day: DayCounts) -> DayCounts:
+    """Return a day with each outcome under the class that the policy has it be of."""
     if not day.no_answer:
         return day
     counted = class_under(policy, "no_answer")
     return replace(day, no_answer=0, **{counted: getattr(day, counted) + day.no_answer})
 
 
-def warning_level(nearness: float) -> int:
-    """Give the percent of the way to being disabled of which owners are told: 90, 50, or 0 = not yet."""
-    return 90 if nearness >= 0.9 else 50 if nearness >= 0.5 else 0
+def warning_level(progress: float) -> int:
+    """Return the percent of the way to being disabled of which owners are told: 90, 50, or 0 = not yet."""
+    return 90 if progress >= 0.9 else 50 if progress >= 0.5 else 0
 
 
 def error_count(policy: Policy, day: DayCounts) -> int:
@@ -100,7 +100,7 @@ def _examine(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: dat
 
 def _examine_days(rule: DayRule, window: Sequence[DayCounts]) -> _Finding:
     findings = [_examine_day(rule, day) for day in window]
-    return max(findings, key=lambda finding: (finding.has_fired, finding.nearness), default=_Finding(False, 0.0, ""))
+    return max(findings, key=lambda finding: (finding.has_fired, finding.progress), default=_Finding(False, 0.0, ""))
 
 
 def _examine_day(rule: DayRule, day: DayCounts) -> _Finding:
@@ -112,12 +112,12 @@ def _examine_day(rule: DayRule, day: DayCounts) -> _Finding:
     attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
     share = day.timeout / attempts
     explanation = f"{counted(day.timeout, 'time-out')} on {day.day} (the limit is {rule.timeout_min}"
-    nearness = day.timeout / rule.timeout_min
+    progress = day.timeout / rule.timeout_min
     if rule.timeout_share_above >= 0:
         explanation += f", and more than {rule.timeout_share_above:.0%} of the day's {counted(attempts, 'attempt')}"
-        nearness = min(nearness, share / rule.timeout_share_above) if rule.timeout_share_above else nearness
+        progress = min(progress, share / rule.timeout_share_above) if rule.timeout_share_above else progress
     has_fired = day.timeout >= rule.timeout_min and share > rule.timeout_share_above
-    return _Finding(has_fired, nearness, explanation + ")")
+    return _Finding(has_fired, progress, explanation + ")")
 
 
 def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
@@ -131,11 +131,11 @@ def _examine_streak(rule: StreakRule, policy: Policy, window: Sequence[DayCounts
     in_a_row = "1 day" if streak == 1 else f"{streak} days in a row"
     explanation = f"{in_a_row} with errors and no success (the limit is {rule.days})" if streak else ""
     # A failing today is taken for half over, so that the day before the last one is more than 90% of the way.
-    nearness = (streak + _HALF_A_DAY) / rule.days if streak and last == today else streak / rule.days
-    return _Finding(has_fired, nearness, explanation)
+    progress = (streak + _HALF_A_DAY) / rule.days if streak and last == today else streak / rule.days
+    return _Finding(has_fired, progress, explanation)
 
 
-def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
+def _examine_silence(rule: NoSuccessRule, policy: Policy, window: Sequence[DayCounts], today: date) -> _Finding:
     """Look at the days after the last success: silence, failures and failing days must all reach their limits."""
     last_success = max((day.day for day in window if day.success), default="")
     failures_a_day = [failure_count(policy, day) for day in window if day.day > last_success]
@@ -145,7 +145,7 @@ def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCoun
     silent_days = (today - date.fromisoformat(last_success)).days if last_success else policy.window_days
     has_fired = not last_success and failures >= rule.failures_min and failing_days >= rule.failing_days_min
     silence = min(1.0, (silent_days + _HALF_A_DAY) / policy.window_days)
-    nearness = min(silence, failures / rule.failures_min, failing_days / rule.failing_days_min)
+    progress = min(silence, failures / rule.failures_min, failing_days / rule.failing_days_min)
     failed = f"{counted(failures, 'failure')} over {counted(failing_days, 'day')}"
     window_days = counted(policy.window_days, "day")
     if last_success:
@@ -155,4 +155,4 @@ def _examine_silence(rule: SilenceRule, policy: Policy, window: Sequence[DayCoun
     else:
         limit = f"{rule.failures_min} over {rule.failing_days_min}"
         explanation = f"no success within {window_days}, {failed} (the limit is {limit})"
-    return _Finding(has_fired, nearness, explanation)
+    return _Finding(has_fired, progress, explanation)

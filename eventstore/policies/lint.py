@@ -83,7 +83,7 @@ def _idle(rule: Rule, policy: Policy) -> Iterator[PolicyFault]:
 
 
 def _impossible(rule: Rule, policy: Policy) -> str:
-    """Say why no history makes a rule fire, empty = one does."""
+    """Return why no history makes a rule fire, empty = one does."""
     if isinstance(rule, DayRule):
         return "" if rule.fatal_min is not None or _counts_timeouts(rule) else _limitless(rule)
     if isinstance(rule, StreakRule):

@@ -9,9 +9,9 @@ __all__ = [
     "POLICIES",
     "SENTRY_2024",
     "DayRule",
+    "NoSuccessRule",
     "Policy",
     "Rule",
-    "SilenceRule",
     "StreakRule",
     "class_under",
     "is_checked_after",
@@ -38,7 +38,7 @@ class StreakRule(Struct, frozen=True, tag="streak", tag_field="kind", forbid_unk
     days: int
 
 
-class SilenceRule(Struct, frozen=True, tag="silence", tag_field="kind", forbid_unknown_fields=True):
+class NoSuccessRule(Struct, frozen=True, tag="no_success", tag_field="kind", forbid_unknown_fields=True):
     """Fires when the window has no success, at least `failures_min` failures (errors and time-outs), over at
     least `failing_days_min` days. Days without traffic neither break nor heal.
     """  # noqa: D205
@@ -48,7 +48,7 @@ class SilenceRule(Struct, frozen=True, tag="silence", tag_field="kind", forbid_u
     failing_days_min: int
 
 
-Rule = DayRule | StreakRule | SilenceRule
+Rule = DayRule | StreakRule | NoSuccessRule
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,15 +72,15 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def class_under(policy: Policy, counted: str) -> str:
-    """Give the class that a policy has a counted outcome be of.
+    """Return the class that a policy has a counted outcome be of.
 
-    Pure: the verdict, the installation's actor, what-if and Redis ask it.
+    Pure: the evaluation, the installation's actor, what-if and Redis ask it.
     """
     return policy.no_answer if counted == "no_answer" else counted
 
 
 def is_checked_after(policy: Policy, counted: str | None) -> bool:
-    """Say whether a failed attempt that is counted under a class (None = nowhere) has the installation checked.
+    """Return whether a failed attempt that is counted under a class (None = nowhere) has the installation checked.
 
     Pure: the installation's actor and what-if ask this function.
     """
@@ -115,7 +115,7 @@ BALANCED = Policy(
     errors=("redirect", "client_error", "server_error", "protocol"),
     rules=(
         DayRule(name="timeout-day", timeout_min=1000, timeout_share_above=0.5),
-        SilenceRule(name="no-success", failures_min=10, failing_days_min=3),
+        NoSuccessRule(name="no-success", failures_min=10, failing_days_min=3),
     ),
     gone_disables=True,
 )
@@ -124,7 +124,7 @@ POLICIES = {policy.name: policy for policy in (SENTRY_2024, BALANCED)}
 
 
 def policy_named(name: str) -> Policy:
-    """Give a policy that ships with hookfuse. Raises NotFoundError."""
+    """Return a policy that ships with hookfuse. Raises NotFoundError."""
     try:
         return POLICIES[name]
     except KeyError:

@@ -10,7 +10,7 @@ import msgspec
 from eventstore.common.bounded_file import read_toml
 from eventstore.errors import DocumentError, NotFoundError
 from eventstore.policies.day_counts import JUDGED_CLASSES
-from eventstore.policies.policy import POLICIES, DayRule, Policy, Rule, SilenceRule
+from eventstore.policies.policy import POLICIES, DayRule, NoSuccessRule, Policy, Rule
 
 __all__ = ["ERROR_CLASSES", "given_policy", "policy_text", "read_policy_document"]
 
@@ -54,7 +54,7 @@ def _is_other_than_a_file(path: Path) -> bool:
 
 
 def given_policy(text: str) -> Policy:
-    """Give the policy that ships with hookfuse under a name or, where none has it, the one of a file.
+    """Return the policy that ships with hookfuse under a name or, where none has it, the one of a file.
 
     Raises NotFoundError, DocumentError.
     """
@@ -123,7 +123,7 @@ def _rule_faults(rule: Rule) -> Iterator[tuple[str, str]]:
         share = rule.timeout_share_above
         if not isfinite(share) or not (share == -1 or 0 <= share <= 1):
             yield "timeout_share_above", "it is between 0 and 1, or -1 for any share"
-    elif isinstance(rule, SilenceRule):
+    elif isinstance(rule, NoSuccessRule):
         limits = {"failures_min": rule.failures_min}
         yield from _out_of_range("failing_days_min", rule.failing_days_min, _WINDOW_DAYS)
     else:

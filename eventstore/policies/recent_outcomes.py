@@ -42,7 +42,7 @@ StreamRow = tuple[int, str, str, str]
 
 
 def says_nothing(type_name: str, data: str) -> bool:
-    """Say whether a stored outcome says nothing about the endpoint, without decoding it."""
+    """Return whether a stored outcome says nothing about the endpoint, without decoding it."""
     return type_name != DeliverySucceeded.type_name and any(text in data for text in _NOTHING_IN_JSON)
 
 
@@ -55,7 +55,7 @@ _decoder = msgspec.json.Decoder(_Failure)
 
 
 def _class_of(type_name: str, data: str) -> str:
-    """Give the class that a stored outcome is counted under, empty = nowhere."""
+    """Return the class that a stored outcome is counted under, empty = nowhere."""
     if type_name == DeliverySucceeded.type_name:  # it is not decoded: by far the most are
         return "success"
     try:
@@ -107,5 +107,5 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
         return RecentOutcomes(version, last_attempt, has_failed_last, kept, is_gone_last, last_class)
 
     def moments(self) -> list[tuple[datetime, bool]]:
-        """Give when each outcome was recorded and whether it was a success, oldest first."""
+        """Return when each outcome was recorded and whether it was a success, oldest first."""
         return [(at, is_success) for _, at, is_success in self.outcomes]

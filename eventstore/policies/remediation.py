@@ -9,49 +9,49 @@ from msgspec.structs import replace
 
 from eventstore.common.plural import counted, noun
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
-from eventstore.policies.evaluation import as_judged, judge
-from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
+from eventstore.policies.evaluation import as_evaluated, evaluate
+from eventstore.policies.policy import DayRule, NoSuccessRule, Policy, Rule, StreakRule
 
-__all__ = ["Prevention", "what_would_help"]
+__all__ = ["Remediation", "suggest_remediation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prevention:
+class Remediation:
     """A sentence for people (empty: nothing would), and the days as they would have been: judge them to prove it."""
 
     sentence: str
     days: tuple[DayCounts, ...]
 
 
-def what_would_help(policy: Policy, days: Sequence[DayCounts], rule: str, today: date) -> Prevention:
+def suggest_remediation(policy: Policy, days: Sequence[DayCounts], rule: str, today: date) -> Remediation:
     """Name the single thing that stands between these days and a disabling.
 
     `rule` is the one that spoke, `receiver` (it answered 410 Gone) or `person`. Where several rules have fired
     and no single thing would do, all that are needed are named.
     """
-    counts = {day.day: as_judged(policy, day) for day in days}
+    counts = {day.day: as_evaluated(policy, day) for day in days}
     if rule == "receiver":
         return _given("Another answer than 410 Gone would have prevented it.", counts)
     spoken = next((one for one in policy.rules if one.name == rule), None)
     if spoken is None:
         return _given("", counts)
-    if judge(policy, tuple(counts.values()), today).is_broken:
+    if evaluate(policy, tuple(counts.values()), today).is_broken:
         return _prevented(policy, counts, today)
     return _averted(policy, spoken, counts, today)
 
 
-def _given(sentence: str, counts: dict[str, DayCounts]) -> Prevention:
-    return Prevention(sentence, tuple(counts[day] for day in sorted(counts)))
+def _given(sentence: str, counts: dict[str, DayCounts]) -> Remediation:
+    return Remediation(sentence, tuple(counts[day] for day in sorted(counts)))
 
 
-def _prevented(policy: Policy, counts: dict[str, DayCounts], today: date) -> Prevention:
-    """Undo, rule by rule, what the verdict rests on, until it is another one."""
+def _prevented(policy: Policy, counts: dict[str, DayCounts], today: date) -> Remediation:
+    """Undo, rule by rule, what the evaluation rests on, until it is another one."""
     things: list[str] = []
-    while (verdict := judge(policy, tuple(counts.values()), today)).is_broken:
-        rule = next(one for one in policy.rules if one.name == verdict.rule)
-        thing, mended = _undo(rule, policy, verdict.days, today)
+    while (evaluation := evaluate(policy, tuple(counts.values()), today)).is_broken:
+        rule = next(one for one in policy.rules if one.name == evaluation.rule)
+        thing, repaired = _undo(rule, policy, evaluation.days, today)
         things.append(thing)
-        counts = counts | {mended.day: mended}
+        counts = counts | {repaired.day: repaired}
     text = ", and ".join(things)
     return _given(f"{text[0].upper()}{text[1:]} would have prevented it.", counts)
 
@@ -59,7 +59,7 @@ def _prevented(policy: Policy, counts: dict[str, DayCounts], today: date) -> Pre
 def _undo(rule: Rule, policy: Policy, window: Sequence[DayCounts], today: date) -> tuple[str, DayCounts]:
     if isinstance(rule, DayRule):
         alone = replace(policy, rules=(rule,))
-        return _undo_day(rule, next(day for day in window if judge(alone, (day,), today).is_broken))
+        return _undo_day(rule, next(day for day in window if evaluate(alone, (day,), today).is_broken))
     known = {day.day: day for day in window}
     span = rule.days if isinstance(rule, StreakRule) else policy.window_days
     first = (today - timedelta(days=span - 1)).isoformat()
@@ -88,16 +88,16 @@ def _undo_day(rule: DayRule, day: DayCounts) -> tuple[str, DayCounts]:
     return thing, replace(day, timeout=day.timeout - fewer, success=day.success + fewer)
 
 
-def _averted(policy: Policy, rule: Rule, counts: dict[str, DayCounts], today: date) -> Prevention:
+def _averted(policy: Policy, rule: Rule, counts: dict[str, DayCounts], today: date) -> Remediation:
     if isinstance(rule, DayRule):
         return _averted_day(policy, rule, counts, today)
     now = counts.get(today.isoformat(), DayCounts(today.isoformat()))
     healed = counts | {now.day: replace(now, success=now.success + 1)}
     last_success = max((day.day for day in counts.values() if day.success), default="")
-    if isinstance(rule, SilenceRule) and last_success:
+    if isinstance(rule, NoSuccessRule) and last_success:
         end = date.fromisoformat(last_success) + timedelta(days=policy.window_days)
         return _given(f"One successful delivery before {end} would stop it.", healed)
-    if isinstance(rule, SilenceRule):
+    if isinstance(rule, NoSuccessRule):
         limit = f"{counted(rule.failures_min, 'failure')} over {counted(rule.failing_days_min, 'day')}"
         return _given(
             f"One successful delivery, before there {noun(rule.failures_min, 'is', 'are')} {limit}, would stop it.",
@@ -108,10 +108,10 @@ def _averted(policy: Policy, rule: Rule, counts: dict[str, DayCounts], today: da
     return _given(f"One successful delivery, before {limit}, would stop it.", healed)
 
 
-def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], today: date) -> Prevention:
-    """Say how much is left of the day that is nearest; only today's counts can still grow."""
+def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], today: date) -> Remediation:
+    """Return how much is left of the day that is nearest; only today's counts can still grow."""
     alone = replace(policy, rules=(rule,))
-    nearest = max(counts.values(), key=lambda day: (judge(alone, (day,), today).nearness, day.day), default=None)
+    nearest = max(counts.values(), key=lambda day: (evaluate(alone, (day,), today).progress, day.day), default=None)
     if nearest is None or rule.timeout_min is None or not nearest.timeout:
         return _given("", counts)
     if nearest.day != today.isoformat():

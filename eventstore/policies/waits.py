@@ -43,7 +43,7 @@ class QueuedWait(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_paced(self) -> bool:
-        """Whether it is part of a recovery, and waits for its first attempt there."""
+        """Return whether it is part of a recovery, and waits for its first attempt there."""
         return bool(self.is_recovery) and not self.attempts
 
 

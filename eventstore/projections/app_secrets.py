@@ -48,12 +48,12 @@ class AppSecrets:
 
 
 def is_overlapping(secrets: AppSecrets, now: datetime) -> bool:
-    """Say whether the secret before the last rotation signs too."""
+    """Return whether the secret before the last rotation signs too."""
     return secrets.previous_until is not None and time_text(now) < secrets.previous_until
 
 
 def signing_secrets(secrets: AppSecrets, now: datetime) -> tuple[str, ...]:
-    """Give the secrets that sign at a moment: the previous and the present one during an overlap, then the latter.
+    """Return the secrets that sign at a moment: the previous and the present one during an overlap, then the latter.
 
     The order matters. Sentry-Hook-Signature has room for one signature, and the first secret makes it: whoever
     knows only the previous secret goes on working until the overlap ends. The webhook-signature of Standard

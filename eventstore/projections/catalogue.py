@@ -80,7 +80,7 @@ def _by_handler(
 
 
 def followed_types(names: Iterable[str]) -> frozenset[str]:
-    """Name the types of the events that projections follow."""
+    """Return the names of the types of the events that projections follow."""
     return frozenset(event_class.type_name for event_class in _handlers(tuple(names)))
 
 

@@ -23,18 +23,18 @@ from eventstore.events.catalogue import (
     ProbeFailed,
     ProbeSucceeded,
 )
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.policies.recent_outcomes import LATEST_EVENTS, OUTCOMES, says_nothing
 from eventstore.policies.waits import LONGEST_PAUSE_S
 
-__all__ = ["HANDLERS", "Fleet", "failing_since", "read_fleet"]
+__all__ = ["HANDLERS", "Outage", "failing_since", "read_outage"]
 
 _BEGINS = (InstallationCreated.type_name, InstallationEnabled.type_name)
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class Outage:
     """Whether automatic disabling is frozen, since when (empty = never), and the counts of that moment."""
 
     is_frozen: bool
@@ -43,12 +43,12 @@ class Fleet:
     failing: int
 
 
-def read_fleet(connection: sqlite3.Connection) -> Fleet:
+def read_outage(connection: sqlite3.Connection) -> Outage:
     """Read whether automatic disabling is frozen."""
     is_frozen, changed_at, active, failing = connection.execute(
         "SELECT is_frozen, changed_at, active, failing FROM fleet"
     ).fetchone()
-    return Fleet(bool(is_frozen), changed_at, active, failing)
+    return Outage(bool(is_frozen), changed_at, active, failing)
 
 
 def failing_since(connection: sqlite3.Connection, installation_id: str, *, not_before: datetime) -> datetime | None:
@@ -125,7 +125,7 @@ def _closed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     if stored.event.by:
         # The actor has its own breaker, and sees by this that somebody else has closed it.
         _set_active(connection, stored, "breaker_closed_position = ?", stored.position)
-        draw_attention(connection)
+        notify_change(connection)
 
 
 def _changed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
@@ -136,11 +136,11 @@ def _changed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     if "webhook_url" in stored.event.changed:
         assignments += ", hold_until = NULL, probe_failures = 0, last_probe_at = NULL"
     _set(connection, stored, assignments, stored.position)
-    draw_attention(connection)
+    notify_change(connection)
 
 
 def _is_of_another_url(connection: sqlite3.Connection, stored: StoredEvent, url: str) -> bool:
-    """Say whether what is told of a URL comes after the app got another; empty = it is not known of which."""
+    """Return whether what is told of a URL comes after the app got another; empty = it is not known of which."""
     row = connection.execute(
         "SELECT 1 FROM installations JOIN apps USING (app_id) WHERE installation_id = ? AND webhook_url != ?",
         (installation_of(stored.stream), url),

@@ -106,7 +106,7 @@ def read_gathered_mails(connection: sqlite3.Connection, digest_id: str) -> tuple
 
 
 def next_mail_due_at(connection: sqlite3.Connection) -> str | None:
-    """Give the moment at which the next owed mail is due, None when none is owed."""
+    """Return the moment at which the next owed mail is due, None when none is owed."""
     (due_at,) = connection.execute(
         "SELECT min(due_at) FROM outbox WHERE state = 'requested' AND digest_id IS NULL"
     ).fetchone()

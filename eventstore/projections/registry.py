@@ -69,7 +69,7 @@ class Installation:
 
     @property
     def is_active(self) -> bool:
-        """Whether deliveries are sent."""
+        """Return whether deliveries are sent."""
         return self.state == "active"
 
 
@@ -109,13 +109,13 @@ def find_app(connection: sqlite3.Connection, app_id: int) -> App:
 
 
 def organizations_with_slug(connection: sqlite3.Connection, slug: str) -> tuple[int, ...]:
-    """Give the ids of the organizations that are called so."""
+    """Return the ids of the organizations that are called so."""
     rows = connection.execute("SELECT organization_id FROM organizations WHERE slug = ? ORDER BY 1", (slug,))
     return tuple(row[0] for row in rows)
 
 
 def apps_with_slug(connection: sqlite3.Connection, slug: str) -> tuple[int, ...]:
-    """Give the ids of the apps that are called so."""
+    """Return the ids of the apps that are called so."""
     return tuple(row[0] for row in connection.execute("SELECT app_id FROM apps WHERE slug = ? ORDER BY 1", (slug,)))
 
 
@@ -185,7 +185,7 @@ def read_endpoint(connection: sqlite3.Connection, installation_id: str) -> Endpo
 
 
 def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, limit: int) -> tuple[str, ...]:
-    """Name the installations, removed ones too, whose lower-case id starts with a text; at most `limit` of them."""
+    """Return the ids, removed ones too, that start with a text in lower case; at most `limit` of them."""
     rows = connection.execute(
         "SELECT installation_id FROM installations WHERE substr(installation_id, 1, ?) = ? LIMIT ?",
         (len(prefix), prefix, limit),

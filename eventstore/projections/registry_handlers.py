@@ -17,7 +17,7 @@ from eventstore.events.catalogue import (
     OrganizationChanged,
     OrganizationRegistered,
 )
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.projections.registry import App, Organization
 
@@ -36,22 +36,22 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _draw_attention(connection: sqlite3.Connection, _stored: StoredEvent) -> None:
-    draw_attention(connection)
+def _notify_change(connection: sqlite3.Connection, _stored: StoredEvent) -> None:
+    notify_change(connection)
 
 
 def _organization(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, OrganizationRegistered)  # noqa: S101
     _write_state(connection, "organizations", Organization.__struct_fields__, event)
-    _draw_attention(connection, stored)
+    _notify_change(connection, stored)
 
 
 def _app(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, AppRegistered)  # noqa: S101
     _write_state(connection, "apps", App.__struct_fields__, event)
-    _draw_attention(connection, stored)
+    _notify_change(connection, stored)
 
 
 def _created(connection: sqlite3.Connection, stored: StoredEvent) -> None:
@@ -62,7 +62,7 @@ def _created(connection: sqlite3.Connection, stored: StoredEvent) -> None:
         " VALUES (?, ?, ?, 'active', ?)",
         (event.installation_id, event.app_id, event.organization_id, stored.recorded_at),
     )
-    _draw_attention(connection, stored)
+    _notify_change(connection, stored)
 
 
 def _set_state(
@@ -78,7 +78,7 @@ def _set_state(
         " probe_failures = 0, last_probe_at = NULL WHERE installation_id = ?",
         (state, stored.recorded_at, disabled_position, installation_id),
     )
-    _draw_attention(connection, stored)
+    _notify_change(connection, stored)
 
 
 def _removed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
@@ -106,6 +106,6 @@ HANDLERS: Handlers = one_by_one(
         InstallationRemoved: _removed,
         InstallationDisabled: _disabled,
         InstallationEnabled: _enabled,
-        DeliveryRequeued: _draw_attention,
+        DeliveryRequeued: _notify_change,
     }
 )

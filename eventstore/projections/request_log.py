@@ -60,7 +60,7 @@ class LoggedRequest:
 
 
 def is_error_code(status_code: int) -> bool:
-    """Say whether a request belongs to the errors: 400 to 599, or 0 (docs/original.md, section 5)."""
+    """Return whether a request belongs to the errors: 400 to 599, or 0 (docs/original.md, section 5)."""
     return 400 <= status_code <= 599 or status_code == 0
 
 
@@ -72,7 +72,7 @@ def read_requests(connection: sqlite3.Connection, wanted: RequestFilter, now: da
 
 
 def request_row(attempt: AttemptEvent, date: str, *, is_internal: bool) -> dict[str, object]:
-    """Give one attempt with exactly the fields of docs/original.md, section 5."""
+    """Return one attempt with exactly the fields of docs/original.md, section 5."""
     row: dict[str, object] = {
         "date": date,
         "response_code": attempt.status_code,

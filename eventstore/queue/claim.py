@@ -30,7 +30,7 @@ class Claim:
 def installations_with_waiting(
     connection: sqlite3.Connection, *, after_sequence: int = 0
 ) -> tuple[tuple[str, ...], int]:
-    """Name the installations with deliveries queued after a sequence number, and give the newest number."""
+    """Name the installations with deliveries queued after a sequence number, and return the newest number."""
     (newest,) = connection.execute("SELECT coalesce(max(sequence), 0) FROM queue").fetchone()
     if after_sequence == 0:  # all of them: by the index, without touching the payloads
         rows = connection.execute("SELECT DISTINCT installation_id FROM queue WHERE state = 'waiting'")
@@ -46,7 +46,7 @@ def installations_with_waiting(
 
 
 def is_first_of_its_key(alias: str) -> str:
-    """Give the condition that no earlier delivery of the same ordering key waits."""
+    """Return the condition that no earlier delivery of the same ordering key waits."""
     return (
         f"({alias}.ordering_key = '' OR NOT EXISTS (SELECT 1 FROM queue AS earlier"  # noqa: S608 - a name of a table
         f"   WHERE earlier.installation_id = {alias}.installation_id AND earlier.ordering_key = {alias}.ordering_key"
@@ -93,15 +93,15 @@ def claim(
     due_at: str,
     held_sequences: Collection[int] = (),
     before: Mapping[str, int] = MappingProxyType({}),
-    known_parcel: int = 0,
+    known_packed_batch: int = 0,
 ) -> dict[str, Claim]:
     """Read up to so many deliveries of each installation that are due and not held already, longest due first.
 
     Of those that share an ordering key only the first one queued is read, and the next once that has left the queue
     or is dead: none overtakes another, not even a late retry, and no key holds up the others. What is being
     recovered is read one by one, in the order of queueing, each when the first attempt at the one before is over.
-    `before`: the installations' first parcels, `known_parcel`: the newest of which the caller knows. What was queued
-    behind a parcel waits for it.
+    `before`: the installations' first packed batches, `known_packed_batch`: the newest known. What was queued
+    behind a packed batch waits for it.
     Nothing is written: what is claimed and then forgotten by a crash is still waiting.
     """
     rows = _read_claimed(
@@ -109,7 +109,7 @@ def claim(
         {
             "before": _encode({one: before.get(one, _NO_LIMIT) for one in limits}),
             "no_limit": _NO_LIMIT,
-            "known": known_parcel,
+            "known": known_packed_batch,
             "due_at": due_at,
             "held": json_list(held_sequences),
             "limit": max(limits.values(), default=0),

@@ -51,7 +51,7 @@ class QueuedDelivery(msgspec.Struct, frozen=True):
 
     @property
     def is_intact(self) -> bool:
-        """Whether its payload is what was queued, as far as is known: what is not is never sent."""
+        """Return whether its payload is what was queued, as far as is known: what is not is never sent."""
         return self.checksum is None or self.checksum == payload_checksum(
             delivery_id=self.delivery_id,
             installation_id=self.installation_id,
@@ -74,5 +74,5 @@ QUEUE_COLUMNS = (
 
 
 def error_text(status_code: int, error_class: str) -> str:
-    """Give what a row says of its last failure: a status code and a class, or the class alone."""
+    """Return what a row says of its last failure: a status code and a class, or the class alone."""
     return f"{status_code} {error_class}" if status_code else error_class

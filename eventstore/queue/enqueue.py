@@ -1,4 +1,4 @@
-"""Queueing deliveries: as rows, or as parcels of which rows are made later."""
+"""Queueing deliveries: as rows, or as packed batches of which rows are made later."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from eventstore.common.identifiers import new_ids
 from eventstore.queue.checksum import payload_checksum
 from eventstore.queue.delivery import NewDelivery
 from eventstore.queue.idempotency import first_id
-from eventstore.queue.packed_batches import Packed, Wrapped, put_away, take_parcel, wrap
+from eventstore.queue.packed_batches import Packed, WrappedBatch, pack, store, take_packed_batch
 from eventstore.sqlite.bulk import insert_rows
 
-__all__ = ["Batch", "enqueue", "enqueue_batch", "open_parcel", "prepare"]
+__all__ = ["Batch", "enqueue", "enqueue_batch", "prepare", "unpack"]
 
-# Deliveries of one call that are kept in parcels rather than as rows.
+# Deliveries of one call that are kept in packed batches rather than as rows.
 _MANY = 64
 
 # Between INSERT and the rows, and behind them. SQLite would rather read all that waits for the installation.
@@ -31,27 +31,33 @@ _ENQUEUED = ")"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Deliveries that are about to be queued together, with their ids; `parcels` where they are to be kept in those."""
+    """Deliveries that are about to be queued together, with their ids; `packed_batches` where they are kept so."""
 
     deliveries: Sequence[NewDelivery]
     delivery_ids: Sequence[str]
-    parcels: Sequence[Wrapped]
+    packed_batches: Sequence[WrappedBatch]
 
 
 def enqueue(
-    connection: sqlite3.Connection, deliveries: Sequence[NewDelivery], *, enqueued_at: str, in_parcels: bool = False
+    connection: sqlite3.Connection,
+    deliveries: Sequence[NewDelivery],
+    *,
+    enqueued_at: str,
+    in_packed_batches: bool = False,
 ) -> list[str]:
-    """Queue deliveries as `prepare` and `enqueue_batch` do, for those who need not hurry, and give their ids."""
-    return enqueue_batch(connection, prepare(deliveries, in_parcels=in_parcels), enqueued_at=enqueued_at)
+    """Queue deliveries as `prepare` and `enqueue_batch` do, for those who need not hurry, and return their ids."""
+    return enqueue_batch(connection, prepare(deliveries, in_packed_batches=in_packed_batches), enqueued_at=enqueued_at)
 
 
-def prepare(deliveries: Sequence[NewDelivery], *, in_parcels: bool = True) -> Batch:
-    """Do what can be done before the turn to write. `in_parcels`: where they are many, parcels are made of them."""
+def prepare(deliveries: Sequence[NewDelivery], *, in_packed_batches: bool = True) -> Batch:
+    """Do what can be done before the turn to write. `in_packed_batches`: where they are many, they are packed."""
     made_ids = new_ids(len(deliveries))
     ids = [delivery.delivery_id or made_id for delivery, made_id in zip(deliveries, made_ids, strict=True)]
     # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.
-    in_parcels = in_parcels and len(deliveries) >= _MANY and not any(delivery.delivery_id for delivery in deliveries)
-    return Batch(deliveries, ids, wrap(list(map(_packed, deliveries, ids))) if in_parcels else ())
+    in_packed_batches = (
+        in_packed_batches and len(deliveries) >= _MANY and not any(delivery.delivery_id for delivery in deliveries)
+    )
+    return Batch(deliveries, ids, pack(list(map(_packed, deliveries, ids))) if in_packed_batches else ())
 
 
 def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: str) -> list[str]:
@@ -69,12 +75,12 @@ def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: 
         delivery_ids.append(known_id or delivery_id)
         if known_id is None:
             fresh.append((delivery, delivery_id))
-    if not batch.parcels:
+    if not batch.packed_batches:
         _insert(connection, [_packed(*one) for one in fresh], enqueued_at)
     elif fresh:
         are_all_fresh = len(fresh) == len(batch.deliveries)
-        parcels = batch.parcels if are_all_fresh else wrap([_packed(*one) for one in fresh])
-        put_away(connection, parcels, enqueued_at=enqueued_at)
+        packed_batches = batch.packed_batches if are_all_fresh else pack([_packed(*one) for one in fresh])
+        store(connection, packed_batches, enqueued_at=enqueued_at)
     return delivery_ids
 
 
@@ -89,14 +95,20 @@ def _packed(delivery: NewDelivery, delivery_id: str) -> Packed:
     )
 
 
-def open_parcel(connection: sqlite3.Connection, first_sequence: int) -> None:
-    """Make rows of a parcel's deliveries, unless another process has; one whose id has a row already is that one.
+def unpack(connection: sqlite3.Connection, first_sequence: int) -> None:
+    """Make rows of a packed batch's deliveries, unless another process has; one whose id has a row already is that one.
 
-    One that cannot be read any more is kept apart (`damaged_parcels`), so that it holds up nothing.
+    One that cannot be read any more is kept apart (`damaged_packed_batches`), so that it holds up nothing.
     """
-    parcel = take_parcel(connection, first_sequence)
-    if parcel is not None:
-        _insert(connection, parcel.deliveries, parcel.enqueued_at, insert="INSERT OR IGNORE", first=first_sequence)
+    packed_batch = take_packed_batch(connection, first_sequence)
+    if packed_batch is not None:
+        _insert(
+            connection,
+            packed_batch.deliveries,
+            packed_batch.enqueued_at,
+            insert="INSERT OR IGNORE",
+            first=first_sequence,
+        )
 
 
 def _insert(

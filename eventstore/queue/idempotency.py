@@ -76,5 +76,5 @@ def _bytes(*texts: str) -> tuple[bytes, ...]:
 
 
 def _fits(checksum: int | None, installation_id: bytes, key: bytes, delivery_id: bytes) -> bool:
-    """Say whether a row is what was stored, as far as is known: one of before there were checksums has none."""
+    """Return whether a row is what was stored, as far as is known: one of before there were checksums has none."""
     return checksum is None or checksum == _checksum(installation_id, key, delivery_id)

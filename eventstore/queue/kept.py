@@ -37,7 +37,7 @@ def make_due(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at
 
 
 def drop_waiting(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
-    """Give a delivery up that waits; the outcome of an attempt that is under way is not recorded."""
+    """Return a delivery up that waits; the outcome of an attempt that is under way is not recorded."""
     cursor = connection.execute(
         "DELETE FROM queue WHERE sequence = ? AND state = 'waiting' AND NOT is_probe", (delivery.sequence,)
     )
@@ -45,7 +45,7 @@ def drop_waiting(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bo
 
 
 def drop(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
-    """Give a delivery up that is dead or missed, or was missed and is being recovered."""
+    """Return a delivery up that is dead or missed, or was missed and is being recovered."""
     cursor = connection.execute(
         "DELETE FROM queue WHERE sequence = ? AND state = ? AND (state != 'waiting' OR is_recovery)",
         (delivery.sequence, delivery.state),

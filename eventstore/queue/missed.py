@@ -68,7 +68,7 @@ def recover_missed(connection: sqlite3.Connection, due_at_of: Iterable[tuple[str
 
 
 def is_recovering(connection: sqlite3.Connection, installation_id: str | None = None) -> bool:
-    """Say whether anything that was missed waits to be sent again, of one installation or (None) of any."""
+    """Return whether anything that was missed waits to be sent again, of one installation or (None) of any."""
     # The index holds nothing else, so that this costs nothing on the way of each delivery.
     of_one = "" if installation_id is None else " AND installation_id = ?"
     row = connection.execute(

@@ -1,11 +1,11 @@
-"""Parcels: what the deliveries of a large batch are kept as until they are wanted.
+"""Packed batches: what the deliveries of a large batch are kept as until they are wanted.
 
 A row of the queue stands in indexes that are made for sending, and takes several times as long to write as the text of
 its delivery; and the texts of a batch are much alike, so that compressed they are a fraction. Who queues many at once
-wraps them before its turn to write, and has the turn for a moment only; the daemon makes rows of them, a parcel at a
+wraps them before its turn to write, and has the turn for a moment only; the daemon makes rows of them, one at a
 time, shortly before it sends them.
 
-A parcel is a promise about order too: its deliveries have their sequence numbers from the start, and what was queued
+It is a promise about order too: its deliveries have their sequence numbers from the start, and what was queued
 for one of its installations later waits until it is opened (`claim.claim`).
 """
 
@@ -23,18 +23,18 @@ from eventstore.queue.sequences import reserve_sequences
 
 __all__ = [
     "Packed",
-    "Parcel",
-    "Wrapped",
-    "damaged_parcel_texts",
-    "damaged_parcels",
-    "forget_damaged_parcels",
+    "PackedBatch",
+    "WrappedBatch",
+    "damaged_packed_batch_texts",
+    "damaged_packed_batches",
+    "forget_damaged_packed_batches",
     "is_unopened",
-    "parcel_checksum",
-    "put_away",
-    "read_parcels",
-    "take_parcel",
-    "unopened_parcels",
-    "wrap",
+    "pack",
+    "packed_batch_checksum",
+    "read_packed_batches",
+    "store",
+    "take_packed_batch",
+    "unopened_packed_batches",
 ]
 
 # They are made rows at once, in about 2 ms of the turn to write.
@@ -42,7 +42,7 @@ _MOST_DELIVERIES = 64
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A delivery within a parcel; `data` is kept byte by byte."""
+    """A delivery within a packed batch; `data` is kept byte by byte."""
 
     delivery_id: str
     installation_id: str
@@ -53,7 +53,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class PackedBatch:
     """Deliveries of one batch that follow each other; their sequence numbers were given to them with the first."""
 
     first_sequence: int
@@ -62,8 +62,8 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapped:
-    """A parcel that is not in the queue yet: its columns."""
+class WrappedBatch:
+    """A packed batch that is not in the queue yet: its columns."""
 
     delivery_count: int
     installations: str
@@ -73,7 +73,7 @@ class Wrapped:
 # At its quickest, and still a fifth of JSON whose texts are all different: 2 us a delivery, 1 us to open it.
 _COMPRESSION_LEVEL = 1
 
-# No parcel is larger: so many deliveries of [limits] attachment_bytes at their most.
+# No packed batch is larger: so many deliveries of [limits] attachment_bytes at their most.
 _MOST_TEXT_BYTES = 1 << 30
 
 _log = structlog.get_logger("hookfuse.queue")
@@ -82,37 +82,37 @@ _decode = msgspec.json.Decoder(list[Packed]).decode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
 
 
-def wrap(deliveries: Sequence[Packed]) -> list[Wrapped]:
-    """Make parcels of deliveries that follow each other."""
+def pack(deliveries: Sequence[Packed]) -> list[WrappedBatch]:
+    """Make packed batches of deliveries that follow each other."""
     compress = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL).compress
     wrapped = []
     for start in range(0, len(deliveries), _MOST_DELIVERIES):
         some = deliveries[start : start + _MOST_DELIVERIES]
         counts = Counter(one.installation_id for one in some)
-        wrapped.append(Wrapped(len(some), _encode(counts).decode(), compress(_encode(some))))
+        wrapped.append(WrappedBatch(len(some), _encode(counts).decode(), compress(_encode(some))))
     return wrapped
 
 
-def put_away(connection: sqlite3.Connection, parcels: Sequence[Wrapped], *, enqueued_at: str) -> None:
-    """Write parcels, behind all that is in the queue."""
-    first_sequence = reserve_sequences(connection, sum(parcel.delivery_count for parcel in parcels))
-    for parcel in parcels:
+def store(connection: sqlite3.Connection, packed_batches: Sequence[WrappedBatch], *, enqueued_at: str) -> None:
+    """Write packed batches, behind all that is in the queue."""
+    first_sequence = reserve_sequences(connection, sum(packed_batch.delivery_count for packed_batch in packed_batches))
+    for packed_batch in packed_batches:
         connection.execute(
             "INSERT INTO parcels VALUES (?, ?, ?, ?, ?, ?)",
             (
                 first_sequence,
-                parcel.delivery_count,
+                packed_batch.delivery_count,
                 enqueued_at,
-                parcel.installations,
-                parcel.deliveries,
-                parcel_checksum(enqueued_at, parcel.installations.encode(), parcel.deliveries),
+                packed_batch.installations,
+                packed_batch.deliveries,
+                packed_batch_checksum(enqueued_at, packed_batch.installations.encode(), packed_batch.deliveries),
             ),
         )
-        first_sequence += parcel.delivery_count
+        first_sequence += packed_batch.delivery_count
 
 
-def unopened_parcels(connection: sqlite3.Connection, *, after_sequence: int) -> list[tuple[int, dict[str, int]]]:
-    """Give the first sequence number of each parcel behind that one, and how many deliveries to whom it holds."""
+def unopened_packed_batches(connection: sqlite3.Connection, *, after_sequence: int) -> list[tuple[int, dict[str, int]]]:
+    """Return of each packed batch behind that one its first sequence number, and how many it holds to whom."""
     rows = connection.execute(
         "SELECT first_sequence, installations FROM parcels WHERE first_sequence > ? ORDER BY first_sequence",
         (after_sequence,),
@@ -121,13 +121,13 @@ def unopened_parcels(connection: sqlite3.Connection, *, after_sequence: int) -> 
 
 
 def is_unopened(connection: sqlite3.Connection, first_sequence: int) -> bool:
-    """Say whether a parcel is there still."""
+    """Return whether a packed batch is there still."""
     row = connection.execute("SELECT 1 FROM parcels WHERE first_sequence = ?", (first_sequence,)).fetchone()
     return row is not None
 
 
-def take_parcel(connection: sqlite3.Connection, first_sequence: int) -> Parcel | None:
-    """Take a parcel out, None = another process did, or it cannot be read and is kept apart."""
+def take_packed_batch(connection: sqlite3.Connection, first_sequence: int) -> PackedBatch | None:
+    """Take a packed batch out, None = another process did, or it cannot be read and is kept apart."""
     row = connection.execute(
         "DELETE FROM parcels WHERE first_sequence = ?"
         " RETURNING first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB), deliveries, checksum",
@@ -140,7 +140,7 @@ def take_parcel(connection: sqlite3.Connection, first_sequence: int) -> Parcel |
     is_intact = _fits(checksum, enqueued_at, installations, deliveries)
     unpacked = _unpack(deliveries) if is_intact else None
     if unpacked is not None and len(unpacked) == count:
-        return Parcel(first_sequence, enqueued_at, unpacked)
+        return PackedBatch(first_sequence, enqueued_at, unpacked)
     _keep_apart(connection, (first_sequence, count, enqueued_at, installations, deliveries, checksum))
     return None
 
@@ -151,7 +151,7 @@ def _keep_apart(connection: sqlite3.Connection, row: tuple[int, int, str, bytes,
         "INSERT INTO damaged_parcels VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ'))", row
     )
     _log.error(
-        "parcel_damaged",
+        "packed_batch_damaged",
         first_sequence=first_sequence,
         deliveries=count,
         enqueued_at=enqueued_at,
@@ -159,10 +159,10 @@ def _keep_apart(connection: sqlite3.Connection, row: tuple[int, int, str, bytes,
     )
 
 
-def read_parcels(
+def read_packed_batches(
     connection: sqlite3.Connection, *, installation_id: str | None = None, holding: str = ""
-) -> Iterator[Parcel]:
-    """Read parcels, in the order of queueing; only those with deliveries to an installation, or with a text in them.
+) -> Iterator[PackedBatch]:
+    """Read packed batches, in the order of queueing; only those with an installation's deliveries, or a text.
 
     One that cannot be read is left out.
     """
@@ -177,11 +177,11 @@ def read_parcels(
         if text is not None and wanted in text:
             unpacked = _decode_or_none(text)
             if unpacked is not None:
-                yield Parcel(first_sequence, enqueued_at, unpacked)
+                yield PackedBatch(first_sequence, enqueued_at, unpacked)
 
 
-def damaged_parcel_texts(connection: sqlite3.Connection) -> list[str]:
-    """Say of each parcel that is damaged, kept apart or not yet found, when it was queued and what it held."""
+def damaged_packed_batch_texts(connection: sqlite3.Connection) -> list[str]:
+    """Say of each packed batch that is damaged, kept apart or not yet found, when it was queued and what it held."""
     rows = connection.execute(
         "SELECT first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB), deliveries, checksum, 0"
         " FROM parcels UNION ALL SELECT first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB),"
@@ -195,28 +195,28 @@ def damaged_parcel_texts(connection: sqlite3.Connection) -> list[str]:
     ]
 
 
-def damaged_parcels(connection: sqlite3.Connection) -> list[int]:
-    """Return the first sequence numbers of parcels that do not fit their checksums."""
+def damaged_packed_batches(connection: sqlite3.Connection) -> list[int]:
+    """Return the first sequence numbers of packed batches that do not fit their checksums."""
     rows = connection.execute(
         "SELECT first_sequence, checksum, enqueued_at, CAST(installations AS BLOB), deliveries FROM parcels"
     )
     return [first for first, *rest in rows if not _fits(*rest)]
 
 
-def forget_damaged_parcels(connection: sqlite3.Connection) -> int:
-    """Let go of the parcels that are kept apart, and return how many deliveries they held."""
+def forget_damaged_packed_batches(connection: sqlite3.Connection) -> int:
+    """Let go of the packed batches that are kept apart, and return how many deliveries they held."""
     counts = connection.execute("DELETE FROM damaged_parcels RETURNING delivery_count").fetchall()
     return sum(count for (count,) in counts)
 
 
-def parcel_checksum(enqueued_at: str, installations: bytes, deliveries: bytes) -> int:
-    """Return the checksum of a parcel (CRC-32, as that of a delivery)."""
+def packed_batch_checksum(enqueued_at: str, installations: bytes, deliveries: bytes) -> int:
+    """Return the checksum of a packed batch (CRC-32, as that of a delivery)."""
     return crc32(deliveries, crc32(installations, crc32(enqueued_at.encode())))
 
 
 def _fits(checksum: int | None, enqueued_at: str, installations: bytes, deliveries: bytes) -> bool:
-    """Say whether a parcel is what was put away, as far as is known: one of before there were checksums has none."""
-    return checksum is None or checksum == parcel_checksum(enqueued_at, installations, deliveries)
+    """Return whether a packed batch is what was stored, as far as is known: those of before checksums have none."""
+    return checksum is None or checksum == packed_batch_checksum(enqueued_at, installations, deliveries)
 
 
 def _readable_counts(installations: bytes) -> list[str]:
@@ -239,7 +239,7 @@ def _decode_or_none(text: bytes) -> list[Packed] | None:
 
 
 def _decompress(deliveries: bytes) -> bytes | None:
-    """Return the text of a parcel, None = it is damaged."""
+    """Return the text of a packed batch, None = it is damaged."""
     try:
         # What a damaged header says of the size is not to be allocated.
         if zstandard.frame_content_size(deliveries) > _MOST_TEXT_BYTES:

@@ -12,7 +12,7 @@ __all__ = ["drop_probe", "enqueue_probe", "has_waiting_probe"]
 def enqueue_probe(
     connection: sqlite3.Connection, installation_id: str, *, event_name: str, data: str, enqueued_at: str
 ) -> str:
-    """Queue a test delivery before everything else of its installation, and give its id."""
+    """Queue a test delivery before everything else of its installation, and return its id."""
     delivery_id = new_id()
     checksum = payload_checksum(
         delivery_id=delivery_id,
@@ -33,7 +33,7 @@ def enqueue_probe(
 
 
 def has_waiting_probe(connection: sqlite3.Connection, installation_id: str) -> bool:
-    """Say whether a test delivery to an installation waits, or is under way."""
+    """Return whether a test delivery to an installation waits, or is under way."""
     row = connection.execute(
         "SELECT 1 FROM queue WHERE installation_id = ? AND state = 'waiting' AND NOT is_behind AND due_at = ?"
         " AND is_probe",

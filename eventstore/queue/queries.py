@@ -1,6 +1,6 @@
-"""What the queue holds, for whoever looks at it: its rows, and what lies in parcels as the rows that it will be.
+"""What the queue holds, for whoever looks at it: its rows, and what lies in packed batches as the rows that it will be.
 
-Both are read as of one moment: in between a parcel may be opened.
+Both are read as of one moment: in between a packed batch may be opened.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from eventstore.common.clock import time_text
 from eventstore.policies.waits import latest_pause
 from eventstore.queue.claim import is_first_of_its_key
 from eventstore.queue.delivery import PROBE_DUE_AT, QUEUE_COLUMNS, QueuedDelivery
-from eventstore.queue.packed_batches import Parcel, read_parcels
+from eventstore.queue.packed_batches import PackedBatch, read_packed_batches
 from eventstore.sqlite.database import reading
 
 __all__ = [
@@ -43,13 +43,13 @@ def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDel
 
 
 def find_row(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
-    """Read one delivery by its id, None when it has no row: it lies in a parcel, has left the queue, or never was."""
+    """Read one delivery by its id, None when it has no row: it is packed, has left the queue, or never was."""
     row = connection.execute(f"SELECT {QUEUE_COLUMNS} FROM queue WHERE delivery_id = ?", (delivery_id,)).fetchone()  # noqa: S608 - as above
     return QueuedDelivery(*row) if row else None
 
 
 def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> str | None:
-    """Give the id of the delivery that has to leave the queue, or die, before this one is claimed."""
+    """Return the id of the delivery that has to leave the queue, or die, before this one is claimed."""
     with reading(connection):
         row = connection.execute(
             "SELECT sequence, delivery_id FROM queue WHERE installation_id = ? AND ordering_key = ?"
@@ -79,7 +79,7 @@ class Hold:
 
 
 def hold_of_delivery(connection: sqlite3.Connection, delivery: QueuedDelivery, now: str) -> Hold | None:
-    """Say what holds a waiting delivery back beyond the moment at which it is due, None = nothing."""
+    """Return what holds a waiting delivery back beyond the moment at which it is due, None = nothing."""
     if delivery.state != "waiting" or delivery.is_probe:
         return None
     behind = waits_behind(connection, delivery) if delivery.ordering_key else None
@@ -166,7 +166,7 @@ def count_deliveries(connection: sqlite3.Connection, installation_id: str | None
 
 
 def oldest_waiting(connection: sqlite3.Connection) -> str | None:
-    """Say when the delivery was queued that waits longest, a test delivery aside; None = none waits."""
+    """Return when the delivery was queued that waits longest, a test delivery aside; None = none waits."""
     # By an index that holds no payloads, however many are kept that do not wait.
     (moment,) = connection.execute(
         "SELECT min(enqueued_at) FROM (SELECT enqueued_at FROM queue WHERE sequence = (SELECT min(sequence) FROM queue"
@@ -194,7 +194,7 @@ _LONGEST_PACKED = (
 
 
 def longest_due(connection: sqlite3.Connection, now: datetime) -> str | None:
-    """Say since when something is due that could be sent at once, None = nothing is.
+    """Return since when something is due that could be sent at once, None = nothing is.
 
     That is: its installation is active, its breaker is closed, no pause was asked for, nothing is before it in its
     ordering key, and it is no test delivery and no part of a recovery, which is paced.
@@ -209,26 +209,26 @@ def longest_due(connection: sqlite3.Connection, now: datetime) -> str | None:
 def _packed_deliveries(
     connection: sqlite3.Connection, *, installation_id: str | None = None, holding: str = ""
 ) -> Iterator[QueuedDelivery]:
-    """Read deliveries out of parcels, in the order of queueing; of one installation, or of parcels that hold a text."""
-    for parcel in read_parcels(connection, installation_id=installation_id, holding=holding):
-        for one in _unpacked(parcel):
+    """Read deliveries out of packed batches, in the order of queueing; of one installation, or that hold a text."""
+    for packed_batch in read_packed_batches(connection, installation_id=installation_id, holding=holding):
+        for one in _unpacked(packed_batch):
             if installation_id in {None, one.installation_id}:
                 yield one
 
 
-def _unpacked(parcel: Parcel) -> Iterator[QueuedDelivery]:
-    """Give the deliveries of a parcel as the rows that they will be."""
-    for number, one in enumerate(parcel.deliveries):
+def _unpacked(packed_batch: PackedBatch) -> Iterator[QueuedDelivery]:
+    """Return the deliveries of a packed batch as the rows that they will be."""
+    for number, one in enumerate(packed_batch.deliveries):
         yield QueuedDelivery(
-            parcel.first_sequence + number,
+            packed_batch.first_sequence + number,
             one.delivery_id,
             one.installation_id,
             one.event_name,
             one.ordering_key,
             "waiting",
             0,
-            parcel.enqueued_at,
-            parcel.enqueued_at,
+            packed_batch.enqueued_at,
+            packed_batch.enqueued_at,
             "",
             one.actor,
             bytes(one.data).decode(),

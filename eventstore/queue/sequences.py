@@ -6,7 +6,7 @@ __all__ = ["newest_sequence", "reserve_sequences", "skip_sequences"]
 
 
 def newest_sequence(connection: sqlite3.Connection) -> int:
-    """Give the sequence number of the newest delivery that was ever queued, 0 before the first."""
+    """Return the sequence number of the newest delivery that was ever queued, 0 before the first."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
     return int(row[0]) if row else 0
 
@@ -19,7 +19,7 @@ def skip_sequences(connection: sqlite3.Connection, up_to_sequence: int) -> None:
 
 
 def reserve_sequences(connection: sqlite3.Connection, count: int) -> int:
-    """Take sequence numbers from the queue, and give the first of them."""
+    """Take sequence numbers from the queue, and return the first of them."""
     row = connection.execute(
         "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'queue' RETURNING seq", (count,)
     ).fetchone()

@@ -14,7 +14,7 @@ __all__ = ["open_redis", "redis_explained", "shown_url"]
 
 
 def open_redis(url: str, *, timeout_s: float = 5.0) -> "Redis":
-    """Give a client for a URL (redis://, rediss://, unix://); it connects when it is first asked something.
+    """Return a client for a URL (redis://, rediss://, unix://); it connects when it is first asked something.
 
     Nothing is tried again by itself: what was sent once may have been carried out, and whoever asks knows how to
     find that out. Raises ConfigurationError when the URL is none.
@@ -54,7 +54,7 @@ def redis_explained(url: str) -> Iterator[None]:
 
 
 def shown_url(url: str) -> str:
-    """Give a URL without user name, password and query."""
+    """Return a URL without user name, password and query."""
     try:
         parts = urlsplit(url)
         host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"

@@ -62,10 +62,10 @@ class Directory(Protocol):
     """Knows the places of installations and the kinds of apps."""
 
     def place_of(self, installation_id: str) -> Place | None:
-        """Give where an installation belongs, None when it is not known."""
+        """Return where an installation belongs, None when it is not known."""
 
     def is_internal(self, app_id: int) -> bool:
-        """Whether an app is of status internal; one that is not known counts as published."""
+        """Return whether an app is of status internal; one that is not known counts as published."""
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ def buffer_key(place: Place, day: str) -> str:
 
 
 def request_keys(app_id: int, event_name: str) -> tuple[str, str]:
-    """Name the lists of the last requests and of the last errors; the braces are a hash tag of Redis."""
+    """Return the names of the lists of the last requests and of the last errors; the braces are a hash tag of Redis."""
     name = f"{{{app_id}}}:{event_name}"
     return f"sentry-app-webhook-request:{name}", f"sentry-app-webhook-error:{name}"
 

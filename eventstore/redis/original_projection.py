@@ -58,14 +58,14 @@ class SqliteDirectory:
         self._places: dict[str, Place | None] = {}
 
     def is_internal(self, app_id: int) -> bool:
-        """Whether an app is of status internal."""
+        """Return whether an app is of status internal."""
         if app_id not in self._kinds:
             row = self._connection.execute("SELECT status FROM apps WHERE app_id = ?", (app_id,)).fetchone()
             self._kinds[app_id] = row is not None and row[0] == "internal"
         return self._kinds[app_id]
 
     def place_of(self, installation_id: str) -> Place | None:
-        """Give where an installation belongs, None when it is not known."""
+        """Return where an installation belongs, None when it is not known."""
         if installation_id not in self._places:
             row = self._connection.execute(
                 "SELECT app_id, organization_id FROM installations WHERE installation_id = ?", (installation_id,)
@@ -99,7 +99,7 @@ class RedisProjection:
         return last_position(connection) - mark.position
 
     def known_mark(self, connection: sqlite3.Connection) -> Mark:
-        """Give how far it has come. Raises RejectedError where that is no event of this log."""
+        """Return how far it has come. Raises RejectedError where that is no event of this log."""
         with redis_explained(self.url):
             return self._known_mark(connection, self._client)
 
@@ -122,7 +122,7 @@ class RedisProjection:
         return RedisContents(counts, rows, frozenset(without_expiry))
 
     def catch_up(self, connection: sqlite3.Connection, now: datetime) -> int:
-        """Write the next batch of events, and give how many; 0 = there was none.
+        """Write the next batch of events, and return how many; 0 = there was none.
 
         `now` is the moment that is believed, from which it follows how long each key lives.
         A Redis that was flushed is filled again from the first event. Raises RejectedError when it holds such keys
@@ -180,15 +180,15 @@ class RedisProjection:
         mark = _mark(client)
         if mark is not None and _is_known(connection, mark):
             return mark
-        where, mend = f"Redis at {shown_url(self.url)}", "`hookfuse replay rebuild --to redis` makes its keys anew"
+        where, fix = f"Redis at {shown_url(self.url)}", "`hookfuse replay rebuild --to redis` makes its keys anew"
         if mark is not None:
-            raise RejectedError(f"{where} is at event {mark.position} of another log: {mend}")
+            raise RejectedError(f"{where} is at event {mark.position} of another log: {fix}")
         if self._client.exists(MARK_KEY):
-            raise RejectedError(f"{where} is being emptied, or that was broken off: {mend}")
+            raise RejectedError(f"{where} is being emptied, or that was broken off: {fix}")
         if next(iter(self._client.scan_iter(match=KEY_PATTERN, count=_SCAN_KEYS)), None) is not None:
             raise RejectedError(
                 f"{where} has keys of this layout that hookfuse did not write: import their counts"
-                f" (`hookfuse events import --counts`), then {mend}"
+                f" (`hookfuse events import --counts`), then {fix}"
             )
         return _BEGINNING
 
@@ -226,7 +226,7 @@ def _set_mark(pipeline: "Pipeline", mark: Mark) -> None:
 
 
 def _is_known(connection: sqlite3.Connection, mark: Mark) -> bool:
-    """Say whether a mark is of this log: of another one, or of a later state of this one, its hash is not here."""
+    """Return whether a mark is of this log: of another one, or of a later state of this one, its hash is not here."""
     return mark == _BEGINNING or _digest_at(connection, mark.position) == mark.digest
 
 

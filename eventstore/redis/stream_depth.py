@@ -8,7 +8,7 @@ from eventstore.errors import RedisAwayError
 from eventstore.redis.connection import open_redis, redis_explained, shown_url
 
 if TYPE_CHECKING:
-    from eventstore.settings.configuration import Queue
+    from eventstore.settings.configuration import QueueSettings
 
 __all__ = ["StreamDepth", "dead_stream_of", "read_stream_depth"]
 
@@ -40,7 +40,7 @@ def dead_stream_of(stream: str) -> str:
     return f"{stream}:dead"
 
 
-def read_stream_depth(settings: "Queue", *, timeout_s: float) -> StreamDepth | None:
+def read_stream_depth(settings: "QueueSettings", *, timeout_s: float) -> StreamDepth | None:
     """Ask the configured server, None = there is none; one that does not answer is told as its error."""
     url = settings.url.get_secret_value()
     if not url:

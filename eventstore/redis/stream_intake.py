@@ -93,7 +93,7 @@ class StreamIntake:
         return count
 
     def take_in(self, *, block_s: float = 0.0) -> int:
-        """Read new entries into the queue, and give how many there were; waits up to `block_s` for the first."""
+        """Read new entries into the queue, and return how many there were; waits up to `block_s` for the first."""
         read_again = 0 if self._is_joined else self.join()
         if self._count_held() >= _HELD_MAX:
             return read_again
@@ -101,7 +101,7 @@ class StreamIntake:
             return read_again + self._keep(self._read(b">", block_s))
 
     def acknowledge(self) -> int:
-        """Let go, in Redis, of what was attempted here; give how many."""
+        """Let go, in Redis, of what was attempted here; return how many."""
         rule, connection = self._rule, self._producer.store.connection
         rows = connection.execute(
             "SELECT entry_id FROM stream_entries LEFT JOIN queue USING (delivery_id) WHERE stream = ?"
@@ -114,7 +114,7 @@ class StreamIntake:
         return len(entry_ids)
 
     def adopt(self) -> int:
-        """Take over what a reader that is gone had read, and keep what is ours from being taken over; give how many."""
+        """Take over what a reader that is gone had read, and keep what is ours; return how many."""
         if not self._is_joined:
             return 0
         rule = self._rule

@@ -56,7 +56,7 @@ def app_label(entry: AppEntry) -> str:
 
 
 def apply_document(transaction: Transaction, document: RegistryDocument, *, is_pruned: bool = False) -> list[Change]:
-    """Bring the registry to what the document says, and give the changes; a second time there are none.
+    """Bring the registry to what the document says, and return the changes; a second time there are none.
 
     What the document leaves out stays, unless `is_pruned`: then installations that it leaves out are removed.
     Raises RejectedError for an app or installation whose organization or app is in neither the document nor
@@ -126,7 +126,7 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
 
 
 def _released(transaction: Transaction, app: AppChanged) -> list[Change]:
-    """Have what was learned about an endpoint forgotten with it, and say what that lets go on."""
+    """Have what was learned about an endpoint forgotten with it, and return what that lets go on."""
     changed = tuple(name for name in _ENDPOINT_FIELDS if name in app.changed)
     if not changed:
         return []
@@ -152,7 +152,7 @@ def _releases(before: Installation, changed: Collection[str], now: str) -> tuple
 
 
 def _new_secrets(entry: AppEntry, old: AppSecrets, what: str) -> AppSecrets:
-    """Give the secrets that an entry asks for; what it leaves out stays.
+    """Return the secrets that an entry asks for; what it leaves out stays.
 
     Raises RejectedError for the secret from before a rotation: an old file would take the rotation back
     unseen, and shut out whoever has moved on.

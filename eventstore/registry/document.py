@@ -114,7 +114,7 @@ def _faults(document: RegistryDocument) -> "list[tuple[str, str]]":
 
 
 def organization_faults(entry: OrganizationEntry) -> list[str]:
-    """Say what is wrong with an organization by itself, its URL apart.
+    """Return what is wrong with an organization by itself, its URL apart.
 
     Of its owners only what no version has taken: a mail to another is refused by the mailer, and that is recorded.
     """
@@ -123,7 +123,7 @@ def organization_faults(entry: OrganizationEntry) -> list[str]:
 
 
 def app_faults(entry: AppEntry) -> list[str]:
-    """Say what is wrong with an app by itself, its URL and headers apart."""
+    """Return what is wrong with an app by itself, its URL and headers apart."""
     faults = _name_faults(entry.slug, entry.name)
     if entry.uuid is not None and not _is_uuid(entry.uuid):
         faults.append("uuid is not a UUID")
@@ -159,7 +159,7 @@ def _is_address_like(text: str) -> bool:
 
 
 def _owner_faults(entry: OrganizationEntry) -> list[str]:
-    """Say to which owners the mailer could send nothing."""
+    """Return to which owners the mailer could send nothing."""
     faults = []
     for owner in entry.owners:
         try:
@@ -178,7 +178,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def _request_faults(entry: AppEntry) -> list[str]:
-    """Say what the sender would always refuse."""
+    """Return what the sender would always refuse."""
     faults = _url_faults("webhook_url", entry.webhook_url)
     try:
         parse_custom_headers(entry.headers)

@@ -59,7 +59,7 @@ class SigningKey:
 def rotate_secret(
     transaction: Transaction, app_id: int, *, overlap: timedelta, new_secret: str | None = None, by: str
 ) -> SecretRotation:
-    """Give an app a new client secret, a random one unless it is handed in; the old one signs too for `overlap`.
+    """Return an app a new client secret, a random one unless it is handed in; the old one signs too for `overlap`.
 
     No overlap ends the old one at once, and one that signs still from a rotation before, as a leak demands. An app
     that has none, as after an import of its history, gets its first.
@@ -115,7 +115,7 @@ def _refuse_blank(secret: str | None) -> None:
 
 
 def ensure_signing_key(transaction: Transaction, app_id: int, *, by: str, is_rotated: bool = False) -> SigningKey:
-    """Give the app's signing key, and make one where there is none; `is_rotated` makes one in any case.
+    """Return the app's signing key, and make one where there is none; `is_rotated` makes one in any case.
 
     A new key takes the old one's place at once: there is no overlap. Raises NotFoundError.
     """
@@ -130,7 +130,7 @@ def ensure_signing_key(transaction: Transaction, app_id: int, *, by: str, is_rot
 
 
 def remove_signing_key(transaction: Transaction, app_id: int, *, by: str) -> bool:
-    """Forget the app's signing key, and say whether there was one. Raises NotFoundError."""
+    """Forget the app's signing key, and return whether there was one. Raises NotFoundError."""
     app, old = find_app(transaction.connection, app_id), _secrets_of(transaction, app_id)
     if old.signing_key is None:
         return False
@@ -140,7 +140,7 @@ def remove_signing_key(transaction: Transaction, app_id: int, *, by: str) -> boo
 
 
 def public_key_text(seed: bytes) -> str:
-    """Give the public half of an Ed25519 key as `whpk_<base64>`, the form of Standard Webhooks 1.0."""
+    """Return the public half of an Ed25519 key as `whpk_<base64>`, the form of Standard Webhooks 1.0."""
     # cryptography takes 25 ms to import: only a command about signing keys pays.
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 

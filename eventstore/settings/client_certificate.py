@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from eventstore.common.bounded_file import read_bounded
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.errors import DocumentError
 
 __all__ = ["check_client_certificates", "read_expiry", "require_client_certificate"]
@@ -50,20 +50,20 @@ def require_client_certificate(certificate: str, key: str | None, what: str) -> 
         raise DocumentError(f"{what}: client_certificate: {error}") from error
 
 
-def check_client_certificates(apps: Iterable[tuple[str, str, str | None]], now: datetime) -> Iterator[Finding]:
+def check_client_certificates(apps: Iterable[tuple[str, str, str | None]], now: datetime) -> Iterator[Diagnostic]:
     """Yield of each app, given with its certificate and key, whether those can be used, and until when."""
     for slug, certificate, key in apps:
         yield _finding(slug, certificate, key, now)
 
 
-def _finding(slug: str, certificate: str, key: str | None, now: datetime) -> Finding:
+def _finding(slug: str, certificate: str, key: str | None, now: datetime) -> Diagnostic:
     try:
         expires_at = read_expiry(certificate, key)
     except DocumentError as error:
-        return Finding.fault("certificates", f"app {slug}: {error}", _MEND)
+        return Diagnostic.fault("certificates", f"app {slug}: {error}", _MEND)
     day = expires_at.date()
     if expires_at <= now:
-        return Finding.fault("certificates", f"app {slug}: {certificate} has expired on {day}", _MEND)
+        return Diagnostic.fault("certificates", f"app {slug}: {certificate} has expired on {day}", _MEND)
     if expires_at <= now + _SOON:
-        return Finding.warning("certificates", f"app {slug}: {certificate} expires on {day}", _MEND)
-    return Finding.good("certificates", f"app {slug}: {certificate} is valid until {day}")
+        return Diagnostic.warning("certificates", f"app {slug}: {certificate} expires on {day}", _MEND)
+    return Diagnostic.good("certificates", f"app {slug}: {certificate} is valid until {day}")

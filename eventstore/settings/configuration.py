@@ -119,7 +119,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
-class Timeouts(Section):
+class TimeoutSettings(Section):
     """How long an endpoint may take; an app may have its own."""
 
     connect_s: Seconds = Field(5.0, description="seconds for a connection, TLS included")
@@ -127,7 +127,7 @@ class Timeouts(Section):
     total_s: Seconds = Field(10.0, description="seconds for the whole request, by the wall clock")
 
 
-class Guard(Section):
+class GuardSettings(Section):
     """Which addresses may be sent to."""
 
     allow_networks: tuple[Network, ...] = Field(
@@ -137,7 +137,7 @@ class Guard(Section):
     allow_http: bool = Field(False, description="whether plain http is allowed")
 
 
-class Tls(Section):
+class TlsSettings(Section):
     """Whom to believe when an endpoint says who it is; mails have [smtp] ca_file."""
 
     ca_file: str = Field(
@@ -147,7 +147,7 @@ class Tls(Section):
     )
 
 
-class Proxy(Section):
+class ProxySettings(Section):
     """An HTTP proxy that all requests to endpoints go through, by CONNECT; HTTPS_PROXY and its like are not read."""
 
     url: ProxyUrl = Field(
@@ -161,7 +161,7 @@ class Proxy(Section):
     )
 
 
-class Retry(Section):
+class RetrySettings(Section):
     """When a failed attempt is made again."""
 
     schedule: tuple[Annotated[float, Field(ge=0, le=30 * 86_400)], ...] = Field(
@@ -173,7 +173,7 @@ class Retry(Section):
     jitter: float = Field(0.1, ge=0, le=1, description="share by which each delay is varied at random, 0 to 1")
 
 
-class PolicyChoice(Section):
+class PolicySettings(Section):
     """When an integration counts as broken."""
 
     name: Annotated[str, AfterValidator(_known_policy)] = Field("balanced", description='"balanced" or "sentry-2024"')
@@ -188,7 +188,7 @@ class PolicyChoice(Section):
         return self
 
 
-class Disabling(Section):
+class DisablingSettings(Section):
     """What may be disabled by the machine."""
 
     apps: Literal["internal", "all"] = Field(
@@ -198,7 +198,7 @@ class Disabling(Section):
     )
 
 
-class Delivery(Section):
+class DeliverySettings(Section):
     """How much is under way at once."""
 
     in_flight: int = Field(256, ge=1, le=4096, description="requests under way at once, by all processes together")
@@ -211,7 +211,7 @@ class Delivery(Section):
     )
 
 
-class Breaker(Section):
+class BreakerSettings(Section):
     """The circuit breaker of each installation: open, its deliveries wait, and one at a time is let through."""
 
     enabled: bool = Field(True, description="whether there is one")
@@ -228,7 +228,7 @@ class Breaker(Section):
     recovery_factor: int = Field(10, ge=1, description="by how much they are stricter then")
 
 
-class Fleet(Section):
+class OutageSettings(Section):
     """Many endpoints failing at once is our own fault until shown otherwise: disabling is frozen then."""
 
     enabled: bool = Field(True, description="whether automatic disabling can be frozen")
@@ -237,13 +237,13 @@ class Fleet(Section):
     installations_min: int = Field(5, ge=2, description="how many they must be at least")
 
 
-class Warnings(Section):
+class WarningSettings(Section):
     """The owners are told at 50 and 90 percent of the way to being disabled."""
 
     enabled: bool = Field(True, description="whether they are")
 
 
-class Missed(Section):
+class MissedSettings(Section):
     """What arrives while an installation is disabled."""
 
     keep_s: float = Field(
@@ -252,7 +252,7 @@ class Missed(Section):
     recover_per_s: float = Field(10.0, gt=0, description="how many missed deliveries a second are sent again")
 
 
-class Probing(Section):
+class ProbingSettings(Section):
     """Test deliveries to what the machine has disabled, to enable it again when one succeeds."""
 
     enabled: bool = Field(False, description="whether there are any")
@@ -266,7 +266,7 @@ class Probing(Section):
     )
 
 
-class Redis(Section):
+class RedisSettings(Section):
     """A Redis that the buffer and the request log are written to as well, in the original's layout."""
 
     url: SecretStr = Field(
@@ -276,7 +276,7 @@ class Redis(Section):
     retry_s: Seconds = Field(5.0, description="seconds until one that did not answer is asked again")
 
 
-class Smtp(Section):
+class SmtpSettings(Section):
     """The mail server; without a host, mails are put into the Maildir `outbox/` of the home."""
 
     host: Host = Field("", description="name of the mail server; empty = the Maildir")
@@ -291,7 +291,7 @@ class Smtp(Section):
     ca_file: str = Field("", description="file of certificates to trust; empty = the system's")
 
 
-class Mail(Section):
+class MailSettings(Section):
     """What mails look like, and when one is tried again."""
 
     sender: SenderAddress = Field("hookfuse@localhost", description="the From address")
@@ -307,14 +307,14 @@ class Mail(Section):
     )
 
 
-class Limits(Section):
+class LimitsSettings(Section):
     """What is taken at the border."""
 
     attachment_bytes: int = Field(1_048_576, ge=1, description="largest payload of one delivery, in bytes")
     response_bytes: int = Field(65_536, ge=1024, description="how much of an answer's body is read, in bytes")
 
 
-class Queue(Section):
+class QueueSettings(Section):
     """The local queue, and a Redis stream that it is fed from."""
 
     idempotency_keep_s: float = Field(86_400.0, gt=0, description="seconds for which an idempotency key is remembered")
@@ -329,7 +329,7 @@ class Queue(Section):
     )
 
 
-class Log(Section):
+class LogSettings(Section):
     """The daemon's log, JSON lines in logs/hookfuse.jsonl."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
@@ -337,19 +337,19 @@ class Log(Section):
     keep_files: int = Field(10, ge=1, le=1000, description="how many rotated files are kept")
 
 
-class Metrics(Section):
+class MetricsSettings(Section):
     """An HTTP endpoint for Prometheus, with /healthz and /readyz; it is off until it is told where to listen."""
 
     listen: Address = Field("", description='where, such as "127.0.0.1:9464"; empty = nowhere; port 0 = a free one')
 
 
-class Statsd(Section):
+class StatsdSettings(Section):
     """The original's metrics by their names, as statsd lines with tags over UDP."""
 
     address: ReceiverAddress = Field("", description='where to, such as "127.0.0.1:8125"; empty = nowhere')
 
 
-class Daemon(Section):
+class DaemonSettings(Section):
     """Starting and stopping, and the processes in between."""
 
     stop_s: Seconds = Field(15.0, description="seconds for what is in flight to finish when stopping")
@@ -361,7 +361,9 @@ class Daemon(Section):
         30.0, description="seconds after which a worker process that is not heard is killed and started again"
     )
     restarts: int = Field(
-        5, ge=0, description="crashes that are mended within restart_period_s: of a process's actors, and of processes"
+        5,
+        ge=0,
+        description="crashes that are repaired within restart_period_s: of a process's actors, and of processes",
     )
     restart_period_s: Seconds = Field(60.0, description="seconds in which restarts are counted")
 
@@ -377,28 +379,28 @@ class Configuration(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    timeouts: Timeouts = Timeouts()
-    guard: Guard = Guard()
-    tls: Tls = Tls()
-    proxy: Proxy = Proxy()
-    retry: Retry = Retry()
-    policy: PolicyChoice = PolicyChoice()
-    disabling: Disabling = Disabling()
-    delivery: Delivery = Delivery()
-    breaker: Breaker = Breaker()
-    fleet: Fleet = Fleet()
-    warnings: Warnings = Warnings()
-    missed: Missed = Missed()
-    probing: Probing = Probing()
-    redis: Redis = Redis()
-    smtp: Smtp = Smtp()
-    mail: Mail = Mail()
-    limits: Limits = Limits()
-    queue: Queue = Queue()
-    log: Log = Log()
-    metrics: Metrics = Metrics()
-    statsd: Statsd = Statsd()
-    daemon: Daemon = Daemon()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    guard: GuardSettings = GuardSettings()
+    tls: TlsSettings = TlsSettings()
+    proxy: ProxySettings = ProxySettings()
+    retry: RetrySettings = RetrySettings()
+    policy: PolicySettings = PolicySettings()
+    disabling: DisablingSettings = DisablingSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    breaker: BreakerSettings = BreakerSettings()
+    outage: OutageSettings = OutageSettings()
+    warnings: WarningSettings = WarningSettings()
+    missed: MissedSettings = MissedSettings()
+    probing: ProbingSettings = ProbingSettings()
+    redis: RedisSettings = RedisSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    mail: MailSettings = MailSettings()
+    limits: LimitsSettings = LimitsSettings()
+    queue: QueueSettings = QueueSettings()
+    log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    statsd: StatsdSettings = StatsdSettings()
+    daemon: DaemonSettings = DaemonSettings()
 
 
 def load_configuration(path: Path) -> Configuration:
@@ -452,7 +454,7 @@ def _check_variables(variables: Iterable[str]) -> None:
 
 
 def _meant_variable(variable: str) -> str:
-    """Give the variable that one with a single underscore between section and setting was to be, else nothing."""
+    """Return the variable that one with a single underscore between section and setting was to be, else nothing."""
     # pydantic passes over this one too, and a password would be missing without a word.
     section, _, setting = variable.removeprefix("HOOKFUSE_").partition("_")
     model = Configuration.model_fields.get(section.lower())

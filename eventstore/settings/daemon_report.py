@@ -32,13 +32,13 @@ class DaemonReport:
     tables: dict[str, str] = field(default_factory=dict)
 
     def changed_tables(self, configuration: "Configuration") -> tuple[str, ...]:
-        """Name the tables of settings that say something else now than when the daemon read them."""
+        """Return the names of the tables of settings that say something else now than when the daemon read them."""
         now = digests_of(configuration)
         return tuple(name for name, digest in self.tables.items() if now.get(name) != digest)
 
 
 def digests_of(configuration: "Configuration") -> dict[str, str]:
-    """Give a digest of each table of settings; of those with secrets there is none, as they could be guessed by it."""
+    """Return a digest of each table of settings; none of those with secrets, which could be guessed."""
     tables = configuration.model_dump(mode="json", exclude=_WITH_SECRETS)
     return {
         name: blake2b(msgspec.json.encode(table, order="deterministic"), digest_size=8).hexdigest()

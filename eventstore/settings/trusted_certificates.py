@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.errors import ConfigurationError
 from eventstore.settings.configuration import Configuration
 
@@ -21,10 +21,10 @@ def require_trusted(configuration: Configuration) -> None:
         raise ConfigurationError(fault)
 
 
-def check_trusted(configuration: Configuration) -> Iterator[Finding]:
-    """Say which files of certificates to trust cannot be used."""
+def check_trusted(configuration: Configuration) -> Iterator[Diagnostic]:
+    """Return which files of certificates to trust cannot be used."""
     for fault in _faults(configuration):
-        yield Finding.fault("certificates", fault, "name a file of certificates in PEM")
+        yield Diagnostic.fault("certificates", fault, "name a file of certificates in PEM")
 
 
 def _faults(configuration: Configuration) -> Iterator[str]:

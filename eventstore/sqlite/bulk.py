@@ -37,5 +37,5 @@ def _statement(into: str, columns: int, rows: int, then: str) -> str:
 
 
 def json_list(values: Iterable[str | int]) -> str:
-    """Give values as SQLite's json_each takes them: any number of them as one parameter."""
+    """Return values as SQLite's json_each takes them: any number of them as one parameter."""
     return _encode(list(values)).decode()

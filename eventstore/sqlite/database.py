@@ -52,7 +52,7 @@ _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
     ),
     "SQLITE_CORRUPT": (
         DatabaseError,
-        "the database file is damaged: hookfuse reindex mends it where only an index is, else restore it from a backup",
+        "the database file is damaged: hookfuse reindex repairs it where only an index is, else restore a backup",
     ),
     "SQLITE_READONLY": (
         DatabaseError,

@@ -335,7 +335,7 @@ def migrate(connection: sqlite3.Connection) -> int:
 
 
 def found_schema(connection: sqlite3.Connection) -> int:
-    """Give the schema that a database has, 0 when it is new. Raises what `migrate` raises."""
+    """Return the schema that a database has, 0 when it is new. Raises what `migrate` raises."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > SCHEMA_VERSION:
         raise NewerSchemaError(

@@ -13,7 +13,7 @@ from eventstore.common.shortage import raise_shortage
 from eventstore.errors import DatabaseError
 from eventstore.sqlite.database import BUSY_S
 
-__all__ = ["WriteTurn"]
+__all__ = ["WriterLock"]
 
 # As long as SQLite itself waits for another's commit.
 _PATIENCE_S = BUSY_S
@@ -24,7 +24,7 @@ _LONGEST_REST_S = 0.1
 _PAUSES_S = (0.0003,) * 10 + (0.0005,) * 10 + (0.001,) * 5
 
 
-class WriteTurn:
+class WriterLock:
     """A lock on a file beside the database, for one thread at a time.
 
     It only decides who is next: what keeps the database whole is SQLite's own lock, which is taken inside the turn.
@@ -34,10 +34,10 @@ class WriteTurn:
     come for as long: a producer of large batches leaves as much time to those of single deliveries.
     """
 
-    def __init__(self, database: Path, *, is_patient: bool = False) -> None:
-        """`is_patient`: waits for as long as it takes, and without a thread between the turn and who has it."""
+    def __init__(self, database: Path, *, wait_forever: bool = False) -> None:
+        """`wait_forever`: waits for as long as it takes, and without a thread between the turn and who has it."""
         self._path = database.with_name(f"{database.name}-turn")
-        self._is_patient = is_patient
+        self._wait_forever = wait_forever
         self._rests_until_s = 0.0
         self._descriptor = self._open()
         _opened.add(self)
@@ -87,7 +87,7 @@ class WriteTurn:
         return True
 
     def _wait(self, patience_s: float) -> None:
-        if self._is_patient:
+        if self._wait_forever:
             # With a thread in between all would wait for two threads of a process whose interpreter is busy.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             return
@@ -113,7 +113,7 @@ def _wait(descriptor: int, has_come: threading.Event) -> None:
         has_come.set()
 
 
-_opened: "WeakSet[WriteTurn]" = WeakSet()
+_opened: "WeakSet[WriterLock]" = WeakSet()
 
 
 def _close_inherited() -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from eventstore.common.identifiers import installation_stream
 from eventstore.common.json_lines import EndlessInputError, Fault, Faults
 from eventstore.events.catalogue import CountsImported
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import NewEvent, last_position
 from eventstore.policies.day_counts import IMPORTED_CLASSES, window_start
 from eventstore.projections.registry import find_installation_of_app
@@ -137,11 +137,11 @@ class _CountImport:
         for start in range(0, len(batch), _BATCH):
             transaction.append(*batch[start : start + _BATCH])
         if batch:
-            draw_attention(transaction.connection)
+            notify_change(transaction.connection)
         self._imported_count = len(batch)
 
     def summary(self) -> CountSummary:
-        """Say what came of it."""
+        """Return what came of it."""
         return CountSummary(
             imported_count=self._imported_count,
             unchanged_count=self._left_out["unchanged"],

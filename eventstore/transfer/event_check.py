@@ -66,7 +66,7 @@ _ANY_VALUE = (str, str | None, float, float | None, bool, tuple[str, ...], dict[
 
 
 def moment_fault(text: str, now: datetime) -> str:
-    """Say what is wrong with the moment at which an event is said to have been recorded; empty = nothing."""
+    """Return what is wrong with the moment at which an event is said to have been recorded; empty = nothing."""
     if not _is_moment(text):
         return f"recorded_at: {text[:60]!r} is no moment such as 2025-02-01T10:00:00.123456Z"
     if text < _EARLIEST:
@@ -77,7 +77,7 @@ def moment_fault(text: str, now: datetime) -> str:
 
 
 def event_fault(stream: str, event: Event, recorded_at: str) -> str:
-    """Say why an event cannot have been recorded in a stream at a moment; empty = it can."""
+    """Return why an event cannot have been recorded in a stream at a moment; empty = it can."""
     return next(_faults(stream, event, recorded_at), "")
 
 
@@ -116,7 +116,7 @@ def _app_faults(event: AppRegistered) -> list[str]:
 
 
 def _url_faults(name: str, url: str) -> list[str]:
-    """Say why a URL was never taken; those of before may be others than the parser of endpoint_url.py takes now."""
+    """Return why a URL was never taken; those of before may be others than the parser of endpoint_url.py takes now."""
     is_url = len(url) <= URL_BYTES and _URL.fullmatch(url) is not None
     return [] if is_url else [f"{name} is not an http or https URL"]
 
@@ -178,7 +178,7 @@ def _value_faults(value: Struct, recorded_at: str, path: str = "") -> Iterator[s
 
 @cache
 def _looked_at(struct: type[Struct]) -> tuple[str, ...]:
-    """Name the fields that a value of their type alone does not make right."""
+    """Return the names of the fields that a value of their type alone does not make right."""
     return tuple(one.name for one in fields(struct) if one.type not in _ANY_VALUE or one.name in _TEXTS)
 
 

@@ -26,7 +26,7 @@ class ExportFilter:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing behind `after_position` is left out."""
+        """Return whether nothing behind `after_position` is left out."""
         return self.stream is None and not self.type_names and self.since is None and self.until is None
 
 
@@ -39,7 +39,7 @@ class ExportedLine:
 
 
 def export_lines(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterator[ExportedLine]:
-    """Give the events one by one as they are stored, all of the moment of the first.
+    """Return the events one by one as they are stored, all of the moment of the first.
 
     They are read in pages, and no transaction is open between two: whoever takes them may take his time.
 

@@ -10,7 +10,7 @@ from eventstore.errors import UnknownEventError
 from eventstore.events.catalogue import AppRegistered, Event, OrganizationRegistered
 from eventstore.events.codec import encode_event
 from eventstore.events.references import is_same_event, referred_positions, with_positions
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import NewEvent, Origin
 from eventstore.projections.registry import App, apps_without_secret
 from eventstore.transfer.event_staging import StagedEvent, Staging, StoredForm
@@ -105,12 +105,12 @@ class _Import:
         if self._imported_count and not self._faults.count:
             self._owed_mails, self._given_up_mails = self._mails.settle(transaction, is_owed=is_mail_owed)
             self._apps_without_secret = apps_without_secret(transaction.connection)
-            draw_attention(transaction.connection)
+            notify_change(transaction.connection)
         if self._faults.count or is_dry_run:
             raise TakenBackError
 
     def summary(self) -> ImportSummary:
-        """Say what came of it."""
+        """Return what came of it."""
         return ImportSummary(
             line_count=self._staging.line_count,
             imported_count=self._imported_count,
@@ -148,7 +148,7 @@ class _Import:
             return False
 
     def _translated(self, transaction: Transaction, event: Event) -> Event:
-        """Give the event with the positions that what it refers to has here; 0 = that is not here."""
+        """Return the event with the positions that what it refers to has here; 0 = that is not here."""
         if not referred_positions(event):
             return event
         self._append(transaction)  # it may well refer to what is still gathered

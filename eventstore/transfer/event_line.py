@@ -27,7 +27,7 @@ class EventLine(Struct, frozen=True, forbid_unknown_fields=True):
     hash: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
 
     def hash_behind(self, previous_hash: bytes, data: str) -> bytes:
-        """Give the hash that this event has behind another one, with a text as its data."""
+        """Return the hash that this event has behind another one, with a text as its data."""
         return chain_hash(
             previous_hash,
             position=self.position,
@@ -45,7 +45,7 @@ _decoder = msgspec.json.Decoder(EventLine)
 
 
 def write_event_line(line: EventLine) -> bytes:
-    """Give the line, with its line feed."""
+    """Return the line, with its line feed."""
     return _encoder.encode(line) + b"\n"
 
 

@@ -93,7 +93,7 @@ class Staging:
         self._flush()
 
     def is_continuation(self) -> bool:
-        """Say whether the first event follows, by its hash, from what stands before its position in this log."""
+        """Return whether the first event follows, by its hash, from what stands before its position in this log."""
         if self._first is None or self._first[0].hash is None:
             return False
         line, data = self._first
@@ -106,14 +106,14 @@ class Staging:
         return self._first[0].position if self._first else 0
 
     def find(self, position: int) -> tuple[str, int] | None:
-        """Give stream and version of the event that has a position in the log from which it comes."""
+        """Return stream and version of the event that has a position in the log from which it comes."""
         row: tuple[str, int] | None = self.connection.execute(
             "SELECT stream, version FROM incoming WHERE position = ?", (position,)
         ).fetchone()
         return row
 
     def events(self) -> Iterator[StagedEvent]:
-        """Give the events one by one."""
+        """Return the events one by one."""
         rows = self.connection.execute(
             "SELECT line, incoming.stream, incoming.version,"
             " incoming.position, incoming.type, incoming.schema, incoming.recorded_at, incoming.data,"
@@ -143,7 +143,7 @@ class Staging:
         self._previous, self._last_position = line, line.position
 
     def _data(self, line: EventLine) -> tuple[str, Event]:
-        """Give the data as the other log has it, whatever white space has come in, and the event itself."""
+        """Return the data as the other log has it, whatever white space has come in, and the event itself."""
         try:
             data = msgspec.json.format(bytes(line.data), indent=-1).decode()
         except RecursionError as error:

@@ -73,7 +73,7 @@ _REGISTRY = (
 
 
 def version_faults(connection: sqlite3.Connection) -> Iterator[tuple[int, str]]:
-    """Give line and fault of each event of `incoming` that is not the next of its stream, nor here already."""
+    """Return line and fault of each event of `incoming` that is not the next of its stream, nor here already."""
     for line, stream, version, before, previous in connection.execute(_VERSIONS):
         if version <= previous:
             yield line, f"version {version} of {stream} comes after its version {previous}"
@@ -84,7 +84,7 @@ def version_faults(connection: sqlite3.Connection) -> Iterator[tuple[int, str]]:
 
 
 def registry_faults(connection: sqlite3.Connection) -> Iterator[tuple[int, str]]:
-    """Give line and fault of each stream of `incoming` whose registration does not add up, once it is appended."""
+    """Return line and fault of each stream of `incoming` whose registration does not add up, once it is appended."""
     for rule in _REGISTRY:
         for line, *values in connection.execute(f"{_BEGUN} {rule.statement}"):
             yield line, rule.text.format(*values)

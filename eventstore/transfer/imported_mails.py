@@ -43,7 +43,7 @@ class ImportedMails:
         )
 
     def settle(self, transaction: Transaction, *, is_owed: bool) -> tuple[int, int]:
-        """Leave those that are still owed as they are, or give them up; give how many of each there are.
+        """Leave those that are still owed as they are, or give them up; return how many of each there are.
 
         What cannot be told any more, as the event that it is about is not here, is given up in any case. The events
         go into a stream of their own: the one they came from may go on elsewhere, and be imported again.

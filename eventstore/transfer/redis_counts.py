@@ -59,7 +59,7 @@ def _read_hashes(client: "Redis", keys: list[bytes]) -> list[object]:
 
 
 def _bucket(number: int, key: bytes, fields: object, faults: Faults) -> CountBucket | None:
-    """Give what stands under a key; None = nothing any more, or a fault."""
+    """Return what stands under a key; None = nothing any more, or a fault."""
     name = key.decode(errors="backslashreplace")
     if not isinstance(fields, dict):
         faults.add(number, f"cannot be read as a hash: {fields}", place=name)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import parse_time, time_text
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.policies.waits import QueuedWait, WaitRule, bounded_waits
 from eventstore.projections.app_secrets import LONGEST_OVERLAP, bound_overlaps
 from eventstore.unit_of_work import Transaction
@@ -29,7 +29,7 @@ def bound_waits(transaction: Transaction, installation_ids: Iterable[str], rule:
         bounded += bounded_waits(rule, [QueuedWait(*row) for row in rows], now)
     if bounded:
         transaction.connection.executemany("UPDATE queue SET due_at = ? WHERE sequence = ?", bounded)
-        draw_attention(transaction.connection)  # timers that are set for the far future are not waited for
+        notify_change(transaction.connection)  # timers that are set for the far future are not waited for
     return len(bounded)
 
 
@@ -44,5 +44,5 @@ def bound_kept(connection: sqlite3.Connection, now: datetime) -> int:
     ).rowcount
     overlaps = bound_overlaps(connection, time_text(now + LONGEST_OVERLAP))
     if overlaps:
-        draw_attention(connection)
+        notify_change(connection)
     return keys + overlaps

@@ -71,12 +71,12 @@ class ClockSurvey:
 
     @property
     def is_doubted(self) -> bool:
-        """Whether nothing expires, as the clock has leapt."""
+        """Return whether nothing expires, as the clock has leapt."""
         return self.doubt_left_s is not None
 
     @property
     def is_newest_ahead(self) -> bool:
-        """Whether the newest event was recorded after what the clock says now."""
+        """Return whether the newest event was recorded after what the clock says now."""
         return bool(self.events_ahead.count) and self.newest_event is not None and self.newest_event > self.now
 
 

@@ -20,12 +20,12 @@ class FieldChange(Struct, frozen=True):
 
 
 def app_settings(event: AppRegistered) -> Settings:
-    """Give an app's settings as texts; of secret and headers only how often they have changed is known."""
+    """Return an app's settings as texts; of secret and headers only how often they have changed is known."""
     return _texts(event, AppRegistered)
 
 
 def organization_settings(event: OrganizationRegistered) -> Settings:
-    """Give an organization's settings as texts."""
+    """Return an organization's settings as texts."""
     return _texts(event, OrganizationRegistered)
 
 

@@ -30,20 +30,20 @@ from replay.reading.history import EventRow, History, Versions, with_position
 from replay.reading.log_range import LogRange, naming_damage
 from replay.reading.moment import Moment, moment_text
 
-__all__ = ["Past", "open_past"]
+__all__ = ["AsOfView", "open_past"]
 
 _PROBES = (ProbeSucceeded.type_name, ProbeFailed.type_name)
 
 
 @contextmanager
-def open_past(database: Path, installation_id: str) -> Iterator["Past"]:
+def open_past(database: Path, installation_id: str) -> Iterator["AsOfView"]:
     """Open the past of an installation; all that is read of it is of one state of the log. Raises DatabaseError."""
     with open_scratch(database) as scratch, explained(database):
         scratch.connection.execute("BEGIN")  # one snapshot of the live tables, and one transaction for the scratch
-        yield Past(scratch, installation_id)
+        yield AsOfView(scratch, installation_id)
 
 
-class Past:
+class AsOfView:
     """One installation, moved forward from moment to moment.
 
     On its connection the readers of eventstore see the installation, its app, its organization and the fleet as
@@ -62,7 +62,7 @@ class Past:
         _hide_what_is_later(self.connection)
 
     def count_events(self, moment: Moment) -> int:
-        """Say how many events of the installation are to be followed up to a moment."""
+        """Return how many events of the installation are to be followed up to a moment."""
         return self._history.count_events(moment) - self._followed.get(self._history.stream, 0)
 
     def move_to(self, moment: Moment, note: Callable[[int], None] = lambda _count: None) -> None:

@@ -11,13 +11,13 @@ from eventstore.projections.catalogue import PROJECTIONS
 
 __all__ = [
     "Difference",
-    "Mended",
+    "Repaired",
     "Table",
     "Value",
     "find_differences",
     "is_live",
-    "mend",
     "readable",
+    "repair",
     "row_text",
     "tables_of",
 ]
@@ -55,7 +55,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Repaired:
     """How many rows of a live table were put back, changed, and taken out."""
 
     table: str
@@ -80,7 +80,7 @@ def tables_of(connection: sqlite3.Connection, names: Collection[str]) -> tuple[T
 
 
 def is_live(connection: sqlite3.Connection, table: Table) -> bool:
-    """Say whether a live table is there; somebody may have dropped it."""
+    """Return whether a live table is there; somebody may have dropped it."""
     row = connection.execute(
         "SELECT 1 FROM live.sqlite_master WHERE type = 'table' AND name = ?", (table.name,)
     ).fetchone()
@@ -100,7 +100,7 @@ def find_differences(connection: sqlite3.Connection, table: Table) -> Iterator[D
         yield from _differences(table, values[:width], values[width:])
 
 
-def mend(connection: sqlite3.Connection, table: Table) -> Mended:
+def repair(connection: sqlite3.Connection, table: Table) -> Repaired:
     """Bring the rows of a live table that differ into step, and no other, within the caller's transaction."""
     if not is_live(connection, table):
         _create(connection, table)
@@ -119,7 +119,7 @@ def mend(connection: sqlite3.Connection, table: Table) -> Mended:
         f" SELECT {columns} FROM main.{table.name} WHERE {is_differing}"
     )
     connection.execute("DROP TABLE temp.differing")
-    return Mended(table.name, *counts)
+    return Repaired(table.name, *counts)
 
 
 def _create(connection: sqlite3.Connection, table: Table) -> None:
@@ -132,7 +132,7 @@ def _create(connection: sqlite3.Connection, table: Table) -> None:
 
 
 def _differing(table: Table, wanted: str) -> str:
-    """Give a SELECT of the pairs live_row and rebuilt_row that differ, NULL on the side where there is none."""
+    """Return a SELECT of the pairs live_row and rebuilt_row that differ, NULL on the side where there is none."""
     is_same_key = " AND ".join(f"live_row.{name} = rebuilt_row.{name}" for name in table.key)
     live, rebuilt = (", ".join(f"{row}.{name}" for name in table.columns) for row in ("live_row", "rebuilt_row"))
     live_table, rebuilt_table = f"live.{table.name} AS live_row", f"main.{table.name} AS rebuilt_row"
@@ -164,14 +164,14 @@ def _differences(table: Table, live: _Row, rebuilt: _Row) -> Iterator[Difference
 
 
 def row_text(columns: Sequence[str], row: Sequence[Value]) -> str | None:
-    """Give a whole row as a difference shows it, None where its key is not there."""
+    """Return a whole row as a difference shows it, None where its key is not there."""
     if row[0] is None:
         return None
     return msgspec.json.encode(dict(zip(columns, row, strict=True))).decode()
 
 
 def readable(value: object) -> Value:
-    """Give a value of a table that somebody may have written bytes into."""
+    """Return a value of a table that somebody may have written bytes into."""
     if isinstance(value, bytes):
         return f"x'{value.hex()}'"
     assert value is None or isinstance(value, str | int | float)  # noqa: S101 - SQLite has no other types

@@ -8,14 +8,14 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.common.plural import grouped
 from eventstore.errors import DamagedLogError
 from eventstore.integrity.whole_check import Watch, damaged_deliveries, quietly
 from eventstore.log.event_log import last_position
 from eventstore.projections.app_secrets import apps_with_damaged_secrets
 from eventstore.queue.idempotency import damaged_keys
-from eventstore.queue.packed_batches import damaged_parcel_texts
+from eventstore.queue.packed_batches import damaged_packed_batch_texts
 from replay.check.verification import verify
 
 __all__ = ["check_rows"]
@@ -25,7 +25,7 @@ _NAMED = 3
 
 def check_rows(
     database: Path, connection: sqlite3.Connection, watch: Watch = quietly, *, is_copy: bool = False
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Look at each payload and secret, and make the projections anew: seconds for a gigabyte.
 
     `is_copy`: the file is of the newest schema, nobody writes to it, and nothing is to come to lie beside it.
@@ -34,61 +34,63 @@ def check_rows(
     yield from _check_projections(database, connection, watch, is_copy=is_copy)
 
 
-def _check_stored(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_stored(connection: sqlite3.Connection) -> Iterator[Diagnostic]:
     deliveries = damaged_deliveries(connection)
     if deliveries:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "payloads",
             f"{grouped(len(deliveries), 'delivery is', 'deliveries are')} not what was queued, and never sent:"
             f" {_some(deliveries)}",
             "queue them anew from where they came from; hookfuse deliveries drop DELIVERY once they are dead",
         )
-    parcels = damaged_parcel_texts(connection)
-    if parcels:
-        yield Finding.fault(
+    packed_batches = damaged_packed_batch_texts(connection)
+    if packed_batches:
+        yield Diagnostic.fault(
             "payloads",
-            f"{grouped(len(parcels), 'parcel of a batch is', 'parcels of a batch are')} damaged: {_some(parcels)}",
+            f"{grouped(len(packed_batches), 'packed batch is', 'packed batches are')} damaged: {_some(packed_batches)}",
             "queue them anew from where they came from; hookfuse forget-damaged lets go of what is kept",
         )
     secrets = apps_with_damaged_secrets(connection)
     if secrets:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "secrets",
             f"those of apps {_some(list(map(str, secrets)))} are not what was stored, and sign nothing",
             "hookfuse apply REGISTRY.toml, or hookfuse app rotate-secret APP",
         )
     keys = damaged_keys(connection)
     if keys:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "payloads",
             f"{grouped(len(keys), 'idempotency key is', 'idempotency keys are')} not what was stored:"
             f" {_some([f'{_readable(key)} of {_readable(installation)}' for installation, key in keys])}",
             "look whether their deliveries have arrived; hookfuse forget-damaged lets go of the keys",
         )
-    if not (deliveries or parcels or secrets or keys):
-        yield Finding.good("payloads", "all that waits is what was queued")
+    if not (deliveries or packed_batches or secrets or keys):
+        yield Diagnostic.good("payloads", "all that waits is what was queued")
 
 
 def _check_projections(
     database: Path, connection: sqlite3.Connection, watch: Watch, *, is_copy: bool
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     try:
         with watch("reading events", last_position(connection)) as progress:
             found = verify(database, limit=1, advance=progress.advance, is_copy=is_copy)
     except DamagedLogError as error:
-        yield Finding.fault("database", str(error), "hookfuse replay verify --log names every fault; restore a backup")
+        yield Diagnostic.fault(
+            "database", str(error), "hookfuse replay verify --log names every fault; restore a backup"
+        )
         return
     if found.cut_tail is not None:
-        yield Finding.fault("database", found.cut_tail, "restore a backup")
+        yield Diagnostic.fault("database", found.cut_tail, "restore a backup")
     elif found.count:
-        yield Finding.fault(
+        yield Diagnostic.fault(
             "projections",
             f"{grouped(found.count, 'value differs', 'values differ')} from what follows from the events, in"
             f" {', '.join(found.counts)}",
-            "hookfuse replay verify lists them, hookfuse replay rebuild mends them",
+            "hookfuse replay verify lists them, hookfuse replay rebuild repairs them",
         )
     else:
-        yield Finding.good("projections", "all tables say what follows from the events")
+        yield Diagnostic.good("projections", "all tables say what follows from the events")
 
 
 def _readable(stored: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The kept deliveries of the queue beside the ledger that was made anew: where they differ, and what can be mended.
+"""The kept deliveries of the queue beside the ledger that was made anew: where they differ, and what can be repaired.
 
 What waits is the queue's own: its payloads stand nowhere else, and queueing leaves no event. It is looked at only
 where the events know a delivery to be kept. And no payload comes back: what the queue has lost is put back without
@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Iterator
 
 from eventstore.events.catalogue import DeliveryDropped, DeliverySucceeded
-from replay.check.comparison import Difference, Mended, Value, readable, row_text
+from replay.check.comparison import Difference, Repaired, Value, readable, row_text
 
-__all__ = ["QUEUE", "count_waiting", "count_without_payload", "find_strays", "kept_differences", "mend_kept"]
+__all__ = ["QUEUE", "count_waiting", "count_without_payload", "find_strays", "kept_differences", "repair_kept"]
 
 QUEUE = "queue"
 
@@ -100,7 +100,7 @@ def _stray_differences(connection: sqlite3.Connection) -> Iterator[Difference]:
             yield Difference(QUEUE, key, "state", row[0], "waiting")
 
 
-def mend_kept(connection: sqlite3.Connection) -> Mended:
+def repair_kept(connection: sqlite3.Connection) -> Repaired:
     """Bring the kept deliveries into step as far as that can be, within the caller's transaction.
 
     A stray that find_strays has not met stays as it is.
@@ -126,7 +126,7 @@ def mend_kept(connection: sqlite3.Connection) -> Mended:
         f"UPDATE live.queue SET state = 'waiting' WHERE delivery_id IN (SELECT delivery_id {_STRAYS}"  # noqa: S608 - as above
         f" AND NOT {_IS_WITHOUT_PAYLOAD})"
     ).rowcount
-    return Mended(QUEUE, put_back, changed, taken_out)
+    return Repaired(QUEUE, put_back, changed, taken_out)
 
 
 def count_waiting(connection: sqlite3.Connection) -> int:

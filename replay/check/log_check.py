@@ -120,7 +120,7 @@ class _Follower:
         self._position, self._hash = position, stored_hash
 
     def finish(self) -> LogCheck:
-        """Say what was found."""
+        """Return what was found."""
         if self.anchor is not None and self.anchor.position > self._position:
             self._add(self.anchor.position, f"was known, and the log ends at event {self._position}")
         return LogCheck(self.events, Anchor(self._position, self._hash), tuple(self._faults), self.count)

@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def count(self) -> int:
-        """How many differences there are."""
+        """Return how many differences there are."""
         return sum(self.counts.values())
 
 

@@ -108,7 +108,7 @@ def make_ledger(connection: sqlite3.Connection) -> None:
 
 
 def has_waiting(connection: sqlite3.Connection) -> bool:
-    """Say whether anything that was kept waits to be sent again: only then a success takes something out."""
+    """Return whether anything that was kept waits to be sent again: only then a success takes something out."""
     return connection.execute("SELECT 1 FROM ledger WHERE is_waiting LIMIT 1").fetchone() is not None
 
 

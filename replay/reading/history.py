@@ -73,11 +73,11 @@ class History:
         self._database = database
 
     def count_events(self, moment: Moment) -> int:
-        """Say how many events of the installation itself there are up to a moment."""
+        """Return how many events of the installation itself there are up to a moment."""
         return moment.last_version(self._connection, self.stream, self._database)
 
     def versions(self, moment: Moment) -> Versions:
-        """Say how far each stream had come. Raises NotFoundError when the installation was not there yet."""
+        """Return how far each stream had come. Raises NotFoundError when the installation was not there yet."""
         created, position = self._creation(moment)
         # What it was made of was there when it was created, whatever an imported history says of its time.
         creation = Moment(position, moment.at)

@@ -23,11 +23,11 @@ class LogRange:
 
     @property
     def events(self) -> int:
-        """How many events it has when none is missing."""
+        """Return how many events it has when none is missing."""
         return self.up_to_position - self.after_position
 
     def bounds(self) -> tuple[int, int]:
-        """Give both ends, as SQL's `position > ? AND position <= ?` takes them."""
+        """Return both ends, as SQL's `position > ? AND position <= ?` takes them."""
         return self.after_position, self.up_to_position
 
     def read(self, connection: sqlite3.Connection, type_names: Sequence[str] = ()) -> Iterator[StoredEvent]:

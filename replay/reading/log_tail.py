@@ -17,7 +17,7 @@ _NAMED = (
 
 
 def find_cut_tail(connection: sqlite3.Connection) -> str | None:
-    """Say which live table names an event behind the log's last, None = none does."""
+    """Return which live table names an event behind the log's last, None = none does."""
     last = last_position(connection)
     tables = {name for (name,) in connection.execute("SELECT name FROM live.sqlite_master WHERE type = 'table'")}
     for table, column in _NAMED:

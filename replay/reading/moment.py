@@ -27,7 +27,7 @@ class Moment:
     is_by_time: bool = False
 
     def last_version(self, connection: sqlite3.Connection, stream: str, database: str = "main") -> int:
-        """Give the version that a stream had reached, 0 = it was not there yet; `database` as SQL names it.
+        """Return the version that a stream had reached, 0 = it was not there yet; `database` as SQL names it.
 
         Found by halving, as both position and time grow with the version (where a clock was set back, and the
         moment lies within that, either side of it is as good).
@@ -44,13 +44,13 @@ class Moment:
         return _count_up_to(count, last, lambda version: connection.execute(value_at, (stream, version)).fetchone())
 
     def is_after(self, other: "Moment") -> bool:
-        """Say whether this is the later one; two positions are told apart by the log's order, whatever the clocks."""
+        """Return whether this is the later one; positions are compared by the log's order, not by clocks."""
         if self.is_by_time or other.is_by_time:
             return self.at > other.at
         return self.position > other.position
 
     def begins(self) -> tuple[str, object]:
-        """Give the condition, as SQL and its value, that an event is of the time from this moment on."""
+        """Return the condition, as SQL and its value, that an event is of the time from this moment on."""
         return ("recorded_at >= ?", time_text(self.at)) if self.is_by_time else ("position > ?", self.position)
 
 
@@ -60,7 +60,7 @@ def moment_text(moment: Moment) -> str:
 
 
 def moment_of(connection: sqlite3.Connection, position: int) -> Moment:
-    """Give the moment at which an event had been recorded; 0 = before the first one.
+    """Return the moment at which an event had been recorded; 0 = before the first one.
 
     Raises RejectedError when there is no such event yet.
     """
@@ -76,7 +76,7 @@ def moment_of(connection: sqlite3.Connection, position: int) -> Moment:
 
 
 def moment_at(connection: sqlite3.Connection, at: datetime, now: datetime) -> Moment:
-    """Give the moment `at`, with the last event that was recorded by then (0 = none).
+    """Return the moment `at`, with the last event that was recorded by then (0 = none).
 
     Raises RejectedError for a moment that lies ahead, of which nothing is recorded.
     """
@@ -90,7 +90,7 @@ def moment_at(connection: sqlite3.Connection, at: datetime, now: datetime) -> Mo
 
 
 def _count_up_to(count: int, last: object, row_at: Callable[[int], Sequence[Any] | None]) -> int:
-    """Say how many of the numbers from 1 have a value that is not after the last one; no row is before all."""
+    """Return how many of the numbers from 1 have a value that is not after the last one; no row is before all."""
 
     def is_after(number: int) -> bool:
         row = row_at(number)
@@ -100,5 +100,5 @@ def _count_up_to(count: int, last: object, row_at: Callable[[int], Sequence[Any]
 
 
 def latest_moment(connection: sqlite3.Connection, now: datetime) -> Moment:
-    """Give the present moment, with all that is recorded."""
+    """Return the present moment, with all that is recorded."""
     return Moment(last_position(connection), now)

@@ -15,7 +15,6 @@ __all__ = [
     "AppChange",
     "Attempts",
     "Creation",
-    "Deed",
     "Disabling",
     "Enabling",
     "Entry",
@@ -25,6 +24,7 @@ __all__ = [
     "MailFate",
     "Missed",
     "Notable",
+    "OperatorAction",
     "OrganizationChange",
     "Other",
     "Probes",
@@ -52,7 +52,7 @@ class Entry(Struct, frozen=True, kw_only=True, tag_field="kind"):
         return cls(**named | fields | span)
 
     def plus(self, later: Self) -> Self:
-        """Give what this and a later one of its kind are together."""
+        """Return what this and a later one of its kind are together."""
         return structs.replace(
             later,
             first_at=self.first_at,
@@ -110,7 +110,7 @@ class Warnings(Notable, frozen=True, kw_only=True, tag="warned"):
     """
 
     level: int
-    nearness: float
+    progress: float
     evidence: DisableEvidence
     calmed_at: str | None = None
 
@@ -159,7 +159,7 @@ class Recovery(Entry, frozen=True, kw_only=True, tag="recovery"):
     completed_at: str | None = None
 
 
-class Deed(Entry, frozen=True, kw_only=True, tag="deed"):
+class OperatorAction(Entry, frozen=True, kw_only=True, tag="operator_action"):
     """Kept deliveries were requeued or dropped by a person, or their payloads have expired."""
 
     what: str
@@ -184,7 +184,7 @@ class _Change(Entry, frozen=True, kw_only=True):
     changes: tuple[FieldChange, ...]
 
     def plus(self, later: Self) -> Self:
-        """Say what was before both and after both."""
+        """Return what was before both and after both."""
         first = {one.name: one.before for one in reversed((*self.changes, *later.changes))}
         last = {one.name: one.after for one in (*self.changes, *later.changes)}
         changes = tuple(FieldChange(name, before, last[name]) for name, before in reversed(first.items()))
@@ -200,11 +200,11 @@ class OrganizationChange(_Change, frozen=True, kw_only=True, tag="organization")
 
 
 class Freeze(Entry, frozen=True, kw_only=True, tag="frozen"):
-    """Automatic disabling was frozen for all; `thawed_at` None = it still is."""
+    """Automatic disabling was frozen for all; `lifted_at` None = it still is."""
 
     active: int
     failing: int
-    thawed_at: str | None = None
+    lifted_at: str | None = None
 
 
 class Import(Entry, frozen=True, kw_only=True, tag="imported"):

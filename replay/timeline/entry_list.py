@@ -25,12 +25,12 @@ class EntryList:
         self._alike: defaultdict[Hashable, list[int]] = defaultdict(list)
 
     def add(self, entry: Entry) -> int:
-        """Add one, and give its number."""
+        """Add one, and return its number."""
         self.entries.append(entry)
         return len(self.entries) - 1
 
     def fold(self, entry: Entry, key: Hashable = None, *, apart_days: int = 1) -> int:
-        """Add one, or make it one with the last of its kind and key, and give the number.
+        """Add one, or make it one with the last of its kind and key, and return the number.
 
         They become one when fewer than `apart_days` whole days lie between them, and when there are many of them.
         """
@@ -51,7 +51,7 @@ class EntryList:
         self.change(number, last_at=stored.recorded_at, last_position=stored.position, **changes)
 
     def last(self, entry_class: type[Entry], key: Hashable = None) -> int | None:
-        """Give the number of the last one of a kind in this chapter, None = there is none."""
+        """Return the number of the last one of a kind in this chapter, None = there is none."""
         return next(reversed(self._alike[entry_class, key]), None)
 
     def end_chapter(self) -> None:

@@ -48,12 +48,12 @@ class Episode:
 
     @property
     def is_really_ended(self) -> bool:
-        """Whether it was really disabled, and not by a person."""
+        """Return whether it was really disabled, and not by a person."""
         return self.really_disabled is not None and self.really_disabled.cause != "person"
 
     @property
     def is_different(self) -> bool:
-        """Whether anything that the owners or their deliveries would have noticed is not as it was."""
+        """Return whether anything that the owners or their deliveries would have noticed is not as it was."""
         return (
             self.is_really_ended != (self.disabled is not None)
             or bool(self.attempts_saved or self.spared)
@@ -71,7 +71,7 @@ class InstallationOutcome:
 
     @property
     def is_different(self) -> bool:
-        """Whether any episode is."""
+        """Return whether any episode is."""
         return any(episode.is_different for episode in self.episodes)
 
     def total(self, name: str) -> int:

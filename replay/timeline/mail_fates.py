@@ -26,7 +26,7 @@ class MailFates:
         self._decisions[position] = entry
 
     def of(self, entry: int) -> tuple[MailFate, ...]:
-        """Give what became of the mails of an entry."""
+        """Return what became of the mails of an entry."""
         return tuple(self._fates.get(entry, {}).values())
 
     def follow(self, event: Event) -> None:

@@ -95,7 +95,7 @@ class StreakFold:
             current.failed[error_class] += 1
 
     def finish(self) -> list[Streak]:
-        """Give the streaks, oldest first."""
+        """Return the streaks, oldest first."""
         self._weigh_last()
         self._join_weakest(_MANY, worth=_ANYTHING)
         if len(self._streaks) > _FEW:
@@ -104,7 +104,7 @@ class StreakFold:
         return self._streaks
 
     def is_gap(self, quiet_days: int) -> bool:
-        """Say whether a silence is out of the ordinary here."""
+        """Return whether a silence is out of the ordinary here."""
         usual_days = 1 + self._quiet_days / self._active_days
         return quiet_days >= max(_GAP_DAYS, _GAP_FACTOR * usual_days)
 
@@ -160,6 +160,6 @@ def _told_by_boundary(one: Streak, other: Streak) -> float:
 
 
 def _bits(succeeded: int, failures: int) -> float:
-    """Give the length of a sequence of so many outcomes, written as briefly as its share of failures allows."""
+    """Return the length of a sequence of so many outcomes, written as briefly as its share of failures allows."""
     count = succeeded + failures
     return sum(part * math.log2(count / part) for part in (succeeded, failures) if part)

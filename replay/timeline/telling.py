@@ -70,7 +70,7 @@ def _not_over(entries: Sequence[Entry], since: Moment) -> tuple[Entry, ...]:
 
 
 def is_over(entry: Entry, since: Moment) -> bool:
-    """Say whether all of an entry had happened before a moment; what has not ended is never over."""
-    if isinstance(entry, Freeze) and entry.thawed_at is None:
+    """Return whether all of an entry had happened before a moment; what has not ended is never over."""
+    if isinstance(entry, Freeze) and entry.lifted_at is None:
         return False
     return entry.last_at < time_text(since.at) if since.is_by_time else entry.last_position <= since.position

@@ -25,7 +25,6 @@ from eventstore.events.catalogue import (
     ProbeSucceeded,
 )
 from eventstore.log.event_log import StoredEvent
-from replay.timeline.asides import Asides, Followers
 from replay.timeline.entries import (
     Attempts,
     Creation,
@@ -40,6 +39,7 @@ from replay.timeline.entries import (
 )
 from replay.timeline.entry_list import EntryList
 from replay.timeline.mail_fates import MailFates
+from replay.timeline.other_entries import Followers, OtherEntries
 from replay.timeline.streaks import Streak, StreakFold, quiet_days_between
 
 __all__ = ["Timeline"]
@@ -72,7 +72,7 @@ class Timeline:
             **dict.fromkeys(_DECISIONS, self._turn),
             **dict.fromkeys(_MAILS, self._mail),
             **dict.fromkeys(_ATTEMPTS, self._attempt),
-            **Asides(self._entries).followers,
+            **OtherEntries(self._entries).followers,
             InstallationWarned: self._warn,
             InstallationCalmed: self._calm,
             DeliveryExhausted: self._exhausted,
@@ -90,7 +90,7 @@ class Timeline:
         self._streaks.follow(recorded_at, position, error_class)
 
     def finish(self, at: str, position: int) -> tuple[Entry, ...]:
-        """Give the entries in the order in which they begin; `at` and `position` are where the story ends."""
+        """Return the entries in the order in which they begin; `at` and `position` are where the story ends."""
         self._end_chapter(at, position)
         for number, entry in enumerate(self._entries.entries):
             if isinstance(entry, Notable):

@@ -57,7 +57,7 @@ class Trail:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens to the delivery."""
+        """Return whether nothing more happens to the delivery."""
         return any(stored.type in _ENDS for stored in self.events)
 
 
@@ -96,7 +96,7 @@ def read_trail(connection: sqlite3.Connection, delivery_id: str, stream: str, ad
 
 
 def _earliest(delivery_id: str) -> str:
-    """Give the time before which nothing about a delivery can be recorded; empty = it can't be told."""
+    """Return the time before which nothing about a delivery can be recorded; empty = it can't be told."""
     made = made_at(delivery_id)
     return time_text(made - _CLOCK_MARGIN) if made else ""
 
@@ -187,7 +187,7 @@ class _Gathered:
         return Trail(tuple(self._events), tuple(self._around), self._left_out)
 
     def _is_new_around(self, stored: StoredEvent) -> bool:
-        """Say whether something is to be told: of many answers that ask for a pause, the one that began it."""
+        """Return whether something is to be told: of many answers that ask for a pause, the one that began it."""
         if stored.type in _AROUND:
             return True
         if not isinstance(stored.event, AttemptEvent):

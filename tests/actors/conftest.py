@@ -27,6 +27,6 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture
 def lines() -> Iterator[list[EventDict]]:
-    """Give what is logged meanwhile."""
+    """Return what is logged meanwhile."""
     with structlog.testing.capture_logs() as lines:
         yield lines

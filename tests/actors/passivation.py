@@ -29,7 +29,7 @@ class Outcome:
     sent: list[int]
     faults: list[str] = field(default_factory=list)
     started: int = 0
-    put_away: int = 0
+    store: int = 0
     most_alive: int = 0
 
 
@@ -104,7 +104,7 @@ class Post(PooledActor):
             address = self._random.randrange(len(self._held))
             if not self._held[address] and address in self._refs:
                 self._refs.pop(address).stop(block=False)
-                self._outcome.put_away += 1
+                self._outcome.store += 1
 
 
 def send_messages(messages: int, *, addresses: int = 1000, threads: int = 4, seed: int = 1) -> Outcome:
@@ -124,7 +124,7 @@ def send_messages(messages: int, *, addresses: int = 1000, threads: int = 4, see
 
 
 def main() -> int:
-    """Send, say what came of it, and exit with 1 when anything was lost or out of order."""
+    """Send, return what came of it, and exit with 1 when anything was lost or out of order."""
     parser = argparse.ArgumentParser(description="Send messages to actors that are put away and come back.")
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -134,7 +134,7 @@ def main() -> int:
     lost = sum(outcome.sent) - sum(outcome.last)
     print(
         f"{arguments.messages} messages in {time.perf_counter() - started_s:.1f} s: {lost} lost,"
-        f" {len(outcome.faults)} out of order; {outcome.started} starts, {outcome.put_away} put away,"
+        f" {len(outcome.faults)} out of order; {outcome.started} starts, {outcome.store} put away,"
         f" {outcome.most_alive} alive at most"
     )
     for fault in outcome.faults[:10]:

@@ -9,18 +9,18 @@ from typing import Any, cast
 
 import pykka
 
-from actors.delivery.gate import GateRule
+from actors.delivery.delivery_gate import GateRule
 from actors.delivery.installation import InstallationActor
-from actors.delivery.installation_parts import InstallationParts
-from actors.dispatch.dispatcher import DispatcherActor, DispatcherParts
+from actors.delivery.installation_parts import InstallationDependencies
+from actors.dispatch.dispatcher import DispatcherActor, DispatcherDependencies
 from actors.journal.journal import JournalActor
-from actors.mail.mailer import MailerActor, MailerParts
-from actors.mail.postbox import MemoryPostbox
-from actors.messages import CheckOutbox, LookAfterFleet, LookAround, Ref, tell_if_alive
+from actors.mail.mail_transport import MemoryTransport
+from actors.mail.mailer import MailerActor, MailerDependencies
+from actors.messages import CheckOutbox, Poll, Ref, WatchOutage, tell_if_alive
 from actors.runtime.mailbox import PooledActor
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.restart_budget import RestartBudget
-from actors.supervisor.supervisor import SupervisorActor, SupervisorParts
+from actors.supervisor.supervisor import SupervisorActor, SupervisorDependencies
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.decisions.decision import Decision
@@ -34,7 +34,7 @@ from eventstore.events.catalogue import (
     OrganizationRegistered,
 )
 from eventstore.log.event_log import NewEvent, last_position, read_events
-from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.outage_rule import OutageRule
 from eventstore.policies.policy import BALANCED, Policy
 from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
@@ -199,11 +199,11 @@ class Stage:
         return [delivery for delivery in found if delivery is not None]
 
     def pack(self, *installation_ids: str, ordering_key: str = "") -> list[str]:
-        """Queue a batch that is kept in parcels, to each of the installations in turn; give the deliveries' ids."""
+        """Queue a batch that is packed, to each of the installations in turn, and return the deliveries' ids."""
         new = [NewDelivery(one, EVENT_NAME, DATA, ordering_key=ordering_key) for one in installation_ids]
         assert len(new) >= 64, "fewer are written as rows"
         with self.store.transaction() as transaction:
-            return enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at, in_parcels=True)
+            return enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at, in_packed_batches=True)
 
     def acknowledge(self, *deliveries: QueuedDelivery) -> None:
         """Take delivered deliveries out of the queue, as the journal would."""
@@ -212,7 +212,7 @@ class Stage:
         )
 
     def put_off(self, delivery: QueuedDelivery, seconds: float) -> str:
-        """Have a delivery wait for its next attempt; give the moment."""
+        """Have a delivery wait for its next attempt; return the moment."""
         due_at = time_text(self.clock.now() + timedelta(seconds=seconds))
         self.store.connection.execute(
             "UPDATE queue SET attempts = attempts + 1, last_error = '500 server_error', due_at = ? WHERE sequence = ?",
@@ -243,14 +243,14 @@ class Stage:
                 self.clock.advance(days=1)
 
     def events(self, *type_names: str) -> list[Any]:
-        """Give the events of these types, all of them when none is named."""
+        """Return the events of these types, all of them when none is named."""
         return [stored.event for stored in read_events(self.store.connection, type_names=type_names)]
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         return self.store.connection.execute(statement).fetchall()
 
     def counts(self) -> list[tuple[Any, ...]]:
-        """Give the buffer's rows without their zeros."""
+        """Return the buffer's rows without their zeros."""
         columns = "success, redirect, client_error, rate_limited, server_error, protocol, timeout, no_answer, fatal"
         names = columns.split(", ")
         return [
@@ -289,7 +289,7 @@ class Stage:
         )
 
     def dispatcher(self, spawn: Any, *, journal: Ref | None = None, **limits: Any) -> Ref:
-        parts = DispatcherParts(
+        parts = DispatcherDependencies(
             readers=self.readers,
             journal=journal or self.journal(),
             clock=self.clock,
@@ -318,7 +318,7 @@ class Stage:
         gate: GateRule | None = None,
         **settings: Any,
     ) -> Ref:
-        parts = InstallationParts(
+        parts = InstallationDependencies(
             pool=self.pool,
             send_pool=send_pool or self.send_pool,
             budget=self.budget,
@@ -347,10 +347,10 @@ class Stage:
         pool: Any = None,
         scope: str = "internal",
         policy: Policy = BALANCED,
-        fleet_rule: FleetRule | None = None,
+        outage_rule: OutageRule | None = None,
         **settings: Any,
     ) -> Ref:
-        parts = SupervisorParts(
+        parts = SupervisorDependencies(
             readers=self.readers,
             journal=journal,
             wake_mailer=partial(tell_if_alive, mailer or self.hear().ref, CheckOutbox()),
@@ -358,7 +358,7 @@ class Stage:
             policy=policy,
             disable_scope=scope,
             mail_domain="hookfuse.example",
-            fleet_rule=fleet_rule,
+            outage_rule=outage_rule,
             **settings,
         )
         return self.keep(
@@ -369,14 +369,14 @@ class Stage:
 
     def mailer(
         self,
-        postbox: MemoryPostbox,
+        postbox: MemoryTransport,
         *,
         journal: Ref | None = None,
         retry_delays_s: tuple[float, ...] = (5.0, 30.0),
         give_up_after_s: float = 1000.0,
         **settings: Any,
     ) -> Ref:
-        parts = MailerParts(
+        parts = MailerDependencies(
             readers=self.readers,
             journal=journal or self.cranked(self.journal()),
             postbox=postbox,
@@ -425,7 +425,7 @@ class Works:
         *,
         receiver: Receiver | None = None,
         gate: GateRule | None = None,
-        fleet_rule: FleetRule | None = None,
+        outage_rule: OutageRule | None = None,
         limits: dict[str, Any] | None = None,
         policy: Policy = BALANCED,
         is_warned: bool = True,
@@ -434,7 +434,7 @@ class Works:
         self.stage = stage
         self.receiver = receiver or Receiver()
         self._gate = gate
-        self._fleet_rule = fleet_rule
+        self._outage_rule = outage_rule
         self._limits = limits or {}
         self._judging: dict[str, Any] = {"policy": policy, "is_warned": is_warned}
         self._settings = settings
@@ -445,7 +445,7 @@ class Works:
         stage = self.stage
         journal = stage.journal()
         dispatcher = stage.dispatcher(self._spawn, **self._limits)
-        supervisor = stage.supervisor(journal=stage.cranked(journal), fleet_rule=self._fleet_rule, **self._judging)
+        supervisor = stage.supervisor(journal=stage.cranked(journal), outage_rule=self._outage_rule, **self._judging)
         self.journal, self.dispatcher, self.supervisor = journal, dispatcher, supervisor
         self.actors: dict[str, Ref] = {}
 
@@ -462,26 +462,26 @@ class Works:
         )
         return self.actors[installation_id]
 
-    def restart(self, *, gate: GateRule | None = None, fleet_rule: FleetRule | None = None) -> None:
+    def restart(self, *, gate: GateRule | None = None, outage_rule: OutageRule | None = None) -> None:
         for ref in (*self.actors.values(), self.dispatcher, self.supervisor, self.journal):
             if ref.is_alive():
                 ref.stop(block=False)
         self.stage.run()
         self._gate = gate or self._gate
-        self._fleet_rule = fleet_rule or self._fleet_rule
+        self._outage_rule = outage_rule or self._outage_rule
         self._start()
 
     def look_around(self, *, after_s: float = 0.0) -> int:
-        """Let time pass, crank everything, and give how many requests were sent meanwhile."""
+        """Let time pass, crank everything, and return how many requests were sent meanwhile."""
         before = len(self.receiver.requests)
         self.stage.clock.advance(seconds=after_s)
         self.stage.clock_s += after_s
-        self.dispatcher.tell(LookAround())
-        self.supervisor.tell(LookAfterFleet())
+        self.dispatcher.tell(Poll())
+        self.supervisor.tell(WatchOutage())
         self.stage.run()
         return len(self.receiver.requests) - before
 
 
 def lines_of(lines: Iterable[Any], event: str) -> Sequence[dict[str, Any]]:
-    """Give the log lines of one event."""
+    """Return the log lines of one event."""
     return [dict(line) for line in lines if line["event"] == event]

@@ -47,7 +47,7 @@ def live_a_march(home: Home) -> None:
 
 
 def _answer(app_id: int, day: int, hour: int) -> int:
-    """Say how an app answers: pager is well, chat is down for two weeks, shop works once a week, mail is gone."""
+    """Return how an app answers: pager is well, chat is down for two weeks, shop works once a week, mail is gone."""
     if app_id == 1:
         return 503 if (day, hour) == (5, 6) else 200
     if app_id == 2:
@@ -107,4 +107,4 @@ def _decide(store: Store, request: ReviewRequest | DisableRequest) -> None:
 
 def _enable(store: Store, app_id: int) -> None:
     with store.transaction() as transaction:
-        enable(transaction, installation_id(app_id), by="person:ann", reason="mended")
+        enable(transaction, installation_id(app_id), by="person:ann", reason="fixed")

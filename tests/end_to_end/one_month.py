@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from actors.assembly.system import ActorSystem, sender_for
-from actors.mail.postbox import MemoryPostbox
+from actors.mail.mail_transport import MemoryTransport
 from eventstore.common.clock import ManualClock
 from eventstore.decisions.disable import enable
 from eventstore.deliveries.producer import Producer
@@ -50,7 +50,7 @@ class Month:
     """What came of it."""
 
     events: list[StoredEvent]
-    postbox: MemoryPostbox
+    postbox: MemoryTransport
     received: list[str]
     state_a_day: dict[int, str] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ def play(folder: Path) -> Month:
         stage.configure(
             "[retry]\nschedule = [900, 3600]\n[breaker]\nstreak_min = 5\n[delivery]\nper_installation = 1\n"
         )
-        clock, postbox = ManualClock(FIRST_DAY), MemoryPostbox()
+        clock, postbox = ManualClock(FIRST_DAY), MemoryTransport()
         document = read_registry_document(stage.write_registry({APP: "/told"}, owners=("owner@acme.example",)))
         with Store(stage.home / "events.db", clock) as store, store.transaction() as transaction:
             apply_document(transaction, document)
@@ -107,7 +107,7 @@ def _detail(stored: StoredEvent) -> str:
 
 
 @contextmanager
-def _running(home: Home, clock: ManualClock, postbox: MemoryPostbox) -> Iterator[ActorSystem]:
+def _running(home: Home, clock: ManualClock, postbox: MemoryTransport) -> Iterator[ActorSystem]:
     configuration = load_configuration(home.configuration)
     system = ActorSystem(
         home,
@@ -135,16 +135,16 @@ def _live_a_day(stage: Stage, system: ActorSystem, clock: ManualClock, day: int,
                 stage.receiver.tell(answer)
                 producer.send([NewDelivery(installation_id(APP), "metric_alert.critical", f'{{"day":{day}}}')])
             if day == MENDED_DAY and hour == 9:
-                _mend(store)
+                _fix(store)
             _settle(system)
             clock.advance(seconds=3600)
         row = store.connection.execute("SELECT state FROM installations").fetchone()
         month.state_a_day[day] = str(row[0])
 
 
-def _mend(store: Store) -> None:
+def _fix(store: Store) -> None:
     with store.transaction() as transaction:
-        enable(transaction, installation_id(APP), by="person:ann", reason="the endpoint is mended")
+        enable(transaction, installation_id(APP), by="person:ann", reason="the endpoint is fixed")
         start_recovery(transaction, installation_id(APP), by="person:ann", per_s=10.0)
 
 

@@ -121,7 +121,7 @@ class Stage:
         return registry
 
     def command(self, *arguments: str) -> list[str]:
-        """Give the command line for a hookfuse command on this home."""
+        """Return the command line for a hookfuse command on this home."""
         return [sys.executable, "-m", "runner", "--home", str(self.home), *arguments]
 
     def run(self, *arguments: str, code: int = 0, text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -179,7 +179,7 @@ class Stage:
 
 
 def installation_id(app: int) -> str:
-    """Give the fixed id of an app's installation on the stage."""
+    """Return the fixed id of an app's installation on the stage."""
     return f"00000000-0000-4000-8000-{app:012d}"
 
 

@@ -86,7 +86,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _still_running(folder: Path) -> list[str]:
-    """Name the processes with the folder in their environment; /proc is Linux's."""
+    """Return the names of the processes with the folder in their environment; /proc is Linux's."""
     mark = f"TMPDIR={folder}".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -85,7 +85,7 @@ def test_enabling_by_hand_starts_with_an_empty_buffer(stage: Stage) -> None:
     stage.send([(5, "issue.created")])
     stage.run("run", "--drain")
 
-    stage.run("enable", installation_id(5), "--reason", "mended", "--by", "ann")
+    stage.run("enable", installation_id(5), "--reason", "fixed", "--by", "ann")
     stage.send([(5, "issue.created")])
     stage.run("run", "--drain")
 

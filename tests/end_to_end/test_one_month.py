@@ -17,7 +17,7 @@ from eventstore.sqlite.database import open_database
 from eventstore.unit_of_work import Store
 from replay.as_of.view import open_past
 from replay.reading.moment import moment_at
-from replay.what_if.judging import Supposition, what_if
+from replay.what_if.what_if import Supposition, what_if
 from tests.end_to_end.one_month import (
     ALERTS_A_DAY,
     APP,

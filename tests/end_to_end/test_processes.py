@@ -43,7 +43,7 @@ def _database(stage: Stage) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _crew(stage: Stage, *arguments: str, count: int = 2) -> Iterator[subprocess.Popen[str]]:
+def _worker_pool(stage: Stage, *arguments: str, count: int = 2) -> Iterator[subprocess.Popen[str]]:
     """Run a daemon of several processes; it is at work when the block begins."""
     with stage.daemon("--processes", str(count), *arguments) as daemon:
         wait_until(lambda: len(_started(stage)) >= count, "all workers have started")
@@ -116,7 +116,7 @@ def test_two_thousand_deliveries_survive_workers_that_are_killed_at_random_momen
         assert len(queued) == 2_000
         killed: set[int] = set()
         stage.receiver.answer_first(0)  # nothing is delivered before the first moment is chosen
-        with _crew(stage, "--drain") as daemon:
+        with _worker_pool(stage, "--drain") as daemon:
             for moment in kill_moments(stage.receiver, dice, kills=13):
                 wait_for_requests(stage.receiver, moment)
                 _kill_one(stage, dice, killed)
@@ -138,7 +138,7 @@ def _kill_one(stage: Stage, dice: random.Random, killed: set[int]) -> None:
 def test_a_worker_that_is_killed_is_back_and_the_other_goes_on_untouched(stage: Stage) -> None:
     stage.apply(dict.fromkeys(_APPS, "/200"))
     mine, others = _apps_of(1)[0], _apps_of(2)[0]
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         wait_until(lambda: len(stage.look("status")["worker_pids"]) == 2, "two workers are shown")
         first, second = stage.json("status")["worker_pids"]
         os.kill(first, signal.SIGKILL)
@@ -160,7 +160,7 @@ def test_a_worker_that_is_killed_is_back_and_the_other_goes_on_untouched(stage: 
 
 def test_a_worker_that_is_started_again_has_the_settings_of_the_first_start(stage: Stage) -> None:
     stage.apply(dict.fromkeys(_APPS, "/200"))
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         (stage.home / "hookfuse.toml").write_text("this is no TOML")
         os.kill(_workers(stage)[0], signal.SIGKILL)
         wait_until(lambda: len(_started(stage)) == 3, "the worker is back")
@@ -209,7 +209,7 @@ def test_what_both_workers_find_broken_is_disabled_once_and_the_mails_of_both_ar
     stage.configure("[retry]\nschedule = []\n[warnings]\nenabled = false\n")
     for app in broken:
         fail_for_days(stage.home, app, days=3)
-    with _crew(stage):
+    with _worker_pool(stage):
         stage.send([(app, "issue.created") for app in broken] * 20)
         wait_until(lambda: len(stage.mail_server.seen()) == 4, "two mails for each of the two")
         wait_until(lambda: stage.look("status")["deliveries"]["waiting"] == 0, "all is recorded")
@@ -225,14 +225,14 @@ def test_what_both_workers_find_broken_is_disabled_once_and_the_mails_of_both_ar
 def test_an_outage_that_no_worker_sees_wholly_freezes_and_thaws_for_all(stage: Stage) -> None:
     failing = [*_apps_of(1)[:2], *_apps_of(2)[:2]]
     stage.apply(dict.fromkeys(failing, "/told"))
-    stage.configure("[retry]\nschedule = [0.2]\njitter = 0\n[fleet]\ninstallations_min = 4\n")
+    stage.configure("[retry]\nschedule = [0.2]\njitter = 0\n[outage]\ninstallations_min = 4\n")
     stage.receiver.tell(500)
-    with _crew(stage):
+    with _worker_pool(stage):
         stage.send([(app, "issue.created") for app in failing])
-        wait_until(lambda: stage.look("status")["fleet"]["is_frozen"], "it is frozen")
+        wait_until(lambda: stage.look("status")["outage"]["is_frozen"], "it is frozen")
         stage.receiver.tell(200)
         stage.send([(app, "issue.created") for app in failing])
-        wait_until(lambda: not stage.look("status")["fleet"]["is_frozen"], "it is thawed")
+        wait_until(lambda: not stage.look("status")["outage"]["is_frozen"], "it is thawed")
 
     (frozen,) = stage.json("events", "--type", "disabling.frozen")
     assert frozen["data"]["newly_failing"] == 4
@@ -258,7 +258,7 @@ def test_workers_that_end_more_often_than_the_budget_allows_end_the_daemon_with_
     stage.apply(dict.fromkeys(_APPS, "/200"))
     stage.configure("[daemon]\nrestarts = 1\n")
     stage.send([(app, "issue.created") for app in _APPS])
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         os.kill(_workers(stage)[1], signal.SIGKILL)
         wait_until(lambda: len(_started(stage)) == 3, "the worker is back")
         os.kill(_workers(stage)[1], signal.SIGKILL)
@@ -272,10 +272,10 @@ def test_workers_that_end_more_often_than_the_budget_allows_end_the_daemon_with_
 
 def test_another_number_of_processes_takes_all_over(stage: Stage) -> None:
     stage.apply(dict.fromkeys(_APPS, "/told"))
-    stage.configure(f"[retry]\nschedule = {[1] * 30}\njitter = 0\n[fleet]\nenabled = false\n")
+    stage.configure(f"[retry]\nschedule = {[1] * 30}\njitter = 0\n[outage]\nenabled = false\n")
     stage.receiver.tell(500)
     stage.send([(app, "issue.created") for app in _APPS] * 3)
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         wait_until(lambda: len(stage.receiver.seen()) >= 60, "each was tried once")
         daemon.terminate()
         assert daemon.wait(LIMIT_S) == 0
@@ -302,7 +302,7 @@ def test_a_signal_to_the_daemon_or_to_all_its_processes_lets_what_is_in_flight_f
     stage.configure(f"{PATIENT}[daemon]\nstop_s = {LIMIT_S}\n")
     stage.receiver.answer_first(0)
     stage.send([(app, "issue.created") for app in slow])
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         wait_for_requests(stage.receiver, 2)
         for pid in (daemon.pid, *(_workers(stage) if is_group else ())):
             os.kill(pid, number)
@@ -321,7 +321,7 @@ def test_a_second_signal_ends_the_daemon_and_its_workers_at_once(stage: Stage) -
     stage.apply(dict.fromkeys(hanging, "/hang"))
     stage.configure(PATIENT)
     stage.send([(app, "issue.created") for app in hanging])
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         wait_until(lambda: len(stage.receiver.seen()) == 2, "the requests are in flight")
         watches = [os.pidfd_open(pid) for pid in _workers(stage)]
         daemon.terminate()
@@ -347,7 +347,7 @@ def _is_over(watch: int) -> bool:
 
 def test_a_second_daemon_is_refused_beside_a_crew_and_a_worker_by_hand_too(stage: Stage) -> None:
     stage.apply(dict.fromkeys(_APPS, "/200"))
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         refused = stage.run("run", "--processes", "2", code=6)
         by_hand = stage.run("worker", "--number", "1", "--of", "2", code=2)
 
@@ -358,7 +358,7 @@ def test_a_second_daemon_is_refused_beside_a_crew_and_a_worker_by_hand_too(stage
 
 def test_a_crew_whose_database_is_taken_away_says_so_and_ends(stage: Stage) -> None:
     stage.apply(dict.fromkeys(_APPS, "/200"))
-    with _crew(stage) as daemon:
+    with _worker_pool(stage) as daemon:
         (stage.home / "events.db").unlink()
 
         assert daemon.wait(LIMIT_S) == 7

@@ -19,7 +19,7 @@ from eventstore.queue.delivery import NewDelivery
 from eventstore.queue.queries import count_deliveries
 from eventstore.sqlite.database import open_database
 from replay.check.verification import verify
-from replay.rebuild.rebuilding import rebuild
+from replay.rebuild.rebuild import rebuild
 from tests.end_to_end.proof import insist_on_all
 from tests.end_to_end.stage import LIMIT_S, Stage, installation_id
 from tests.end_to_end.waiting import wait_until
@@ -38,17 +38,17 @@ _DAMAGES = (
 _KILLED_INSIDE = """
 import os, signal, sys
 from pathlib import Path
-from replay.rebuild.rebuilding import rebuild
+from replay.rebuild.rebuild import rebuild
 from replay.rebuild import rebuilding
-mend, count = rebuilding.mend, 0
-def mend_and_die(connection, table):
+fix, count = rebuilding.fix, 0
+def repair_and_die(connection, table):
     global count
-    done = mend(connection, table)
+    done = repair(connection, table)
     count += done.rows
     if count:
         os.kill(os.getpid(), signal.SIGKILL)
     return done
-rebuilding.mend = mend_and_die
+rebuilding.fix = repair_and_die
 rebuild(Path(sys.argv[1]))
 """
 # A moment: SQLite begins a statement, or has done so many more steps of one.
@@ -56,7 +56,7 @@ rebuild(Path(sys.argv[1]))
 _KILLED_AT_A_MOMENT = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from replay.rebuild.rebuilding import rebuild
+from replay.rebuild.rebuild import rebuild
 connect, moments, writing, last = sqlite3.connect, 0, 0, int(sys.argv[2])
 def count(statement=""):
     global moments, writing
@@ -90,18 +90,18 @@ def test_while_a_daemon_delivers_rebuilds_lose_nothing_and_all_is_in_step(stage:
     stage.apply({5: "/500", 6: "/flaky", **dict.fromkeys(range(7, 12), "/200")})
     stage.configure('[retry]\nschedule = [0, 0]\n[disabling]\napps = "internal"\n')
     queued: set[str] = set()
-    rounds = mended = 0
+    rounds = repaired = 0
 
     with _database(stage) as connection, stage.daemon() as daemon, Producer(Home(stage.home)) as producer:
-        # However fast it delivers, there is something to deliver until enough was mended beside it.
-        while mended < 3 or _waiting(connection):
-            while mended < 3 and _waiting(connection) < 1_000:
+        # However fast it delivers, there is something to deliver until enough was repaired beside it.
+        while repaired < 3 or _waiting(connection):
+            while repaired < 3 and _waiting(connection) < 1_000:
                 apps = [dice.choice((5, 6, 7, 8, 9, 10, 11)) for _ in range(500)]
                 queued |= set(producer.send([NewDelivery(installation_id(app), "issue.created", "{}") for app in apps]))
-            assert rounds < 100, f"in {rounds} rounds {mended} tables were mended"
+            assert rounds < 100, f"in {rounds} rounds {repaired} tables were repaired"
             with suppress(sqlite3.OperationalError):  # a table that was dropped may not be there
                 connection.execute(_DAMAGES[rounds % len(_DAMAGES)])
-            mended += len(stage.json("replay", "rebuild")["mended"])
+            repaired += len(stage.json("replay", "rebuild")["repaired"])
             rounds += 1
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(LIMIT_S) == 0, daemon.stderr.read() if daemon.stderr else ""
@@ -153,7 +153,7 @@ def test_a_rebuild_that_is_killed_leaves_the_live_tables_as_they_were(damaged_ho
 
     assert ended.returncode == -signal.SIGKILL
     assert _tables(damaged_home) == before
-    assert len(rebuild(damaged_home).mended) == 3
+    assert len(rebuild(damaged_home).repaired) == 3
     assert verify(damaged_home).differences == ()
 
 

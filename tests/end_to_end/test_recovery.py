@@ -23,7 +23,7 @@ def test_what_was_missed_is_counted_and_recovered_in_order_and_the_gap_is_closed
     stage.receiver.tell(200)
 
     with stage.daemon() as daemon:
-        stage.run("enable", _INSTALLATION, "--recover", "--reason", "mended")
+        stage.run("enable", _INSTALLATION, "--recover", "--reason", "fixed")
         wait_until(lambda: stage.look("events", "--type", "recovery.completed"), "the gap is closed")
         daemon.terminate()
         assert daemon.wait(LIMIT_S) == 0
@@ -45,7 +45,7 @@ def test_a_test_delivery_tells_how_the_endpoint_answers_and_counts_for_nothing(s
         still = stage.json("show", _INSTALLATION)["state"]
         stage.receiver.tell(200)
         stage.run("test", _INSTALLATION)
-        stage.run("enable", _INSTALLATION, "--probe", "--reason", "mended")
+        stage.run("enable", _INSTALLATION, "--probe", "--reason", "fixed")
 
     assert "503" in failed.stdout + failed.stderr
     assert still == "disabled"
@@ -79,7 +79,7 @@ def test_what_a_person_has_disabled_is_never_probed(stage: Stage) -> None:
 def test_many_endpoints_that_begin_to_fail_at_once_freeze_disabling(stage: Stage) -> None:
     apps = range(5, 13)
     stage.apply(dict.fromkeys(apps, "/told"))
-    stage.configure("[retry]\nschedule = []\n[fleet]\nshare = 0.5\n")
+    stage.configure("[retry]\nschedule = []\n[outage]\nshare = 0.5\n")
     stage.send([(app, "issue.created") for app in apps])
     stage.run("run", "--drain")
     stage.receiver.tell(500)
@@ -87,7 +87,7 @@ def test_many_endpoints_that_begin_to_fail_at_once_freeze_disabling(stage: Stage
 
     stage.run("run", "--drain")
 
-    assert stage.json("status")["fleet"]["is_frozen"]
+    assert stage.json("status")["outage"]["is_frozen"]
     assert stage.json("events", "--type", "disabling.frozen")
     assert "FROZEN" in stage.run("status").stdout
     assert any(line["event"] == "disabling_frozen" and line["level"] == "error" for line in stage.log_lines())

@@ -190,7 +190,7 @@ def test_a_run_that_drains_sends_all_its_counts_by_statsd(stage: Stage, processe
 
 
 def _received(receiver: socket.socket) -> list[str]:
-    """Give the lines of all packets; those of a process that has ended are there."""
+    """Return the lines of all packets; those of a process that has ended are there."""
     lines: list[str] = []
     receiver.setblocking(False)
     while True:

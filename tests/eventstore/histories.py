@@ -119,7 +119,7 @@ def app(number: int) -> dict[str, Any]:
 
 
 def event_of(step: Step, number: int, position: int) -> tuple[str, Event]:
-    """Give stream and event of a step that is to stand at a position; what it refers to lies before that."""
+    """Return stream and event of a step that is to stand at a position; what it refers to lies before that."""
     kind, index, error_class, _, some = step
     one, app_id, before = IDS[index], index + 1, 1 + some % (position - 1)
     failure = FailureRecord(before, MOMENT, 500, error_class, "oops")
@@ -140,7 +140,7 @@ def event_of(step: Step, number: int, position: int) -> tuple[str, Event]:
         "disabled": InstallationDisabled(one, app_id, 17, "https://x", "policy", "system", "why", evidence),
         "warned": InstallationWarned(one, app_id, 17, "https://x", 50, 0.5, evidence),
         "calmed": InstallationCalmed(one),
-        "enabled": InstallationEnabled(one, "person:ada", "mended"),
+        "enabled": InstallationEnabled(one, "person:ada", "fixed"),
         "removed": InstallationRemoved(one),
         "created": InstallationCreated(one, app_id, 17),
         "opened": BreakerOpened(one, MOMENT, "10 in a row"),
@@ -177,7 +177,7 @@ def written(path: Path, history: list[Step], clock: ManualClock | None = None) -
 
 
 def exported(store: Store, wanted: ExportFilter | None = None) -> bytes:
-    """Give the history as a file holds it."""
+    """Return the history as a file holds it."""
     return b"".join(one.line for one in export_lines(store.connection, wanted or ExportFilter()))
 
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from eventstore.policies.policy import DayRule, Policy, Rule, SilenceRule, StreakRule
+from eventstore.policies.policy import DayRule, NoSuccessRule, Policy, Rule, StreakRule
 from eventstore.policies.policy_file import ERROR_CLASSES
 
 WINDOW_DAYS = 9
@@ -20,14 +20,14 @@ rules = st.one_of(
         timeout_share_above=shares,
     ),
     st.builds(StreakRule, name=st.just("-"), days=spans),
-    st.builds(SilenceRule, name=st.just("-"), failures_min=limits, failing_days_min=spans),
+    st.builds(NoSuccessRule, name=st.just("-"), failures_min=limits, failing_days_min=spans),
 )
 
 
 def _policy(
     window_days: int, errors: list[str], unnamed: list[Rule], gone_disables: bool, after: list[str], *, no_answer: str
 ) -> Policy:
-    kinds = {DayRule: "day", StreakRule: "streak", SilenceRule: "silence"}
+    kinds = {DayRule: "day", StreakRule: "streak", NoSuccessRule: "no_success"}
     named: list[Rule] = []
     for number, rule in enumerate(unnamed, start=1):
         fields = {field: getattr(rule, field) for field in rule.__struct_fields__}
@@ -36,7 +36,7 @@ def _policy(
 
 
 def policies(rules_max: int = 4) -> st.SearchStrategy[Policy]:
-    """Give any policy that the border lets in, with so many rules at most."""
+    """Return any policy that the border lets in, with so many rules at most."""
     return st.builds(
         _policy,
         st.integers(1, WINDOW_DAYS),

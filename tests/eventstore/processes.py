@@ -15,7 +15,7 @@ from eventstore.errors import EventStoreError
 from eventstore.events.catalogue import InstallationRemoved
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent
-from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.outage_rule import OutageRule
 from eventstore.policies.policy import BALANCED
 from eventstore.queue.delivery import NewDelivery
 from eventstore.sqlite.database import open_database
@@ -113,7 +113,7 @@ def noting_failures(barrier: Any, number: int, path: Path, count: int) -> str:
         barrier.wait(_PATIENCE_S)
         for one in range(count):
             with store.transaction() as transaction:
-                note_health(transaction, [HealthChange(f"{number}-{one}", SystemClock().now())], FleetRule())
+                note_health(transaction, [HealthChange(f"{number}-{one}", SystemClock().now())], OutageRule())
     return "done"
 
 

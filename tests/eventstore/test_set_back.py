@@ -6,9 +6,9 @@ import pytest
 
 from eventstore.common.clock import time_text
 from eventstore.decisions.digest import DigestRule, MailPace
-from eventstore.decisions.outage_watch import read_fleet_state
+from eventstore.decisions.outage_watch import read_failing_share
 from eventstore.policies.breaker import Breaker, BreakerRule
-from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.outage_rule import OutageRule
 from eventstore.projections.outbox import OwedTo, read_owed_mails, read_owed_recipients
 from eventstore.unit_of_work import Store
 
@@ -55,7 +55,7 @@ def test_stricter_limits_of_a_clock_that_was_ahead_are_over() -> None:
 def test_failures_that_began_ahead_of_now_are_not_of_late(store: Store) -> None:
     rows = [("i", time_text(NOW + AHEAD)), ("j", time_text(NOW))]
     store.connection.executemany("INSERT INTO at_work VALUES (?, ?)", rows)
-    state = read_fleet_state(store.connection, FleetRule(window_s=300.0), NOW)
+    state = read_failing_share(store.connection, OutageRule(window_s=300.0), NOW)
 
     assert (state.failing, state.newly_failing) == (2, 1)
 

@@ -92,7 +92,7 @@ def disabled(number: int = 0, cause: str = "policy") -> Fact:
 
 
 def enabled(number: int = 0) -> Fact:
-    return _on(number, InstallationEnabled(INSTALLATIONS[number], "person:ann", "mended"))
+    return _on(number, InstallationEnabled(INSTALLATIONS[number], "person:ann", "fixed"))
 
 
 def warned(number: int = 0, level: int = 50) -> Fact:
@@ -139,7 +139,7 @@ outcomes = st.one_of(
     numbers.map(timed_out),
 )
 bursts = st.tuples(outcomes, st.integers(1, 40)).map(lambda burst: [burst[0]] * burst[1])
-deeds = st.one_of(
+actions = st.one_of(
     st.builds(disabled, numbers, st.sampled_from(("policy", "receiver", "person"))),
     numbers.map(enabled),
     st.builds(warned, numbers, st.sampled_from((50, 90))),
@@ -170,11 +170,11 @@ deeds = st.one_of(
 ).map(lambda fact: [fact])
 # Seconds; a clock may step back.
 gaps = st.sampled_from((0.0, 0.0, 60.0, 3_600.0, 43_200.0, 86_400.0, 86_400.0, 180_000.0, 500_000.0, -90_000.0))
-steps = st.tuples(gaps, bursts | bursts | bursts | deeds, st.booleans())
+steps = st.tuples(gaps, bursts | bursts | bursts | actions, st.booleans())
 
 
 def made(steps: Sequence[tuple[float, list[Fact], bool]]) -> list[RawEvent]:
-    """Give the rows of a history; a burst is one commit, or one for each of its facts."""
+    """Return the rows of a history; a burst is one commit, or one for each of its facts."""
     history = History()
     for gap_s, facts, is_one_commit in steps:
         history.advance(gap_s)

@@ -24,7 +24,7 @@ from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
 from eventstore.unit_of_work import Store
-from replay.rebuild.rebuilding import rebuild
+from replay.rebuild.rebuild import rebuild
 from tests.eventstore.facts import (
     INSTALLATION_ID,
     OTHER_INSTALLATION_ID,
@@ -114,7 +114,7 @@ class Lived:
 
     def on(self, installation_id: str) -> None:
         with self.store.transaction() as transaction:
-            enable(transaction, installation_id, by="person:ada", reason="mended")
+            enable(transaction, installation_id, by="person:ada", reason="fixed")
 
     def resend(self, delivery: QueuedDelivery | None) -> None:
         if delivery is None or delivery.is_expired or not self._is_active(delivery.installation_id):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from console.commands.show import show_document
-from console.shell.as_of import Sight
+from console.shell.as_of import PointInTimeView
 from console.shell.installation_view import read_view
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
@@ -43,7 +43,7 @@ from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
 from eventstore.unit_of_work import Store
-from replay.as_of.view import Past
+from replay.as_of.view import AsOfView
 from replay.reading.moment import Moment
 from tests.eventstore.facts import INSTALLATION_ID, URL, attempt, failed, record, succeeded, timed_out
 
@@ -53,16 +53,16 @@ Document = dict[str, Any]
 
 
 def live_document(store: Store, installation_id: str) -> Document:
-    """Give what `show --json` says now, and the rows behind it, without what the past does not know."""
-    return _document(Sight(store.connection, installation_id, store.clock.now()))
+    """Return what `show --json` says now, and the rows behind it, without what the past does not know."""
+    return _document(PointInTimeView(store.connection, installation_id, store.clock.now()))
 
 
-def as_of_document(past: Past, installation_id: str, moment: Moment) -> Document:
-    """Give what `show --as-of --json` says."""
-    return _document(Sight(past.connection, installation_id, moment.at, moment))
+def as_of_document(past: AsOfView, installation_id: str, moment: Moment) -> Document:
+    """Return what `show --as-of --json` says."""
+    return _document(PointInTimeView(past.connection, installation_id, moment.at, moment))
 
 
-def _document(sight: Sight) -> Document:
+def _document(sight: PointInTimeView) -> Document:
     document: Document = msgspec.to_builtins(show_document(read_view(sight, BALANCED)))
     # What `show` leaves out, and others read.
     document["row"] = find_installation(sight.connection, sight.installation_id)
@@ -134,7 +134,7 @@ def _recover(store: Store, installation_id: str) -> None:
 def _resend(store: Store, installation_id: str) -> None:
     kept = [one.delivery_id for one in _kept(store, installation_id, "dead", "missed")[:1]]
     with store.transaction() as transaction:
-        resend_kept(transaction, kept, by="person:ada", reason="mended")
+        resend_kept(transaction, kept, by="person:ada", reason="fixed")
 
 
 def _drop(store: Store, installation_id: str) -> None:
@@ -164,7 +164,7 @@ def _disable(store: Store, installation_id: str) -> None:
 
 def _enable(store: Store, installation_id: str) -> None:
     with store.transaction() as transaction:
-        enable(transaction, installation_id, by="person:ada", reason="mended")
+        enable(transaction, installation_id, by="person:ada", reason="fixed")
 
 
 def _advance(seconds: float) -> Callable[[Store, str], None]:

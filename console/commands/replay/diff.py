@@ -9,7 +9,7 @@ import click
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.timeline_table import print_story
 from console.output.times import short_time
-from console.shell.as_of import Sight, moment_row, move_slowly, read_moment
+from console.shell.as_of import PointInTimeView, moment_row, move_slowly, read_moment
 from console.shell.installation_view import InstallationView, breaker_text, read_view
 from console.shell.lookup import resolve_installation
 from console.shell.options import json_option
@@ -22,7 +22,7 @@ from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import App
 from replay.as_of.counter_diff import CounterChange, counter_changes
 from replay.as_of.settings_diff import FieldChange, Settings, changes_between
-from replay.as_of.view import Past, open_past
+from replay.as_of.view import AsOfView, open_past
 from replay.reading.moment import Moment, latest_moment, moment_text
 from replay.timeline.entries import Attempts, Entry, Gap, Missed
 from replay.timeline.telling import is_over, tell
@@ -64,7 +64,7 @@ class _Difference:
 def diff(session: Session, installation: str, *, first: str, last: str | None, is_json: bool) -> None:
     """Show what has changed about INSTALLATION (its UUID, or the first 6 or more characters) between two moments.
 
-    State, verdict and nearness, breaker, the app's settings, owners, counters by day, and the decisions between.
+    State, evaluation and progress, breaker, the app's settings, owners, counters by day, and the decisions between.
 
     \b
     Example:
@@ -109,27 +109,27 @@ def _after(moment: Moment) -> Moment:
     return replace(moment, at=moment.at + timedelta(microseconds=1)) if moment.is_by_time else moment
 
 
-def _state(past: Past, installation_id: str, moment: Moment, policy: Policy) -> _State:
+def _state(past: AsOfView, installation_id: str, moment: Moment, policy: Policy) -> _State:
     move_slowly(past, moment)
-    view = read_view(Sight(past.connection, installation_id, moment.at, moment), policy)
+    view = read_view(PointInTimeView(past.connection, installation_id, moment.at, moment), policy)
     return _State(_facts(view), read_days(past.connection, installation_id, from_day=""))
 
 
 def _facts(view: InstallationView) -> Settings:
-    verdict, app = view.verdict, view.app
+    evaluation, app = view.evaluation, view.app
     facts = {
         "state": view.installation.state,
         "disabled by": view.disabling.by if view.disabling else None,
-        "verdict": "broken" if verdict.is_broken else "not broken",
-        "nearness": f"{verdict.nearness:.0%}",
-        "nearest rule": f"{verdict.rule}: {verdict.explanation}" if verdict.rule else None,
+        "evaluation": "broken" if evaluation.is_broken else "not broken",
+        "progress": f"{evaluation.progress:.0%}",
+        "nearest rule": f"{evaluation.rule}: {evaluation.explanation}" if evaluation.rule else None,
         "warned": f"at {view.installation.warned_level}%" if view.installation.warned_level else None,
         "breaker": breaker_text(view.breaker) or view.breaker.state,
         "paused until": short_time(view.hold_until or ""),
         "missed deliveries": str(view.deliveries["missed"]),
         "dead deliveries": str(view.deliveries["dead"]),
         "being recovered": str(view.missed.recovering),
-        "automatic disabling": "frozen" if view.fleet.is_frozen else "on",
+        "automatic disabling": "frozen" if view.outage.is_frozen else "on",
         "app": f"{app.slug} ({app.name}), {app.status}",
         "webhook url": app.webhook_url,
         "events": ", ".join(app.events),

@@ -38,7 +38,7 @@ def count_events(session: Session) -> int:
 
 
 def payload_facts(waiting: int | None, without_payload: int | None) -> dict[str, object]:
-    """Say what of the queue is neither compared nor mended."""
+    """Say what of the queue is neither compared nor repaired."""
     return {
         "waiting": f"{waiting} (the queue's own: not compared)" if waiting else None,
         "payload lost": f"{without_payload} (kept deliveries that can only be dropped)" if without_payload else None,

@@ -9,8 +9,8 @@ from console.output.tables import Column, print_facts, print_json, print_line, p
 from console.shell.exit_codes import ExitCode
 from console.shell.options import json_option
 from console.shell.session import Session
-from replay.rebuild.rebuilding import Rebuilt
-from replay.rebuild.rebuilding import rebuild as rebuild_projections
+from replay.rebuild.rebuild import Rebuilt
+from replay.rebuild.rebuild import rebuild as rebuild_projections
 
 __all__ = ["rebuild"]
 
@@ -63,7 +63,7 @@ def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where:
             advance=reading.advance,
             advance_check=advance_check,
         )
-    if rebuilt.mended:
+    if rebuilt.repaired:
         session.home.ring_doorbell()
     if is_json:
         print_json(_document(rebuilt, wanted))
@@ -73,16 +73,16 @@ def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where:
 
 
 def _print(rebuilt: Rebuilt) -> None:
-    if rebuilt.mended:
-        rows = [(one.table, one.put_back, one.changed, one.taken_out) for one in rebuilt.mended]
-        print_table(_COLUMNS, rows, title="rows mended")
+    if rebuilt.repaired:
+        rows = [(one.table, one.put_back, one.changed, one.taken_out) for one in rebuilt.repaired]
+        print_table(_COLUMNS, rows, title="rows repaired")
         print_line()
     else:
         print_line("every row is in step with the events: nothing was changed")
     print_facts(
         {
             "events": rebuilt.up_to_position,
-            "others waited": f"{rebuilt.lock_s * 1000:.0f} ms" if rebuilt.mended else None,
+            "others waited": f"{rebuilt.lock_s * 1000:.0f} ms" if rebuilt.repaired else None,
             **payload_facts(rebuilt.waiting, rebuilt.without_payload),
         }
     )
@@ -92,9 +92,9 @@ def _document(rebuilt: Rebuilt, wanted: tuple[str, ...]) -> dict[str, object]:
     return {
         "projections": wanted,
         "up_to_position": rebuilt.up_to_position,
-        "mended": [
+        "repaired": [
             {"table": one.table, "put_back": one.put_back, "changed": one.changed, "taken_out": one.taken_out}
-            for one in rebuilt.mended
+            for one in rebuilt.repaired
         ],
         "lock_ms": round(rebuilt.lock_s * 1000, 3),
         "waiting": rebuilt.waiting,

@@ -59,7 +59,7 @@ def verify_redis(session: Session, *, limit: int, is_json: bool) -> ExitCode:
         print_table(_COLUMNS, rows)
         if len(differences) > limit:
             print_line(f"and {len(differences) - limit:,} more: see --limit")
-        print_line(f"{len(differences):,} differences: `hookfuse replay rebuild --to redis` mends them")
+        print_line(f"{len(differences):,} differences: `hookfuse replay rebuild --to redis` repairs them")
     return ExitCode.DIFFERENT if differences else ExitCode.OK
 
 

@@ -131,7 +131,7 @@ def _print(log: LogCheck | None, comparison: Comparison | None) -> None:
     if comparison.count == 0:
         print_line("no difference")
     else:
-        print_line(f"{counted(comparison.count, 'difference')}: `hookfuse replay rebuild` mends what can be mended")
+        print_line(f"{counted(comparison.count, 'difference')}: `hookfuse replay rebuild` repairs what can be repaired")
 
 
 def _print_log(log: LogCheck) -> None:

@@ -20,7 +20,7 @@ from eventstore.log.event_log import last_position
 from eventstore.policies.lint import out_of_reach
 from eventstore.policies.policy_file import given_policy
 from replay.timeline.episode import Ending, Episode, InstallationOutcome, Notice
-from replay.what_if.judging import Supposition, what_if
+from replay.what_if.what_if import Supposition, what_if
 
 __all__ = ["suppose"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from actors.assembly.checkup import check_endpoints, check_mail
-from actors.mail.maildir_postbox import MaildirPostbox
-from actors.mail.postbox import Postbox
-from eventstore.common.diagnostic import Finding
+from actors.mail.mail_transport import MailTransport
+from actors.mail.maildir_transport import MaildirTransport
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.projections.registry import read_urls_in_use
-from tests.actors.mail.test_postbox import AUTH, PASSWORD, RECIPIENT, Relay, postbox_at, running
+from tests.actors.mail.test_mail_transport import AUTH, PASSWORD, RECIPIENT, Relay, mail_transport_at, running
 from tests.actors.stage import ONE, TWO, Stage
 from webhook import AddressGuard
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiri
 PUBLIC = "93.184.216.34"
 
 
-def mail(postbox: Postbox, mail_to: str | None = None) -> list[Finding]:
+def mail(postbox: MailTransport, mail_to: str | None = None) -> list[Diagnostic]:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     return list(check_mail(postbox, sender_address="Hookfuse <hookfuse@acme.example>", mail_to=mail_to, now=now))
 
@@ -30,7 +30,7 @@ def mail(postbox: Postbox, mail_to: str | None = None) -> list[Finding]:
 def test_a_mail_server_that_lets_us_in_is_good_and_gets_no_mail() -> None:
     relay = Relay()
     with running(relay, **AUTH) as port:
-        found = mail(postbox_at(port, username="hookfuse", password=PASSWORD))
+        found = mail(mail_transport_at(port, username="hookfuse", password=PASSWORD))
 
     assert [one.level for one in found] == ["good"]
     assert "the login works" in found[0].text
@@ -39,7 +39,7 @@ def test_a_mail_server_that_lets_us_in_is_good_and_gets_no_mail() -> None:
 
 def test_a_wrong_password_is_a_fault_that_does_not_say_it() -> None:
     with running(Relay(), **AUTH) as port:
-        (found,) = mail(postbox_at(port, username="hookfuse", password="not-the-password"))
+        (found,) = mail(mail_transport_at(port, username="hookfuse", password="not-the-password"))
 
     assert found.level == "fault"
     assert "refused the login with 535" in found.text
@@ -49,7 +49,7 @@ def test_a_wrong_password_is_a_fault_that_does_not_say_it() -> None:
 def test_a_mail_server_that_is_away_is_a_fault() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        (found,) = mail(postbox_at(unused.getsockname()[1]))
+        (found,) = mail(mail_transport_at(unused.getsockname()[1]))
 
     assert found.level == "fault"
     assert "ConnectionRefusedError" in found.text
@@ -57,7 +57,7 @@ def test_a_mail_server_that_is_away_is_a_fault() -> None:
 
 def test_a_server_without_starttls_is_a_fault() -> None:
     with running(Relay()) as port:
-        (found,) = mail(postbox_at(port, "starttls"))
+        (found,) = mail(mail_transport_at(port, "starttls"))
 
     assert found.level == "fault"
 
@@ -65,7 +65,7 @@ def test_a_server_without_starttls_is_a_fault() -> None:
 def test_a_test_mail_goes_all_the_way() -> None:
     relay = Relay()
     with running(relay) as port:
-        found = mail(postbox_at(port), RECIPIENT)
+        found = mail(mail_transport_at(port), RECIPIENT)
 
     assert [one.level for one in found] == ["good", "good"]
     (received,) = relay.received()
@@ -74,7 +74,7 @@ def test_a_test_mail_goes_all_the_way() -> None:
 
 def test_a_test_mail_that_is_refused_is_a_fault() -> None:
     with running(Relay(rcpt="550 no such user")) as port:
-        found = mail(postbox_at(port), RECIPIENT)
+        found = mail(mail_transport_at(port), RECIPIENT)
 
     assert [one.level for one in found] == ["good", "fault"]
 
@@ -83,18 +83,18 @@ def test_a_test_mail_that_is_refused_is_a_fault() -> None:
 def test_a_file_where_the_folder_of_mails_is_to_be_is_a_fault(tmp_path: Path, place: str) -> None:
     (tmp_path / place).parent.mkdir(exist_ok=True)
     (tmp_path / place).touch()
-    (found,) = mail(MaildirPostbox(tmp_path / "outbox"))
+    (found,) = mail(MaildirTransport(tmp_path / "outbox"))
 
     assert (found.level, found.text) == ("fault", f"{tmp_path / place} is not a folder: move it away, and one is made")
 
 
 def test_without_a_mail_server_the_folder_is_named(tmp_path: Path) -> None:
-    (found,) = mail(MaildirPostbox(tmp_path / "outbox"))
+    (found,) = mail(MaildirTransport(tmp_path / "outbox"))
 
     assert (found.level, str(tmp_path / "outbox") in found.text) == ("good", True)
 
 
-def endpoints(stage: Stage, answers: dict[str, object]) -> list[Finding]:
+def endpoints(stage: Stage, answers: dict[str, object]) -> list[Diagnostic]:
     def resolve(host: str) -> list[str]:
         answer = answers[host]
         if isinstance(answer, Exception):
@@ -111,7 +111,7 @@ def test_endpoints_that_are_found_and_public_are_good(stage: Stage) -> None:
 
     (found,) = endpoints(stage, {"pager.example": PUBLIC})
 
-    assert found == Finding.good("endpoints", "hosts: 1, found, and may be sent to")
+    assert found == Diagnostic.good("endpoints", "hosts: 1, found, and may be sent to")
 
 
 def test_a_host_that_can_not_be_found_is_a_fault(stage: Stage) -> None:
@@ -162,4 +162,4 @@ def test_what_is_disabled_is_not_looked_up(stage: Stage) -> None:
     stage.decide(ONE)
     stage.decide(TWO)
 
-    assert endpoints(stage, {}) == [Finding.good("endpoints", "none yet")]
+    assert endpoints(stage, {}) == [Diagnostic.good("endpoints", "none yet")]

@@ -14,17 +14,17 @@ import structlog
 from structlog.typing import EventDict
 
 from actors.assembly import system as system_module
-from actors.assembly.rules import fleet_rule, gate_rule, probing_rule
-from actors.assembly.system import ActorSystem, postbox_for, sender_for
-from actors.delivery.gate import GateRule
+from actors.assembly.rules import gate_rule, outage_rule, probing_rule
+from actors.assembly.system import ActorSystem, mail_transport_for, sender_for
+from actors.delivery.delivery_gate import GateRule
 from actors.delivery.lane import LaneWatch
 from actors.dispatch import dispatcher as dispatcher_module
 from actors.dispatch.dispatcher import DispatcherActor
 from actors.journal import journal as journal_module
 from actors.mail import mailer as mailer_module
-from actors.mail.maildir_postbox import MaildirPostbox
-from actors.mail.postbox import MemoryPostbox
-from actors.mail.smtp_postbox import SmtpPostbox
+from actors.mail.mail_transport import MemoryTransport
+from actors.mail.maildir_transport import MaildirTransport
+from actors.mail.smtp_transport import SmtpTransport
 from actors.messages import PauseClaiming
 from eventstore.common.shard import WHOLE
 from eventstore.common.uptime import read_uptime
@@ -33,7 +33,7 @@ from eventstore.errors import DiskFullError
 from eventstore.home.folder import Home
 from eventstore.policies.breaker import BreakerRule
 from eventstore.policies.clock_doubt import ClockPair
-from eventstore.policies.outage_rule import FleetRule
+from eventstore.policies.outage_rule import OutageRule
 from eventstore.queue.queries import count_deliveries
 from eventstore.settings.configuration import Configuration, load_configuration
 from eventstore.wall_clock.watch import write_clock_pair
@@ -88,7 +88,7 @@ class Plant:
         self.home.prepare()
         self.stage = Stage(folder)
         write_clock_pair(self.stage.store.connection, ClockPair(datetime.now(UTC), read_uptime()))
-        self.postbox: MemoryPostbox = MemoryPostbox()
+        self.postbox: MemoryTransport = MemoryTransport()
         self.failed = threading.Event()
         self.systems: list[ActorSystem] = []
 
@@ -139,7 +139,7 @@ def own_threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.rpartition("-")[0] in names}
 
 
-class HangingPostbox(MemoryPostbox):
+class HangingTransport(MemoryTransport):
     """A mail server that takes its time, until the gate opens."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class HangingPostbox(MemoryPostbox):
 
 
 def test_an_actor_that_is_at_one_turn_for_long_is_named(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant.postbox = postbox = HangingPostbox()
+    plant.postbox = postbox = HangingTransport()
     plant.stage.register(INSTALLATIONS[0])
     system = plant.start()
     plant.stage.decide_by_receiver(INSTALLATIONS[0])
@@ -192,7 +192,7 @@ def test_each_delivery_is_one_log_line(plant: Plant, lines: list[EventDict]) -> 
 def test_a_system_decides_by_the_policy_that_its_home_has_in_a_file(plant: Plant) -> None:
     (plant.home.path / "mine.toml").write_text(
         'name = "mine"\nversion = 3\nwindow_days = 5\nerrors = ["server_error"]\n'
-        '[[rules]]\nkind = "silence"\nname = "quiet"\nfailures_min = 1\nfailing_days_min = 1\n'
+        '[[rules]]\nkind = "no_success"\nname = "quiet"\nfailures_min = 1\nfailing_days_min = 1\n'
     )
     plant.stage.register(ONE)
     plant.stage.enqueue(ONE, 1)
@@ -349,7 +349,7 @@ def test_an_answer_that_comes_after_the_stop_is_no_failure(plant: Plant, lines: 
 def test_stop_keeps_its_deadline_though_the_dispatcher_hangs(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
     system = plant.start(settings="[daemon]\nstop_s = 0.3\n")
-    monkeypatch.setattr(dispatcher_module, "attention_version", lambda _connection: int(goes_on.wait(WAIT_S)))
+    monkeypatch.setattr(dispatcher_module, "change_version", lambda _connection: int(goes_on.wait(WAIT_S)))
     started_s = time.monotonic()
     system.stop()
     took_s = time.monotonic() - started_s
@@ -460,7 +460,7 @@ def test_a_crash_of_the_dispatcher_while_it_is_asked_does_not_reach_who_drains(
     plant.stage.enqueue(ONE)
     system = plant.start()
     with monkeypatch.context() as patch:
-        patch.setattr(dispatcher_module, "attention_version", _fail)
+        patch.setattr(dispatcher_module, "change_version", _fail)
         while_it_crashes = system.is_drained()
     plant.drain(system)
 
@@ -485,7 +485,7 @@ def test_a_stop_during_which_the_dispatcher_crashes_stops_the_others_all_the_sam
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = plant.start()
-    monkeypatch.setattr(dispatcher_module, "attention_version", _fail)
+    monkeypatch.setattr(dispatcher_module, "change_version", _fail)
     system.stop()
 
     assert own_threads() == set()
@@ -503,13 +503,13 @@ def test_old_idempotency_keys_are_dropped_by_the_housekeeping(plant: Plant) -> N
 
 
 def test_without_a_mail_server_mails_go_into_the_maildir_of_the_home(tmp_path: Path) -> None:
-    assert isinstance(postbox_for(Home(tmp_path), Configuration()), MaildirPostbox)
+    assert isinstance(mail_transport_for(Home(tmp_path), Configuration()), MaildirTransport)
 
 
 def test_with_a_mail_server_mails_go_there(tmp_path: Path) -> None:
     configuration = Configuration(smtp={"host": "mail.example"})
 
-    assert isinstance(postbox_for(Home(tmp_path), configuration), SmtpPostbox)
+    assert isinstance(mail_transport_for(Home(tmp_path), configuration), SmtpTransport)
 
 
 def test_the_sender_is_the_one_that_the_configuration_describes() -> None:
@@ -561,7 +561,7 @@ def test_the_configured_rate_lets_one_burst_through_at_once(plant: Plant) -> Non
     assert plant.counts()["waiting"] == 6
 
 
-@pytest.mark.parametrize(("settings", "expected"), [("", 1), ("[fleet]\nenabled = false\n", 0)])
+@pytest.mark.parametrize(("settings", "expected"), [("", 1), ("[outage]\nenabled = false\n", 0)])
 def test_many_that_fail_at_once_freeze_where_it_is_configured_and_it_is_said_before_all_is_drained(
     plant: Plant, lines: list[EventDict], settings: str, expected: int
 ) -> None:
@@ -592,7 +592,7 @@ def test_the_rules_are_those_of_the_configuration() -> None:
         {
             "breaker": {"open_s": 7.0, "open_max_s": 70.0, "recovery_s": 8.0, "streak_min": 9, "dry_run": True},
             "delivery": {"rate_per_s": 3.0, "rate_burst": 4},
-            "fleet": {"share": 0.5, "window_s": 60.0, "installations_min": 9},
+            "outage": {"share": 0.5, "window_s": 60.0, "installations_min": 9},
             "probing": {"enabled": True, "first_s": 1.0, "factor": 3.0, "max_s": 99.0, "cool_down_s": 5.0},
         }
     )
@@ -603,7 +603,7 @@ def test_the_rules_are_those_of_the_configuration() -> None:
         rate_per_s=3.0,
         rate_burst=4,
     )
-    assert fleet_rule(configuration) == FleetRule(0.5, 60.0, 9)
+    assert outage_rule(configuration) == OutageRule(0.5, 60.0, 9)
     assert probing_rule(configuration) == ProbingRule(
         enabled=True, first_s=1.0, factor=3.0, max_s=99.0, cool_down_s=5.0
     )
@@ -613,7 +613,7 @@ def test_the_defaults_of_the_configuration_are_those_of_the_rules() -> None:
     defaults = Configuration()
 
     assert gate_rule(defaults) == GateRule(BreakerRule(), rate_burst=10)
-    assert fleet_rule(defaults) == FleetRule()
+    assert outage_rule(defaults) == OutageRule()
     assert probing_rule(defaults) is None
 
 

@@ -167,7 +167,7 @@ ROTATED = replace(
 
 
 def signatures_at(moment: datetime) -> tuple[str, dict[str, str]]:
-    """Give both signatures of an attempt that is made under the secrets of a moment, and sent now."""
+    """Return both signatures of an attempt that is made under the secrets of a moment, and sent now."""
     request = webhook_request(ROTATED, delivery(), b"{}", Timeouts(), now=moment)
     timestamp_s = int(datetime.now(UTC).timestamp())  # the oracle has no clock but the machine's
     return sentry_signature(request.secrets[0], request.body), {

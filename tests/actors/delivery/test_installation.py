@@ -11,16 +11,16 @@ from actors.delivery import attempt_task as attempt_task_module
 from actors.delivery import installation as installation_module
 from actors.delivery import review_asker as review_asker_module
 from actors.delivery.attempt import attempt_event
-from actors.delivery.gate import GateRule
+from actors.delivery.delivery_gate import GateRule
 from actors.messages import (
-    ConsiderDisabling,
-    ConsiderEnabling,
     Deliver,
-    LearnRecorded,
     NoteHealth,
+    NoteRecorded,
     RecordDelivery,
     Refresh,
-    Settle,
+    Release,
+    ReviewAfterProbe,
+    ReviewInstallation,
 )
 from actors.runtime.manual_pool import ManualPool
 from eventstore.common.clock import day_of, time_text
@@ -88,16 +88,16 @@ class Post:
         self.stage.run()
 
     @property
-    def settled(self) -> list[Settle]:
-        return self.dispatcher.of(Settle)
+    def settled(self) -> list[Release]:
+        return self.dispatcher.of(Release)
 
     @property
     def noted(self) -> list[bool | None]:
         return [message.is_failing for message in self.supervisor.of(NoteHealth)]
 
     @property
-    def asked(self) -> list[ConsiderDisabling]:
-        return self.supervisor.of(ConsiderDisabling)
+    def asked(self) -> list[ReviewInstallation]:
+        return self.supervisor.of(ReviewInstallation)
 
 
 def test_a_delivery_to_an_active_installation_is_sent(stage: Stage) -> None:
@@ -117,7 +117,7 @@ def test_a_delivered_delivery_has_left_the_queue_and_settles(stage: Stage) -> No
     post.deliver(delivery)
 
     assert stage.rows("SELECT * FROM queue") == []
-    assert post.settled == [Settle(ONE, delivery.sequence, None, is_answered=True)]
+    assert post.settled == [Release(ONE, delivery.sequence, None, is_answered=True)]
 
 
 def test_a_delivery_settles_only_after_its_record_is_on_disk(stage: Stage) -> None:
@@ -155,7 +155,7 @@ def test_a_delivery_that_meets_a_disabled_or_removed_installation_is_kept_as_mis
     assert count_deliveries(stage.store.connection) == {"waiting": 0, "missed": 1, "dead": 0}
     (missed,) = stage.events("delivery.missed")
     assert (missed.delivery_id, missed.enqueued_at, missed.attempts) == (delivery.delivery_id, delivery.enqueued_at, 0)
-    assert post.settled == [Settle(ONE, delivery.sequence, None, is_answered=True)]
+    assert post.settled == [Release(ONE, delivery.sequence, None, is_answered=True)]
 
 
 def test_what_is_missed_is_not_counted(stage: Stage) -> None:
@@ -194,7 +194,7 @@ def test_an_actor_that_is_enabled_again_sends(stage: Stage) -> None:
 
 
 def considered(stage: Stage) -> tuple[Post, QueuedDelivery]:
-    """Give an actor that has asked for its disabling, and a delivery that has come since."""
+    """Return an actor that has asked for its disabling, and a delivery that has come since."""
     stage.register(ONE)
     first, second = stage.enqueue(ONE, 2)
     post = Post(stage, GONE)
@@ -438,7 +438,7 @@ def test_the_failure_that_breaks_it_asks_for_a_disabling_by_the_policy(stage: St
     post = Post(stage, SERVER_ERROR)
     post.deliver(*stage.enqueue(ONE))
 
-    assert post.asked == [ConsiderDisabling(ONE, post.ref)]
+    assert post.asked == [ReviewInstallation(ONE, post.ref)]
 
 
 def test_a_success_never_asks(stage: Stage) -> None:
@@ -456,7 +456,7 @@ def test_a_review_that_a_crash_came_before_is_made_up_for_when_the_actor_starts(
     post = Post(stage, outcome())
     post.deliver(*stage.enqueue(ONE))
 
-    assert post.asked == [ConsiderDisabling(ONE, post.ref)]
+    assert post.asked == [ReviewInstallation(ONE, post.ref)]
     assert post.sender.requests == [], "nothing is sent before the supervisor's word"
 
 
@@ -511,7 +511,7 @@ def test_a_410_whose_disabling_a_crash_came_before_is_made_up_for_when_the_actor
 def test_a_410_of_before_an_enabling_asks_for_nothing(stage: Stage) -> None:
     stage.register(ONE)
     gone_before(stage)
-    stage.append(installation_stream(ONE), InstallationEnabled(ONE, "person:ann", "mended"))
+    stage.append(installation_stream(ONE), InstallationEnabled(ONE, "person:ann", "fixed"))
     post = Post(stage, outcome(), policy=BALANCED)
     post.deliver(*stage.enqueue(ONE))
 
@@ -611,7 +611,7 @@ def test_without_a_registry_entry_a_delivery_is_postponed(stage: Stage, lines: l
 
     assert post.sender.requests == []
     assert post.settled == [
-        Settle(ONE, delivery.sequence, "2025-02-03T12:01:00.000000Z", is_answered=False, is_postponed=True)
+        Release(ONE, delivery.sequence, "2025-02-03T12:01:00.000000Z", is_answered=False, is_postponed=True)
     ]
     assert stage.rows("SELECT state, attempts FROM queue") == [("waiting", 0)]
     assert lines_of(lines, "endpoint_unknown")[0]["installation_id"] == ONE
@@ -699,7 +699,7 @@ def _fail(*_arguments: object) -> Any:
 
 @pytest.fixture
 def faulty_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
-    """Give a list of faults, one for each coming reading of the registry."""
+    """Return a list of faults, one for each coming reading of the registry."""
     faults: list[Exception] = []
     real = read_endpoint
 
@@ -750,7 +750,7 @@ def test_what_can_not_be_recorded_is_postponed_and_not_sent_again_at_once(stage:
     post = Post(stage, journal=journal.ref)
     post.deliver(delivery)
     (told,) = journal.of(RecordDelivery)
-    post.tell(LearnRecorded(DeliveryRecord(delivery, told.record.event), None))
+    post.tell(NoteRecorded(DeliveryRecord(delivery, told.record.event), None))
 
     (settle,) = post.settled
     assert settle.is_postponed
@@ -847,7 +847,7 @@ def at_work(stage: Stage, *, gate: GateRule = GATE, answer: Outcome = SERVER_ERR
 
 
 def broken(stage: Stage, **settings: Any) -> Works:
-    """Give a daemon of which one installation's breaker has opened; four of its deliveries wait."""
+    """Return a daemon of which one installation's breaker has opened; four of its deliveries wait."""
     works = at_work(stage, limits={"per_installation": 1}, **settings)
     stage.enqueue(ONE, 4)
     works.look_around()
@@ -1094,7 +1094,7 @@ def test_a_trial_that_can_not_be_recorded_makes_room_for_another(stage: Stage, l
     post = Post(stage, journal=journal.ref, gate=GATE)
     post.deliver(first)
     (told,) = journal.of(RecordDelivery)
-    post.tell(LearnRecorded(DeliveryRecord(first, told.record.event), None))
+    post.tell(NoteRecorded(DeliveryRecord(first, told.record.event), None))
     post.deliver(second)
 
     assert [request.delivery_id for request in post.sender.requests] == [first.delivery_id, second.delivery_id]
@@ -1235,7 +1235,7 @@ def test_a_review_is_asked_for_once_until_the_word_comes(stage: Stage, lines: li
     post = Post(stage, *[SERVER_ERROR] * 2)
     post.deliver(*stage.enqueue(ONE, 2))
 
-    assert post.asked == [ConsiderDisabling(ONE, post.ref)]
+    assert post.asked == [ReviewInstallation(ONE, post.ref)]
 
 
 def test_a_warning_holds_no_delivery_back(stage: Stage, lines: list[EventDict]) -> None:
@@ -1322,7 +1322,7 @@ def test_a_test_delivery_of_the_machine_that_succeeds_asks_for_an_enabling_where
     post = Post(stage, outcome(), is_probed=is_probed)
     post.deliver(probe(stage, by="system"))
 
-    assert len(post.supervisor.of(ConsiderEnabling)) == expected
+    assert len(post.supervisor.of(ReviewAfterProbe)) == expected
 
 
 def test_an_actor_whose_installation_worked_last_makes_up_for_nothing(stage: Stage) -> None:

@@ -193,7 +193,7 @@ def test_what_is_taken_back_is_not_made() -> None:
 
 
 def stuck(road: Road, *, for_s: float) -> int:
-    """Have the first of three attempts take so long, and give how many threads more are called for meanwhile."""
+    """Have the first of three attempts take so long, and return how many threads more are called for meanwhile."""
     called: list[int] = []
 
     def look() -> None:

@@ -10,6 +10,6 @@ def test_no_message_is_lost_or_overtaken_while_actors_are_put_away_and_come_back
     assert outcome.faults == []
     assert outcome.last == outcome.sent
     assert sum(outcome.last) == 30_000
-    assert outcome.put_away > 100
+    assert outcome.store > 100
     assert outcome.started > 200
     assert lines == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.delivery.gate import Gate, GateRule
+from actors.delivery.delivery_gate import DeliveryGate, GateRule
 from eventstore.log import snapshots as snapshot
 from eventstore.policies.breaker import BreakerRule
 from eventstore.projections.registry import find_installation
@@ -26,9 +26,9 @@ GATE = GateRule(breaker=BreakerRule(window_s=100.0, failures_min=6, streak_min=4
 
 
 def gate_of(stage: Stage, works: Works) -> Any:
-    """Give the state of the running actor's gate, None while there is no actor."""
+    """Return the state of the running actor's gate, None while there is no actor."""
     actor = works.actors[ONE]._actor_weakref() if ONE in works.actors else None
-    gate: Gate | None = getattr(actor, "_gate", None)
+    gate: DeliveryGate | None = getattr(actor, "_gate", None)
     if gate is None:
         return None
     row = find_installation(stage.store.connection, ONE)

@@ -9,23 +9,23 @@ from structlog.typing import EventDict
 from actors.dispatch import dispatcher as dispatcher_module
 from actors.dispatch.dispatcher import DispatcherActor
 from actors.messages import (
+    BatchesUnpacked,
     Deliver,
     Load,
-    LookAround,
-    OpenParcels,
-    ParcelsOpened,
     PauseClaiming,
+    Poll,
     Ref,
     Refresh,
+    Release,
     ReportLoad,
-    Settle,
+    UnpackBatches,
 )
 from eventstore.common.identifiers import installation_stream
 from eventstore.common.shard import Shard, slot_of
 from eventstore.decisions.probing import enqueue_probe
 from eventstore.deliveries.resend import resend_kept
 from eventstore.events.catalogue import InstallationEnabled
-from eventstore.log.change_signal import draw_attention
+from eventstore.log.change_signal import notify_change
 from eventstore.queue.acknowledge import mark_missed
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.registry.apply import apply_document
@@ -58,14 +58,14 @@ class Desk:
         return self.heard[installation_id].ref
 
     def tell(self, *messages: Any) -> list[QueuedDelivery]:
-        """Tell, crank, and give what was handed out since; each turn has one message."""
+        """Tell, crank, and return what was handed out since; each turn has one message."""
         for message in messages:
             self.ref.tell(message)
             self.stage.run()
         return self.new()
 
     def look_around(self) -> list[QueuedDelivery]:
-        return self.tell(LookAround())
+        return self.tell(Poll())
 
     def settle(
         self,
@@ -76,12 +76,12 @@ class Desk:
         is_postponed: bool = False,
         hold_until: str | None = None,
     ) -> list[QueuedDelivery]:
-        """Settle a delivery; one that is not to be attempted again has left the queue."""
+        """Release a delivery; one that is not to be attempted again has left the queue."""
         if retry_at is None:
             self.stage.acknowledge(delivery)
         has_key = bool(delivery.ordering_key) and not is_postponed
         return self.tell(
-            Settle(
+            Release(
                 delivery.installation_id,
                 delivery.sequence,
                 retry_at,
@@ -245,7 +245,7 @@ def test_new_ones_that_may_never_answer_leave_half_of_the_room(stage: Stage) -> 
 
 
 def silent_ones(stage: Stage, count: int) -> tuple[Desk, list[int]]:
-    """Give a dispatcher none of whose installations has answered, and how many it tries anew in the same moment."""
+    """Return a dispatcher none of whose installations has answered, and how many it tries anew in the same moment."""
     for number in range(count):
         stage.enqueue(f"{number:08d}-1111-4111-8111-111111111111", 3)
     desk = Desk(stage, in_flight=100, per_installation=4, first_window=1, new_share=1.0, silent_share=0.5)
@@ -471,7 +471,7 @@ def test_without_a_change_nobody_is_refreshed_again(stage: Stage) -> None:
     stage.register(ONE)
     stage.enqueue(ONE)
     desk = Desk(stage)
-    desk.tell(LookAround(), LookAround(), LookAround())
+    desk.tell(Poll(), Poll(), Poll())
 
     assert desk.refreshed() == 0
 
@@ -652,7 +652,7 @@ IN_A_MINUTE = "2025-02-03T12:01:00.000000Z"
 
 
 def held_desk(stage: Stage, **limits: Any) -> tuple[Desk, list[QueuedDelivery]]:
-    """Give a desk that was told to hand nothing more out to ONE for a minute, and what waits there."""
+    """Return a desk that was told to hand nothing more out to ONE for a minute, and what waits there."""
     first, *others = stage.enqueue(ONE, 4)
     desk = Desk(stage, per_installation=1, **limits)
     desk.look_around()
@@ -768,10 +768,10 @@ def test_a_stuck_key_holds_up_no_other_delivery(stage: Stage) -> None:
     assert sequences(Desk(stage, per_installation=3).look_around()) == [other.sequence, free.sequence]
 
 
-# Parcels
+# Packed batches
 
 
-def test_what_lies_in_a_parcel_is_handed_out_behind_what_was_queued_before_it(stage: Stage) -> None:
+def test_what_lies_in_a_packed_batch_is_handed_out_behind_what_was_queued_before_it(stage: Stage) -> None:
     (before,) = stage.enqueue(ONE)
     packed = stage.pack(*[ONE] * 70)
     (behind,) = stage.enqueue(ONE)
@@ -780,16 +780,16 @@ def test_what_lies_in_a_parcel_is_handed_out_behind_what_was_queued_before_it(st
     assert delivery_ids(desk.look_around()) == [before.delivery_id, *packed, behind.delivery_id]
 
 
-def test_parcels_are_opened_a_little_ahead_of_the_need(stage: Stage) -> None:
+def test_packed_batches_are_opened_a_little_ahead_of_the_need(stage: Stage) -> None:
     stage.pack(*[ONE] * 640)
     desk = Desk(stage, per_installation=8)
     first = desk.look_around()
 
     assert len(first) == 8
-    assert left_in_parcels(stage) == 640 - 64
+    assert left_in_packed_batches(stage) == 640 - 64
     for delivery in first:
         first = desk.settle(delivery)
-    assert left_in_parcels(stage) == 640 - 64
+    assert left_in_packed_batches(stage) == 640 - 64
 
 
 def test_all_of_a_backlog_is_handed_out_once_and_in_order(stage: Stage) -> None:
@@ -806,7 +806,7 @@ def test_all_of_a_backlog_is_handed_out_once_and_in_order(stage: Stage) -> None:
         assert delivery_ids([one for one in arrived if one.installation_id == installation_id]) == mine
 
 
-def test_a_parcel_that_another_worker_has_opened_is_found_without_a_word_from_it(stage: Stage) -> None:
+def test_a_packed_batch_that_another_worker_has_opened_is_found_without_a_word_from_it(stage: Stage) -> None:
     stage.register(ONE, TWO)
     packed = stage.pack(*[ONE, TWO] * 32)
     (last,) = stage.enqueue(TWO)  # queued later, and so seen before
@@ -817,7 +817,7 @@ def test_a_parcel_that_another_worker_has_opened_is_found_without_a_word_from_it
     assert drained == [packed[::2], [*packed[1::2], last.delivery_id]]
 
 
-def test_for_whom_the_gate_is_closed_no_parcel_is_opened(stage: Stage) -> None:
+def test_for_whom_the_gate_is_closed_no_packed_batch_is_opened(stage: Stage) -> None:
     (first,) = stage.enqueue(ONE)
     desk = Desk(stage)
     desk.look_around()
@@ -825,42 +825,42 @@ def test_for_whom_the_gate_is_closed_no_parcel_is_opened(stage: Stage) -> None:
     stage.pack(*[ONE] * 64)
 
     assert desk.look_around() == []
-    assert left_in_parcels(stage) == 64
+    assert left_in_packed_batches(stage) == 64
     stage.clock.advance(seconds=60)
     assert len(desk.look_around()) == 8
 
 
-def test_a_person_s_decision_has_parcels_looked_at_too(stage: Stage) -> None:
+def test_a_person_s_decision_has_packed_batches_looked_at_too(stage: Stage) -> None:
     (first,) = stage.enqueue(ONE)
     desk = Desk(stage)
     desk.look_around()
     desk.settle(first, hold_until=IN_A_MINUTE)
     stage.pack(*[ONE] * 64)
     desk.look_around()
-    draw_attention(stage.store.connection)
+    notify_change(stage.store.connection)
 
     assert len(desk.look_around()) == 8
 
 
-def test_paused_it_has_no_parcel_opened(stage: Stage) -> None:
+def test_paused_it_has_no_packed_batch_opened(stage: Stage) -> None:
     stage.pack(*[ONE] * 64)
     desk = Desk(stage)
-    desk.tell(PauseClaiming(), LookAround())
+    desk.tell(PauseClaiming(), Poll())
 
-    assert left_in_parcels(stage) == 64
+    assert left_in_packed_batches(stage) == 64
 
 
-def test_while_parcels_are_opened_the_load_says_so(stage: Stage) -> None:
+def test_while_packed_batches_are_opened_the_load_says_so(stage: Stage) -> None:
     journal = stage.hear()
     stage.pack(*[ONE] * 64)
     desk = Desk(stage, journal=journal.ref)
     desk.look_around()
 
-    assert desk.load() == Load(0, 0, opening_parcels=1)
+    assert desk.load() == Load(0, 0, unpacking_batches=1)
     assert desk.load().is_busy
-    assert [asked.parcels for asked in journal.of(OpenParcels)] == [(1,)]
-    desk.tell(ParcelsOpened((1,)))
-    assert desk.load().opening_parcels == 0
+    assert [asked.packed_batches for asked in journal.of(UnpackBatches)] == [(1,)]
+    desk.tell(BatchesUnpacked((1,)))
+    assert desk.load().unpacking_batches == 0
 
 
 def test_a_journal_that_has_lost_what_it_was_asked_is_asked_again(stage: Stage) -> None:
@@ -871,10 +871,10 @@ def test_a_journal_that_has_lost_what_it_was_asked_is_asked_again(stage: Stage) 
     stage.clock_s += 60
     desk.look_around()
 
-    assert [asked.parcels for asked in journal.of(OpenParcels)] == [(1,), (1,)]
+    assert [asked.packed_batches for asked in journal.of(UnpackBatches)] == [(1,), (1,)]
 
 
-def test_a_crash_forgets_no_parcel(stage: Stage) -> None:
+def test_a_crash_forgets_no_packed_batch(stage: Stage) -> None:
     (first,) = stage.enqueue(TWO)
     packed = stage.pack(*[ONE] * 64)
     desk = Desk(stage, in_flight=1)
@@ -886,7 +886,7 @@ def test_a_crash_forgets_no_parcel(stage: Stage) -> None:
 
 
 def drain(desk: Desk, waiting: list[QueuedDelivery]) -> list[str]:
-    """Settle whatever is handed out until nothing more is, and give the ids of all of it."""
+    """Release whatever is handed out until nothing more is, and return the ids of all of it."""
     arrived, waiting = [], list(waiting)
     while waiting:
         delivery = waiting.pop(0)
@@ -899,6 +899,6 @@ def delivery_ids(deliveries: list[QueuedDelivery]) -> list[str]:
     return [delivery.delivery_id for delivery in deliveries]
 
 
-def left_in_parcels(stage: Stage) -> int:
+def left_in_packed_batches(stage: Stage) -> int:
     ((count,),) = stage.rows("SELECT coalesce(sum(delivery_count), 0) FROM parcels")
     return int(count)

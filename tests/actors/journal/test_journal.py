@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
-from actors.journal.journal import Company
+from actors.journal.journal import GroupCommit
 from actors.messages import (
+    BatchesUnpacked,
     Decide,
     ExpirePayloads,
     FinishFirst,
     ForgetKeys,
-    LearnRecorded,
-    OpenParcels,
-    ParcelsOpened,
+    NoteRecorded,
     RecordDelivery,
     RecordEvent,
     RecordMail,
     Ref,
     SendProbe,
+    UnpackBatches,
 )
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
 from eventstore.common.shortage import FILES
@@ -85,11 +85,11 @@ class Room:
 
     @property
     def positions(self) -> list[int | None]:
-        return [learned.position for learned in self.heard.of(LearnRecorded)]
+        return [learned.position for learned in self.heard.of(NoteRecorded)]
 
 
 def on_disk(stage: Stage) -> tuple[list[Any], ...]:
-    """Give what one outcome touches."""
+    """Return what one outcome touches."""
     return (
         stage.rows("SELECT * FROM queue"),
         stage.rows("SELECT * FROM events"),
@@ -121,7 +121,7 @@ class Waiting:
     def __init__(self, stage: Stage, *, enough: int = 8, comers: int = 0, before: int = 2) -> None:
         self.now_s = 0.0
         self.slept_s: list[float] = []
-        self.room = Room(stage, company=Company(enough, 0.010), clock_s=lambda: self.now_s, sleep=self._sleep)
+        self.room = Room(stage, company=GroupCommit(enough, 0.010), clock_s=lambda: self.now_s, sleep=self._sleep)
         self.deliveries = stage.enqueue(ONE, before + 1 + comers)
         self.record(before)  # the commit before
 
@@ -352,7 +352,7 @@ REQUEST = ReviewRequest(ONE, BALANCED)
 
 
 def asked(stage: Stage, ref: Ref, *messages: object) -> list[Any]:
-    """Ask all before the journal has its turn, and give the replies."""
+    """Ask all before the journal has its turn, and return the replies."""
     futures = [ref.ask(message, block=False) for message in messages]
     stage.run()
     return [future.get(timeout=0) for future in futures]
@@ -545,43 +545,43 @@ def test_payloads_that_were_kept_for_long_enough_are_dropped(stage: Stage) -> No
     assert found == [0, 1]
 
 
-def test_parcels_are_opened_in_the_commit_of_the_records_of_their_turn(stage: Stage) -> None:
+def test_packed_batches_are_opened_in_the_commit_of_the_records_of_their_turn(stage: Stage) -> None:
     room = Room(stage)
     (delivery,) = stage.enqueue(ONE)
     stage.pack(*[ONE] * 70)
-    room.ref.tell(OpenParcels((2, 66), room.heard.ref))
+    room.ref.tell(UnpackBatches((2, 66), room.heard.ref))
     room.record(succeeded(delivery))
 
     assert room.commits == 1
     assert stage.rows("SELECT count(*), min(sequence), max(sequence) FROM queue") == [(70, 2, 71)]
-    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((2, 66))]
+    assert room.heard.of(BatchesUnpacked) == [BatchesUnpacked((2, 66))]
 
 
-def test_who_asks_for_a_parcel_that_is_opened_already_hears_so(stage: Stage) -> None:
+def test_who_asks_for_a_packed_batch_that_is_opened_already_hears_so(stage: Stage) -> None:
     room = Room(stage)
     stage.pack(*[ONE] * 64)
     for _ in range(2):
-        room.ref.tell(OpenParcels((1,), room.heard.ref))
+        room.ref.tell(UnpackBatches((1,), room.heard.ref))
         stage.run()
 
     assert stage.rows("SELECT count(*) FROM queue") == [(64,)]
-    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((1,))] * 2
+    assert room.heard.of(BatchesUnpacked) == [BatchesUnpacked((1,))] * 2
 
 
-def test_a_parcel_that_is_damaged_takes_no_record_and_no_other_parcel_with_it_and_is_kept_apart(
+def test_a_packed_batch_that_is_damaged_takes_no_record_and_no_other_packed_batch_with_it_and_is_kept_apart(
     stage: Stage, lines: list[EventDict]
 ) -> None:
     room = Room(stage)
     (delivery,) = stage.enqueue(ONE)
     stage.pack(*[ONE] * 70)
     stage.store.connection.execute("UPDATE parcels SET deliveries = CAST('rubbish' AS BLOB) WHERE first_sequence = 2")
-    room.ref.tell(OpenParcels((2,), room.heard.ref))
-    room.ref.tell(OpenParcels((66,), room.heard.ref))
+    room.ref.tell(UnpackBatches((2,), room.heard.ref))
+    room.ref.tell(UnpackBatches((66,), room.heard.ref))
     room.record(succeeded(delivery))
 
     assert room.positions == [1]
-    assert room.heard.of(ParcelsOpened) == [ParcelsOpened((2,)), ParcelsOpened((66,))]
-    assert [line["first_sequence"] for line in lines_of(lines, "parcel_damaged")] == [2]
+    assert room.heard.of(BatchesUnpacked) == [BatchesUnpacked((2,)), BatchesUnpacked((66,))]
+    assert [line["first_sequence"] for line in lines_of(lines, "packed_batch_damaged")] == [2]
     assert stage.rows("SELECT first_sequence FROM parcels") == []
     assert stage.rows("SELECT first_sequence, delivery_count FROM damaged_parcels") == [(2, 64)]
     assert stage.escalations == []
@@ -615,7 +615,7 @@ def test_a_commit_that_this_machine_is_too_short_of_something_for_is_made_later_
     stage.run()
 
     assert len(stage.events("delivery.failed")) == 3
-    assert len(heard.of(LearnRecorded)) == 3
+    assert len(heard.of(NoteRecorded)) == 3
     assert len(slept) == 20
     assert len(lines_of(lines, "shortage_began")) == 1
     assert lines_of(lines, "actor_crashed") == []

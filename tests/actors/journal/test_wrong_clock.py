@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.delivery.gate import GateRule
+from actors.delivery.delivery_gate import GateRule
 from eventstore.common.clock import time_text
 from eventstore.policies.breaker import BreakerRule
 from eventstore.policies.waits import WaitRule

@@ -18,7 +18,7 @@ from actors.mail.mail_message import (
     render_disabled_notice,
     render_warning_notice,
 )
-from actors.mail.postbox import MailDeferred, MailRefused
+from actors.mail.mail_transport import MailDeferred, MailRefused
 from eventstore.events.catalogue import DayRecord
 
 NOTICE = DisabledNotice(
@@ -40,7 +40,7 @@ NOTICE = DisabledNotice(
     first_failure=FailureLine("2025-02-01 10:00:03 UTC", 500, "server error", "database is away"),
     last_failure=FailureLine("2025-02-07 10:00:02 UTC", 0, "read timed out", ""),
     reason="",
-    prevention="One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it.",
+    remediation="One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it.",
 )
 WARNING = WarningNotice(
     app_name="Pager",
@@ -54,7 +54,7 @@ WARNING = WarningNotice(
     level=50,
     policy="balanced v1",
     rule="no success within 7 days, 8 failures over 2 days (the limit is 10 over 3)",
-    prevention="One successful delivery, before there are 10 failures over 3 days, would stop it.",
+    remediation="One successful delivery, before there are 10 failures over 3 days, would stop it.",
     days=(DayRecord("2025-02-03", server_error=3, timeout=1), DayRecord("2025-02-04", server_error=4)),
     first_failure=FailureLine("2025-02-03 10:00:03 UTC", 500, "server_error", "database is away"),
     last_failure=FailureLine("2025-02-04 10:00:02 UTC", 0, "read_timeout", ""),
@@ -245,7 +245,7 @@ def notice_of(text: str) -> DisabledNotice:
         policy=text,
         rule=text,
         reason=text,
-        prevention=text,
+        remediation=text,
         first_failure=failure,
         last_failure=failure,
     )
@@ -406,7 +406,7 @@ def test_the_warning_s_counts_stand_in_columns_by_class() -> None:
 
 @pytest.mark.parametrize("kind", ["plain", "html"])
 def test_a_warning_without_what_would_stop_it_is_whole(kind: str) -> None:
-    content = part(warned(replace(WARNING, prevention="", first_failure=None, last_failure=None, days=())), kind)
+    content = part(warned(replace(WARNING, remediation="", first_failure=None, last_failure=None, days=())), kind)
 
     assert "What would stop it".lower() in content.lower()
     assert "Failing since" not in content
@@ -415,7 +415,7 @@ def test_a_warning_without_what_would_stop_it_is_whole(kind: str) -> None:
 
 def hostile_warning(text: str) -> WarningNotice:
     names = ("app_name", "app_slug", "organization_name", "organization_slug", "webhook_url", "installation_id")
-    texts: dict[str, Any] = dict.fromkeys((*names, "policy", "rule", "prevention"), text)
+    texts: dict[str, Any] = dict.fromkeys((*names, "policy", "rule", "remediation"), text)
     failure = FailureLine(text, 500, text, text)
     url = f"https://acme.example/{text}"
     changes: dict[str, Any] = {"organization_url": url, "first_failure": failure, "last_failure": failure}

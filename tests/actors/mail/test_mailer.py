@@ -5,7 +5,7 @@ import pytest
 from structlog.typing import EventDict
 
 from actors.mail import mailer as mailer_module
-from actors.mail.postbox import MailDeferred, MailRefused, MemoryPostbox
+from actors.mail.mail_transport import MailDeferred, MailRefused, MemoryTransport
 from actors.messages import CheckOutbox, RecordMail, Ref
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.review import ReviewRequest, review
@@ -21,7 +21,7 @@ class PostOffice:
 
     def __init__(self, stage: Stage, *failures: MailDeferred | MailRefused, owners: tuple[str, ...] = (ADA,)) -> None:
         self.stage = stage
-        self.postbox = MemoryPostbox()
+        self.postbox = MemoryTransport()
         self.postbox.fail_next(*failures)
         stage.register(ONE, owners=owners)
         stage.decide(ONE)
@@ -170,7 +170,7 @@ def test_each_attempt_carries_the_same_message_id(stage: Stage, lines: list[Even
     shown: list[str] = []
     deliver = office.postbox.deliver
 
-    class Watched(MemoryPostbox):
+    class Watched(MemoryTransport):
         def deliver(self, message: Any, recipient: str) -> None:
             shown.append(message["Message-ID"])
             deliver(message, recipient)
@@ -315,7 +315,7 @@ def test_mails_of_a_daemon_before_this_one_are_sent(stage: Stage, lines: list[Ev
 
 
 def test_a_warning_is_mailed_as_one(stage: Stage, lines: list[EventDict]) -> None:
-    postbox = MemoryPostbox()
+    postbox = MemoryTransport()
     stage.register(ONE, owners=(ADA,))
     stage.wear_out(days=2)
     with stage.store.transaction() as transaction:
@@ -332,7 +332,7 @@ def test_a_warning_is_mailed_as_one(stage: Stage, lines: list[EventDict]) -> Non
 def test_a_mail_of_a_kind_that_only_a_newer_version_knows_is_owed_all_the_same(
     stage: Stage, lines: list[EventDict]
 ) -> None:
-    postbox = MemoryPostbox()
+    postbox = MemoryTransport()
     stage.register(ONE)
     request = MailRequested("m-1", "<m-1@hookfuse.example>", ADA, "integration-praised", 1)
     stage.append(installation_stream(ONE), request)
@@ -365,7 +365,7 @@ def test_a_burst_of_a_thousand_disablings_is_three_mails_within_the_minute_and_n
     stage: Stage, lines: list[EventDict]
 ) -> None:
     ids = burst(stage, 1000)
-    postbox = MemoryPostbox()
+    postbox = MemoryTransport()
     mailer = stage.mailer(postbox)
     for _ in range(3):
         mailer.tell(CheckOutbox())
@@ -385,7 +385,7 @@ def test_a_digest_that_is_sent_again_is_the_same_mail_under_the_same_message_id(
     stage: Stage, lines: list[EventDict]
 ) -> None:
     burst(stage, 10)
-    postbox = MemoryPostbox()
+    postbox = MemoryTransport()
     mailer = stage.mailer(postbox, journal=cast("Ref", FaultyMailJournal(stage.journal(), stage.journal_pool)))
     mailer.tell(CheckOutbox())
     stage.run()
@@ -415,7 +415,7 @@ class FaultyMailJournal(CrankedRef):
 
 def test_a_process_that_is_about_to_end_sends_what_waits_for_its_minute(stage: Stage, lines: list[EventDict]) -> None:
     burst(stage, 3)
-    postbox = MemoryPostbox()
+    postbox = MemoryTransport()
     mailer = stage.mailer(postbox)
     mailer.tell(CheckOutbox())
     stage.run()

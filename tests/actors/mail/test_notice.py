@@ -43,7 +43,7 @@ def test_a_policy_s_notice_has_its_rule_its_days_and_its_failures(stage: Stage) 
 
     assert notice.policy == "balanced v1"
     assert notice.rule == "no success within 7 days, 12 failures over 3 days (the limit is 10 over 3)"
-    assert notice.prevention == "One successful delivery between 2025-01-30 and 2025-02-05 would have prevented it."
+    assert notice.remediation == "One successful delivery between 2025-01-30 and 2025-02-05 would have prevented it."
     assert notice.days == tuple(DayRecord(f"2025-02-0{day}", server_error=4) for day in (3, 4, 5))
     assert notice.first_failure is not None
     assert notice.last_failure is not None
@@ -58,7 +58,7 @@ def test_a_person_s_notice_has_the_person_s_reason_and_no_rule(stage: Stage) -> 
     notice = notice_of(stage, "person", reason="they asked for it")
 
     assert (notice.cause, notice.reason, notice.policy, notice.rule) == ("person", "they asked for it", "", "")
-    assert notice.prevention == ""
+    assert notice.remediation == ""
 
 
 def test_a_receiver_s_notice_has_neither_rule_nor_reason_of_a_person(stage: Stage) -> None:
@@ -66,7 +66,7 @@ def test_a_receiver_s_notice_has_neither_rule_nor_reason_of_a_person(stage: Stag
     notice = notice_of(stage, "receiver", reason="the endpoint answered 410 Gone")
 
     assert (notice.cause, notice.reason, notice.policy, notice.rule) == ("receiver", "", "", "")
-    assert notice.prevention == "Another answer than 410 Gone would have prevented it."
+    assert notice.remediation == "Another answer than 410 Gone would have prevented it."
 
 
 def test_a_disabling_without_failures_has_none_to_show(stage: Stage) -> None:
@@ -116,7 +116,7 @@ def test_a_warning_has_its_level_its_rule_its_days_and_what_would_stop_it(stage:
     assert (notice.app_name, notice.webhook_url, notice.organization_name) == ("Pager", URL, "Acme")
     assert (notice.level, notice.policy, notice.warned_at) == (50, "balanced v1", stage.clock.now())
     assert notice.rule == "no success within 7 days, 8 failures over 2 days (the limit is 10 over 3)"
-    assert notice.prevention == "One successful delivery, before there are 10 failures over 3 days, would stop it."
+    assert notice.remediation == "One successful delivery, before there are 10 failures over 3 days, would stop it."
     assert notice.days == tuple(DayRecord(f"2025-02-0{day}", server_error=4) for day in (3, 4))
     assert notice.first_failure is not None
     assert (notice.first_failure.code, notice.first_failure.at) == (500, "2025-02-03 12:00:00 UTC")

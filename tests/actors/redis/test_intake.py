@@ -6,8 +6,8 @@ import pytest
 from redis import Redis
 from structlog.typing import EventDict
 
-from actors.messages import Ref, TakeIn
-from actors.redis.intake import IntakeActor, IntakeParts
+from actors.messages import Ingest, Ref
+from actors.redis.intake import IntakeActor, IntakeDependencies
 from eventstore.deliveries.producer import Producer
 from eventstore.home.folder import Home
 from eventstore.redis.stream_intake import IntakeRule, StreamIntake
@@ -25,7 +25,7 @@ def server() -> Iterator[RedisServer]:
 
 def intake(stage: Stage, url: str, *, adopt_after_s: float = 60.0) -> Ref:
     rule = IntakeRule(url, STREAM, "hookfuse", "home-1", adopt_after_s=adopt_after_s)
-    parts = IntakeParts(
+    parts = IntakeDependencies(
         StreamIntake(Producer(Home(stage.path.parent), stage.clock), rule),
         stage.clock,
         adopt_every_s=adopt_after_s / 4,
@@ -43,7 +43,7 @@ def add(client: Redis) -> None:
 
 def look(stage: Stage, ref: Ref) -> bool:
     """Ask once, as somebody who drains does; a tell would go on for ever."""
-    future = ref.ask(TakeIn(), block=False)
+    future = ref.ask(Ingest(), block=False)
     stage.run()
     return bool(future.get(timeout=0))
 

@@ -8,7 +8,7 @@ import pytest
 from structlog.typing import EventDict
 
 from actors.messages import CatchUp, Ref
-from actors.redis.projector import ProjectorActor, ProjectorParts
+from actors.redis.projector import ProjectorActor, ProjectorDependencies
 from eventstore.redis.original_projection import MARK_KEY, RedisProjection
 from tests.actors.stage import ONE, Stage, lines_of
 from tests.redis_server import CONFIGURED_URL, RedisServer, own_redis, serving_redis
@@ -22,7 +22,7 @@ def server() -> Iterator[RedisServer]:
 
 def projector(stage: Stage, url: str) -> Ref:
     stage.clock.moment = datetime.now(UTC)  # a real server's keys die by the real time
-    parts = ProjectorParts(stage.readers, RedisProjection(url, batch_events=2), stage.clock, retry_s=5.0)
+    parts = ProjectorDependencies(stage.readers, RedisProjection(url, batch_events=2), stage.clock, retry_s=5.0)
     return stage.keep(
         cast(
             "Ref",

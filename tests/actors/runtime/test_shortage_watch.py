@@ -3,7 +3,7 @@
 import pytest
 from structlog.typing import EventDict
 
-from actors.delivery.gate import GateRule
+from actors.delivery.delivery_gate import GateRule
 from actors.runtime.shortage_watch import ShortageWatch
 from eventstore.common.shortage import FILES, LOOKUPS
 from eventstore.decisions.probing import enqueue_probe
@@ -123,7 +123,7 @@ def test_a_hundred_deliveries_that_one_shortage_postpones_are_one_warning(stage:
 
     (line,) = lines_of(lines, "shortage_began")
     assert line["short_of"] == FILES.what
-    assert line["mend"] == FILES.fix
+    assert line["fix"] == FILES.fix
     assert lines_of(lines, "attempt_crashed") == lines_of(lines, "actor_crashed") == []
 
 

@@ -8,20 +8,20 @@ from structlog.typing import EventDict
 from actors.journal.journal import JournalActor
 from actors.messages import (
     CheckOutbox,
-    ConsiderDisabling,
     Decide,
     FinishFirst,
-    LookAfterFleet,
     NoteHealth,
     Ref,
     Refresh,
+    ReviewInstallation,
+    WatchOutage,
 )
 from actors.runtime.thread_pool import TurnPool
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
 from eventstore.events.catalogue import DeliveryFailed, DeliverySucceeded, InstallationRemoved
 from eventstore.log.event_log import read_events
-from eventstore.policies.outage_rule import FleetRule
-from eventstore.projections.health import read_fleet
+from eventstore.policies.outage_rule import OutageRule
+from eventstore.projections.health import read_outage
 from replay.check.verification import verify
 from tests.actors.stage import (
     EVENT_NAME,
@@ -59,16 +59,16 @@ class Court:
             self.ref.tell(NoteHealth(installation_id, is_failing=is_failing))
         self.stage.run()
 
-    def look_after_fleet(self) -> None:
-        self.ref.tell(LookAfterFleet())
+    def watch_outage(self) -> None:
+        self.ref.tell(WatchOutage())
         self.stage.run()
 
     def consider(self, *, gone_at: int | None = None) -> None:
         self.ref.tell(self.wish(gone_at=gone_at))
         self.stage.run()
 
-    def wish(self, *, gone_at: int | None = None) -> ConsiderDisabling:
-        return ConsiderDisabling(ONE, self.told.ref, gone_at)
+    def wish(self, *, gone_at: int | None = None) -> ReviewInstallation:
+        return ReviewInstallation(ONE, self.told.ref, gone_at)
 
 
 def decisions(stage: Stage) -> dict[str, int]:
@@ -112,7 +112,7 @@ def test_nobody_is_told_before_the_decision_is_on_disk(stage: Stage, lines: list
 
     reader = cast("Ref", Reader())
     ref = stage.supervisor(journal=stage.cranked(stage.journal()), mailer=reader)
-    ref.tell(ConsiderDisabling(ONE, reader))
+    ref.tell(ReviewInstallation(ONE, reader))
     stage.run()
 
     assert seen == [(Refresh, True), (CheckOutbox, True)]
@@ -197,7 +197,7 @@ def test_a_decision_counts_though_the_installation_was_stopped_first(stage: Stag
     stopped, mailer = stage.hear(), stage.hear()
     stopped.ref.stop(block=False)
     ref = stage.supervisor(journal=stage.cranked(stage.journal()), mailer=mailer.ref)
-    ref.tell(ConsiderDisabling(ONE, stopped.ref))
+    ref.tell(ReviewInstallation(ONE, stopped.ref))
     stage.run()
 
     assert decisions(stage) == ONCE
@@ -269,7 +269,7 @@ def test_two_supervisors_in_two_threads_at_the_same_moment_disable_once(stage: S
         for journal, heard, pool in zip(journals, told, pools[2:], strict=True)
     ]
     for court in courts:
-        court.tell(ConsiderDisabling(ONE, stage.hear().ref))
+        court.tell(ReviewInstallation(ONE, stage.hear().ref))
     for court in courts:
         court.ask(FinishFirst(), timeout=WAIT_S)
     for ref in [*courts, *journals]:
@@ -372,7 +372,7 @@ def test_two_supervisors_in_two_threads_at_the_same_moment_warn_once(stage: Stag
     journals = [_journal_behind(barrier, stage, pool) for pool in pools[:2]]
     courts = [stage.supervisor(journal=one, pool=pool) for one, pool in zip(journals, pools[2:], strict=True)]
     for court in courts:
-        court.tell(ConsiderDisabling(ONE, stage.hear().ref))
+        court.tell(ReviewInstallation(ONE, stage.hear().ref))
     for court in courts:
         court.ask(FinishFirst(), timeout=WAIT_S)
     for ref in [*courts, *journals]:
@@ -384,23 +384,23 @@ def test_two_supervisors_in_two_threads_at_the_same_moment_warn_once(stage: Stag
     assert len(stage.events("mail.requested")) == len(OWNERS)
 
 
-FLEET = FleetRule(share=0.3, window_s=300, installations_min=5)
+FLEET = OutageRule(share=0.3, window_s=300, installations_min=5)
 IDS = [f"{number:08d}-1111-4111-8111-111111111111" for number in range(1, 21)]
 
 
 def is_frozen(stage: Stage) -> bool:
-    return read_fleet(stage.store.connection).is_frozen
+    return read_outage(stage.store.connection).is_frozen
 
 
 def test_many_that_begin_to_fail_at_once_freeze_and_it_is_said_loudly_once(
     stage: Stage, lines: list[EventDict]
 ) -> None:
-    court = Court(stage, fleet_rule=FLEET)
+    court = Court(stage, outage_rule=FLEET)
     court.note(*IDS[10:], is_failing=False)
     court.note(*IDS[:4], is_failing=True)
     before = is_frozen(stage)
     court.note(*IDS[4:10], is_failing=True)
-    court.look_after_fleet()
+    court.watch_outage()
 
     assert (before, is_frozen(stage)) == (False, True)
     (event,) = stage.events("disabling.frozen")
@@ -410,7 +410,7 @@ def test_many_that_begin_to_fail_at_once_freeze_and_it_is_said_loudly_once(
 
 
 def test_few_that_fail_freeze_nothing(stage: Stage, lines: list[EventDict]) -> None:
-    court = Court(stage, fleet_rule=FLEET)
+    court = Court(stage, outage_rule=FLEET)
     court.note(*IDS[6:], is_failing=False)
     court.note(*IDS[:4], is_failing=True)
 
@@ -418,7 +418,7 @@ def test_few_that_fail_freeze_nothing(stage: Stage, lines: list[EventDict]) -> N
 
 
 def test_those_that_fail_one_after_the_other_freeze_nothing(stage: Stage, lines: list[EventDict]) -> None:
-    court = Court(stage, fleet_rule=FLEET)
+    court = Court(stage, outage_rule=FLEET)
     for installation_id in IDS:
         court.note(installation_id, is_failing=True)
         stage.clock.advance(seconds=75)
@@ -433,7 +433,7 @@ def test_those_that_failed_long_before_the_daemon_started_freeze_nothing(stage: 
     stage.clock.advance(seconds=301)
     for installation_id in IDS:
         stage.append(installation_stream(installation_id), failure)
-    court = Court(stage, fleet_rule=FLEET)
+    court = Court(stage, outage_rule=FLEET)
     court.note(*IDS, is_failing=True)
 
     assert not is_frozen(stage)
@@ -441,7 +441,7 @@ def test_those_that_failed_long_before_the_daemon_started_freeze_nothing(stage: 
 
 def test_one_whose_actor_was_put_away_in_between_begins_nothing(stage: Stage, lines: list[EventDict]) -> None:
     failure = DeliveryFailed("d-0", EVENT_NAME, 1111, 1111, 1, URL, 500, error_class="server_error")
-    court = Court(stage, fleet_rule=FLEET)
+    court = Court(stage, outage_rule=FLEET)
     for installation_id in IDS[:5]:
         stage.append(installation_stream(installation_id), failure)
         court.note(installation_id, is_failing=True)
@@ -455,7 +455,7 @@ def test_one_whose_actor_was_put_away_in_between_begins_nothing(stage: Stage, li
 
 
 def frozen(stage: Stage) -> Court:
-    court = Court(stage, fleet_rule=FLEET)
+    court = Court(stage, outage_rule=FLEET)
     court.note(*IDS[:10], is_failing=True)
     assert is_frozen(stage)
     return court
@@ -464,10 +464,10 @@ def frozen(stage: Stage) -> Court:
 def test_it_thaws_when_it_has_passed_and_says_so(stage: Stage, lines: list[EventDict]) -> None:
     court = frozen(stage)
     court.note(*IDS[:6], is_failing=False)
-    court.look_after_fleet()
+    court.watch_outage()
     before = is_frozen(stage)
     court.note(IDS[6], is_failing=False)
-    court.look_after_fleet()
+    court.watch_outage()
 
     assert (before, is_frozen(stage)) == (True, False)
     assert [(event.active, event.failing) for event in stage.events("disabling.thawed")] == [(10, 3)]
@@ -478,7 +478,7 @@ def test_silence_thaws_nothing(stage: Stage, lines: list[EventDict]) -> None:
     court = frozen(stage)
     stage.clock.advance(seconds=100_000)
     court.note(*IDS[:10], is_failing=None)  # their actors are put away between two attempts
-    court.look_after_fleet()
+    court.watch_outage()
 
     assert is_frozen(stage)
 
@@ -486,33 +486,33 @@ def test_silence_thaws_nothing(stage: Stage, lines: list[EventDict]) -> None:
 def test_after_a_restart_it_stays_frozen_until_enough_was_seen(stage: Stage, lines: list[EventDict]) -> None:
     frozen(stage).ref.stop(block=False)
     stage.run()
-    court = Court(stage, fleet_rule=FLEET)
-    court.look_after_fleet()
+    court = Court(stage, outage_rule=FLEET)
+    court.watch_outage()
     court.note(*IDS[:4], is_failing=False)
-    court.look_after_fleet()
+    court.watch_outage()
     before = is_frozen(stage)
     court.note(IDS[4], is_failing=False)
-    court.look_after_fleet()
+    court.watch_outage()
 
     assert (before, is_frozen(stage)) == (True, False)
 
 
 def test_after_a_restart_a_freeze_is_not_recorded_again(stage: Stage, lines: list[EventDict]) -> None:
     frozen(stage)
-    Court(stage, fleet_rule=FLEET).note(*IDS, is_failing=True)
+    Court(stage, outage_rule=FLEET).note(*IDS, is_failing=True)
 
     assert len(stage.events("disabling.frozen")) == 1
 
 
 def test_where_it_is_switched_off_nothing_freezes(stage: Stage, lines: list[EventDict]) -> None:
-    Court(stage, fleet_rule=None).note(*IDS, is_failing=True)
+    Court(stage, outage_rule=None).note(*IDS, is_failing=True)
 
     assert not is_frozen(stage)
 
 
 def test_where_it_was_switched_off_meanwhile_a_freeze_ends_at_once(stage: Stage, lines: list[EventDict]) -> None:
     frozen(stage)
-    Court(stage, fleet_rule=None).look_after_fleet()
+    Court(stage, outage_rule=None).watch_outage()
 
     assert not is_frozen(stage)
 
@@ -534,7 +534,7 @@ def test_while_frozen_nothing_is_disabled_or_warned_of_and_a_person_may(stage: S
 def test_a_freeze_is_on_disk_before_the_next_decision(stage: Stage, lines: list[EventDict]) -> None:
     stage.register(ONE)
     stage.wear_out()
-    court = Court(stage, fleet_rule=FLEET)
+    court = Court(stage, outage_rule=FLEET)
     for installation_id in IDS[:5]:
         court.ref.tell(NoteHealth(installation_id, is_failing=True))
     court.ref.tell(court.wish())
@@ -546,7 +546,7 @@ def test_a_freeze_is_on_disk_before_the_next_decision(stage: Stage, lines: list[
 
 def fleet_at_work(stage: Stage) -> Works:
     stage.register(*IDS[:10])
-    works = Works(stage, fleet_rule=FLEET, delays_s=(10, 10, 10, 10))
+    works = Works(stage, outage_rule=FLEET, delays_s=(10, 10, 10, 10))
     for installation_id in IDS[:10]:
         stage.enqueue(installation_id)
     works.look_around()

@@ -125,7 +125,7 @@ def test_a_delivery_without_payload_is_not_sent_again_but_dropped(hookfuse: Hook
 
 def test_sending_all_again_says_how_many_have_no_payload(hookfuse: Hookfuse, world: World) -> None:
     _expire(world, 1)
-    hookfuse("enable", CHAT, "--reason", "mended")
+    hookfuse("enable", CHAT, "--reason", "fixed")
 
     ended = hookfuse("deliveries", "resend", "--installation", CHAT)
 
@@ -149,7 +149,7 @@ def test_all_dead_ones_of_an_installation_are_dropped_and_nothing_else(
 
 
 def test_what_is_being_recovered_may_be_given_up(hookfuse: Hookfuse, world: World) -> None:
-    hookfuse("enable", CHAT, "--recover", "--reason", "mended")
+    hookfuse("enable", CHAT, "--recover", "--reason", "fixed")
 
     ended = hookfuse("deliveries", "drop", *world.missed_ids, "--reason", "stale")
 
@@ -158,12 +158,12 @@ def test_what_is_being_recovered_may_be_given_up(hookfuse: Hookfuse, world: Worl
 
 
 def test_a_dead_delivery_is_sent_again_under_its_id(hookfuse: Hookfuse, world: World) -> None:
-    ended = hookfuse("deliveries", "resend", world.dead_id, "--by", "bea", "--reason", "mended")
+    ended = hookfuse("deliveries", "resend", world.dead_id, "--by", "bea", "--reason", "fixed")
 
     assert (ended.code, ended.out) == (0, "1 delivery waits again\n")
     assert _queue(world, "waiting")[0].delivery_id == world.dead_id
     assert _queue(world, "waiting")[0].attempts == 0
-    requeued = DeliveryRequeued(world.dead_id, "issue.created", "dead", "person:bea", "mended")
+    requeued = DeliveryRequeued(world.dead_id, "issue.created", "dead", "person:bea", "fixed")
     assert _newest(world, "delivery.requeued") == [requeued]
 
 
@@ -171,7 +171,7 @@ def test_all_that_an_installation_missed_is_sent_again_in_order(
     hookfuse: Hookfuse, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliveries_command, "_BATCH", 2)
-    hookfuse("enable", CHAT, "--reason", "mended")
+    hookfuse("enable", CHAT, "--reason", "fixed")
 
     ended = hookfuse("deliveries", "resend", "--installation", "7c1f0a99", "--state", "missed")
 

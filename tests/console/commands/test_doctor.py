@@ -12,7 +12,7 @@ from console.doctor.configuration_checks import check_limits
 from console.doctor.home_checks import check_disk
 from console.shell.exit_codes import ExitCode
 from console.shell.session import Session
-from eventstore.common.diagnostic import Finding
+from eventstore.common.diagnostic import Diagnostic
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.common.uptime import Uptime
 from eventstore.deliveries.resend import drop_kept
@@ -26,11 +26,11 @@ from tests.console.conftest import World
 from tests.redis_server import RedisServer, serving_redis
 
 
-def look(world: World) -> dict[str, list[Finding]]:
-    """Give what was found that is not good, by subject."""
+def look(world: World) -> dict[str, list[Diagnostic]]:
+    """Return what was found that is not good, by subject."""
     found = list(check_home(Session(world.home, world.clock), lambda _configuration, _connection: ()))
-    assert all(bool(one.mend) == (one.level != "good") for one in found)
-    subjects: dict[str, list[Finding]] = {one.subject: [] for one in found}
+    assert all(bool(one.fix) == (one.level != "good") for one in found)
+    subjects: dict[str, list[Diagnostic]] = {one.subject: [] for one in found}
     for one in found:
         if one.level != "good":
             subjects[one.subject].append(one)
@@ -258,7 +258,7 @@ def test_fewer_open_files_than_a_daemon_needs_are_said_with_how_many_those_are(
 
     assert found.level == level
     assert said in found.text
-    assert "ulimit -n" in found.mend
+    assert "ulimit -n" in found.fix
 
 
 def test_a_soft_limit_that_a_daemon_raises_itself_is_good(healthy: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,9 +281,9 @@ def test_little_room_is_said_before_there_is_none(
 
 
 def test_a_fault_gives_the_exit_code_and_all_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    def found() -> Iterator[Finding]:
-        yield Finding.good("clock", "it ticks")
-        yield Finding.fault("mail", "nobody answers", "start the mail server")
+    def found() -> Iterator[Diagnostic]:
+        yield Diagnostic.good("clock", "it ticks")
+        yield Diagnostic.fault("mail", "nobody answers", "start the mail server")
 
     code = show_findings(found(), is_json=False)
 
@@ -294,7 +294,7 @@ def test_a_fault_gives_the_exit_code_and_all_is_told(capsys: pytest.CaptureFixtu
 
 
 def test_a_warning_is_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_findings([Finding.warning("disk", "slow", "buy one")], is_json=False) == ExitCode.OK
+    assert show_findings([Diagnostic.warning("disk", "slow", "buy one")], is_json=False) == ExitCode.OK
     assert capsys.readouterr().out.endswith("1 warning\n")
 
 
@@ -318,8 +318,8 @@ def test_a_redis_that_does_not_answer_is_a_fault_that_names_the_setting(healthy:
 
     assert (redis.level, stream.level) == ("fault", "fault")
     assert "Redis at redis://127.0.0.1:1/0" in redis.text
-    assert "HOOKFUSE_REDIS__URL" in redis.mend
-    assert "HOOKFUSE_QUEUE__URL" in stream.mend
+    assert "HOOKFUSE_REDIS__URL" in redis.fix
+    assert "HOOKFUSE_QUEUE__URL" in stream.fix
     assert "hidden" not in f"{redis}{stream}"
 
 
@@ -331,4 +331,4 @@ def test_poison_in_the_stream_is_a_warning_that_says_where_to_look(healthy: Worl
     (found,) = look(healthy)["stream"]
 
     assert (found.level, "1 dead" in found.text) == ("warning", True)
-    assert "redis-cli xrange hookfuse:deliveries:dead - + count 10" in found.mend
+    assert "redis-cli xrange hookfuse:deliveries:dead - + count 10" in found.fix

@@ -16,7 +16,7 @@ window_days = 5
 errors = ["server_error"]
 
 [[rules]]
-kind = "silence"
+kind = "no_success"
 name = "quiet"
 failures_min = 6
 failing_days_min = 2
@@ -100,7 +100,7 @@ def test_a_program_gets_rules_and_faults(hookfuse: Hookfuse, mine: Path) -> None
 
     assert ended.code == 11
     assert ended.json["rules"] == [
-        {"name": "quiet", "kind": "silence", "fires": "yes"},
+        {"name": "quiet", "kind": "no_success", "fires": "yes"},
         {"name": "a-week", "kind": "streak", "fires": "never"},
         {"name": "share", "kind": "day", "fires": "in part"},
     ]
@@ -151,7 +151,7 @@ def test_all_that_judge_go_by_the_policy_of_the_home(hookfuse: Hookfuse, own: Wo
     why = hookfuse("why", SHOP, "--json").json
 
     assert (status["policy"], status["policy_version"]) == ("mine", 3)
-    assert (shown["verdict"]["policy"], shown["verdict"]["policy_version"]) == ("mine", 3)
+    assert (shown["evaluation"]["policy"], shown["evaluation"]["policy_version"]) == ("mine", 3)
     assert (why["policy"], why["policy_version"]) == ("mine", 3)
     assert {near["rule"] for near in status["nearest"]} <= {"quiet"}
 
@@ -168,7 +168,7 @@ def test_what_was_decided_by_another_policy_is_told_by_that_one(hookfuse: Hookfu
     why = hookfuse("why", CHAT, "--json").json
 
     assert (why["policy"], why["rule"]) == ("balanced", "no-success")
-    assert why["prevention"].endswith("would have prevented it.")
+    assert why["remediation"].endswith("would have prevented it.")
 
 
 def test_a_home_whose_policy_cannot_be_read_says_so_and_judges_nothing(hookfuse: Hookfuse, own: World) -> None:

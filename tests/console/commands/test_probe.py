@@ -22,7 +22,7 @@ def daemon(world: World) -> Iterator[World]:
 
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Give the pauses that the command makes; time passes by them only."""
+    """Return the pauses that the command makes; time passes by them only."""
     passed: list[float] = []
     monkeypatch.setattr(probe_test, "_pause", passed.append)
     monkeypatch.setattr(probe_test, "_monotonic_s", lambda: sum(passed))
@@ -119,7 +119,7 @@ def test_it_says_who_sent_it(hookfuse: Hookfuse, world: World, answering: Callab
     assert '"sent_by":"person:bea"' in seen[0]
 
 
-@pytest.mark.parametrize("words", [("test", CHAT), ("enable", CHAT, "--probe", "--reason", "mended")])
+@pytest.mark.parametrize("words", [("test", CHAT), ("enable", CHAT, "--probe", "--reason", "fixed")])
 def test_without_a_daemon_nothing_is_queued_and_the_command_to_type_is_said(
     hookfuse: Hookfuse, world: World, words: tuple[str, ...]
 ) -> None:
@@ -205,7 +205,7 @@ def test_enable_with_probe_enables_on_success_only(
 ) -> None:
     answering(succeeding)
 
-    ended = hookfuse("enable", CHAT, "--probe", "--recover", "--reason", "mended")
+    ended = hookfuse("enable", CHAT, "--probe", "--recover", "--reason", "fixed")
 
     assert ended.code == 0
     assert "test delivery  succeeded" in ended.out
@@ -218,7 +218,7 @@ def test_enable_with_a_probe_that_fails_leaves_it_disabled(
 ) -> None:
     answering(failing)
 
-    ended = hookfuse("enable", CHAT, "--probe", "--recover", "--reason", "mended")
+    ended = hookfuse("enable", CHAT, "--probe", "--recover", "--reason", "fixed")
 
     assert ended.code == ExitCode.PROBE_FAILED
     assert "answer         500" in ended.out

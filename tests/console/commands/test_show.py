@@ -56,13 +56,13 @@ def test_the_buffer_is_of_the_policys_window(hookfuse: Hookfuse, world: World) -
 
 
 def test_the_verdict_says_why(hookfuse: Hookfuse, world: World) -> None:
-    verdict = hookfuse("show", CHAT, "--json").json["verdict"]
+    evaluation = hookfuse("show", CHAT, "--json").json["evaluation"]
 
-    assert verdict == {
+    assert evaluation == {
         "is_broken": True,
         "rule": "no-success",
         "explanation": "no success within 7 days, 12 failures over 3 days (the limit is 10 over 3)",
-        "nearness": 1.0,
+        "progress": 1.0,
         "policy": "balanced",
         "policy_version": 1,
     }
@@ -192,14 +192,14 @@ def test_a_disabled_one_is_told_apart_from_how_its_days_stand_now(hookfuse: Hook
     disabled, active = hookfuse("show", CHAT).out, hookfuse("show", SHOP).out
 
     assert "nearest rule    now: no-success: no success within 7 days" in disabled
-    assert "verdict         now: broken by policy balanced" in disabled
+    assert "evaluation      now: broken by policy balanced" in disabled
     assert "nearest rule    no-success: " in active
 
 
 def test_a_frozen_fleet_is_shown(hookfuse: Hookfuse, world: World) -> None:
     append(world, PAGER, DisablingFrozen(20, 12, 11))
 
-    assert hookfuse("show", PAGER, "--json").json["fleet"]["is_frozen"] is True
+    assert hookfuse("show", PAGER, "--json").json["outage"]["is_frozen"] is True
     assert "automatic disabling is frozen" in hookfuse("show", PAGER).out
 
 

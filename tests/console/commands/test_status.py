@@ -19,7 +19,7 @@ from eventstore.events.catalogue import (
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.clock_doubt import ClockPair, Doubt
 from eventstore.unit_of_work import Store
-from eventstore.views.vital_signs import read_vital_signs
+from eventstore.views.system_overview import read_vital_signs
 from eventstore.wall_clock.watch import write_clock_pair
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World, attempt
 
@@ -36,7 +36,7 @@ def test_status_json_holds_how_things_stand(hookfuse: Hookfuse, world: World) ->
     assert found["deliveries"] == {"waiting": 1, "missed": 3, "dead": 1}
     assert found["oldest_waiting_s"] == 90.0
     assert found["mails"] == {"requested": 1, "sent": 0, "failed": 0}
-    assert [(row["installation_id"], row["nearness"]) for row in found["nearest"]] == [(SHOP, 0.3)]
+    assert [(row["installation_id"], row["progress"]) for row in found["nearest"]] == [(SHOP, 0.3)]
     (disabled,) = found["disabled"]
     assert (disabled["installation_id"], disabled["cause"], disabled["by"]) == (CHAT, "policy", "system")
     assert disabled["since"] == "2025-02-08T12:00:00.000000Z"
@@ -51,7 +51,7 @@ def test_status_says_what_the_metrics_say(hookfuse: Hookfuse, world: World) -> N
     for name in ("last_position", "deliveries", "oldest_waiting_s", "breakers", "paused", "mails"):
         assert found[name] == getattr(signs, name), name
     assert {"removed": 0} | found["installations"] == signs.installations
-    assert found["fleet"]["is_frozen"] == signs.is_frozen
+    assert found["outage"]["is_frozen"] == signs.is_frozen
     assert Counter(row["level"] for row in found["warned"]) == Counter(signs.warned)
 
 
@@ -144,8 +144,8 @@ def test_a_frozen_fleet_is_said_before_all_else(hookfuse: Hookfuse, world: World
     lines = hookfuse("status").out.splitlines()
 
     assert lines[0].startswith("AUTOMATIC DISABLING IS FROZEN")
-    assert "12 of 20 active ones at 2025-02-08T12:00:00Z" in lines[1]
-    assert hookfuse("status", "--json").json["fleet"] == {
+    assert "12 of 20 active at 2025-02-08T12:00:00Z" in lines[1]
+    assert hookfuse("status", "--json").json["outage"] == {
         "is_frozen": True,
         "since": "2025-02-08T12:00:00.000000Z",
         "active": 20,
@@ -155,12 +155,12 @@ def test_a_frozen_fleet_is_said_before_all_else(hookfuse: Hookfuse, world: World
 
 def test_a_fleet_that_is_thawed_or_never_was_frozen_is_not_worth_a_word(hookfuse: Hookfuse, world: World) -> None:
     never = hookfuse("status").out
-    since = hookfuse("status", "--json").json["fleet"]["since"]
+    since = hookfuse("status", "--json").json["outage"]["since"]
     append(world, PAGER, DisablingFrozen(20, 12, 11), DisablingThawed(20, 2))
 
     assert since is None
     assert "FROZEN" not in never + hookfuse("status").out
-    assert hookfuse("status", "--json").json["fleet"]["is_frozen"] is False
+    assert hookfuse("status", "--json").json["outage"]["is_frozen"] is False
 
 
 def test_breakers_pauses_and_warnings_are_counted(hookfuse: Hookfuse, world: World) -> None:

@@ -68,20 +68,20 @@ def test_what_is_so_already_is_said_and_is_no_error(hookfuse: Hookfuse, world: W
 
 
 def test_enable_says_how_to_send_what_was_missed(hookfuse: Hookfuse, world: World) -> None:
-    ended = hookfuse("enable", CHAT, "--reason", "mended", "--by", "bea")
+    ended = hookfuse("enable", CHAT, "--reason", "fixed", "--by", "bea")
 
     assert ended.out.splitlines() == [
         f"enabled installation {CHAT} (event 30)",
         f"it has missed deliveries (3); to send them: hookfuse enable {CHAT} --recover --reason TEXT",
     ]
     enabled = _stream(world, CHAT)[-2].event
-    assert enabled == InstallationEnabled(CHAT, "person:bea", "mended")
+    assert enabled == InstallationEnabled(CHAT, "person:bea", "fixed")
 
 
 def test_enable_with_recover_says_what_is_recovered_and_how_long_it_takes(hookfuse: Hookfuse, world: World) -> None:
     world.home.configuration.write_text("[missed]\nrecover_per_s = 0.05\n")
 
-    ended = hookfuse("enable", CHAT, "--recover", "--reason", "mended", "--by", "bea")
+    ended = hookfuse("enable", CHAT, "--recover", "--reason", "fixed", "--by", "bea")
 
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [
@@ -96,7 +96,7 @@ def test_enable_with_recover_says_what_is_recovered_and_how_long_it_takes(hookfu
 
 
 def test_enable_with_recover_of_an_active_one_only_recovers(hookfuse: Hookfuse, world: World) -> None:
-    hookfuse("enable", CHAT, "--reason", "mended")
+    hookfuse("enable", CHAT, "--reason", "fixed")
 
     first = hookfuse("enable", CHAT, "--recover", "--reason", "x")
     second = hookfuse("enable", CHAT, "--recover", "--reason", "x")
@@ -112,7 +112,7 @@ def test_what_has_no_payload_any_more_is_named_and_stays_missed(hookfuse: Hookfu
     world.clock.advance(days=40)
     with world.store() as store, store.transaction() as transaction:
         expire_payloads(transaction, older_than=transaction.recorded_at, limit=1)
-    ended = hookfuse("enable", CHAT, "--recover", "--reason", "mended")
+    ended = hookfuse("enable", CHAT, "--recover", "--reason", "fixed")
 
     assert "recovering 2 missed deliveries" in ended.out
     assert ended.out.splitlines()[2] == (
@@ -124,7 +124,7 @@ def test_what_has_no_payload_any_more_is_named_and_stays_missed(hookfuse: Hookfu
 def test_a_pace_that_cannot_be_kept_changes_nothing(hookfuse: Hookfuse, world: World) -> None:
     world.home.configuration.write_text("[missed]\nrecover_per_s = 1e-300\n")
 
-    ended = hookfuse("enable", CHAT, "--recover", "--reason", "mended")
+    ended = hookfuse("enable", CHAT, "--recover", "--reason", "fixed")
 
     assert (ended.code, ended.out) == (ExitCode.BAD_INPUT, "")
     assert "3 deliveries cannot be sent at 1e-300 a second" in ended.err

@@ -66,7 +66,7 @@ def test_a_disabled_one_has_the_evidence_of_the_decision(hookfuse: Hookfuse, wor
     ]
     assert (found["first_failure"]["position"], found["last_failure"]["position"]) == (9, 24)
     assert (found["last_failure"]["status_code"], found["last_failure"]["error_class"]) == (500, "server_error")
-    assert found["prevention"] == "One successful delivery between 2025-02-02 and 2025-02-08 would have prevented it."
+    assert found["remediation"] == "One successful delivery between 2025-02-02 and 2025-02-08 would have prevented it."
     assert found["positions"] == {
         "decision": 26,
         "first_failure": 9,
@@ -105,7 +105,7 @@ def test_the_evidence_stays_that_of_the_decision(hookfuse: Hookfuse, world: Worl
     world.clock.advance(days=30)
     after = hookfuse("why", CHAT, "--json").json
 
-    for name in ("rule", "explanation", "days", "first_failure", "last_failure", "prevention", "positions"):
+    for name in ("rule", "explanation", "days", "first_failure", "last_failure", "remediation", "positions"):
         assert after[name] == before[name]
 
 
@@ -116,7 +116,7 @@ def test_of_a_person_s_decision_it_says_who_and_why(hookfuse: Hookfuse, world: W
 
     assert (read["decided by"], read["cause"], read["reason"]) == ("person:ann", "a person's decision", "moved away")
     assert "prevented" not in shown
-    assert hookfuse("why", PAGER, "--json").json["prevention"] == ""
+    assert hookfuse("why", PAGER, "--json").json["remediation"] == ""
 
 
 def test_of_a_receiver_s_wish_it_says_what_it_answered(hookfuse: Hookfuse, world: World) -> None:
@@ -134,7 +134,7 @@ def test_an_active_one_says_how_near_by_which_rule_and_what_would_stop_it(hookfu
     shown = hookfuse("why", SHOP).out
     read = facts(shown)
 
-    assert read["nearness"] == "50% of the way to being disabled"
+    assert read["progress"] == "50% of the way to being disabled"
     assert read["rule"] == "no-success"
     assert read["because"] == "no success within 7 days, 5 failures over 4 days (the limit is 10 over 3)"
     assert read["first failure"] == "event 13, 2025-02-02T12:00:00Z: no answer, timeout: read timed out"
@@ -149,16 +149,16 @@ def test_what_would_stop_it_stops_it(hookfuse: Hookfuse, world: World) -> None:
     append(world, installation_stream(SHOP), DeliverySucceeded(**attempt(7, "shop", status_code=200)))
     found = hookfuse("why", SHOP, "--json").json
 
-    assert found["nearness"] < 0.01
+    assert found["progress"] < 0.01
     assert found["rule"] != "no-success"  # that of the time-outs is left
-    assert found["prevention"] == ""  # and nothing is near
+    assert found["remediation"] == ""  # and nothing is near
 
 
 def test_a_healthy_one_has_nothing_that_points_to_a_breakage(hookfuse: Hookfuse, world: World) -> None:
     found = hookfuse("why", PAGER, "--json").json
 
-    assert (found["nearness"], found["rule"], found["prevention"]) == (0.0, "", "")
-    assert facts(hookfuse("why", PAGER).out)["nearness"] == "nothing points to a breakage"
+    assert (found["progress"], found["rule"], found["remediation"]) == (0.0, "", "")
+    assert facts(hookfuse("why", PAGER).out)["progress"] == "nothing points to a breakage"
 
 
 def test_a_warning_is_named_until_it_is_over(hookfuse: Hookfuse, world: World) -> None:
@@ -219,7 +219,7 @@ def test_a_frozen_fleet_is_said(hookfuse: Hookfuse, world: World) -> None:
     assert facts(hookfuse("why", PAGER).out)["disabling"] == (
         "frozen since 2025-02-08T12:00:00Z: 12 of 20 were failing"
     )
-    assert hookfuse("why", PAGER, "--json").json["fleet"]["is_frozen"] is True
+    assert hookfuse("why", PAGER, "--json").json["outage"]["is_frozen"] is True
 
 
 def test_a_published_app_is_not_disabled_by_the_machine_and_needs_nothing(hookfuse: Hookfuse, world: World) -> None:
@@ -281,7 +281,7 @@ def test_of_one_that_is_not_on_its_way_nothing_is_said_to_stop_it(hookfuse: Hook
 
     assert "nothing points to a breakage" in told.out
     assert "would" not in told.out
-    assert hookfuse("why", PAGER, "--json").json["prevention"] == ""
+    assert hookfuse("why", PAGER, "--json").json["remediation"] == ""
 
 
 def test_an_answer_that_could_not_be_read_is_not_called_no_answer(hookfuse: Hookfuse, world: World) -> None:

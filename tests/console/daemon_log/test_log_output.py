@@ -16,7 +16,7 @@ import structlog
 from console.daemon_log.log_file import LogFile
 from console.daemon_log.log_output import configure_command_logging, configure_daemon_logging
 from eventstore.home.folder import Home
-from eventstore.settings.configuration import Log
+from eventstore.settings.configuration import LogSettings
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def log_file(home: Home) -> Iterator[LogFile]:
-    file = configure_daemon_logging(home, Log(), is_terminal=False)
+    file = configure_daemon_logging(home, LogSettings(), is_terminal=False)
     yield file
     file.close()
 
@@ -67,7 +67,7 @@ def test_what_is_bound_and_what_is_in_the_context_is_in_the_line(log_file: LogFi
 
 
 def test_lines_below_the_level_are_not_written(home: Home) -> None:
-    file = configure_daemon_logging(home, Log(level="warning"), is_terminal=False)
+    file = configure_daemon_logging(home, LogSettings(level="warning"), is_terminal=False)
     structlog.get_logger("x").info("no")
     logging.getLogger("urllib3").info("no")
     structlog.get_logger("x").warning("yes")
@@ -157,7 +157,7 @@ def test_on_standard_error_a_value_is_shown_as_the_log_has_it_and_never_as_pytho
 
 
 def test_levels_are_coloured_for_a_person(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    file = configure_daemon_logging(home, Log(), is_terminal=True)
+    file = configure_daemon_logging(home, LogSettings(), is_terminal=True)
     structlog.get_logger("x").error("bad")
     file.close()
 
@@ -421,7 +421,7 @@ def test_a_file_that_a_person_has_moved_away_is_begun_anew(tmp_path: Path) -> No
 
 
 def test_each_line_of_a_worker_says_which(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    file = configure_daemon_logging(home, Log(), is_terminal=False, worker=2)
+    file = configure_daemon_logging(home, LogSettings(), is_terminal=False, worker=2)
     structlog.get_logger("x").warning("bad", n=1)
     logging.getLogger("pykka").error("worse")
     file.close()

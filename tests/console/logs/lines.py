@@ -17,7 +17,7 @@ DELIVERY = "0197d3c0-1f2e-7a40-9d3c-5b1c2d3e4f50"
 
 
 def line(number: int = 0, **fields: Any) -> bytes:
-    """Give a line of an attempt; `number` is its second of the day."""
+    """Return a line of an attempt; `number` is its second of the day."""
     document = {
         "event": "delivery_attempted",
         "level": "info",

@@ -229,7 +229,7 @@ def test_what_happens_around_it_is_told_while_it_waits_and_not_while_it_rests() 
         _stored(3, 11, BreakerOpened(PAGER, _at(10), "while it waits")),
         _stored(20, 14, BreakerOpened(PAGER, _at(30), "while it is dead")),
         _stored(40, 16, BreakerClosed(PAGER, _at(50))),
-        _stored(60, 18, InstallationEnabled(PAGER, "person:ann", "mended")),
+        _stored(60, 18, InstallationEnabled(PAGER, "person:ann", "fixed")),
         _stored(70, 19, BreakerOpened(PAGER, _at(80), "while it is missed")),
     ]
     events = [
@@ -290,7 +290,7 @@ def test_words_say_what_was_done_and_by_whom() -> None:
         for event in (
             DeliveryTimedOut(**attempt(5, "p", error_class="dns", detail="no address", duration_ms=1.4)),
             ProbeFailed(**attempt(5, "p", status_code=500, error_class="server_error")),
-            DeliveryRequeued(_ID, "e", "dead", "person:ann", "mended"),
+            DeliveryRequeued(_ID, "e", "dead", "person:ann", "fixed"),
             BreakerOpened(PAGER, _at(0), "ten", is_dry_run=True),
             RecoveryStarted(PAGER, "person:ann", 3, _START, _START),
         )
@@ -299,7 +299,7 @@ def test_words_say_what_was_done_and_by_whom() -> None:
     assert words == [
         "attempt 1 timed out, dns no address after 1 ms",
         "the test delivery failed, 500 server_error after 12 ms",
-        "sent again (it was dead) by person:ann: mended",
+        "sent again (it was dead) by person:ann: fixed",
         "the breaker opens until 2025-02-03T12:00:00Z, in a dry run: nothing waits: ten",
         "the recovery of 3 missed deliveries begins, by person:ann",
     ]

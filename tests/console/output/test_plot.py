@@ -86,7 +86,7 @@ def test_what_happens_is_in_the_picture(drawn: Callable[..., Drawn], world: Worl
     append(world, stream, BreakerClosed(PAGER, until), disabled)
     world.clock.advance(days=1)
     append(world, stream, *[DeliveryMissed("d", "issue.created", until)] * 3)
-    append(world, stream, InstallationEnabled(PAGER, "person:ann", "mended"))
+    append(world, stream, InstallationEnabled(PAGER, "person:ann", "fixed"))
     append(world, app_stream(5), changed)
     append(world, stream, InstallationRemoved(PAGER, "gone"))
     world.clock.advance(days=1)
@@ -115,7 +115,7 @@ def test_a_long_story_has_bars_of_weeks(drawn: Callable[..., Drawn], world: Worl
 def test_marks_that_find_no_room_have_no_label(drawn: Callable[..., Drawn], world: World) -> None:
     warned = InstallationWarned(PAGER, 5, 17, "https://x", 50, 0.5, EVIDENCE)
     disabled = InstallationDisabled(PAGER, 5, 17, "https://x", "person", "person:ann", "moving")
-    enabled = InstallationEnabled(PAGER, "person:ann", "mended")
+    enabled = InstallationEnabled(PAGER, "person:ann", "fixed")
     for _ in range(60):
         append(world, installation_stream(PAGER), warned, disabled, enabled)
         world.clock.advance(days=1)

@@ -29,7 +29,7 @@ def test_what_has_changed_since_is_not_shown(hookfuse: Hookfuse, world: World) -
         stream = installation_stream(CHAT)
         transaction.append(
             NewEvent(app_stream(6), changed),
-            NewEvent(stream, InstallationEnabled(CHAT, "person:ann", "mended")),
+            NewEvent(stream, InstallationEnabled(CHAT, "person:ann", "fixed")),
             NewEvent(stream, DeliverySucceeded(**attempt(6, "chat", status_code=200))),
             NewEvent(stream, BreakerOpened(CHAT, "2025-02-09T12:05:00.000000Z", "10 in a row")),
         )
@@ -51,7 +51,7 @@ def test_a_person_is_told_of_which_moment_it_is(hookfuse: Hookfuse, world: World
     shown = hookfuse("show", CHAT, "--as-of", str(DISABLED)).out
 
     assert "as of           2025-02-08T12:00:00Z (event 26)\n" in shown
-    assert "verdict         then: broken by policy balanced" in shown
+    assert "evaluation      then: broken by policy balanced" in shown
     assert "deliveries      0 missed, 0 dead; how many waited is not recorded\n" in shown
 
 
@@ -71,7 +71,7 @@ def test_why_tells_of_the_same_moment(hookfuse: Hookfuse, world: World) -> None:
     active = hookfuse("why", CHAT, "--as-of", str(DISABLED - 1), "--json").json
     disabled = hookfuse("why", CHAT, "--as-of", str(DISABLED), "--json").json
 
-    assert (active["state"], active["disabled"], active["nearness"]) == ("active", None, 1.0)
+    assert (active["state"], active["disabled"], active["progress"]) == ("active", None, 1.0)
     assert active["positions"]["up_to"] == DISABLED - 1
     assert (disabled["state"], disabled["disabled"]["position"]) == ("disabled", DISABLED)
     shown = hookfuse("why", SHOP, "--as-of", "18d").out

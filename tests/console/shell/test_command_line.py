@@ -19,18 +19,18 @@ SCRIPT = (
 )
 
 
-def _run(deed: Callable[[], object]) -> int:
+def _run(action: Callable[[], object]) -> int:
     with pytest.raises(SystemExit) as end:
-        run_command_line(click.Command("deed", callback=deed), [])
+        run_command_line(click.Command("action", callback=action), [])
     assert isinstance(end.value.code, int)
     return end.value.code
 
 
 def _raise(error: BaseException) -> Callable[[], NoReturn]:
-    def deed() -> NoReturn:
+    def action() -> NoReturn:
         raise error
 
-    return deed
+    return action
 
 
 def test_an_error_of_the_store_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +55,7 @@ def test_what_was_not_foreseen_is_called_a_bug(capsys: pytest.CaptureFixture[str
 
 
 def test_bytes_that_are_no_text_are_bad_input_and_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
-    command = click.Command("deed", callback=lambda name: name.encode(), params=[click.Argument(["name"])])
+    command = click.Command("action", callback=lambda name: name.encode(), params=[click.Argument(["name"])])
 
     with pytest.raises(SystemExit) as end:
         run_command_line(command, ["ac\udcffme"])

@@ -137,7 +137,7 @@ def test_the_classes_that_may_be_asked_for_are_those_that_attempts_have() -> Non
 
 
 def test_no_installation_in_a_state_is_told_from_no_installation_at_all(hookfuse: Hookfuse, world: World) -> None:
-    hookfuse("enable", CHAT, "--reason", "mended")
+    hookfuse("enable", CHAT, "--reason", "fixed")
 
     assert hookfuse("installations", "--state", "disabled").out == "none is disabled; 3 installations are known\n"
     assert hookfuse("installations", "--state", "disabled", "--json").out == "[]\n"

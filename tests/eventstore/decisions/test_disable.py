@@ -19,7 +19,7 @@ from eventstore.events.catalogue import (
     MailRequested,
 )
 from eventstore.home.folder import Home
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import BALANCED, SENTRY_2024
 from eventstore.projections.audit import AuditEntry, read_audit
@@ -44,7 +44,7 @@ def decide(store: Store, request: DisableRequest | ReviewRequest = BY_POLICY) ->
 
 def enabled(store: Store) -> Decision:
     with store.transaction() as transaction:
-        return enable(transaction, INSTALLATION_ID, by="person:ada", reason="mended")
+        return enable(transaction, INSTALLATION_ID, by="person:ada", reason="fixed")
 
 
 def effects(store: Store) -> tuple[int, int, int]:
@@ -243,7 +243,7 @@ def test_audit_entries_of_persons_name_them_and_their_reason(store: Store) -> No
     enabled(store)
 
     assert [(one.event, one.actor, one.data) for one in read_audit(store.connection)] == [
-        ("sentry-app-installation.enable", "person:ada", {"name": "Pager", "reason": "mended"}),
+        ("sentry-app-installation.enable", "person:ada", {"name": "Pager", "reason": "fixed"}),
         ("sentry-app-installation.disable", "person:ada", {"name": "Pager", "reason": "maintenance"}),
     ]
     assert len(read_audit(store.connection, limit=1)) == 1
@@ -271,11 +271,11 @@ def test_active_installation_is_not_enabled_again(broken: Store) -> None:
 
 
 def test_both_decisions_draw_the_daemons_attention(broken: Store) -> None:
-    versions = [attention_version(broken.connection)]
+    versions = [change_version(broken.connection)]
     decide(broken)
-    versions.append(attention_version(broken.connection))
+    versions.append(change_version(broken.connection))
     enabled(broken)
-    versions.append(attention_version(broken.connection))
+    versions.append(change_version(broken.connection))
 
     assert versions[0] < versions[1] < versions[2]
 

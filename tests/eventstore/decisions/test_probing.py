@@ -25,7 +25,7 @@ from eventstore.deliveries.record_attempts import DeliveryRecord, record_deliver
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import InstallationEnabled, InstallationRemoved, ProbeFailed, ProbeSucceeded
 from eventstore.home.folder import Home
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.audit import read_audit
@@ -36,7 +36,7 @@ from eventstore.queue.enqueue import enqueue
 from eventstore.queue.probes import drop_probe
 from eventstore.queue.queries import find_delivery
 from eventstore.queue.sequences import newest_sequence
-from eventstore.settings.configuration import Probing
+from eventstore.settings.configuration import ProbingSettings
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, attempt, break_by_balanced, failed, register, succeeded, timed_out
 
@@ -68,7 +68,7 @@ def switch_off(store: Store, request: DisableRequest | ReviewRequest = BY_RECEIV
 
 def switch_on(store: Store, by: str = "person:ada") -> None:
     with store.transaction() as transaction:
-        assert enable(transaction, INSTALLATION_ID, by=by, reason="mended").is_changed
+        assert enable(transaction, INSTALLATION_ID, by=by, reason="fixed").is_changed
 
 
 def remove(store: Store) -> None:
@@ -136,10 +136,10 @@ def test_only_the_machines_probe_is_by_the_machine(known: Store) -> None:
 
 
 def test_a_running_daemon_finds_the_probe(known: Store) -> None:
-    attention, sequence = attention_version(known.connection), newest_sequence(known.connection)
+    attention, sequence = change_version(known.connection), newest_sequence(known.connection)
     queue_probe(known)
 
-    assert attention_version(known.connection) > attention
+    assert change_version(known.connection) > attention
     assert installations_with_waiting(known.connection, after_sequence=sequence)[0] == (INSTALLATION_ID,)
 
 
@@ -182,7 +182,7 @@ def test_an_outcome_becomes_that_of_a_probe_and_is_not_tried_again(event: Any, e
 
 
 def test_the_rule_has_the_fields_and_defaults_of_the_configuration() -> None:
-    assert ProbingRule(**Probing().model_dump()) == ProbingRule()
+    assert ProbingRule(**ProbingSettings().model_dump()) == ProbingRule()
 
 
 def test_the_first_probe_comes_first_s_after_the_disabling_and_each_wait_grows_up_to_the_longest() -> None:

@@ -16,7 +16,7 @@ from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import InstallationCalmed, InstallationRemoved, InstallationWarned, MailRequested
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent, read_events
-from eventstore.policies.evaluation import Verdict
+from eventstore.policies.evaluation import Evaluation
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.registry import Installation, find_installation
 from eventstore.unit_of_work import Store
@@ -90,7 +90,7 @@ def test_the_warning_says_what_fails_since_when_and_how_near_the_limit_is(store:
     reviewed(store)
 
     (event,) = of(store, InstallationWarned)
-    assert (event.level, event.nearness, event.webhook_url) == (50, 0.667, "https://pager.example/hook")
+    assert (event.level, event.progress, event.webhook_url) == (50, 0.667, "https://pager.example/hook")
     assert [(day.day, day.server_error) for day in event.evidence.days] == [("2025-02-03", 4), ("2025-02-04", 4)]
     assert (event.evidence.rule, event.evidence.policy) == ("no-success", "balanced")
     assert event.evidence.first_failure.at == "2025-02-03T12:00:00.000000Z"
@@ -168,8 +168,8 @@ def test_after_an_enabling_a_new_episode_begins(store: Store, clock: ManualClock
     fail(store, clock, 4, 4)
     reviewed(store)
     with store.transaction() as transaction:
-        disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "mending", BALANCED))
-        enable(transaction, INSTALLATION_ID, by="person:ada", reason="mended")
+        disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "repairing", BALANCED))
+        enable(transaction, INSTALLATION_ID, by="person:ada", reason="fixed")
     before = reviewed(store)
     fail(store, clock, 4, 4)
     reviewed(store)
@@ -258,7 +258,7 @@ def test_two_threads_at_once_warn_once(store: Store, clock: ManualClock, home: H
 
 
 @pytest.mark.parametrize(
-    ("nearness", "warned_level", "is_warned", "expected"),
+    ("progress", "warned_level", "is_warned", "expected"),
     [
         (0.49, 0, True, False),
         (0.5, 0, True, True),
@@ -273,12 +273,12 @@ def test_two_threads_at_once_warn_once(store: Store, clock: ManualClock, home: H
     ],
 )
 def test_a_review_is_asked_for_only_when_it_would_change_something(
-    nearness: float, warned_level: int, is_warned: bool, expected: bool
+    progress: float, warned_level: int, is_warned: bool, expected: bool
 ) -> None:
-    verdict = Verdict(nearness == 1.0, "no-success", "", nearness, "balanced", 1, ())
+    evaluation = Evaluation(progress == 1.0, "no-success", "", progress, "balanced", 1, ())
     row = Installation(INSTALLATION_ID, 42, 17, "active", "2025-02-03T12:00:00.000000Z", None, warned_level)
 
-    assert needs_review(verdict, row, is_warned=is_warned) is expected
+    assert needs_review(evaluation, row, is_warned=is_warned) is expected
 
 
 def test_the_ask_and_the_review_agree(store: Store, clock: ManualClock) -> None:
@@ -289,7 +289,7 @@ def test_the_ask_and_the_review_agree(store: Store, clock: ManualClock) -> None:
         if letter != "n":
             record(store, succeeded() if letter == "+" else failed())
         with store.transaction() as transaction:
-            verdict = read_verdict(transaction.connection, INSTALLATION_ID, BALANCED, clock.now())
+            evaluation = read_verdict(transaction.connection, INSTALLATION_ID, BALANCED, clock.now())
             row = find_installation(transaction.connection, INSTALLATION_ID)
-            expected = needs_review(verdict, row, is_warned=True) and row.is_active
+            expected = needs_review(evaluation, row, is_warned=True) and row.is_active
             assert review(transaction, REQUEST).is_changed is expected

@@ -24,7 +24,7 @@ from eventstore.events.catalogue import (
     RecoveryStarted,
 )
 from eventstore.home.folder import Home
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import NewEvent, read_events
 from eventstore.policies.policy import BALANCED
 from eventstore.queue.claim import claim
@@ -42,7 +42,7 @@ ENDS = ("delivered", "dead", "missed", "retry")
 def switch(store: Store, *, is_on: bool, installation_id: str = INSTALLATION_ID) -> None:
     with store.transaction() as transaction:
         if is_on:
-            enable(transaction, installation_id, by="person:ada", reason="mended")
+            enable(transaction, installation_id, by="person:ada", reason="fixed")
         else:
             disable(transaction, DisableRequest(installation_id, "person:ada", "moving", BALANCED))
 
@@ -228,10 +228,10 @@ def test_what_has_no_payload_any_more_stays_missed_and_is_counted(disabled: Stor
 def test_the_daemon_is_told_to_look(disabled: Store) -> None:
     miss(disabled)
     switch(disabled, is_on=True)
-    before = attention_version(disabled.connection)
+    before = change_version(disabled.connection)
     recover(disabled)
 
-    assert attention_version(disabled.connection) > before
+    assert change_version(disabled.connection) > before
 
 
 def test_nothing_is_recovered_to_an_installation_that_is_not_active(disabled: Store) -> None:
@@ -449,7 +449,7 @@ def enabling(barrier: Any, number: int, path: Path, clock: ManualClock) -> bool:
     with Store(path, clock) as store:
         barrier.wait(60)
         with store.transaction() as transaction:
-            enable(transaction, INSTALLATION_ID, by=f"person:{number}", reason="mended")
+            enable(transaction, INSTALLATION_ID, by=f"person:{number}", reason="fixed")
             return start_recovery(transaction, INSTALLATION_ID, by=f"person:{number}", per_s=10) is not None
 
 

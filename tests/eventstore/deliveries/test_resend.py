@@ -7,7 +7,7 @@ from eventstore.decisions.probing import enqueue_probe
 from eventstore.deliveries.resend import drop_kept, resend_kept
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import DeliveryDropped, DeliveryRequeued, InstallationRemoved
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import NewEvent, read_events
 from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry
 from eventstore.queue.claim import claim
@@ -42,12 +42,12 @@ def ids(store: Store) -> list[str]:
 def test_missed_and_dead_ones_are_sent_again_in_the_order_of_queueing(kept: Store) -> None:
     missed, dead, _ = ids(kept)
     with kept.transaction() as transaction:
-        resend_kept(transaction, [dead, missed], by="person:ada", reason="mended")
+        resend_kept(transaction, [dead, missed], by="person:ada", reason="fixed")
 
     assert [(one.state, one.attempts) for one in queue(kept)] == [("waiting", 0)] * 3
     assert [stored.event for stored in read_events(kept.connection)][-2:] == [
-        DeliveryRequeued(missed, "issue.created", "missed", "person:ada", "mended"),
-        DeliveryRequeued(dead, "issue.created", "dead", "person:ada", "mended"),
+        DeliveryRequeued(missed, "issue.created", "missed", "person:ada", "fixed"),
+        DeliveryRequeued(dead, "issue.created", "dead", "person:ada", "fixed"),
     ]
 
 
@@ -97,21 +97,21 @@ def test_one_that_waits_is_dropped_and_the_next_of_its_key_may_go(store: Store) 
     new = [NewDelivery(INSTALLATION_ID, "issue.created", "{}", ordering_key="incident") for _ in range(2)]
     with store.transaction() as transaction:
         first, second = enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at)
-        attention = attention_version(transaction.connection)
+        attention = change_version(transaction.connection)
         drop_kept(transaction, [first], by="person:ada", reason="stale")
         now = transaction.recorded_at
 
     claimed = claim(store.connection, {INSTALLATION_ID: 8}, due_at=now)[INSTALLATION_ID]
     assert [one.delivery_id for one in claimed.deliveries] == [second]
-    assert attention_version(store.connection) > attention
+    assert change_version(store.connection) > attention
 
 
 @pytest.mark.parametrize("decide", [drop_kept, resend_kept])
-def test_one_that_lies_in_a_parcel_is_laid_out_first(store: Store, decide: Callable[..., None]) -> None:
+def test_one_that_lies_in_a_packed_batch_is_laid_out_first(store: Store, decide: Callable[..., None]) -> None:
     register(store)
     new = [NewDelivery(INSTALLATION_ID, "issue.created", "{}") for _ in range(64)]
     with store.transaction() as transaction:
-        known = enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at, in_parcels=True)
+        known = enqueue(transaction.connection, new, enqueued_at=transaction.recorded_at, in_packed_batches=True)
     with store.transaction() as transaction:
         decide(transaction, [known[10]], by="person:ada", reason="x")
 

@@ -11,7 +11,14 @@ from msgspec import ValidationError
 import eventstore.events as room
 from eventstore.errors import UnknownEventError
 from eventstore.events import catalogue, codec
-from eventstore.events.catalogue import EVENT_CLASSES, AttemptEvent, Event, MailSent
+from eventstore.events.catalogue import (
+    EVENT_CLASSES,
+    AttemptEvent,
+    DisableEvidence,
+    Event,
+    InstallationWarned,
+    MailSent,
+)
 from eventstore.events.codec import decode_event, encode_event
 
 NAMES_OF_THE_DESIGN = {
@@ -105,6 +112,14 @@ def test_old_forms_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert decode_event("mail.sent", 1, '{"id":"m"}') == MailSent("m", 7)
     assert decode_event("mail.sent", 2, '{"mail_id":"m"}') == MailSent("m", 7)
+
+
+def test_a_warning_of_before_says_its_progress() -> None:
+    evidence = DisableEvidence("balanced", 1, "no-success", "no success", (), 7)
+    warned = InstallationWarned("i", 1, 2, "https://a.example", 50, 0.5, evidence)
+    of_before = encode_event(warned).replace('"progress"', '"nearness"')
+
+    assert decode_event("installation.warned", 1, of_before) == warned
 
 
 def test_missing_step_between_old_and_new_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

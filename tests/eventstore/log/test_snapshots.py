@@ -31,7 +31,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lived(store: Store, clock: ManualClock) -> Store:
-    """Give a store in which two installations have a snapshot, and some events after it."""
+    """Return a store in which two installations have a snapshot, and some events after it."""
     for installation_id, app_id in ((INSTALLATION_ID, 42), (OTHER_INSTALLATION_ID, 43)):
         register(store, installation_id=installation_id, app_id=app_id)
         for _ in range(EVERY + 2):
@@ -61,7 +61,7 @@ def from_events(store: Store, installation_id: str = INSTALLATION_ID) -> RecentO
 
 @pytest.fixture
 def statements(lived: Store) -> Iterator[list[str]]:
-    """Give the statements that SQLite runs, with their values."""
+    """Return the statements that SQLite runs, with their values."""
     seen: list[str] = []
     lived.connection.set_trace_callback(seen.append)
     yield seen
@@ -69,7 +69,7 @@ def statements(lived: Store) -> Iterator[list[str]]:
 
 
 def is_believed(store: Store, statements: list[str], installation_id: str = INSTALLATION_ID) -> bool:
-    """Say whether a read starts after the snapshot, and check that it gives what the events give."""
+    """Return whether a read starts after the snapshot, and check that it gives what the events give."""
     statements.clear()
     recent = read_recent_outcomes(store.connection, installation_id)
     reading = statements[-1]

@@ -15,7 +15,7 @@ DECADE = timedelta(days=3652)
 
 
 def after(pair: ClockPair, seconds: float, *, leap: timedelta = timedelta(), boot: str = "") -> ClockPair:
-    """Give the pair after so many seconds of running, with a clock that has leapt against the first pair."""
+    """Return the pair after so many seconds of running, with a clock that has leapt against the first pair."""
     uptime = Uptime(boot, 5.0) if boot else Uptime(pair.uptime.boot_id, pair.uptime.seconds + seconds)
     return follow(pair, pair.moment + timedelta(seconds=seconds) + leap, uptime, ran_s=seconds)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
-from eventstore.policies.evaluation import Verdict, as_judged, judge
+from eventstore.policies.evaluation import Evaluation, as_evaluated, evaluate
 from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, Policy
 
 TODAY = date(2025, 2, 7)
@@ -18,12 +18,12 @@ def on(days_ago: int, **counts: Any) -> DayCounts:
     return DayCounts((TODAY - timedelta(days=days_ago)).isoformat(), **counts)
 
 
-def verdict_of(policy: Policy, *days: DayCounts, today: date = TODAY) -> Verdict:
-    return judge(policy, days, today)
+def evaluation_of(policy: Policy, *days: DayCounts, today: date = TODAY) -> Evaluation:
+    return evaluate(policy, days, today)
 
 
 def is_broken(policy: Policy, *days: DayCounts) -> bool:
-    return verdict_of(policy, *days).is_broken
+    return evaluation_of(policy, *days).is_broken
 
 
 policies = st.sampled_from(list(POLICIES.values()))
@@ -34,9 +34,9 @@ histories = st.dictionaries(
 
 
 def test_nothing_recorded_is_not_broken_and_not_near() -> None:
-    verdict = verdict_of(BALANCED)
+    evaluation = evaluation_of(BALANCED)
 
-    assert (verdict.is_broken, verdict.nearness, verdict.rule, verdict.explanation) == (False, 0.0, "", "")
+    assert (evaluation.is_broken, evaluation.progress, evaluation.rule, evaluation.explanation) == (False, 0.0, "", "")
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: policy.name)
@@ -73,32 +73,32 @@ def test_sentry_one_success_hides_an_error_day(day: int) -> None:
 
 
 def test_sentry_fatal_day_breaks_at_once_in_spite_of_successes() -> None:
-    verdict = verdict_of(SENTRY_2024, on(6, fatal=1, success=1000))
+    evaluation = evaluation_of(SENTRY_2024, on(6, fatal=1, success=1000))
 
-    assert (verdict.is_broken, verdict.rule) == (True, "fatal-day")
+    assert (evaluation.is_broken, evaluation.rule) == (True, "fatal-day")
 
 
 def test_sentry_names_the_classes_of_a_day_in_their_order() -> None:
     week = [on(days_ago, client_error=1) for days_ago in range(1, 7)]
 
-    assert verdict_of(SENTRY_2024, *week, on(0, client_error=1, timeout=1000, fatal=1)).rule == "fatal-day"
-    assert verdict_of(SENTRY_2024, *week, on(0, client_error=1, timeout=1000)).rule == "timeout-day"
-    assert verdict_of(SENTRY_2024, *week, on(0, client_error=1)).rule == "seven-error-days"
+    assert evaluation_of(SENTRY_2024, *week, on(0, client_error=1, timeout=1000, fatal=1)).rule == "fatal-day"
+    assert evaluation_of(SENTRY_2024, *week, on(0, client_error=1, timeout=1000)).rule == "timeout-day"
+    assert evaluation_of(SENTRY_2024, *week, on(0, client_error=1)).rule == "seven-error-days"
 
 
 def test_a_connection_that_ends_before_an_answer_is_a_time_out_for_sentry_and_an_error_for_balanced() -> None:
     day = on(0, no_answer=999, timeout=1, protocol=2)
 
-    assert verdict_of(SENTRY_2024, day).rule == "timeout-day"
+    assert evaluation_of(SENTRY_2024, day).rule == "timeout-day"
     assert is_broken(SENTRY_2024, day)
-    assert as_judged(SENTRY_2024, day) == on(0, timeout=1000, protocol=2)
-    assert as_judged(BALANCED, day) == on(0, timeout=1, protocol=1001)
-    assert verdict_of(BALANCED, day).days == (on(0, timeout=1, protocol=1001),)
+    assert as_evaluated(SENTRY_2024, day) == on(0, timeout=1000, protocol=2)
+    assert as_evaluated(BALANCED, day) == on(0, timeout=1, protocol=1001)
+    assert evaluation_of(BALANCED, day).days == (on(0, timeout=1, protocol=1001),)
 
 
 @pytest.mark.parametrize("counted", ["redirect", "rate_limited", "server_error", "protocol"])
 def test_sentry_never_breaks_by_what_is_no_4xx(counted: str) -> None:
-    assert verdict_of(SENTRY_2024, *(on(days_ago, **{counted: 900}) for days_ago in range(7))).nearness == 0.0
+    assert evaluation_of(SENTRY_2024, *(on(days_ago, **{counted: 900}) for days_ago in range(7))).progress == 0.0
 
 
 @pytest.mark.parametrize("counted", ["redirect", "client_error", "server_error", "protocol", "no_answer", "timeout"])
@@ -107,7 +107,7 @@ def test_balanced_breaks_by_every_class_of_failure(counted: str) -> None:
 
 
 def test_balanced_never_breaks_by_429() -> None:
-    assert verdict_of(BALANCED, *(on(days_ago, rate_limited=900) for days_ago in range(7))).nearness == 0.0
+    assert evaluation_of(BALANCED, *(on(days_ago, rate_limited=900) for days_ago in range(7))).progress == 0.0
 
 
 def test_balanced_and_not_sentry_takes_410_as_a_wish_to_be_disabled() -> None:
@@ -158,9 +158,9 @@ def test_balanced_takes_every_class_as_an_attempt_of_the_day() -> None:
 
 @pytest.mark.parametrize("days_ago", [-1, 7])
 def test_day_outside_the_window_is_passed_over(days_ago: int) -> None:
-    verdict = verdict_of(SENTRY_2024, on(days_ago, timeout=5000))
+    evaluation = evaluation_of(SENTRY_2024, on(days_ago, timeout=5000))
 
-    assert (verdict.is_broken, verdict.nearness, verdict.days) == (False, 0.0, ())
+    assert (evaluation.is_broken, evaluation.progress, evaluation.days) == (False, 0.0, ())
 
 
 def test_first_day_of_the_window_counts() -> None:
@@ -170,26 +170,26 @@ def test_first_day_of_the_window_counts() -> None:
 def test_midnight_moves_the_window() -> None:
     day = on(6, timeout=1000)
 
-    assert verdict_of(SENTRY_2024, day, today=TODAY).is_broken
-    assert not verdict_of(SENTRY_2024, day, today=TODAY + timedelta(days=1)).is_broken
+    assert evaluation_of(SENTRY_2024, day, today=TODAY).is_broken
+    assert not evaluation_of(SENTRY_2024, day, today=TODAY + timedelta(days=1)).is_broken
 
 
 def test_verdict_holds_its_days_oldest_first() -> None:
-    verdict = verdict_of(BALANCED, on(0, success=1), on(2, success=1), on(1, success=1))
+    evaluation = evaluation_of(BALANCED, on(0, success=1), on(2, success=1), on(1, success=1))
 
-    assert [day.day for day in verdict.days] == ["2025-02-05", "2025-02-06", "2025-02-07"]
+    assert [day.day for day in evaluation.days] == ["2025-02-05", "2025-02-06", "2025-02-07"]
 
 
 def test_verdict_names_policy_version_rule_and_figures() -> None:
-    verdict = verdict_of(BALANCED, *(on(days_ago, server_error=4) for days_ago in range(3)))
+    evaluation = evaluation_of(BALANCED, *(on(days_ago, server_error=4) for days_ago in range(3)))
 
-    assert (verdict.policy, verdict.policy_version, verdict.rule) == ("balanced", 1, "no-success")
-    assert "12 failures over 3 days" in verdict.explanation
+    assert (evaluation.policy, evaluation.policy_version, evaluation.rule) == ("balanced", 1, "no-success")
+    assert "12 failures over 3 days" in evaluation.explanation
 
 
 @given(policies, histories)
 def test_of_one_nothing_is_said_in_the_plural(policy: Policy, days: list[DayCounts]) -> None:
-    explanation = judge(policy, days, TODAY).explanation
+    explanation = evaluate(policy, days, TODAY).explanation
 
     assert not re.search(r"(?<![\d-])1 (\w|-)*s\b", explanation.replace("success", "")), explanation
 
@@ -204,27 +204,27 @@ def test_of_one_nothing_is_said_in_the_plural(policy: Policy, days: list[DayCoun
     ],
 )
 def test_one_is_said_in_the_singular(policy: Policy, day: DayCounts, said: str) -> None:
-    assert said in verdict_of(policy, day).explanation
+    assert said in evaluation_of(policy, day).explanation
 
 
 def test_nearness_of_what_is_not_broken_stays_below_the_limit() -> None:
-    assert verdict_of(SENTRY_2024, on(0, timeout=999)).nearness == 0.99
+    assert evaluation_of(SENTRY_2024, on(0, timeout=999)).progress == 0.99
 
 
 @pytest.mark.parametrize("today", [{}, {"timeout": 1}, {"rate_limited": 1}])
 def test_nearness_of_a_streak_waits_for_an_error_or_a_success_of_today(today: dict[str, int]) -> None:
     days = [on(days_ago, client_error=1) for days_ago in range(1, 4)]
 
-    assert verdict_of(SENTRY_2024, *days, on(0, **today)).nearness == pytest.approx(3 / 7)
-    assert verdict_of(SENTRY_2024, *days, on(0, success=1, **today)).nearness < 0.1
+    assert evaluation_of(SENTRY_2024, *days, on(0, **today)).progress == pytest.approx(3 / 7)
+    assert evaluation_of(SENTRY_2024, *days, on(0, success=1, **today)).progress < 0.1
 
 
 @given(policies, histories)
 def test_nearness_is_within_0_and_1_and_is_1_exactly_when_broken(policy: Policy, days: list[DayCounts]) -> None:
-    verdict = verdict_of(policy, *days)
+    evaluation = evaluation_of(policy, *days)
 
-    assert 0.0 <= verdict.nearness <= 1.0
-    assert (verdict.nearness == 1.0) is verdict.is_broken
+    assert 0.0 <= evaluation.progress <= 1.0
+    assert (evaluation.progress == 1.0) is evaluation.is_broken
 
 
 @given(policies, histories, st.randoms(use_true_random=False))
@@ -232,7 +232,7 @@ def test_order_of_the_days_changes_nothing(policy: Policy, days: list[DayCounts]
     shuffled = list(days)
     random.shuffle(shuffled)
 
-    assert verdict_of(policy, *shuffled) == verdict_of(policy, *days)
+    assert evaluation_of(policy, *shuffled) == evaluation_of(policy, *days)
 
 
 def more(days: list[DayCounts], days_ago: int, counted: str) -> list[DayCounts]:
@@ -244,21 +244,21 @@ def more(days: list[DayCounts], days_ago: int, counted: str) -> list[DayCounts]:
 
 @given(policies, histories, st.integers(0, 6))
 def test_another_timeout_never_lowers_nearness(policy: Policy, days: list[DayCounts], days_ago: int) -> None:
-    assert verdict_of(policy, *more(days, days_ago, "timeout")).nearness >= verdict_of(policy, *days).nearness
+    assert evaluation_of(policy, *more(days, days_ago, "timeout")).progress >= evaluation_of(policy, *days).progress
 
 
 @given(histories, st.integers(0, 6), st.sampled_from(BALANCED.errors))
 def test_another_failure_never_lowers_nearness_of_silence(days: list[DayCounts], days_ago: int, counted: str) -> None:
     policy = Policy("silence", 1, 7, BALANCED.errors, BALANCED.rules[1:])
 
-    assert verdict_of(policy, *more(days, days_ago, counted)).nearness >= verdict_of(policy, *days).nearness
+    assert evaluation_of(policy, *more(days, days_ago, counted)).progress >= evaluation_of(policy, *days).progress
 
 
 @given(histories, st.integers(0, 6), st.sampled_from(("client_error", "fatal", "timeout")))
 def test_another_failure_never_lowers_nearness_by_sentry(days: list[DayCounts], days_ago: int, counted: str) -> None:
-    before, after = verdict_of(SENTRY_2024, *days), verdict_of(SENTRY_2024, *more(days, days_ago, counted))
+    before, after = evaluation_of(SENTRY_2024, *days), evaluation_of(SENTRY_2024, *more(days, days_ago, counted))
 
-    assert after.nearness >= before.nearness
+    assert after.progress >= before.progress
 
 
 @given(policies, histories, st.integers(0, 6))

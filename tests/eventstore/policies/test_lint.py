@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
-from eventstore.policies.evaluation import judge
+from eventstore.policies.evaluation import evaluate
 from eventstore.policies.lint import PolicyFault, check_policy
-from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, Policy, Rule, SilenceRule, StreakRule
+from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, NoSuccessRule, Policy, Rule, StreakRule
 from tests.eventstore.policy_strategies import WINDOW_DAYS, policies
 
 TODAY = date(2025, 2, 7)
@@ -54,7 +54,7 @@ def test_a_policy_without_rules_is_pointed_out_unless_410_disables() -> None:
         (StreakRule("r", 8), {}, "never: days is 8, and the window has 7 days"),
         (StreakRule("r", 2), {"window_days": 1}, "never: days is 2, and the window has 1 day"),
         (StreakRule("r", 3), {"errors": ()}, "never: errors names no class: no day has any"),
-        (SilenceRule("r", 1, 8), {}, "never: failing_days_min is 8, and the window has 7 days"),
+        (NoSuccessRule("r", 1, 8), {}, "never: failing_days_min is 8, and the window has 7 days"),
         (DayRule("r"), {}, "never: it has neither fatal_min nor timeout_min"),
         (DayRule("r", timeout_share_above=0.5), {}, "never: it has neither fatal_min nor timeout_min"),
         (DayRule("r", timeout_min=1, timeout_share_above=1.0), {}, "never: timeout_share_above is 1: time-outs are"),
@@ -92,11 +92,11 @@ histories = st.one_of(
 @settings(max_examples=200)
 @given(policies(), histories)
 def test_what_is_said_never_to_fire_never_does(policy: Policy, days: list[DayCounts]) -> None:
-    verdict = judge(policy, days, TODAY)
+    evaluation = evaluate(policy, days, TODAY)
     silent = {fault.rule for fault in check_policy(policy) if fault.fires != "in part"}
 
-    assert not (verdict.is_broken and verdict.rule in silent)
-    assert not (verdict.is_broken and "" in silent)
+    assert not (evaluation.is_broken and evaluation.rule in silent)
+    assert not (evaluation.is_broken and "" in silent)
 
 
 def witnesses(rule: Rule, policy: Policy) -> Iterator[list[DayCounts]]:
@@ -121,5 +121,5 @@ def test_what_is_not_pointed_out_does_fire(policy: Policy) -> None:
 
     for rule in policy.rules:
         if rule.name not in silent:
-            verdicts = [judge(policy, days, TODAY) for days in witnesses(rule, policy)]
-            assert rule.name in {verdict.rule for verdict in verdicts if verdict.is_broken}, rule
+            evaluations = [evaluate(policy, days, TODAY) for days in witnesses(rule, policy)]
+            assert rule.name in {evaluation.rule for evaluation in evaluations if evaluation.is_broken}, rule

@@ -12,7 +12,7 @@ from eventstore.common.clock import ManualClock, SystemClock
 from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream
 from eventstore.common.shard import WHOLE
 from eventstore.decisions.disable import DisableRequest, disable
-from eventstore.decisions.outage_watch import HealthChange, begin_watch, note_health, read_fleet_state, thaw
+from eventstore.decisions.outage_watch import HealthChange, begin_watch, lift_freeze, note_health, read_failing_share
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.events.catalogue import (
     AppRegistered,
@@ -24,17 +24,17 @@ from eventstore.events.catalogue import (
 )
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent, last_position, read_events
-from eventstore.policies.outage_rule import FleetRule, FleetState, should_freeze, should_thaw
+from eventstore.policies.outage_rule import FailingShare, OutageRule, should_freeze, should_lift_freeze
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.broken_state_buffer import read_days
-from eventstore.projections.health import Fleet, failing_since, read_fleet
+from eventstore.projections.health import Outage, failing_since, read_outage
 from eventstore.unit_of_work import Store
 from replay.check.verification import verify
 from tests.eventstore.facts import INSTALLATION_ID, break_by_balanced, failed, record, register, succeeded, timed_out
 from tests.eventstore.processes import at_once, noting_failures
 
 START = datetime(2025, 2, 3, 12, tzinfo=UTC)
-RULE = FleetRule(share=0.3, window_s=300, installations_min=5)
+RULE = OutageRule(share=0.3, window_s=300, installations_min=5)
 FROZEN = DisablingFrozen(active=10, failing=6, newly_failing=6)
 THAWED = DisablingThawed(active=10, failing=1)
 
@@ -43,9 +43,9 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def state(*, working: int = 0, newly_failing: int = 0, failing_for_long: int = 0) -> FleetState:
+def state(*, working: int = 0, newly_failing: int = 0, failing_for_long: int = 0) -> FailingShare:
     failing = newly_failing + failing_for_long
-    return FleetState(working + failing, failing, newly_failing)
+    return FailingShare(working + failing, failing, newly_failing)
 
 
 def test_more_than_the_share_and_at_least_the_minimum_freeze() -> None:
@@ -66,33 +66,33 @@ def test_those_that_have_failed_for_long_do_not_freeze() -> None:
 
 
 def test_it_thaws_when_no_more_than_the_share_fails() -> None:
-    assert not should_thaw(RULE, state(working=13, failing_for_long=6), watched_s=10_000)
-    assert should_thaw(RULE, state(working=14, failing_for_long=6), watched_s=10_000)
+    assert not should_lift_freeze(RULE, state(working=13, failing_for_long=6), watched_s=10_000)
+    assert should_lift_freeze(RULE, state(working=14, failing_for_long=6), watched_s=10_000)
 
 
 def test_after_a_restart_it_stays_frozen_until_enough_was_seen() -> None:
-    found = [should_thaw(RULE, state(working=number), watched_s=0) for number in range(1, 6)]
+    found = [should_lift_freeze(RULE, state(working=number), watched_s=0) for number in range(1, 6)]
 
     assert found == [False, False, False, False, True]
 
 
 def test_after_a_restart_of_a_small_fleet_a_window_is_long_enough() -> None:
-    assert not should_thaw(RULE, state(working=1), watched_s=300)
-    assert should_thaw(RULE, state(working=1), watched_s=300.001)
+    assert not should_lift_freeze(RULE, state(working=1), watched_s=300)
+    assert should_lift_freeze(RULE, state(working=1), watched_s=300.001)
 
 
 def test_silence_is_no_sign_that_it_has_passed() -> None:
-    assert not should_thaw(RULE, state(), watched_s=10_000)
+    assert not should_lift_freeze(RULE, state(), watched_s=10_000)
 
 
 @given(working=st.integers(0, 60), old=st.integers(0, 60), new=st.integers(0, 60))
 def test_what_freezes_does_not_thaw_at_once(working: int, old: int, new: int) -> None:
-    fleet = state(working=working, newly_failing=new, failing_for_long=old)
+    outage = state(working=working, newly_failing=new, failing_for_long=old)
 
-    assert not (should_freeze(RULE, fleet) and should_thaw(RULE, fleet, watched_s=10_000))
+    assert not (should_freeze(RULE, outage) and should_lift_freeze(RULE, outage, watched_s=10_000))
 
 
-def note(store: Store, *changes: tuple[str, datetime | None], rule: FleetRule = RULE) -> DisablingFrozen | None:
+def note(store: Store, *changes: tuple[str, datetime | None], rule: OutageRule = RULE) -> DisablingFrozen | None:
     """Have the watch know of installations and since when each fails."""
     with store.transaction() as transaction:
         return note_health(transaction, [HealthChange(name, since) for name, since in changes], rule)
@@ -111,15 +111,15 @@ def failing(count: int, since: datetime = START) -> list[tuple[str, datetime | N
     return [(f"failing-{number}", since) for number in range(count)]
 
 
-def watched(store: Store, now: datetime = START) -> FleetState:
-    return read_fleet_state(store.connection, RULE, now)
+def watched(store: Store, now: datetime = START) -> FailingShare:
+    return read_failing_share(store.connection, RULE, now)
 
 
 def test_who_begins_to_fail_is_new_for_the_length_of_the_window(store: Store) -> None:
     note(store, *failing(4), *working(1))
 
-    assert watched(store, at(299.999)) == FleetState(active=5, failing=4, newly_failing=4)
-    assert watched(store, at(300)) == FleetState(active=5, failing=4, newly_failing=0)
+    assert watched(store, at(299.999)) == FailingShare(active=5, failing=4, newly_failing=4)
+    assert watched(store, at(300)) == FailingShare(active=5, failing=4, newly_failing=0)
 
 
 def test_a_further_failure_begins_nothing_anew(store: Store) -> None:
@@ -141,7 +141,7 @@ def test_who_is_at_work_no_more_is_not_counted(store: Store) -> None:
     note(store, *working(3), *failing(4))
     leave(store, "failing-0", "working-0", "never seen")
 
-    assert watched(store) == FleetState(active=5, failing=3, newly_failing=3)
+    assert watched(store) == FailingShare(active=5, failing=3, newly_failing=3)
 
 
 def test_the_one_that_is_too_many_freezes_and_no_other_does_again(store: Store) -> None:
@@ -151,11 +151,11 @@ def test_the_one_that_is_too_many_freezes_and_no_other_does_again(store: Store) 
 
     assert (before, again) == (None, None)
     assert frozen == DisablingFrozen(active=11, failing=5, newly_failing=5)
-    assert read_fleet(store.connection).is_frozen
+    assert read_outage(store.connection).is_frozen
 
 
 def at_hosts(store: Store, *tenants: tuple[int, str]) -> list[str]:
-    """Register installations, each of an organization and at a host; give their ids."""
+    """Register installations, each of an organization and at a host; return their ids."""
     ids = []
     for number, (organization_id, host) in enumerate(tenants, start=1):
         app = AppRegistered(
@@ -190,7 +190,7 @@ def test_one_tenant_or_one_host_that_flaps_freezes_disabling_for_nobody(
         assert note(store, *((one, at(look)) for one in ids[:6])) is None
         note(store, *((one, None) for one in ids[:6]))
 
-    assert not read_fleet(store.connection).is_frozen
+    assert not read_outage(store.connection).is_frozen
 
 
 @pytest.mark.parametrize("ahead", [timedelta(seconds=301), timedelta(days=3650)])
@@ -203,7 +203,7 @@ def test_tenants_that_fail_since_a_clock_was_ahead_do_not_make_an_outage_of_one_
     note(store, *((one, clock.now() + ahead) for one in ids[8:]))
 
     assert note(store, *((one, clock.now()) for one in ids[:8])) is None
-    assert not read_fleet(store.connection).is_frozen
+    assert not read_outage(store.connection).is_frozen
 
 
 def test_many_tenants_at_many_hosts_freeze_and_the_event_says_who_they_are(store: Store) -> None:
@@ -220,18 +220,18 @@ def test_many_tenants_at_many_hosts_freeze_and_the_event_says_who_they_are(store
 def test_a_freeze_passes_though_one_tenant_goes_on_failing(store: Store) -> None:
     ids = at_hosts(store, *OTHERS, *[(1, "one.example")] * 20)
     note(store, *((one, START) for one in ids))
-    assert read_fleet(store.connection).is_frozen
+    assert read_outage(store.connection).is_frozen
 
     note(store, *((one, None) for one in ids[:10]))
     with store.transaction() as transaction:
-        assert thaw(transaction, RULE, watched_since=START).is_changed
+        assert lift_freeze(transaction, RULE, watched_since=START).is_changed
 
 
 def test_a_daemon_of_one_organization_at_one_host_is_its_own_fleet(store: Store) -> None:
     ids = at_hosts(store, *[(1, "one.example")] * 6)
     note(store, *((one, START) for one in ids))
 
-    assert read_fleet(store.connection).is_frozen
+    assert read_outage(store.connection).is_frozen
 
 
 def test_a_freeze_ends_once_and_only_when_it_has_passed(store: Store) -> None:
@@ -240,18 +240,18 @@ def test_a_freeze_ends_once_and_only_when_it_has_passed(store: Store) -> None:
     for changes in ([], working(12), []):
         note(store, *changes)
         with store.transaction() as transaction:
-            decisions.append(thaw(transaction, RULE, watched_since=START).is_changed)
+            decisions.append(lift_freeze(transaction, RULE, watched_since=START).is_changed)
 
     assert decisions == [False, True, False]
-    assert not read_fleet(store.connection).is_frozen
+    assert not read_outage(store.connection).is_frozen
 
 
 def test_without_a_rule_a_freeze_ends_at_once(store: Store) -> None:
     note(store, *failing(5))
     with store.transaction() as transaction:
-        thaw(transaction, None, watched_since=START)
+        lift_freeze(transaction, None, watched_since=START)
 
-    assert not read_fleet(store.connection).is_frozen
+    assert not read_outage(store.connection).is_frozen
 
 
 def test_a_worker_that_starts_forgets_its_own_share_and_no_other(store: Store) -> None:
@@ -270,7 +270,7 @@ def test_processes_that_note_at_once_freeze_once(home: Home) -> None:
     at_once(noting_failures, home.database, 20, count=3)
 
     with Store(home.database) as store:
-        assert watched(store, SystemClock().now()) == FleetState(active=60, failing=60, newly_failing=60)
+        assert watched(store, SystemClock().now()) == FailingShare(active=60, failing=60, newly_failing=60)
         assert len(list(read_events(store.connection, stream=FLEET_STREAM))) == 1
 
 
@@ -280,17 +280,17 @@ def tell(store: Store, *events: Event) -> None:
 
 
 def test_a_new_database_is_not_frozen(store: Store) -> None:
-    assert read_fleet(store.connection) == Fleet(is_frozen=False, changed_at="", active=0, failing=0)
+    assert read_outage(store.connection) == Outage(is_frozen=False, changed_at="", active=0, failing=0)
 
 
 def test_the_database_knows_since_when_it_is_frozen_and_by_which_counts(store: Store, clock: ManualClock) -> None:
     tell(store, FROZEN)
-    frozen = read_fleet(store.connection)
+    frozen = read_outage(store.connection)
     clock.advance(seconds=60)
     tell(store, THAWED)
 
-    assert frozen == Fleet(True, "2025-02-03T12:00:00.000000Z", 10, 6)
-    assert read_fleet(store.connection) == Fleet(False, "2025-02-03T12:01:00.000000Z", 10, 1)
+    assert frozen == Outage(True, "2025-02-03T12:00:00.000000Z", 10, 6)
+    assert read_outage(store.connection) == Outage(False, "2025-02-03T12:01:00.000000Z", 10, 1)
 
 
 def test_failures_while_frozen_are_not_counted_and_successes_are(store: Store) -> None:

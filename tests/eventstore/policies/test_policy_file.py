@@ -8,7 +8,7 @@ from hypothesis import given
 
 from eventstore.errors import ConfigurationError, DocumentError, NotFoundError
 from eventstore.home.folder import Home
-from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy, SilenceRule, StreakRule
+from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, NoSuccessRule, Policy, StreakRule
 from eventstore.policies.policy_file import given_policy, policy_text, read_policy_document
 from eventstore.settings.chosen_policy import configured_policy
 from eventstore.settings.configuration import load_configuration
@@ -33,7 +33,7 @@ name = "streak"
 days = 4
 
 [[rules]]
-kind = "silence"
+kind = "no_success"
 name = "silence"
 failures_min = 6
 failing_days_min = 2
@@ -62,7 +62,7 @@ def test_a_file_is_read_as_it_stands_there(tmp_path: Path) -> None:
         rules=(
             DayRule("timeouts", timeout_min=20, timeout_share_above=0.25),
             StreakRule("streak", days=4),
-            SilenceRule("silence", failures_min=6, failing_days_min=2),
+            NoSuccessRule("silence", failures_min=6, failing_days_min=2),
         ),
         gone_disables=True,
     )

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
-from eventstore.policies.evaluation import judge
+from eventstore.policies.evaluation import evaluate
 from eventstore.policies.policy import BALANCED, POLICIES, SENTRY_2024, DayRule, Policy
-from eventstore.policies.remediation import Prevention, what_would_help
+from eventstore.policies.remediation import Remediation, suggest_remediation
 from tests.eventstore.policy_strategies import policies
 
 TODAY = date(2025, 2, 7)
@@ -20,15 +20,15 @@ def on(days_ago: int, **counts: Any) -> DayCounts:
     return DayCounts((TODAY - timedelta(days=days_ago)).isoformat(), **counts)
 
 
-def helping(policy: Policy, *days: DayCounts) -> Prevention:
+def helping(policy: Policy, *days: DayCounts) -> Remediation:
     """Ask what helps by the rule that speaks, and prove it where the days are broken."""
-    verdict = judge(policy, days, TODAY)
-    prevention = what_would_help(policy, days, verdict.rule, TODAY)
-    assert not judge(policy, prevention.days, TODAY).is_broken
-    return prevention
+    evaluation = evaluate(policy, days, TODAY)
+    remediation = suggest_remediation(policy, days, evaluation.rule, TODAY)
+    assert not evaluate(policy, remediation.days, TODAY).is_broken
+    return remediation
 
 
-def changed(before: tuple[DayCounts, ...], prevention: Prevention) -> dict[str, dict[str, int]]:
+def changed(before: tuple[DayCounts, ...], remediation: Remediation) -> dict[str, dict[str, int]]:
     """Say by how much each class of each day differs."""
     known = {day.day: day for day in before}
     found = {
@@ -37,7 +37,7 @@ def changed(before: tuple[DayCounts, ...], prevention: Prevention) -> dict[str, 
             for name in COUNTED_CLASSES
             if getattr(day, name) != getattr(known.get(day.day, DayCounts(day.day)), name)
         }
-        for day in prevention.days
+        for day in remediation.days
     }
     return {day: classes for day, classes in found.items() if classes}
 
@@ -47,10 +47,12 @@ STREAK = tuple(on(days_ago, client_error=2) for days_ago in range(7))
 
 
 def test_one_successful_delivery_in_the_window_would_have_prevented_a_silence() -> None:
-    prevention = helping(BALANCED, *SILENCE)
+    remediation = helping(BALANCED, *SILENCE)
 
-    assert prevention.sentence == ("One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it.")
-    assert changed(SILENCE, prevention) == {"2025-02-01": {"success": 1}}
+    assert remediation.sentence == (
+        "One successful delivery between 2025-02-01 and 2025-02-07 would have prevented it."
+    )
+    assert changed(SILENCE, remediation) == {"2025-02-01": {"success": 1}}
 
 
 @pytest.mark.parametrize("days_ago", range(7))
@@ -59,35 +61,35 @@ def test_that_delivery_may_be_on_any_day_that_the_sentence_names(days_ago: int) 
     healed = known.get(on(days_ago).day, on(days_ago))
     days = (known | {healed.day: replace(healed, success=1)}).values()
 
-    assert not judge(BALANCED, tuple(days), TODAY).is_broken
+    assert not evaluate(BALANCED, tuple(days), TODAY).is_broken
 
 
 @pytest.mark.parametrize("days_ago", range(7))
 def test_one_success_on_any_one_of_the_seven_days_would_have_prevented_a_streak(days_ago: int) -> None:
-    prevention = helping(SENTRY_2024, *STREAK)
+    remediation = helping(SENTRY_2024, *STREAK)
     healed = tuple(replace(day, success=1) if day.day == on(days_ago).day else day for day in STREAK)
 
-    assert prevention.sentence == (
+    assert remediation.sentence == (
         "One success on any one of the seven days from 2025-02-01 to 2025-02-07 would have prevented it."
     )
-    assert not judge(SENTRY_2024, healed, TODAY).is_broken
+    assert not evaluate(SENTRY_2024, healed, TODAY).is_broken
 
 
 @pytest.mark.parametrize("timeouts", [1000, 1234])
 def test_as_many_timeouts_fewer_as_are_beyond_the_limit_would_have_prevented_it(timeouts: int) -> None:
     days = (on(1, timeout=timeouts, success=9),)
-    prevention = helping(SENTRY_2024, *days)
+    remediation = helping(SENTRY_2024, *days)
     fewer = timeouts - 999
 
-    assert prevention.sentence == (
+    assert remediation.sentence == (
         f"Fewer than 1000 time-outs on 2025-02-06: {fewer} fewer, answered with success instead,"
         " would have prevented it."
     )
-    assert changed(days, prevention) == {"2025-02-06": {"timeout": -fewer, "success": fewer}}
+    assert changed(days, remediation) == {"2025-02-06": {"timeout": -fewer, "success": fewer}}
 
 
 def test_one_timeout_fewer_than_the_sentence_says_would_not_have_been_enough() -> None:
-    assert judge(SENTRY_2024, (on(1, timeout=1000, success=1),), TODAY).is_broken
+    assert evaluate(SENTRY_2024, (on(1, timeout=1000, success=1),), TODAY).is_broken
 
 
 def test_balanced_names_the_smaller_of_fewer_timeouts_and_more_answers() -> None:
@@ -100,15 +102,15 @@ def test_balanced_names_the_smaller_of_fewer_timeouts_and_more_answers() -> None
         "Answers to at least half of the 2990 attempts on 2025-02-07: 5 more, with success, would have prevented it."
     )
     assert changed(days, by_share) == {"2025-02-07": {"timeout": -5, "success": 5}}
-    assert judge(BALANCED, (on(0, timeout=1496, success=1494),), TODAY).is_broken
+    assert evaluate(BALANCED, (on(0, timeout=1496, success=1494),), TODAY).is_broken
 
 
 def test_no_fatal_outcome_would_have_prevented_a_fatal_day() -> None:
     days = (on(2, fatal=3, success=1),)
-    prevention = helping(SENTRY_2024, *days)
+    remediation = helping(SENTRY_2024, *days)
 
-    assert prevention.sentence == "No fatal outcome on 2025-02-05 would have prevented it."
-    assert changed(days, prevention) == {"2025-02-05": {"fatal": -3}}
+    assert remediation.sentence == "No fatal outcome on 2025-02-05 would have prevented it."
+    assert changed(days, remediation) == {"2025-02-05": {"fatal": -3}}
 
 
 def test_all_that_is_needed_is_named_where_no_single_thing_would_do() -> None:
@@ -128,31 +130,31 @@ def test_timeouts_that_were_answered_heal_a_silence_too() -> None:
 
 
 def test_another_answer_would_have_prevented_the_receiver_s_disabling() -> None:
-    prevention = what_would_help(BALANCED, [on(0, client_error=1)], "receiver", TODAY)
+    remediation = suggest_remediation(BALANCED, [on(0, client_error=1)], "receiver", TODAY)
 
-    assert prevention.sentence == "Another answer than 410 Gone would have prevented it."
+    assert remediation.sentence == "Another answer than 410 Gone would have prevented it."
 
 
 @pytest.mark.parametrize("rule", ["person", "", "a rule of another version"])
 def test_nothing_is_named_where_no_rule_of_the_policy_spoke(rule: str) -> None:
-    assert what_would_help(BALANCED, SILENCE, rule, TODAY) == Prevention("", tuple(sorted(SILENCE, key=str)))
+    assert suggest_remediation(BALANCED, SILENCE, rule, TODAY) == Remediation("", tuple(sorted(SILENCE, key=str)))
 
 
 def test_a_success_would_stop_a_silence_before_the_end() -> None:
     days = (on(0, server_error=4), on(1, server_error=4))
-    prevention = helping(BALANCED, *days)
+    remediation = helping(BALANCED, *days)
 
-    assert prevention.sentence == ("One successful delivery, before there are 10 failures over 3 days, would stop it.")
-    assert judge(BALANCED, prevention.days, TODAY).nearness == 0.0
+    assert remediation.sentence == ("One successful delivery, before there are 10 failures over 3 days, would stop it.")
+    assert evaluate(BALANCED, remediation.days, TODAY).progress == 0.0
 
 
 def test_a_success_would_stop_a_streak_before_the_end() -> None:
-    prevention = helping(SENTRY_2024, *(on(days_ago, client_error=1) for days_ago in range(1, 7)))
+    remediation = helping(SENTRY_2024, *(on(days_ago, client_error=1) for days_ago in range(1, 7)))
 
-    assert prevention.sentence == (
+    assert remediation.sentence == (
         "One successful delivery, before seven days in a row have had errors and no success, would stop it."
     )
-    assert judge(SENTRY_2024, prevention.days, TODAY).nearness == 0.0
+    assert evaluate(SENTRY_2024, remediation.days, TODAY).progress == 0.0
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: policy.name)
@@ -187,19 +189,19 @@ odd = Policy("odd", 1, 7, ("client_error",), (DayRule("day", fatal_min=3, timeou
 
 @given(st.sampled_from([*POLICIES.values(), odd]) | policies(), histories | silences)
 def test_what_would_have_prevented_it_does_when_it_is_applied(policy: Policy, days: list[DayCounts]) -> None:
-    verdict = judge(policy, days, TODAY)
-    prevention = what_would_help(policy, days, verdict.rule, TODAY)
+    evaluation = evaluate(policy, days, TODAY)
+    remediation = suggest_remediation(policy, days, evaluation.rule, TODAY)
 
-    assert not judge(policy, prevention.days, TODAY).is_broken
-    assert bool(verdict.is_broken) == prevention.sentence.endswith(" would have prevented it.")
+    assert not evaluate(policy, remediation.days, TODAY).is_broken
+    assert bool(evaluation.is_broken) == remediation.sentence.endswith(" would have prevented it.")
 
 
 @given(st.sampled_from(RULES), histories | silences)
 def test_nothing_is_nearer_to_the_end_by_what_is_named(named: tuple[Policy, str], days: list[DayCounts]) -> None:
     policy, rule = named
-    before = judge(policy, days, TODAY).nearness
+    before = evaluate(policy, days, TODAY).progress
 
-    assert judge(policy, what_would_help(policy, days, rule, TODAY).days, TODAY).nearness <= before
+    assert evaluate(policy, suggest_remediation(policy, days, rule, TODAY).days, TODAY).progress <= before
 
 
 def test_an_endpoint_that_once_succeeded_is_told_the_day_by_which_it_must_again() -> None:
@@ -209,6 +211,6 @@ def test_an_endpoint_that_once_succeeded_is_told_the_day_by_which_it_must_again(
         DayCounts("2025-02-04", server_error=40),
     )
 
-    prevention = what_would_help(BALANCED, days, "no-success", date(2025, 2, 4))
+    remediation = suggest_remediation(BALANCED, days, "no-success", date(2025, 2, 4))
 
-    assert prevention.sentence == "One successful delivery before 2025-02-08 would stop it."
+    assert remediation.sentence == "One successful delivery before 2025-02-08 would stop it."

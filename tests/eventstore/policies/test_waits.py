@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventstore.common.clock import parse_time, time_text
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.policies.waits import LONGEST_PAUSE_S, QueuedWait, WaitRule, bounded_waits, is_held
 from eventstore.projections.app_secrets import LONGEST_OVERLAP, AppSecrets, read_secrets, write_secrets
 from eventstore.queue.claim import claim
@@ -114,7 +114,7 @@ def queued(store: Store) -> Store:
 
 
 def test_deliveries_are_put_right_where_they_stand(queued: Store) -> None:
-    attention = attention_version(queued.connection)
+    attention = change_version(queued.connection)
     with queued.transaction() as transaction:
         count = bound_waits(transaction, [INSTALLATION_ID], RULE)
         now = transaction.recorded_at
@@ -126,7 +126,7 @@ def test_deliveries_are_put_right_where_they_stand(queued: Store) -> None:
         now, retry, now, now,
     ]  # fmt: skip
     assert (count, again) == (4, 0)
-    assert attention_version(queued.connection) == attention + 1
+    assert change_version(queued.connection) == attention + 1
 
 
 def test_a_claim_says_what_waits_next(queued: Store) -> None:

@@ -73,7 +73,7 @@ def test_enabling_clears_the_installations_own_days_only(store: Store) -> None:
     record(store, failed(), installation_id=OTHER_INSTALLATION_ID)
     with store.transaction() as transaction:
         stream = installation_stream(INSTALLATION_ID)
-        transaction.append(NewEvent(stream, InstallationEnabled(INSTALLATION_ID, "person:ada", "mended")))
+        transaction.append(NewEvent(stream, InstallationEnabled(INSTALLATION_ID, "person:ada", "fixed")))
 
     assert read_days(store.connection, INSTALLATION_ID, "") == ()
     assert len(read_days(store.connection, OTHER_INSTALLATION_ID, "")) == 1

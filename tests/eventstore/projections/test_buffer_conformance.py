@@ -109,7 +109,7 @@ def test_enabling_empties_all_days_of_its_installation_and_of_no_other(read: Rea
     record(store, timed_out(app_id=43), installation_id=OTHER_INSTALLATION_ID)
     next_day(store)
     record(store, timed_out())
-    append(store, InstallationEnabled(INSTALLATION_ID, "person:ada", "mended"))
+    append(store, InstallationEnabled(INSTALLATION_ID, "person:ada", "fixed"))
     record(store, succeeded())
 
     assert (read(42, YESTERDAY), read(42, TODAY)) == ({}, {"success": 1})

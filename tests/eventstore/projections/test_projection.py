@@ -79,7 +79,7 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
         "created": InstallationCreated(installation_id, app_id, 17),
         "removed": InstallationRemoved(installation_id),
         "disabled": InstallationDisabled(installation_id, app_id, 17, "https://x", "person", "person:ada", "why"),
-        "enabled": InstallationEnabled(installation_id, "person:ada", "mended"),
+        "enabled": InstallationEnabled(installation_id, "person:ada", "fixed"),
         "frozen": DisablingFrozen(10, 6, 6),
         "thawed": DisablingThawed(10, 1),
         "imported": CountsImported(installation_id, f"2025-02-0{3 + number % 3}", "file", "person:ada", 0, number, 2),
@@ -259,7 +259,7 @@ def test_every_event_of_an_attempt_is_in_the_request_log_and_those_that_count_in
 
 
 def tables_of(path: Path, groups: list[list[Event]]) -> dict[str, list[Any]]:
-    """Give all projections after transactions at one moment, each of a group of events."""
+    """Return all projections after transactions at one moment, each of a group of events."""
     with Store(path, ManualClock(datetime(2025, 2, 3, tzinfo=UTC))) as store:
         for group in groups:
             with store.transaction() as transaction:

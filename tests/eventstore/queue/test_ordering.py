@@ -121,11 +121,11 @@ def test_order_is_that_of_queueing_and_not_of_what_is_due(store: Store) -> None:
     assert second.sequence == 2
 
 
-def steps(store: Store, deed: "Callable[[], object]") -> int:
-    """Give the hundreds of steps that SQLite takes for a deed."""
+def steps(store: Store, action: "Callable[[], object]") -> int:
+    """Return the hundreds of steps that SQLite takes for a action."""
     seen: list[int] = []
     store.connection.set_progress_handler(lambda: seen.append(1), 100)
-    deed()
+    action()
     store.connection.set_progress_handler(None, 0)
     return len(seen)
 

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from eventstore.common.clock import ManualClock, parse_time
 from eventstore.decisions.probing import enqueue_probe
 from eventstore.queue import enqueue as enqueue_module
-from eventstore.queue import packed_batches as parcels_module
+from eventstore.queue import packed_batches as packed_batches_module
 from eventstore.queue.acknowledge import remove_delivered
 from eventstore.queue.claim import claim
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
-from eventstore.queue.enqueue import Batch, enqueue, enqueue_batch, open_parcel, prepare
-from eventstore.queue.packed_batches import is_unopened, read_parcels, unopened_parcels
+from eventstore.queue.enqueue import Batch, enqueue, enqueue_batch, prepare, unpack
+from eventstore.queue.packed_batches import is_unopened, read_packed_batches, unopened_packed_batches
 from eventstore.queue.queries import (
     count_deliveries,
     find_delivery,
@@ -33,14 +33,14 @@ ONE, TWO = "i-1", "j-2"
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have parcels of three deliveries, of every batch."""
+    """Have packed batches of three deliveries, of every batch."""
     monkeypatch.setattr(enqueue_module, "_MANY", 1)
-    monkeypatch.setattr(parcels_module, "_MOST_DELIVERIES", 3)
+    monkeypatch.setattr(packed_batches_module, "_MOST_DELIVERIES", 3)
 
 
 def batch(store: Store, *installation_ids: str, key: str = "", at: str = NOW, **fields: str) -> list[str]:
     new = [NewDelivery(one, "issue.created", "{}", ordering_key=key, **fields) for one in installation_ids]
-    return enqueue(store.connection, new, enqueued_at=at, in_parcels=True)
+    return enqueue(store.connection, new, enqueued_at=at, in_packed_batches=True)
 
 
 def single(store: Store, installation_id: str = ONE, *, key: str = "", at: str = NOW) -> str:
@@ -50,27 +50,31 @@ def single(store: Store, installation_id: str = ONE, *, key: str = "", at: str =
 
 
 def names(store: Store) -> list[int]:
-    return [parcel for parcel, _ in unopened_parcels(store.connection, after_sequence=0)]
+    return [packed_batch for packed_batch, _ in unopened_packed_batches(store.connection, after_sequence=0)]
 
 
 def open_all(store: Store) -> None:
-    for parcel in names(store):
-        open_parcel(store.connection, parcel)
+    for packed_batch in names(store):
+        unpack(store.connection, packed_batch)
 
 
-def first_parcels(store: Store) -> dict[str, int]:
-    """Give the first parcel of each installation, as a dispatcher knows it."""
+def first_packed_batches(store: Store) -> dict[str, int]:
+    """Return the first packed batch of each installation, as a dispatcher knows it."""
     first: dict[str, int] = {}
-    for parcel, counts in unopened_parcels(store.connection, after_sequence=0):
+    for packed_batch, counts in unopened_packed_batches(store.connection, after_sequence=0):
         for installation_id in counts:
-            first.setdefault(installation_id, parcel)
+            first.setdefault(installation_id, packed_batch)
     return first
 
 
 def claimed(store: Store, installation_id: str = ONE, *, limit: int = 100) -> list[QueuedDelivery]:
     newest = max(names(store), default=0)
     claims = claim(
-        store.connection, {installation_id: limit}, due_at=LATER, before=first_parcels(store), known_parcel=newest
+        store.connection,
+        {installation_id: limit},
+        due_at=LATER,
+        before=first_packed_batches(store),
+        known_packed_batch=newest,
     )
     return list(claims[installation_id].deliveries)
 
@@ -79,15 +83,15 @@ def ids(deliveries: list[QueuedDelivery] | tuple[QueuedDelivery, ...]) -> list[s
     return [delivery.delivery_id for delivery in deliveries]
 
 
-def test_a_large_batch_is_kept_in_parcels_and_a_small_one_as_rows(store: Store) -> None:
+def test_a_large_batch_is_kept_in_packed_batches_and_a_small_one_as_rows(store: Store) -> None:
     batch(store, *[ONE] * 63)
     assert names(store) == []
 
     batch(store, *[ONE] * 130)
-    assert [len(parcel.deliveries) for parcel in read_parcels(store.connection)] == [64, 64, 2]
+    assert [len(packed_batch.deliveries) for packed_batch in read_packed_batches(store.connection)] == [64, 64, 2]
 
 
-def test_whoever_does_not_ask_for_parcels_gets_rows(store: Store) -> None:
+def test_whoever_does_not_ask_for_packed_batches_gets_rows(store: Store) -> None:
     enqueue(store.connection, [NewDelivery(ONE, "issue.created", "{}")] * 100, enqueued_at=NOW)
 
     assert names(store) == []
@@ -104,11 +108,11 @@ def test_ids_that_the_producer_has_made_are_checked_at_once_and_so_are_rows(stor
 
 
 @pytest.mark.usefixtures("small")
-def test_a_parcel_says_how_many_deliveries_to_whom_it_holds(store: Store) -> None:
+def test_a_packed_batch_says_how_many_deliveries_to_whom_it_holds(store: Store) -> None:
     batch(store, ONE, TWO, ONE, TWO)
 
-    assert unopened_parcels(store.connection, after_sequence=0) == [(1, {ONE: 2, TWO: 1}), (4, {TWO: 1})]
-    assert unopened_parcels(store.connection, after_sequence=1) == [(4, {TWO: 1})]
+    assert unopened_packed_batches(store.connection, after_sequence=0) == [(1, {ONE: 2, TWO: 1}), (4, {TWO: 1})]
+    assert unopened_packed_batches(store.connection, after_sequence=1) == [(4, {TWO: 1})]
 
 
 @pytest.mark.usefixtures("small")
@@ -121,10 +125,10 @@ def test_a_parcel_says_how_many_deliveries_to_whom_it_holds(store: Store) -> Non
 def test_opened_it_is_what_it_was_queued_as_byte_by_byte(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, object], key: str, actor: str | None
 ) -> None:
-    text = parcels_module._encode(data).decode()
+    text = packed_batches_module._encode(data).decode()
     new = NewDelivery(ONE, "issue.created", text, actor=actor, ordering_key=key)
     with Store(tmp_path_factory.mktemp("home") / "events.db", ManualClock(datetime(2025, 2, 3, tzinfo=UTC))) as store:
-        enqueue(store.connection, [new] * 2, enqueued_at=NOW, in_parcels=True)
+        enqueue(store.connection, [new] * 2, enqueued_at=NOW, in_packed_batches=True)
         packed = read_deliveries(store.connection)
         open_all(store)
         opened = read_deliveries(store.connection)
@@ -157,7 +161,7 @@ def test_sequence_numbers_are_given_with_the_batch_and_never_again(store: Store)
     first = batch(store, ONE, ONE)
     then = single(store)
     last = batch(store, ONE)
-    open_parcel(store.connection, names(store)[-1])
+    unpack(store.connection, names(store)[-1])
     open_all(store)
 
     assert ids(read_deliveries(store.connection)) == [*first, then, *last]
@@ -166,18 +170,18 @@ def test_sequence_numbers_are_given_with_the_batch_and_never_again(store: Store)
 
 
 @pytest.mark.usefixtures("small")
-def test_a_parcel_is_opened_once(store: Store) -> None:
+def test_a_packed_batch_is_opened_once(store: Store) -> None:
     batch(store, ONE, ONE)
     assert is_unopened(store.connection, 1)
-    open_parcel(store.connection, 1)
-    open_parcel(store.connection, 1)
+    unpack(store.connection, 1)
+    unpack(store.connection, 1)
 
     assert not is_unopened(store.connection, 1)
     assert len(read_deliveries(store.connection)) == 2
 
 
 @pytest.mark.usefixtures("small")
-def test_a_key_of_idempotency_queues_once_in_parcels_too(store: Store) -> None:
+def test_a_key_of_idempotency_queues_once_in_packed_batches_too(store: Store) -> None:
     first, again = batch(store, ONE, ONE, idempotency_key="once")
     assert first == again
     assert batch(store, ONE, idempotency_key="once") == [first]
@@ -185,7 +189,7 @@ def test_a_key_of_idempotency_queues_once_in_parcels_too(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_where_one_s_id_has_a_row_already_the_others_of_its_parcel_are_opened_all_the_same(store: Store) -> None:
+def test_where_one_s_id_has_a_row_already_the_others_of_its_packed_batch_are_opened_all_the_same(store: Store) -> None:
     first, second = batch(store, ONE, ONE)
     again = NewDelivery(ONE, "issue.created", "{}", delivery_id=first)
     enqueue(store.connection, [again], enqueued_at=NOW)
@@ -198,7 +202,7 @@ def test_where_one_s_id_has_a_row_already_the_others_of_its_parcel_are_opened_al
 
 
 @pytest.mark.usefixtures("small")
-def test_what_was_queued_behind_a_parcel_waits_until_it_is_opened(store: Store) -> None:
+def test_what_was_queued_behind_a_packed_batch_waits_until_it_is_opened(store: Store) -> None:
     before = single(store)
     packed = batch(store, ONE)
     behind = single(store)
@@ -211,16 +215,16 @@ def test_what_was_queued_behind_a_parcel_waits_until_it_is_opened(store: Store) 
 
 
 @pytest.mark.usefixtures("small")
-def test_nothing_passes_a_parcel_that_the_one_who_claims_has_not_seen(store: Store) -> None:
+def test_nothing_passes_a_packed_batch_that_the_one_who_claims_has_not_seen(store: Store) -> None:
     batch(store, ONE)
     single(store)
 
-    found = claim(store.connection, {ONE: 9}, due_at=LATER, known_parcel=0)[ONE]
+    found = claim(store.connection, {ONE: 9}, due_at=LATER, known_packed_batch=0)[ONE]
     assert found.deliveries == ()
 
 
 @pytest.mark.usefixtures("small")
-def test_a_test_delivery_passes_parcels(store: Store) -> None:
+def test_a_test_delivery_passes_packed_batches(store: Store) -> None:
     register(store, installation_id=ONE)
     batch(store, ONE)
     with store.transaction() as transaction:
@@ -243,21 +247,21 @@ def test_one_of_a_key_that_was_queued_later_does_not_keep_the_earlier_one_back(s
 
 
 class Past:
-    """A queue that was lived through: batches and single ones, parcels that were opened in any order, deliveries."""
+    """A queue that was lived through: batches and single ones, packed batches opened in any order, deliveries."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.queued: list[tuple[str, str, str]] = []
         self.arrived: list[str] = []
 
-    def queue(self, installation_ids: list[str], key: str, *, in_parcels: bool) -> None:
-        made = (batch if in_parcels else rows)(self.store, *installation_ids, key=key)
+    def queue(self, installation_ids: list[str], key: str, *, in_packed_batches: bool) -> None:
+        made = (batch if in_packed_batches else rows)(self.store, *installation_ids, key=key)
         self.queued += [(one, key, delivery_id) for one, delivery_id in zip(installation_ids, made, strict=True)]
 
     def open(self, number: int) -> None:
         unopened = names(self.store)
         if unopened:
-            open_parcel(self.store.connection, unopened[number % len(unopened)])
+            unpack(self.store.connection, unopened[number % len(unopened)])
 
     def deliver(self, installation_id: str, limit: int) -> int:
         found = claimed(self.store, installation_id, limit=limit)
@@ -285,7 +289,7 @@ steps = st.one_of(
 @pytest.mark.usefixtures("small")
 @settings(max_examples=150)
 @given(st.lists(steps, max_size=25))
-def test_in_whatever_order_parcels_are_opened_all_arrives_once_and_each_key_in_order(
+def test_in_whatever_order_packed_batches_are_opened_all_arrives_once_and_each_key_in_order(
     tmp_path_factory: pytest.TempPathFactory, past: list[tuple[str, object, object]]
 ) -> None:
     with Store(tmp_path_factory.mktemp("home") / "events.db", ManualClock(datetime(2025, 2, 3, tzinfo=UTC))) as store:
@@ -293,9 +297,9 @@ def test_in_whatever_order_parcels_are_opened_all_arrives_once_and_each_key_in_o
         for step in past:
             match step:
                 case ("queue", list(installation_ids), str(key)):
-                    lived.queue(installation_ids, key, in_parcels=True)
+                    lived.queue(installation_ids, key, in_packed_batches=True)
                 case ("queue singly", list(installation_ids), str(key)):
-                    lived.queue(installation_ids, key, in_parcels=False)
+                    lived.queue(installation_ids, key, in_packed_batches=False)
                 case ("open", int(number), _):
                     lived.open(number)
                 case ("deliver", str(installation_id), int(limit)):
@@ -317,7 +321,7 @@ def test_in_whatever_order_parcels_are_opened_all_arrives_once_and_each_key_in_o
 
 
 @pytest.mark.usefixtures("small")
-def test_deliveries_in_parcels_are_counted_listed_and_found(store: Store) -> None:
+def test_deliveries_in_packed_batches_are_counted_listed_and_found(store: Store) -> None:
     first = single(store)
     packed = batch(store, ONE, TWO, ONE, TWO)
     last = single(store, TWO)
@@ -340,14 +344,14 @@ def test_deliveries_in_parcels_are_counted_listed_and_found(store: Store) -> Non
     "filters",
     [{"state": "dead"}, {"error_class": "server_error"}, {"event_name": "issue.resolved"}, {"since": LATER}],
 )
-def test_what_lies_in_parcels_is_listed_only_where_it_fits(store: Store, filters: dict[str, str]) -> None:
+def test_what_lies_in_packed_batches_is_listed_only_where_it_fits(store: Store, filters: dict[str, str]) -> None:
     batch(store, ONE)
 
     assert read_deliveries(store.connection, **filters) == ()  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("small")
-def test_what_waits_longest_may_lie_in_a_parcel(store: Store) -> None:
+def test_what_waits_longest_may_lie_in_a_packed_batch(store: Store) -> None:
     assert oldest_waiting(store.connection) is None
     single(store, at=LATER)
     assert oldest_waiting(store.connection) == LATER
@@ -356,7 +360,7 @@ def test_what_waits_longest_may_lie_in_a_parcel(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_parcel_is_overdue_where_one_of_its_deliveries_could_be_sent(store: Store) -> None:
+def test_a_packed_batch_is_overdue_where_one_of_its_deliveries_could_be_sent(store: Store) -> None:
     batch(store, ONE)
     assert longest_due(store.connection, parse_time(LATER)) is None  # to nobody that is known
 
@@ -367,7 +371,7 @@ def test_a_parcel_is_overdue_where_one_of_its_deliveries_could_be_sent(store: St
 
 
 @pytest.mark.usefixtures("small")
-def test_the_one_before_in_a_key_may_lie_in_a_parcel(store: Store) -> None:
+def test_the_one_before_in_a_key_may_lie_in_a_packed_batch(store: Store) -> None:
     first, second = batch(store, ONE, ONE, key="incident")
     single(store, key="another")
     single(store, TWO, key="incident")

@@ -24,7 +24,7 @@ from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.queries import read_deliveries
 from eventstore.redis.stream_depth import StreamDepth, read_stream_depth
 from eventstore.redis.stream_intake import IntakeRule, StreamIntake
-from eventstore.settings.configuration import Queue
+from eventstore.settings.configuration import QueueSettings
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register, succeeded
 from tests.redis_server import RedisServer
@@ -341,7 +341,7 @@ def test_what_a_dead_daemon_held_is_taken_over_and_what_a_live_one_holds_is_not(
 
 
 def depth(url: str, **settings: Any) -> StreamDepth:
-    found = read_stream_depth(Queue(url=SecretStr(url), stream=STREAM, **settings), timeout_s=1.0)
+    found = read_stream_depth(QueueSettings(url=SecretStr(url), stream=STREAM, **settings), timeout_s=1.0)
     assert found is not None
     return found
 
@@ -374,4 +374,4 @@ def test_a_stream_s_server_that_is_away_is_said_and_shows_no_password() -> None:
 
 
 def test_without_a_stream_there_is_no_depth() -> None:
-    assert read_stream_depth(Queue(), timeout_s=1.0) is None
+    assert read_stream_depth(QueueSettings(), timeout_s=1.0) is None

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from eventstore.common.clock import ManualClock
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import AppChanged
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import last_position, read_events
 from eventstore.projections.app_secrets import AppSecrets, read_secrets, signing_secrets
 from eventstore.projections.audit import AuditEntry, read_audit
@@ -100,7 +100,7 @@ def test_headers_and_signing_key_outlast_a_rotation(store: Store) -> None:
 
 
 def test_a_rotation_is_an_event_an_audit_entry_and_a_call_for_attention(store: Store) -> None:
-    before = attention_version(store.connection)
+    before = change_version(store.connection)
     rotate(store)
 
     (event,) = changes(store)
@@ -109,7 +109,7 @@ def test_a_rotation_is_an_event_an_audit_entry_and_a_call_for_attention(store: S
     entry = newest_audit(store)
     assert (entry.event, entry.actor, entry.target) == ("sentry-app.rotate-secret", BY, "organization:17")
     assert entry.data == {"name": "Pager"}
-    assert attention_version(store.connection) > before
+    assert change_version(store.connection) > before
 
 
 def test_a_rotation_leaves_the_rest_of_the_app_as_it_was(store: Store) -> None:

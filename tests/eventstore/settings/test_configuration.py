@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.errors import ConfigurationError
-from eventstore.settings.configuration import Configuration, PolicyChoice, load_configuration
+from eventstore.settings.configuration import Configuration, PolicySettings, load_configuration
 
 PASSWORD = "hush-hush"
 
@@ -147,7 +147,7 @@ def test_password_is_in_no_error(tmp_path: Path, text: str) -> None:
 
 def test_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Configuration().policy = PolicyChoice()  # type: ignore[misc]
+        Configuration().policy = PolicySettings()  # type: ignore[misc]
 
 
 def test_a_misspelt_section_in_the_environment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

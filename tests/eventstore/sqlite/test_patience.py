@@ -76,7 +76,7 @@ def test_what_the_opening_took_counts_for_the_first_transaction(
 def test_a_daemon_waits_for_the_lock_in_full_however_long_its_turn_took_to_come(
     home: Home, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store(home.database, is_patient=True) as store:
+    with Store(home.database, wait_forever=True) as store:
         _take_long(store, clock, monkeypatch, 500.0)
         with store.transaction():
             within_ms = _busy_ms(store)

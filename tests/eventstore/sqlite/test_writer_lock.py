@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.errors import DatabaseError
 from eventstore.home.folder import Home
-from eventstore.sqlite.writer_lock import WriteTurn
+from eventstore.sqlite.writer_lock import WriterLock
 from eventstore.unit_of_work import Store
 from tests.eventstore.processes import at_once, writing_for
 
@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys
 from pathlib import Path
-from eventstore.sqlite.writer_lock import WriteTurn
-with WriteTurn(Path(sys.argv[1])).taken():
+from eventstore.sqlite.writer_lock import WriterLock
+with WriterLock(Path(sys.argv[1])).taken():
     print("taken", flush=True)
     sys.stdin.read()
 """
@@ -31,8 +31,8 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def turn(database: Path) -> Iterator[WriteTurn]:
-    turn = WriteTurn(database)
+def turn(database: Path) -> Iterator[WriterLock]:
+    turn = WriterLock(database)
     yield turn
     turn.close()
 
@@ -47,7 +47,7 @@ def holder(database: Path) -> subprocess.Popen[str]:
 
 
 def is_free(database: Path) -> bool:
-    other = WriteTurn(database)
+    other = WriterLock(database)
     try:
         with other.taken():
             return True
@@ -63,18 +63,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_one_has_the_turn_and_then_another(turn: WriteTurn, database: Path) -> None:
+def test_one_has_the_turn_and_then_another(turn: WriterLock, database: Path) -> None:
     with turn.taken():
         during = is_free(database)
 
     assert (during, is_free(database)) == (False, True)
 
 
-def test_who_waits_has_it_when_it_is_given_back(turn: WriteTurn, database: Path) -> None:
+def test_who_waits_has_it_when_it_is_given_back(turn: WriterLock, database: Path) -> None:
     order: list[str] = []
 
     def wait() -> None:
-        other = WriteTurn(database)
+        other = WriterLock(database)
         with other.taken():
             order.append("waited")
         other.close()
@@ -89,8 +89,8 @@ def test_who_waits_has_it_when_it_is_given_back(turn: WriteTurn, database: Path)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_who_has_waited_in_vain_can_have_it_later_and_keeps_it_from_nobody(turn: WriteTurn, database: Path) -> None:
-    other = WriteTurn(database)
+def test_who_has_waited_in_vain_can_have_it_later_and_keeps_it_from_nobody(turn: WriterLock, database: Path) -> None:
+    other = WriterLock(database)
     with turn.taken(), pytest.raises(DatabaseError, match="writing for too long: try again"), other.taken():
         pass
     with other.taken():
@@ -101,9 +101,9 @@ def test_who_has_waited_in_vain_can_have_it_later_and_keeps_it_from_nobody(turn:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_who_is_patient_waits_for_longer_than_others_do(turn: WriteTurn, database: Path) -> None:
+def test_who_is_patient_waits_for_longer_than_others_do(turn: WriterLock, database: Path) -> None:
     order: list[str] = []
-    patient = WriteTurn(database, is_patient=True)
+    patient = WriterLock(database, wait_forever=True)
 
     def wait() -> None:
         with patient.taken():
@@ -131,7 +131,7 @@ def test_a_process_that_is_killed_has_it_no_more(database: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_error_within_gives_it_back(turn: WriteTurn, database: Path) -> None:
+def test_an_error_within_gives_it_back(turn: WriterLock, database: Path) -> None:
     with pytest.raises(RuntimeError), turn.taken():
         raise RuntimeError
 
@@ -139,7 +139,7 @@ def test_an_error_within_gives_it_back(turn: WriteTurn, database: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_child_that_is_forked_in_the_middle_does_not_hold_it_on(turn: WriteTurn, database: Path) -> None:
+def test_a_child_that_is_forked_in_the_middle_does_not_hold_it_on(turn: WriterLock, database: Path) -> None:
     goes_on, lets_go = os.pipe()
     with turn.taken():
         child = os.fork()
@@ -180,7 +180,7 @@ def test_who_had_to_wait_and_then_had_it_for_long_lets_the_others_come_for_as_lo
 ) -> None:
     clock = FakeTime()
     monkeypatch.setattr("eventstore.sqlite.writer_lock.time", clock)
-    one = WriteTurn(database, is_patient=True)
+    one = WriterLock(database, wait_forever=True)
     with monkeypatch.context() as patch:
         if is_wanted:
             patch.setattr(one, "_take_if_free", lambda: False)
@@ -193,13 +193,13 @@ def test_who_had_to_wait_and_then_had_it_for_long_lets_the_others_come_for_as_lo
     assert clock.slept_s == rests_s
 
 
-def test_its_file_is_private(turn: WriteTurn, database: Path) -> None:
+def test_its_file_is_private(turn: WriterLock, database: Path) -> None:
     assert (database.parent / "events.db-turn").stat().st_mode & 0o777 == 0o600
 
 
 def test_where_it_cannot_be_opened_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match=r"events\.db-turn: cannot be opened \(No such file"):
-        WriteTurn(tmp_path / "nowhere" / "events.db")
+        WriterLock(tmp_path / "nowhere" / "events.db")
 
 
 def test_no_writer_is_left_behind_by_others_that_write_without_pause(home: Home) -> None:

@@ -18,7 +18,7 @@ from eventstore.decisions.decision import Change
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import DocumentError
 from eventstore.events.catalogue import CountsImported, InstallationRemoved
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import SENTRY_2024
 from eventstore.projections.broken_state_buffer import read_days
@@ -145,12 +145,12 @@ def test_counts_are_events_of_the_installation_and_stand_in_the_buffer_under_the
 def test_the_same_counts_again_record_nothing(store: Store) -> None:
     buckets = [bucket("2025-02-02", error=3), bucket("2025-02-03", timeout=4)]
     imported(store, *buckets)
-    position, attention = last_position(store.connection), attention_version(store.connection)
+    position, attention = last_position(store.connection), change_version(store.connection)
 
     summary = imported(store, *buckets)
 
     assert (summary.imported_count, summary.unchanged_count) == (0, 2)
-    assert (last_position(store.connection), attention_version(store.connection)) == (position, attention)
+    assert (last_position(store.connection), change_version(store.connection)) == (position, attention)
 
 
 def test_what_has_grown_is_recorded_as_the_difference_on_top_of_what_was_counted_here(store: Store) -> None:
@@ -214,7 +214,7 @@ def test_a_removed_installation_is_not_known(store: Store) -> None:
 
 def test_with_a_fault_anywhere_or_as_a_dry_run_nothing_changes(store: Store) -> None:
     before = tables(store.connection)
-    attention = attention_version(store.connection)
+    attention = change_version(store.connection)
     faults = Faults()
     faults.add(7, "not JSON")
 
@@ -223,7 +223,7 @@ def test_with_a_fault_anywhere_or_as_a_dry_run_nothing_changes(store: Store) -> 
 
     assert (summary.fault_count, dry.fault_count, dry.imported_count) == (1, 0, 1)
     assert tables(store.connection) == before
-    assert attention_version(store.connection) == attention
+    assert change_version(store.connection) == attention
 
 
 def test_a_place_may_come_twice_and_two_places_of_one_day_may_not(store: Store) -> None:
@@ -235,10 +235,10 @@ def test_a_place_may_come_twice_and_two_places_of_one_day_may_not(store: Store) 
 
 
 def test_a_running_daemon_is_made_to_look(store: Store) -> None:
-    attention = attention_version(store.connection)
+    attention = change_version(store.connection)
     imported(store, bucket("2025-02-03", error=1))
 
-    assert attention_version(store.connection) == attention + 1
+    assert change_version(store.connection) == attention + 1
 
 
 def test_after_a_week_of_error_days_the_very_next_failure_breaks_it_by_the_original_s_rule(

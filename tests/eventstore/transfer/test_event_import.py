@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import MailFailed
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import last_position, read_events
 from eventstore.projections.catalogue import PROJECTIONS
 from eventstore.projections.outbox import count_mails
@@ -125,13 +125,13 @@ def test_importing_twice_is_importing_once(homes: Homes, history: list[Step], is
     with homes.store(history) as there, homes.store() as here:
         imported(here, exported(there), is_mail_owed=is_mail_owed)
         once = tables(here.connection)
-        attention = attention_version(here.connection)
+        attention = change_version(here.connection)
         summary = imported(here, exported(there), is_mail_owed=is_mail_owed)
 
         assert (summary.faults, summary.imported_count, summary.given_up_mails) == ((), 0, 0)
         assert summary.skipped_count == len(history) + 7
         assert tables(here.connection) == once
-        assert attention_version(here.connection) == attention
+        assert change_version(here.connection) == attention
 
 
 @given(history=steps, data=st.data())
@@ -555,11 +555,11 @@ def test_whoever_is_told_of_progress_can_end_it_and_nothing_has_changed(homes: H
 def test_a_running_daemon_is_made_to_look_when_something_was_imported(homes: Homes) -> None:
     with homes.store(STORY) as there, homes.store() as here:
         imported(here, exported(there))
-        attention = attention_version(here.connection)
+        attention = change_version(here.connection)
         record(there, failed(app_id=1), installation_id=IDS[0])
         imported(here, exported(there))
 
-        assert attention_version(here.connection) == attention + 1
+        assert change_version(here.connection) == attention + 1
 
 
 def test_an_app_without_a_secret_is_named(homes: Homes) -> None:

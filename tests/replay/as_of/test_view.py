@@ -14,7 +14,7 @@ from eventstore.common.clock import ManualClock
 from eventstore.errors import DamagedLogError, NotFoundError, RejectedError
 from eventstore.log.event_log import last_position, read_events
 from eventstore.unit_of_work import Store
-from replay.as_of.view import Past, open_past
+from replay.as_of.view import AsOfView, open_past
 from replay.reading.moment import Moment, latest_moment, moment_at, moment_of
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, failed, record, register, rows_of, succeeded
 from tests.replay.past import HAPPENINGS, Document, as_of_document, happen, live_document
@@ -110,7 +110,7 @@ def test_every_position_between_two_commits_can_be_looked_at(store: Store, clock
     before, at = (document_at(store, moment_of(store.connection, one)) for one in (disabled - 1, disabled))
 
     assert (before["state"], at["state"]) == ("active", "disabled")
-    assert before["verdict"]["is_broken"]
+    assert before["evaluation"]["is_broken"]
     assert at["disabled"]["position"] == disabled
     assert types[disabled + 1] == "audit.recorded"  # in the same commit, and not seen yet
 
@@ -123,10 +123,10 @@ def test_a_past_day_is_judged_as_of_that_day(store: Store, clock: ManualClock) -
     positions = [last_position(store.connection)]
     record(store, succeeded())
 
-    assert document_at(store, moment_of(store.connection, positions[0]))["verdict"]["is_broken"]
+    assert document_at(store, moment_of(store.connection, positions[0]))["evaluation"]["is_broken"]
     silent = moment_at(store.connection, clock.now() - timedelta(days=10), clock.now())
     assert silent.position == positions[0]
-    assert not document_at(store, silent)["verdict"]["is_broken"]  # by then its days had left the window
+    assert not document_at(store, silent)["evaluation"]["is_broken"]  # by then its days had left the window
     assert document_at(store, silent)["buffer"] == ()
 
 
@@ -288,4 +288,4 @@ def test_no_event_is_followed_twice(store: Store, clock: ManualClock) -> None:
             past.move_to(moment, followed.append)
 
     assert followed == [5, 2, 2, 2]
-    assert isinstance(past, Past)
+    assert isinstance(past, AsOfView)

@@ -48,7 +48,7 @@ def rows(scratch: Scratch, table: str) -> Rows:
 
 
 def folded(database: Path, bounds: list[int]) -> tuple[Rows, Rows, Rows]:
-    """Give the buffer by the fast fold, range by range, by the live handlers on a scratch, and as it is live."""
+    """Return the buffer by the fast fold, range by range, by the live handlers on a scratch, and as it is live."""
     with open_scratch(database) as scratch:
         fold = BufferFold(scratch.connection)
         for after, up_to in pairwise(bounds):
@@ -81,7 +81,7 @@ def test_the_fast_fold_the_live_handlers_and_the_live_buffer_agree_on_every_hist
 
 def test_success_of_before_an_enabling_is_gone_and_one_of_after_it_is_counted(store: Store) -> None:
     record(store, succeeded(), succeeded(), failed())
-    tell(store, InstallationEnabled(INSTALLATION_ID, "person:a", "mended"))
+    tell(store, InstallationEnabled(INSTALLATION_ID, "person:a", "fixed"))
     record(store, succeeded(), failed())
 
     fast, by_handlers, live = folded(path_of(store), [0, 6])

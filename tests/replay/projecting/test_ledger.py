@@ -12,7 +12,7 @@ from eventstore.errors import DamagedLogError
 from eventstore.queue.delivery import QueuedDelivery
 from replay.check.verification import Comparison, verify
 from replay.reading import log_range
-from replay.rebuild.rebuilding import rebuild
+from replay.rebuild.rebuild import rebuild
 from tests.eventstore.facts import INSTALLATION_ID
 from tests.replay.lived import Lived, Step, steps, unguarded
 
@@ -82,7 +82,7 @@ def test_what_the_queue_has_lost_comes_back_without_its_payload_and_what_happens
         }
         assert {(one.is_expired, one.data, one.actor) for one in listed.values()} <= {(True, "{}", None)}
         assert rebuilt.without_payload == sum(1 for one in kept if not one.is_expired)
-        assert sum(one.put_back for one in rebuilt.mended) == len(kept)
+        assert sum(one.put_back for one in rebuilt.repaired) == len(kept)
         lived.live(after)
         assert verify(lived.database, ONLY).differences == ()
 
@@ -130,7 +130,7 @@ def test_a_row_that_says_otherwise_is_found_and_put_right(
     rebuilt = rebuild(lived.database, ONLY)
 
     assert shown(compared) == found
-    assert [(one.table, one.changed) for one in rebuilt.mended] == [("queue", 2)]
+    assert [(one.table, one.changed) for one in rebuilt.repaired] == [("queue", 2)]
     assert queue(lived) == before
 
 
@@ -162,7 +162,7 @@ def test_what_was_delivered_or_dropped_and_is_kept_is_taken_out(lived: Lived) ->
     rebuilt = rebuild(lived.database, ONLY)
 
     assert (difference.field, difference.rebuilt) == ("", None)
-    assert [(one.put_back, one.changed, one.taken_out) for one in rebuilt.mended] == [(0, 0, 1)]
+    assert [(one.put_back, one.changed, one.taken_out) for one in rebuilt.repaired] == [(0, 0, 1)]
     assert queue(lived) == before
 
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from eventstore.errors import DamagedLogError, DatabaseError
 from eventstore.events.catalogue import AttemptEvent
-from eventstore.log.change_signal import attention_version
+from eventstore.log.change_signal import change_version
 from eventstore.projections.catalogue import PROJECTIONS
 from replay.check import comparison
 from replay.check.log_check import check_log
 from replay.check.verification import verify
 from replay.projecting.remake import ALL_NAMES
-from replay.rebuild.rebuilding import rebuild
+from replay.rebuild.rebuild import rebuild
 from tests.eventstore.facts import failed, record, succeeded
 from tests.eventstore.processes import at_once
 from tests.replay.lived import Lived, Step, rebuilding_or_recording, steps, unguarded
@@ -48,7 +48,7 @@ def recorded(lived: Lived, *events: AttemptEvent) -> None:
 
 
 def dump(lived: Lived) -> list[str]:
-    """Give all that the database holds, but for what tells a daemon to look again."""
+    """Return all that the database holds, but for what tells a daemon to look again."""
     return sorted(line for line in lived.store.connection.iterdump() if '"attention"' not in line)
 
 
@@ -67,7 +67,7 @@ def test_whatever_was_done_to_a_live_table_is_undone(lived: Lived, statement: st
     assert [line for line in dump(lived) if "sqlite_sequence" not in line and '"queue"' not in line] == [
         line for line in before if "sqlite_sequence" not in line and '"queue"' not in line
     ]
-    assert len(rebuilt.mended) == 1
+    assert len(rebuilt.repaired) == 1
     assert rebuilt.lock_s > 0
 
 
@@ -88,7 +88,7 @@ def test_after_any_history_and_any_damages_a_rebuild_is_in_step_and_a_second_cha
         again = rebuild(lived.database)
 
         assert verify(lived.database).differences == ()
-        assert (again.mended, again.lock_s) == ((), 0.0)
+        assert (again.repaired, again.lock_s) == ((), 0.0)
 
 
 def test_rows_that_are_right_are_not_touched(lived: Lived) -> None:
@@ -100,20 +100,20 @@ def test_rows_that_are_right_are_not_touched(lived: Lived) -> None:
             f"CREATE TRIGGER touched_by_{verb} AFTER {verb} ON buffer BEGIN INSERT INTO touched VALUES ({row}.day); END"
         )
 
-    (mended,) = rebuild(lived.database).mended
+    (repaired,) = rebuild(lived.database).repaired
 
-    assert (mended.table, mended.put_back, mended.changed, mended.taken_out) == ("buffer", 0, 1, 0)
+    assert (repaired.table, repaired.put_back, repaired.changed, repaired.taken_out) == ("buffer", 0, 1, 0)
     assert connection.execute("SELECT DISTINCT day FROM touched").fetchall() == [("2026-03-02",)]
 
 
 def test_a_daemon_is_told_to_look_again_only_where_something_was_mended(lived: Lived) -> None:
-    before = attention_version(lived.store.connection)
+    before = change_version(lived.store.connection)
     rebuild(lived.database)
-    idle = attention_version(lived.store.connection)
+    idle = change_version(lived.store.connection)
     damage(lived, "DELETE FROM buffer")
     rebuild(lived.database)
 
-    assert (idle, attention_version(lived.store.connection)) == (before, before + 1)
+    assert (idle, change_version(lived.store.connection)) == (before, before + 1)
 
 
 def test_only_what_is_asked_for_is_mended(lived: Lived) -> None:
@@ -122,7 +122,7 @@ def test_only_what_is_asked_for_is_mended(lived: Lived) -> None:
 
     rebuilt = rebuild(lived.database, ("audit",))
 
-    assert [one.table for one in rebuilt.mended] == ["audit"]
+    assert [one.table for one in rebuilt.repaired] == ["audit"]
     assert rebuilt.waiting is None
     assert set(verify(lived.database).counts) == {"buffer"}
 
@@ -132,9 +132,9 @@ def test_each_kind_of_mending_is_counted(lived: Lived) -> None:
     damage(lived, "DELETE FROM buffer WHERE day = '2026-03-02'")
     damage(lived, "INSERT INTO buffer (installation_id, day) VALUES ('x', '2026-03-01'), ('y', '2026-03-01')")
 
-    (mended,) = rebuild(lived.database).mended
+    (repaired,) = rebuild(lived.database).repaired
 
-    assert (mended.put_back, mended.changed, mended.taken_out, mended.rows) == (1, 2, 2, 5)
+    assert (repaired.put_back, repaired.changed, repaired.taken_out, repaired.rows) == (1, 2, 2, 5)
 
 
 # --- while others write ---
@@ -164,7 +164,7 @@ def test_what_live_handlers_make_of_a_damaged_table_in_the_meantime_is_mended_to
 
     rebuilt = rebuild(lived.database, advance_check=lambda _count: recorded(lived, failed()))
 
-    assert {one.table for one in rebuilt.mended} == {"fleet", "buffer"}
+    assert {one.table for one in rebuilt.repaired} == {"fleet", "buffer"}
     assert verify(lived.database).differences == ()
 
 
@@ -192,14 +192,14 @@ def test_a_rebuild_that_fails_in_the_middle_leaves_the_live_tables_as_they_were(
     damage(lived, "DELETE FROM buffer")
     damage(lived, "DELETE FROM audit")
     before = dump(lived)
-    mend = comparison.mend
+    repair = comparison.repair
 
     def failing(connection: Any, table: Any) -> Any:
         if table.name == "audit":
             raise OSError("no more")
-        return mend(connection, table)
+        return repair(connection, table)
 
-    monkeypatch.setattr("replay.rebuild.rebuilding.mend", failing)
+    monkeypatch.setattr("replay.rebuild.rebuild.repair", failing)
 
     with pytest.raises(OSError, match="no more"):
         rebuild(lived.database)
@@ -275,7 +275,7 @@ def test_unchecked_what_cannot_be_read_does_not_concern_those_that_do_not_follow
 
     rebuilt = rebuild(lived.database, ("buffer",), is_checked=False)
 
-    assert [one.table for one in rebuilt.mended] == ["buffer"]
+    assert [one.table for one in rebuilt.repaired] == ["buffer"]
 
 
 def test_a_log_that_holds_is_not_asked_about_when_nothing_differs(lived: Lived) -> None:
@@ -283,7 +283,7 @@ def test_a_log_that_holds_is_not_asked_about_when_nothing_differs(lived: Lived) 
     with unguarded(lived.database) as connection:
         connection.execute("UPDATE events SET hash = x'00' WHERE position = 8")
 
-    assert rebuild(lived.database).mended == ()
+    assert rebuild(lived.database).repaired == ()
 
 
 # --- databases that are none ---

@@ -27,7 +27,7 @@ from replay.timeline.outcome_days import OpenSpan, OutcomeDays
 BEGAN = datetime(2025, 2, 3, 12, tzinfo=UTC)
 OPENED = BreakerOpened("one", "2025-02-03T13:00:00.000000Z", "10 in a row")
 CLOSED = BreakerClosed("one", "2025-02-03T13:00:00.000000Z")
-ENABLED = InstallationEnabled("one", "person:ann", "mended")
+ENABLED = InstallationEnabled("one", "person:ann", "fixed")
 
 
 def at(minutes: float) -> str:

@@ -29,7 +29,7 @@ def folded(sequence: Iterable[tuple[float, str | None]]) -> list[Streak]:
 
 
 def outcomes(text: str) -> list[tuple[float, str | None]]:
-    """Give an attempt a minute: S succeeded, anything else failed."""
+    """Return an attempt a minute: S succeeded, anything else failed."""
     return [(1, None if letter == "S" else "server_error") for letter in text]
 
 

@@ -62,7 +62,6 @@ from replay.timeline.entries import (
     AppChange,
     Attempts,
     Creation,
-    Deed,
     Disabling,
     Enabling,
     Entry,
@@ -71,6 +70,7 @@ from replay.timeline.entries import (
     Import,
     MailFate,
     Missed,
+    OperatorAction,
     OrganizationChange,
     Other,
     Probes,
@@ -113,7 +113,7 @@ def store(tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
 
 
 def append(store: Store, *events: Event, stream: str = STREAM) -> int:
-    """Record events, and give the position of the first."""
+    """Record events, and return the position of the first."""
     with store.transaction() as transaction:
         return transaction.append(*(NewEvent(stream, event) for event in events))[0].position
 
@@ -134,7 +134,7 @@ def disabled(cause: str = "policy") -> InstallationDisabled:
     return InstallationDisabled(INSTALLATION_ID, 42, 17, URL, cause, "system", "no success", EVIDENCE)
 
 
-def enabled(reason: str = "mended") -> InstallationEnabled:
+def enabled(reason: str = "fixed") -> InstallationEnabled:
     return InstallationEnabled(INSTALLATION_ID, "person:ann", reason)
 
 
@@ -194,8 +194,8 @@ def test_all_that_happened_is_told_once(history: list[str]) -> None:
             assert sum(entry.count for entry in only(kind, entries)) == types[name]
         probes = types["probe.failed"] + types["probe.succeeded"]
         assert sum(entry.count for entry in only(Probes, entries)) == probes
-        deeds = types["delivery.requeued"] + types["delivery.dropped"] + types["delivery.expired"]
-        assert sum(entry.count for entry in only(Deed, entries)) == deeds
+        actions = types["delivery.requeued"] + types["delivery.dropped"] + types["delivery.expired"]
+        assert sum(entry.count for entry in only(OperatorAction, entries)) == actions
         positions = [entry.first_position for entry in entries]
         assert positions == sorted(positions)
         assert all(entry.first_position <= entry.last_position for entry in entries)
@@ -325,12 +325,12 @@ def test_warnings_without_end_are_few_entries(store: Store, clock: ManualClock) 
 
 
 def test_deeds_for_one_reason_are_one_entry(store: Store) -> None:
-    again = [DeliveryRequeued(f"d-{number}", "issue.created", "dead", "person:ann", "mended") for number in range(500)]
+    again = [DeliveryRequeued(f"d-{number}", "issue.created", "dead", "person:ann", "fixed") for number in range(500)]
     append(store, *again, DeliveryDropped("d", "issue.created", "dead", "person:ann", "old"))
     append(store, *[DeliveryExpired("d", "issue.created", "missed", "2025-01-01T00:00:00.000000Z")] * 3)
 
-    assert [(one.what, one.was, one.by, one.reason, one.count) for one in only(Deed, told(store))] == [
-        ("requeued", "dead", "person:ann", "mended", 500),
+    assert [(one.what, one.was, one.by, one.reason, one.count) for one in only(OperatorAction, told(store))] == [
+        ("requeued", "dead", "person:ann", "fixed", 500),
         ("dropped", "dead", "person:ann", "old", 1),
         ("expired", "missed", "", "", 3),
     ]
@@ -341,7 +341,7 @@ def test_deeds_of_different_days_are_told_apart(store: Store, clock: ManualClock
         append(store, DeliveryDropped("d", "issue.created", "dead", "person:ann", "old"))
         clock.advance(days=5)
 
-    assert [one.count for one in only(Deed, told(store))] == [1, 1]
+    assert [one.count for one in only(OperatorAction, told(store))] == [1, 1]
 
 
 def test_all_missed_of_a_chapter_are_one_entry(store: Store, clock: ManualClock) -> None:
@@ -415,12 +415,12 @@ def test_other_owners_are_told(store: Store) -> None:
 def test_a_freeze_lasts_until_it_is_thawed(store: Store, clock: ManualClock) -> None:
     append(store, DisablingThawed(20, 1), stream=FLEET_STREAM)  # of nothing that is known
     append(store, DisablingFrozen(20, 12, 11), stream=FLEET_STREAM)
-    assert only(Freeze, told(store))[0].thawed_at is None
+    assert only(Freeze, told(store))[0].lifted_at is None
     clock.advance(seconds=600)
     append(store, DisablingThawed(20, 1), stream=FLEET_STREAM)
 
     (entry,) = only(Freeze, told(store))
-    assert (entry.active, entry.failing, entry.thawed_at) == (20, 12, "2025-02-03T12:10:00.000000Z")
+    assert (entry.active, entry.failing, entry.lifted_at) == (20, 12, "2025-02-03T12:10:00.000000Z")
 
 
 def test_what_concerns_others_is_not_told(store: Store) -> None:

@@ -25,7 +25,7 @@ _STREAM = installation_stream(INSTALLATION_ID)
 
 
 def _id(moment: datetime, number: int = 0) -> str:
-    """Give an id of version 7 that was made at a moment."""
+    """Return an id of version 7 that was made at a moment."""
     value = (int(moment.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62) | number
     return str(uuid.UUID(int=value))
 

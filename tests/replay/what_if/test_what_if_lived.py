@@ -17,10 +17,10 @@ from eventstore.common.clock import ManualClock
 from eventstore.decisions.disable import DisableRequest, disable, enable
 from eventstore.events.catalogue import InstallationDisabled, InstallationWarned
 from eventstore.log.event_log import read_events
-from eventstore.policies.outage_rule import FleetRule
-from eventstore.policies.policy import BALANCED, DayRule, Policy, SilenceRule, StreakRule
+from eventstore.policies.outage_rule import OutageRule
+from eventstore.policies.policy import BALANCED, DayRule, NoSuccessRule, Policy, StreakRule
 from replay.timeline.episode import Ending, Episode
-from replay.what_if.judging import Supposition, what_if
+from replay.what_if.what_if import Supposition, what_if
 from tests.actors.stage import GONE, ONE, READ_TIMEOUT, SERVER_ERROR, START, THREE, TWO, Receiver, Stage, Works, outcome
 from webhook import ErrorClass
 
@@ -59,14 +59,14 @@ class Step:
 
     after_s: float
     number: int
-    deed: str
+    action: str
     count: int = 1
 
 
 few = st.integers(1, 4)
 rules = st.one_of(
     st.builds(StreakRule, name=st.just("streak"), days=few),
-    st.builds(SilenceRule, name=st.just("silence"), failures_min=st.integers(1, 8), failing_days_min=few),
+    st.builds(NoSuccessRule, name=st.just("silence"), failures_min=st.integers(1, 8), failing_days_min=few),
     st.builds(
         DayRule,
         name=st.just("day"),
@@ -126,7 +126,7 @@ def assert_is_as_it_was(episode: Episode) -> None:
 
 
 def same(supposed: Ending | None, real: Ending) -> bool:
-    """Whether it is the same decision; the real one is written down after the outcome that led to it."""
+    """Return whether it is the same decision; the real one is written down after the outcome that led to it."""
     assert supposed is not None
     assert supposed.position <= real.position
     assert supposed.at[:19] == real.at[:19]
@@ -140,7 +140,7 @@ def live(stage: Stage, policy: Policy, lived: Sequence[Step], *, is_warned: bool
     works = Works(
         stage,
         receiver=receiver,
-        fleet_rule=FleetRule(share=0.5, window_s=300, installations_min=2),
+        outage_rule=OutageRule(share=0.5, window_s=300, installations_min=2),
         limits={"per_installation": 1},
         policy=policy,
         is_warned=is_warned,
@@ -149,20 +149,20 @@ def live(stage: Stage, policy: Policy, lived: Sequence[Step], *, is_warned: bool
     for step in lived:
         works.look_around(after_s=step.after_s)
         installation_id = INSTALLATIONS[step.number]
-        if step.deed in ANSWERS:
-            receiver.answers[installation_id] = ANSWERS[step.deed]
+        if step.action in ANSWERS:
+            receiver.answers[installation_id] = ANSWERS[step.action]
             stage.enqueue(installation_id, step.count)
-        elif step.deed == "restart":
+        elif step.action == "restart":
             works.restart()
         else:
-            decide(stage, installation_id, step.deed, policy)
+            decide(stage, installation_id, step.action, policy)
         works.look_around()
 
 
-def decide(stage: Stage, installation_id: str, deed: str, policy: Policy) -> None:
+def decide(stage: Stage, installation_id: str, action: str, policy: Policy) -> None:
     with stage.store.transaction() as transaction:
-        if deed == "enable":
-            enable(transaction, installation_id, by="person:ann", reason="mended")
+        if action == "enable":
+            enable(transaction, installation_id, by="person:ann", reason="fixed")
         else:
             disable(transaction, DisableRequest(installation_id, "person:ann", "on purpose", policy))
 

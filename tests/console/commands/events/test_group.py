@@ -129,9 +129,9 @@ def test_audit_json_has_the_fields_that_are_promised(hookfuse: Hookfuse, world: 
 
 
 def test_audit_is_newest_first_and_limited(hookfuse: Hookfuse, world: World) -> None:
-    hookfuse("enable", CHAT, "--reason", "mended", "--by", "bea")
+    hookfuse("enable", CHAT, "--reason", "fixed", "--by", "bea")
 
     assert [entry["position"] for entry in hookfuse("audit", "--json").json] == [31, 27]
     (newest,) = hookfuse("audit", "--json", "--limit", 1).json
-    assert (newest["actor"], newest["data"]) == ("person:bea", {"name": "Chat", "reason": "mended"})
-    assert "name: Chat, reason: mended" in hookfuse("audit").out
+    assert (newest["actor"], newest["data"]) == ("person:bea", {"name": "Chat", "reason": "fixed"})
+    assert "name: Chat, reason: fixed" in hookfuse("audit").out

@@ -11,7 +11,7 @@ from tests.console.conftest import CHAT, PAGER, SECRET, Hookfuse, World, attempt
 BEFORE, DISABLED = 25, 26
 
 
-def mend(world: World) -> None:
+def repair(world: World) -> None:
     """A day later: another URL and secret, other owners, enabled again, and it works."""
     world.clock.advance(days=1)
     url = "https://chat.example/new"
@@ -31,7 +31,7 @@ def mend(world: World) -> None:
         transaction.append(
             NewEvent(app_stream(6), app),
             NewEvent(organization_stream(17), organization),
-            NewEvent(installation_stream(CHAT), InstallationEnabled(CHAT, "person:ann", "mended")),
+            NewEvent(installation_stream(CHAT), InstallationEnabled(CHAT, "person:ann", "fixed")),
             NewEvent(installation_stream(CHAT), DeliverySucceeded(**attempt(6, "chat", status_code=200))),
         )
 
@@ -46,7 +46,7 @@ def test_a_disabling_is_a_change_of_state_with_the_decision_beside_it(hookfuse: 
 
 
 def test_settings_owners_counters_and_decisions_are_named(hookfuse: Hookfuse, world: World) -> None:
-    mend(world)
+    repair(world)
     found = hookfuse("replay", "diff", CHAT, "--from", "1d", "--json").json
     changes = {change["name"]: (change["before"], change["after"]) for change in found["changes"]}
 
@@ -54,7 +54,7 @@ def test_settings_owners_counters_and_decisions_are_named(hookfuse: Hookfuse, wo
     assert changes["webhook url"] == ("https://chat.example/hook", "https://chat.example/new")
     assert (changes["secret version"], changes["headers version"]) == (("1", "2"), ("1", "3"))
     assert changes["owners"] == ("ann@acme.example", "eve@acme.example")
-    assert (changes["verdict"], changes["nearness"]) == (("broken", "not broken"), ("100%", "0%"))
+    assert (changes["evaluation"], changes["progress"]) == (("broken", "not broken"), ("100%", "0%"))
     assert changes["disabled by"] == ("system", None)
     assert {(one["day"], one["counted"], one["before"], one["after"]) for one in found["counters"]} == {
         ("2025-02-02", "server_error", 4, 0),
@@ -66,14 +66,14 @@ def test_settings_owners_counters_and_decisions_are_named(hookfuse: Hookfuse, wo
 
 
 def test_a_person_sees_the_same(hookfuse: Hookfuse, world: World) -> None:
-    mend(world)
+    repair(world)
     shown = hookfuse("replay", "diff", CHAT, "--from", "1d").out
 
     assert "state            disabled → active\n" in shown
     assert "disabled by      system → none\n" in shown
     assert "2025-02-09    0 → 1\n" in shown
     assert "emptied by an enabling: 3 days, 2025-02-02 the first\n" in shown
-    assert "enabled  by person:ann: mended\n" in shown
+    assert "enabled  by person:ann: fixed\n" in shown
     assert "webhook URL: https://chat.example/hook → https://chat.example/new\n" in shown
 
 
@@ -100,7 +100,7 @@ def test_times_alone_can_change_a_verdict(hookfuse: Hookfuse, world: World) -> N
     found = hookfuse("replay", "diff", CHAT, "--from", DISABLED, "--json").json
 
     names = {change["name"] for change in found["changes"]}
-    assert names == {"verdict", "nearness", "nearest rule"}
+    assert names == {"evaluation", "progress", "nearest rule"}
     assert found["counters"] == []
 
 

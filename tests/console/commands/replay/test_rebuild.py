@@ -78,7 +78,7 @@ def test_each_difference_of_the_buffer_is_a_line_with_installation_day_field_and
     assert ["installation", "day", "field", "live", "rebuilt"] in lines
     assert [INSTALLATION_ID, "2026-03-01", "timeout", "7", "1"] in lines
     assert ["position", "field", "live", "rebuilt"] in lines
-    assert "2 differences: `hookfuse replay rebuild` mends what can be mended" in ended.out
+    assert "2 differences: `hookfuse replay rebuild` repairs what can be repaired" in ended.out
 
 
 def test_a_program_gets_each_difference_with_table_key_field_and_both_values(hookfuse: Hookfuse, lived: Lived) -> None:
@@ -227,7 +227,7 @@ def test_a_program_gets_what_was_mended(hookfuse: Hookfuse, lived: Lived) -> Non
     document = hookfuse("replay", "rebuild", "--json", "--projection", "ledger").json
 
     assert document["projections"] == ["ledger"]
-    assert document["mended"] == [{"table": "queue", "put_back": 1, "changed": 0, "taken_out": 0}]
+    assert document["repaired"] == [{"table": "queue", "put_back": 1, "changed": 0, "taken_out": 0}]
     assert (document["waiting"], document["without_payload"]) == (1, 1)
     assert document["lock_ms"] > 0
 
@@ -279,7 +279,7 @@ def test_a_damaged_page_is_one_line(lived: Lived, words: tuple[str, ...]) -> Non
     ended = run(lived.database.parent, *words)
 
     assert (ended.returncode, ended.stdout, ended.stderr.count(b"\n")) == (ExitCode.DATABASE, b"", 1)
-    assert b"hookfuse reindex mends it where only an index is, else restore it from a backup" in ended.stderr
+    assert b"hookfuse reindex repairs it where only an index is, else restore a backup" in ended.stderr
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_live_tables_as_they_were(hookfuse: Hookfuse, lived: Lived) -> None:
@@ -361,4 +361,4 @@ def test_a_bar_is_shown_to_a_person_and_nothing_of_it_in_a_pipe(hookfuse: Hookfu
     ended = run(lived.database.parent, "rebuild", "--json")
 
     assert ended.stderr == b""
-    assert json.loads(ended.stdout)["mended"] == []
+    assert json.loads(ended.stdout)["repaired"] == []

@@ -69,7 +69,7 @@ def test_what_else_happens_is_told_in_words(hookfuse: Hookfuse, world: World) ->
         NewEvent(app_stream(6), changed),
         NewEvent(organization_stream(17), OrganizationChanged(17, "acme", "Acme", "https://acme.example", ())),
         NewEvent(FLEET_STREAM, DisablingFrozen(20, 12, 11)),
-        NewEvent(stream, InstallationEnabled(CHAT, "person:ann", "mended")),
+        NewEvent(stream, InstallationEnabled(CHAT, "person:ann", "fixed")),
         NewEvent(stream, RecoveryStarted(CHAT, "person:ann", 1, *moments)),
     )
     shown = hookfuse("replay", "timeline", CHAT).out
@@ -83,7 +83,7 @@ def test_what_else_happens_is_told_in_words(hookfuse: Hookfuse, world: World) ->
         "its custom headers were changed (they are the 13th)",
         "owners    owners: ann@acme.example → none",
         "frozen    automatic disabling, for all: 12 of 20 active ones were failing; it",
-        "enabled   by person:ann: mended",
+        "enabled   by person:ann: fixed",
         "recovery  1 missed delivery sent by person:ann, not done yet",
     ):
         assert line in shown

@@ -1,0 +1,85 @@
+"""What a glance at the database says of the whole: queue, installations, breakers, mails; cheap enough for a scrape."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from eventstore.common.clock import parse_time, time_text
+from eventstore.log.event_log import last_position
+from eventstore.policies.waits import latest_pause
+from eventstore.projections.health import read_outage
+from eventstore.projections.outbox import count_mails
+from eventstore.queue.queries import count_deliveries, longest_due, oldest_waiting
+from eventstore.sqlite.database import reading
+from eventstore.wall_clock.watch import stored_clock_pair
+
+__all__ = ["SystemOverview", "read_vital_signs"]
+
+# What lies beyond the longest wait was recorded by another clock, and is over (eventstore.policies.waits).
+_GATES = (
+    "SELECT count(*) FILTER (WHERE breaker_open_until > :now AND breaker_open_until <= :latest),"
+    " count(*) FILTER (WHERE breaker_open_until <= :now OR breaker_open_until > :latest),"
+    " count(*) FILTER (WHERE breaker_open_until IS NULL AND breaker_strict_until > :now"
+    "  AND breaker_strict_until <= :latest),"
+    " count(*) FILTER (WHERE hold_until > :now AND hold_until <= :latest) FROM installations WHERE state = 'active'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemOverview:
+    """Counts as of one moment; the keys of `warned` are percents.
+
+    `oldest_waiting_s`: how long ago the first of what waits was queued, `overdue_s`: for how long something has been
+    due that nothing holds back; 0 = there is none.
+    """
+
+    last_position: int
+    deliveries: dict[str, int]
+    oldest_waiting_s: float
+    overdue_s: float
+    installations: dict[str, int]
+    breakers: dict[str, int]
+    paused: int
+    warned: dict[int, int]
+    mails: dict[str, int]
+    is_frozen: bool
+    is_clock_doubted: bool
+
+
+def read_vital_signs(connection: sqlite3.Connection, now: datetime) -> SystemOverview:
+    """Read them in a transaction of their own."""
+    with reading(connection):
+        return _read(connection, now)
+
+
+def _read(connection: sqlite3.Connection, now: datetime) -> SystemOverview:
+    moment = time_text(now)
+    states: dict[str, int] = {"active": 0, "disabled": 0, "removed": 0}
+    states.update(connection.execute("SELECT state, count(*) FROM installations GROUP BY state").fetchall())
+    is_open, is_half_open, is_recovering, paused = connection.execute(
+        _GATES, {"now": moment, "latest": latest_pause(now)}
+    ).fetchone()
+    warned = {50: 0, 90: 0}
+    warned.update(
+        connection.execute(
+            "SELECT warned_level, count(*) FROM installations WHERE warned_level > 0 GROUP BY warned_level"
+        ).fetchall()
+    )
+    pair = stored_clock_pair(connection)
+    return SystemOverview(
+        last_position=last_position(connection),
+        deliveries=count_deliveries(connection),
+        oldest_waiting_s=_age_s(oldest_waiting(connection), now),
+        overdue_s=_age_s(longest_due(connection, now), now),
+        installations=states,
+        breakers={"open": is_open, "half_open": is_half_open, "recovering": is_recovering},
+        paused=paused,
+        warned=warned,
+        mails=count_mails(connection),
+        is_frozen=read_outage(connection).is_frozen,
+        is_clock_doubted=pair is not None and pair.doubt is not None,
+    )
+
+
+def _age_s(moment: str | None, now: datetime) -> float:
+    return max(0.0, (now - parse_time(moment)).total_seconds()) if moment else 0.0
