@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from eventstore.deliveries.producer import compact_json_object
+from eventstore.deliveries.admission import compact_json_object
 
 __all__ = ["EVENT_NAME", "INSTALLATIONS", "Mark", "alert_data", "mark_of"]
 

@@ -18,6 +18,7 @@ EventStoreError
 ├── MailAddressInvalidError what no mail can be sent to
 ├── NotFoundError           an id that the registry or the queue does not know
 ├── RejectedError           a value over a limit or outside what is allowed
+│   └── EventNameInvalidError   the name of an event is not resource.action
 ├── ConflictError           a stream has moved on since it was read
 └── DamagedLogError         the log misses an event, or holds one that cannot be read
     └── UnknownEventError   its type or form is not known to this version
@@ -34,6 +35,7 @@ __all__ = [
     "DatabaseError",
     "DiskFullError",
     "DocumentError",
+    "EventNameInvalidError",
     "EventStoreError",
     "HeaderInvalidError",
     "HomeError",
@@ -134,6 +136,10 @@ class NotFoundError(EventStoreError):
 
 class RejectedError(EventStoreError):
     """A value over a limit or outside what is allowed."""
+
+
+class EventNameInvalidError(RejectedError):
+    """The name of an event is not of the form resource.action."""
 
 
 class ConflictError(EventStoreError):

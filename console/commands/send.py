@@ -14,11 +14,10 @@ from console.output.tables import print_json, print_line
 from console.shell.lookup import resolve_installation
 from console.shell.options import json_option
 from console.shell.session import Session
+from eventstore.deliveries.admission import admit
 from eventstore.deliveries.producer import Producer
-from eventstore.errors import NotFoundError
-from eventstore.projections.registry import find_installation
 from eventstore.queue.delivery import NewDelivery
-from eventstore.queue.enqueue import Batch, enqueue_batch, prepare
+from eventstore.queue.enqueue import Batch, prepare
 from eventstore.queue.sequences import newest_sequence
 from eventstore.unit_of_work import Transaction
 
@@ -93,10 +92,9 @@ def _send_batch(session: Session, path: str, *, is_json: bool) -> None:
     with closing(Producer(session.home, session.clock)) as producer:
         with opened_input(path) as file, SlowProgress(f"checking {file.name}", file.size_bytes) as progress:
             deliveries = read_batch(file.stream, file.name, producer, limit_bytes, progress.advance)
-        installation_ids = {delivery.installation_id for delivery in deliveries}
         chunks = [prepare(deliveries[start : start + _CHUNK]) for start in range(0, len(deliveries), _CHUNK)]
         with SlowProgress("queueing", len(deliveries)) as progress, producer.store.transaction() as transaction:
-            queued_count = _queue(transaction, installation_ids, chunks, progress)
+            queued_count = _queue(transaction, chunks, progress)
     session.home.ring_doorbell()
     known_count = len(deliveries) - queued_count
     if is_json:
@@ -105,16 +103,10 @@ def _send_batch(session: Session, path: str, *, is_json: bool) -> None:
     print_line(f"queued {queued_count}" + (f", {known_count} known already by their key" if known_count else ""))
 
 
-def _queue(
-    transaction: Transaction, installation_ids: Iterable[str], chunks: Iterable[Batch], progress: SlowProgress
-) -> int:
-    """Queue all within the transaction, and give how many were not known by their key."""
-    connection = transaction.connection
-    for installation_id in installation_ids:
-        if find_installation(connection, installation_id).state == "removed":  # since it was checked
-            raise NotFoundError(f"installation {installation_id} is removed")
-    before = newest_sequence(connection)
+def _queue(transaction: Transaction, chunks: Iterable[Batch], progress: SlowProgress) -> int:
+    """Queue all within the transaction, and return how many were not known by their key."""
+    before = newest_sequence(transaction.connection)
     for chunk in chunks:
-        enqueue_batch(connection, chunk, enqueued_at=transaction.recorded_at)
+        admit(transaction, chunk)
         progress.advance(len(chunk.deliveries))
-    return newest_sequence(connection) - before
+    return newest_sequence(transaction.connection) - before

@@ -9,8 +9,8 @@ import msgspec
 from eventstore.common.identifiers import parse_uuid
 from eventstore.common.json_lines import BLANK_LINES_MAX
 from eventstore.deliveries.producer import Producer
-from eventstore.errors import DocumentError, EventStoreError, NotFoundError, RejectedError
-from eventstore.projections.registry import find_installation
+from eventstore.errors import DocumentError, EventStoreError, RejectedError
+from eventstore.projections.registry import require_installations
 from eventstore.queue.delivery import NewDelivery
 
 __all__ = ["MAX_BYTES", "MAX_LINES", "read_batch"]
@@ -90,7 +90,7 @@ def _checked(line: bytes, producer: Producer, known: set[str]) -> NewDelivery:
         raise DocumentError(f"not JSON: {error}") from error
     installation_id = parse_uuid(entry.installation)
     if installation_id not in known:
-        _require_known(producer, installation_id)
+        require_installations(producer.store.connection, {installation_id})
         known.add(installation_id)
     return producer.check(
         NewDelivery(
@@ -102,8 +102,3 @@ def _checked(line: bytes, producer: Producer, known: set[str]) -> NewDelivery:
             actor=None if bytes(entry.actor) == _NOBODY else bytes(entry.actor).decode(),
         )
     )
-
-
-def _require_known(producer: Producer, installation_id: str) -> None:
-    if find_installation(producer.store.connection, installation_id).state == "removed":
-        raise NotFoundError(f"installation {installation_id} is removed")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eventstore.common.bounded_file import input_name, read_beginning
-from eventstore.deliveries.producer import compact_json_object
+from eventstore.deliveries.admission import compact_json_object
 from eventstore.errors import DocumentError, RejectedError
 
 __all__ = ["read_json_object", "read_secret_line"]

@@ -10,7 +10,7 @@ import click
 from console.output.times import moment
 from console.shell.options import LARGEST
 from eventstore.common.clock import time_text
-from eventstore.deliveries.producer import is_event_name
+from eventstore.common.event_name import parse_event_name
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.projections.registry import (
     App,
@@ -145,10 +145,8 @@ def _only_one(kind: str, text: str, found: tuple[int, ...]) -> int:
 
 def require_event_name(connection: sqlite3.Connection, name: str) -> str:
     """Return the name back. Raises RejectedError where it is none; NotFoundError where nothing has that name here."""
-    if not is_event_name(name):
-        raise RejectedError(f"{name[:60]!r} is not an event name such as issue.created")
+    resource, action = parse_event_name(name)
     (is_there,) = connection.execute(_HAS_EVENT, {"name": name}).fetchone()
-    resource, _, action = name.partition(".")
     if not is_there and action not in _ORIGINAL_EVENTS.get(resource, ()):
         raise NotFoundError(f"event {name} is not known: no request, waiting delivery or app has it")
     return name

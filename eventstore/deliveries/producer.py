@@ -1,42 +1,27 @@
 """How deliveries come in: called by any process on the machine, and durable when it returns."""
 
-import json
 import os
-import re
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Self
 from weakref import WeakSet
 
-import msgspec
 import structlog
 
 from eventstore.common.clock import Clock
-from eventstore.errors import DocumentError, NotFoundError, RejectedError
+from eventstore.deliveries.admission import admit, checked_delivery
+from eventstore.errors import NotFoundError, RejectedError
 from eventstore.home.folder import Home
-from eventstore.projections.registry import Installation, find_app, find_installation_of_app, require_installations
+from eventstore.projections.registry import Installation, find_app, find_installation_of_app
 from eventstore.queue.delivery import NewDelivery
-from eventstore.queue.enqueue import enqueue_batch, prepare
+from eventstore.queue.enqueue import prepare
 from eventstore.sqlite.database import explained
 from eventstore.unit_of_work import Store
 
-__all__ = ["INCIDENT_STATUSES", "Producer", "compact_json_object", "is_event_name", "send_incident_alert_notification"]
+__all__ = ["INCIDENT_STATUSES", "Producer", "send_incident_alert_notification"]
 
 # docs/original.md, section 1.
 INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
-
-_EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-_EVENT_NAME_CHARACTERS = 100
-_KEY_CHARACTERS = 256
-_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
-# All but lone surrogates, which no database and no wire takes.
-_KEY = re.compile(f"[^\ud800-\udfff]{{1,{_KEY_CHARACTERS}}}")
-
-# What UTF-8 takes for a character at most.
-_CHARACTER_BYTES = 4
-# One for all: making it is an eighth of decoding an alert.
-_decode = msgspec.json.Decoder().decode
 
 _log = structlog.get_logger("hookfuse.producer")
 
@@ -102,8 +87,7 @@ class Producer:
         checked = [self.check(delivery) for delivery in deliveries]
         batch = prepare(checked)
         with self.store.transaction() as transaction:
-            require_installations(transaction.connection, {delivery.installation_id for delivery in checked})
-            delivery_ids = enqueue_batch(transaction.connection, batch, enqueued_at=transaction.recorded_at)
+            delivery_ids = admit(transaction, batch)
         self.home.ring_doorbell()
         return delivery_ids
 
@@ -117,66 +101,7 @@ class Producer:
 
     def check(self, delivery: NewDelivery) -> NewDelivery:
         """Return a delivery with compact data. Raises RejectedError and DocumentError as send() does."""
-        if not is_event_name(delivery.event_name):
-            raise RejectedError(f"{delivery.event_name[:60]!r} is no event name such as issue.created")
-        if delivery.idempotency_key is not None and not _is_key(delivery.idempotency_key):
-            raise RejectedError(f"an idempotency key has 1 to {_KEY_CHARACTERS} characters")
-        if delivery.ordering_key and not _is_key(delivery.ordering_key):
-            raise RejectedError(f"an ordering key has at most {_KEY_CHARACTERS} characters")
-        actor = None if delivery.actor is None else self._compact(delivery.actor, "the actor")
-        data = self._compact(delivery.data, "the data")
-        is_compact = data == delivery.data and actor == delivery.actor
-        return delivery if is_compact else replace(delivery, data=data, actor=actor)
-
-    def _compact(self, data: str, what: str) -> str:
-        if len(data) * _CHARACTER_BYTES > self._limit_bytes:  # else there is nothing to count
-            size_bytes = len(data.encode("utf-8", errors="surrogatepass"))
-            if size_bytes > self._limit_bytes:
-                raise RejectedError(
-                    f"{what} has {size_bytes} bytes, and [limits] attachment_bytes is {self._limit_bytes}"
-                )
-        return compact_json_object(data, what)
-
-
-def is_event_name(text: str) -> bool:
-    """Return whether a text is a name such as issue.created."""
-    return len(text) <= _EVENT_NAME_CHARACTERS and _EVENT_NAME.fullmatch(text) is not None
-
-
-def _is_key(text: str) -> bool:
-    return _KEY.fullmatch(text) is not None
-
-
-def compact_json_object(text: str, what: str = "the data") -> str:
-    """Check that a text is one JSON object and give it without white space; numbers keep their spelling.
-
-    Raises DocumentError that names line and column.
-    """
-    try:
-        compact = msgspec.json.format(text, indent=-1)
-        _decode(compact)
-    except RecursionError as error:
-        raise DocumentError(f"{what} is nested too deeply") from error
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise DocumentError(f"{'' if what == 'the data' else f'{what} is '}{_json_fault(text, error)}") from error
-    if not compact.startswith("{"):
-        raise DocumentError(f"{what} is JSON, but not an object {{...}}")
-    return compact
-
-
-def _json_fault(text: str, error: Exception) -> str:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as fault:  # this one knows lines
-        return f"not JSON: line {fault.lineno}, column {fault.colno}: {fault.msg}"
-    except (ValueError, RecursionError):
-        return f"not JSON: {error}"
-    # JSON by its grammar, and yet there are parsers that choke on it.
-    if isinstance(error, msgspec.ValidationError):
-        return "a number in the data is beyond those that a 64-bit float holds: write it as a string"
-    if _HALF_A_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
-        return "a string in the data has half of a character: \\ud800 to \\udfff stand in pairs"
-    return f"not JSON: {error}"
+        return checked_delivery(delivery, self._limit_bytes)
 
 
 _producers = threading.local()

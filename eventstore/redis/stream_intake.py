@@ -1,16 +1,15 @@
 """Taking in what producers put into a Redis stream: into the local queue first, acknowledged when it was attempted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from eventstore.deliveries.admission import admit, require_admissible
 from eventstore.deliveries.producer import Producer
 from eventstore.errors import DocumentError, NotFoundError, RedisAwayError, RejectedError
-from eventstore.projections.registry import find_installation
 from eventstore.queue.delivery import NewDelivery
-from eventstore.queue.enqueue import enqueue
-from eventstore.queue.queries import find_row
+from eventstore.queue.enqueue import prepare
 from eventstore.redis.connection import open_redis, redis_explained, shown_url
 from eventstore.redis.stream_depth import dead_stream_of
 from eventstore.redis.stream_entry import delivery_of
@@ -172,42 +171,41 @@ class StreamIntake:
 
     def _keep(self, entries: Sequence[Entry]) -> int:
         """Put entries into the queue with one fsync; those that can't be sent go to the dead stream."""
-        good: list[tuple[str, NewDelivery]] = []
-        poison: list[tuple[Entry, str]] = []
+        checked: dict[str, NewDelivery] = {}
+        poison: dict[bytes, str] = {}
         for entry_id, fields in entries:
             try:
-                delivery = self._producer.check(delivery_of(entry_id.decode(), fields))
-                self._require_known(delivery)
-                good.append((entry_id.decode(), delivery))
-            except (DocumentError, NotFoundError, RejectedError) as error:
-                poison.append(((entry_id, fields), str(error)))
-        if good:
+                checked[entry_id.decode()] = self._producer.check(delivery_of(entry_id.decode(), fields))
+            except (DocumentError, RejectedError) as error:
+                poison[entry_id] = str(error)
+        if checked:
             with self._producer.store.transaction() as transaction:
-                self._enqueue(transaction, good)
+                poison |= self._enqueue(transaction, checked)
             self._producer.home.ring_doorbell()
-        for entry, reason in poison:
-            self._bury(entry, reason)
+        for entry in entries:
+            if entry[0] in poison:
+                self._bury(entry, poison[entry[0]])
         return len(entries)
 
-    def _require_known(self, delivery: NewDelivery) -> None:
-        connection = self._producer.store.connection
-        if find_installation(connection, delivery.installation_id).state == "removed":
-            raise NotFoundError(f"installation {delivery.installation_id} is removed")
-        held = find_row(connection, delivery.delivery_id) if delivery.delivery_id else None
-        if held is not None and held.installation_id != delivery.installation_id:
-            raise RejectedError(f"delivery {delivery.delivery_id} is one to installation {held.installation_id}")
-
-    def _enqueue(self, transaction: Transaction, good: Sequence[tuple[str, NewDelivery]]) -> None:
-        delivery_ids = enqueue(
-            transaction.connection, [delivery for _, delivery in good], enqueued_at=transaction.recorded_at
-        )
+    def _enqueue(self, transaction: Transaction, checked: Mapping[str, NewDelivery]) -> dict[bytes, str]:
+        """Queue what may come in, one entry apart from another, and return why the others may not."""
+        good: dict[str, NewDelivery] = {}
+        poison: dict[bytes, str] = {}
+        for entry_id, delivery in checked.items():
+            try:
+                require_admissible(transaction.connection, [delivery])
+                good[entry_id] = delivery
+            except (NotFoundError, RejectedError) as error:
+                poison[entry_id.encode()] = str(error)
+        delivery_ids = admit(transaction, prepare(list(good.values()), in_packed_batches=False))
         transaction.connection.executemany(
             "INSERT OR IGNORE INTO stream_entries (stream, entry_id, delivery_id) VALUES (?, ?, ?)",
             (
                 (self._rule.stream, entry_id, delivery_id)
-                for (entry_id, _), delivery_id in zip(good, delivery_ids, strict=True)
+                for entry_id, delivery_id in zip(good, delivery_ids, strict=True)
             ),
         )
+        return poison
 
     def _bury(self, entry: Entry, reason: str) -> None:
         entry_id, fields = entry

@@ -11,6 +11,7 @@ from msgspec.structs import fields
 
 from eventstore.common.clock import parse_time
 from eventstore.common.endpoint_url import URL_BYTES
+from eventstore.common.excerpt import stored_bytes
 from eventstore.common.identifiers import (
     FLEET_STREAM,
     HOME_STREAM,
@@ -117,7 +118,7 @@ def _app_faults(event: AppRegistered) -> list[str]:
 
 def _url_faults(name: str, url: str) -> list[str]:
     """Return why a URL was never taken; those of before may be others than the parser of endpoint_url.py takes now."""
-    is_url = len(url) <= URL_BYTES and _URL.fullmatch(url) is not None
+    is_url = stored_bytes(url) <= URL_BYTES and _URL.fullmatch(url) is not None
     return [] if is_url else [f"{name} is not an http or https URL"]
 
 

@@ -13,7 +13,7 @@ from msgspec import structs
 from actors.delivery.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
 from eventstore.common.clock import parse_time, time_text
 from eventstore.common.endpoint_url import URL_BYTES, parse_url
-from eventstore.deliveries.producer import compact_json_object
+from eventstore.deliveries.admission import compact_json_object
 from eventstore.events.catalogue import (
     AttemptEvent,
     DeliveryBlocked,

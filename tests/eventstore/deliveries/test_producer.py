@@ -109,7 +109,7 @@ def test_removed_installation_takes_nothing(producer: Producer, store: Store, ho
     "name", ["", "issue", "issue.", ".created", "Issue.created", "issue.created\n", "a.b.c", "a b.c", "a." + "b" * 99]
 )
 def test_what_is_no_event_name_is_refused(producer: Producer, name: str) -> None:
-    with pytest.raises(RejectedError, match="is no event name"):
+    with pytest.raises(RejectedError, match="is not an event name"):
         producer.send([new(event_name=name)])
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from eventstore.deliveries.producer import compact_json_object
+from eventstore.deliveries.admission import compact_json_object
 from eventstore.errors import DocumentError
 
 

@@ -5,14 +5,27 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import fields
 
+from eventstore.common.endpoint_url import URL_BYTES
 from eventstore.common.identifiers import import_stream
-from eventstore.events.catalogue import EVENT_CLASSES, CountsImported, MailFailed, MailSent
+from eventstore.events.catalogue import (
+    EVENT_CLASSES,
+    CountsImported,
+    Event,
+    MailFailed,
+    MailSent,
+    OrganizationRegistered,
+)
 from eventstore.transfer import event_check
 from eventstore.transfer.event_check import LARGEST_COUNT, event_fault
 from tests.eventstore.facts import INSTALLATION_ID
 from tests.eventstore.histories import KINDS, event_of, registration
 
 MOMENT = "2025-02-03T12:00:00.000000Z"
+ACME = "https://acme.example/"
+
+
+def organization(path: str) -> OrganizationRegistered:
+    return OrganizationRegistered(17, "acme", "Acme", ACME + path, ())
 
 
 def text_fields(struct: type[Struct]) -> Iterator[str]:
@@ -57,6 +70,9 @@ def test_a_registration_has_no_fault() -> None:
             CountsImported(INSTALLATION_ID, "2025-02-30", "file", "person:ada"),
             "day is no day such as 2025-02-01: '2025-02-30'",
         ),
+        ("organization-17", organization("é" * ((URL_BYTES - len(ACME)) // 2)), ""),
+        # In characters it is short enough; parse_url would refuse it too.
+        ("organization-17", organization("é" * (URL_BYTES // 2)), "url is not an http or https URL"),
         (
             f"installation-{INSTALLATION_ID}",
             CountsImported(INSTALLATION_ID, "2025-02-01", "file", "person:ada", fatal=LARGEST_COUNT + 1),
@@ -64,7 +80,7 @@ def test_a_registration_has_no_fault() -> None:
         ),
     ],
 )
-def test_an_event_is_looked_at_in_its_stream(stream: str, event: MailFailed, fault: str) -> None:
+def test_an_event_is_looked_at_in_its_stream(stream: str, event: Event, fault: str) -> None:
     found = event_fault(stream, event, MOMENT)
 
     assert found.startswith(fault)
