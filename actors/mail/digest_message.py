@@ -60,7 +60,7 @@ def render_digest(
     if disabled:
         subject = f"Action required: Fix your integrations ({len(disabled)} disabled)"
     else:
-        subject = f"Your integrations: {len(warned)} near to being disabled"
+        subject = f"Your integrations: {len(warned)} close to being disabled"
     message = headed_message(
         kind="digest",
         subject=subject,

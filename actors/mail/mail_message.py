@@ -1,4 +1,4 @@
-"""What a mail says: the notices to an owner that an integration's webhook is near to being disabled, or was."""
+"""What a mail says: the notices to an owner that an integration's webhook is close to being disabled, or was."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from email import policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import actors.mail
 from actors.mail.mail_frame import one_line
 from actors.mail.mail_message import (
     DisabledNotice,
@@ -21,6 +23,7 @@ from actors.mail.mail_message import (
 from actors.mail.mail_transport import MailDeferred, MailRefused
 from eventstore.events.catalogue import DayRecord
 
+_TEMPLATES = Path(actors.mail.__file__).parent / "templates"
 NOTICE = DisabledNotice(
     app_name="Pager",
     app_slug="pager",
@@ -201,7 +204,7 @@ def test_person_is_named_as_the_cause_with_the_reason(kind: str) -> None:
     notice = replace(NOTICE, cause="person", policy="", rule="", reason="Moved to the new endpoint.", days=())
     content = part(rendered(replace(notice, first_failure=None, last_failure=None)), kind)
 
-    assert "disabled by a person" in content
+    assert "disabled manually" in content
     assert "Moved to the new endpoint." in content
     assert "have failed" not in content
     assert "failure" not in content
@@ -212,8 +215,19 @@ def test_person_is_named_as_the_cause_with_the_reason(kind: str) -> None:
 def test_receiver_is_named_as_the_cause(kind: str) -> None:
     content = part(rendered(replace(NOTICE, cause="receiver", policy="", rule="It answered 410 Gone.")), kind)
 
-    assert "The receiver itself asked for no more requests." in content
+    assert "The endpoint itself asked to be sent nothing more." in content
     assert "It answered 410 Gone." in content
+
+
+@pytest.mark.parametrize(
+    "template", [*_TEMPLATES.glob("digest.*"), *_TEMPLATES.glob("disabled_notice.*")], ids=lambda path: path.name
+)
+def test_what_was_missed_is_promised_with_recovery_alone(template: Path) -> None:
+    text = " ".join(template.read_text().split())
+
+    assert "What was missed" in text
+    assert "when the webhook is enabled with recovery" in text
+    assert "Enabling alone does not send it." in text
 
 
 def test_slugs_are_percent_encoded_in_links() -> None:
