@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
     from eventstore.home.folder import Home
-    from eventstore.settings.configuration import LogSettings
+    from eventstore.settings.sections import LogSettings
 
 __all__ = ["configure_command_logging", "configure_daemon_logging", "queue_copies"]
 

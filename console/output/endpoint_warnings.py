@@ -10,7 +10,7 @@ from eventstore.registry.apply import Change, app_label
 from eventstore.registry.document import AppEntry
 
 if TYPE_CHECKING:
-    from eventstore.settings.configuration import GuardSettings
+    from eventstore.settings.sections import GuardSettings
 
 __all__ = ["endpoint_warnings", "newly_addressed"]
 

@@ -9,7 +9,8 @@ from eventstore.redis.connection import shown_url
 from eventstore.redis.stream_depth import StreamDepth, read_stream_depth
 
 if TYPE_CHECKING:
-    from eventstore.settings.configuration import Configuration, RedisSettings
+    from eventstore.settings.configuration import Configuration
+    from eventstore.settings.sections import RedisSettings
 
 __all__ = ["RedisState", "redis_state", "stream_depth"]
 

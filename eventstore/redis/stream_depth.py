@@ -8,7 +8,7 @@ from eventstore.errors import RedisAwayError
 from eventstore.redis.connection import open_redis, redis_explained, shown_url
 
 if TYPE_CHECKING:
-    from eventstore.settings.configuration import QueueSettings
+    from eventstore.settings.sections import QueueSettings
 
 __all__ = ["StreamDepth", "dead_stream_of", "read_stream_depth"]
 

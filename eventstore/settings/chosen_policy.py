@@ -3,7 +3,7 @@
 from eventstore.home.folder import Home
 from eventstore.policies.policy import POLICIES, Policy
 from eventstore.policies.policy_file import read_policy_document
-from eventstore.settings.configuration import PolicySettings
+from eventstore.settings.sections import PolicySettings
 
 __all__ = ["configured_policy"]
 

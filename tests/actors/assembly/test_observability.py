@@ -20,7 +20,8 @@ from eventstore.errors import ConfigurationError
 from eventstore.events.catalogue import DeliverySucceeded
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent
-from eventstore.settings.configuration import Configuration, MetricsSettings, StatsdSettings
+from eventstore.settings.configuration import Configuration
+from eventstore.settings.sections import MetricsSettings, StatsdSettings
 from eventstore.unit_of_work import Store
 from tests.actors.stage import EVENT_NAME, ONE, URL, lines_of
 from tests.exposition import Exposition

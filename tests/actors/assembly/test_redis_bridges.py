@@ -9,7 +9,8 @@ from actors.messages import CatchUp, Ingest, Ref
 from actors.redis.intake import IntakeActor
 from actors.redis.projector import ProjectorActor
 from eventstore.home.folder import Home
-from eventstore.settings.configuration import Configuration, QueueSettings, RedisSettings
+from eventstore.settings.configuration import Configuration
+from eventstore.settings.sections import QueueSettings, RedisSettings
 from tests.actors.stage import Heard, Stage
 
 URL = SecretStr("unix:///nowhere/redis")

@@ -16,7 +16,7 @@ import structlog
 from console.daemon_log.log_file import LogFile
 from console.daemon_log.log_output import configure_command_logging, configure_daemon_logging
 from eventstore.home.folder import Home
-from eventstore.settings.configuration import LogSettings
+from eventstore.settings.sections import LogSettings
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ from eventstore.queue.enqueue import enqueue
 from eventstore.queue.probes import drop_probe
 from eventstore.queue.queries import find_delivery
 from eventstore.queue.sequences import newest_sequence
-from eventstore.settings.configuration import ProbingSettings
+from eventstore.settings.sections import ProbingSettings
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, attempt, break_by_balanced, failed, register, succeeded, timed_out
 

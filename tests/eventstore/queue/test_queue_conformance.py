@@ -24,7 +24,7 @@ from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.queries import read_deliveries
 from eventstore.redis.stream_depth import StreamDepth, read_stream_depth
 from eventstore.redis.stream_intake import IntakeRule, StreamIntake
-from eventstore.settings.configuration import QueueSettings
+from eventstore.settings.sections import QueueSettings
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register, succeeded
 from tests.redis_server import RedisServer

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from eventstore.errors import ConfigurationError
-from eventstore.settings.configuration import Configuration, PolicySettings, load_configuration
+from eventstore.settings.configuration import Configuration, load_configuration
+from eventstore.settings.sections import PolicySettings
 
 PASSWORD = "hush-hush"
 
