@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 
-.PHONY: run test demo docs bench soak lint types tests lock clean
+.PHONY: run test demo docs bench soak side-by-side lint types tests lock clean
 
 run: .venv/.installed
 	$(BIN)/hookfuse run
@@ -27,6 +27,15 @@ bench: .venv/.installed-bench
 
 soak: .venv/.installed-bench
 	$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PROCESSES),--processes $(PROCESSES))
+
+# Random histories through the code of before the rooms were carved and through that of now: what came of them is compared.
+# BEFORE=path names another checkout, HISTORIES=20 lives fewer.
+BEFORE ?= .before
+side-by-side: .venv/.installed-test $(BEFORE)
+	$(BIN)/python -m tests.side_by_side $(BEFORE) $(or $(HISTORIES),300)
+
+.before:
+	git worktree add --quiet --detach $@ 84642bc
 
 test: lint types tests
 

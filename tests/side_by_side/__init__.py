@@ -1,0 +1,1 @@
+"""Random histories through the code of two checkouts, side by side."""
