@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from eventstore.common.backoff import Backoff
 from webhook.outcome import ErrorClass
 
 _SECONDS: Final = re.compile(r"-?[0-9]+", re.ASCII)
@@ -32,10 +33,7 @@ class RetrySchedule:
     retry_after_max_s: float = 86_400.0  # a day: a longer Retry-After would hold a delivery past its worth
 
     def __post_init__(self) -> None:
-        if any(not 0 <= delay_s < float("inf") for delay_s in self.delays_s):
-            raise ValueError("delays_s are finite seconds, zero or more")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError("jitter is a share from 0 to 1")
+        self._backoff()
         if not 0 <= self.retry_after_max_s < float("inf"):
             raise ValueError("retry_after_max_s is a finite number of seconds, zero or more")
 
@@ -51,8 +49,11 @@ class RetrySchedule:
             raise ValueError("failed_attempts counts from 1")
         if failed_attempts > len(self.delays_s):
             return None
-        delay_s = self.delays_s[failed_attempts - 1] * (1 + self.jitter * (2 * random_unit - 1))
+        delay_s = self._backoff().delay_s(failed_attempts, random_unit=random_unit)
         return max(delay_s, min(retry_after_s or 0.0, self.retry_after_max_s))
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self.delays_s, jitter=self.jitter)
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:

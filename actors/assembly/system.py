@@ -37,6 +37,7 @@ from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import TurnPool
 from actors.supervisor.supervisor import SupervisorActor, SupervisorDependencies
+from eventstore.common.backoff import Backoff
 from eventstore.common.clock import Clock, SystemClock
 from eventstore.common.file_budget import FileBudget, files_needed, raise_file_limit, share_out
 from eventstore.common.shard import WHOLE, Shard
@@ -300,7 +301,7 @@ class ActorSystem:
             postbox=postbox,
             clock=self._clock,
             sender_address=mail.sender,
-            retry_delays_s=mail.retry,
+            retry=Backoff(mail.retry),
             give_up_after_s=mail.give_up_after_s,
             digest=DigestRule(mail.digest_after, mail.digest_s),
             is_clock_doubted=self._watch.is_doubted,

@@ -16,6 +16,7 @@ from actors.messages import CheckOutbox, Decide, RecordMail, Ref, tell_if_alive
 from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import Pool
+from eventstore.common.backoff import Backoff
 from eventstore.common.clock import Clock, parse_time, time_text
 from eventstore.common.identifiers import MAIL_STREAM, installation_stream
 from eventstore.decisions.digest import DigestRule, GatherRequest, MailPace
@@ -41,7 +42,7 @@ _ERROR_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class MailerDependencies:
-    """What the mailer mails with. `retry_delays_s`: seconds after each failure, the last one again and again.
+    """What the mailer mails with. `retry`: the waits after failures.
 
     `is_clock_doubted`: then how old a mail is cannot be told, and none is given up for its age.
     """
@@ -51,7 +52,7 @@ class MailerDependencies:
     postbox: MailTransport
     clock: Clock
     sender_address: str
-    retry_delays_s: tuple[float, ...]
+    retry: Backoff
     give_up_after_s: float
     digest: DigestRule = field(default_factory=DigestRule)
     is_clock_doubted: Callable[[], bool] = lambda: False
@@ -98,11 +99,11 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         return True
 
     def _latest(self, now: datetime) -> str:
-        return time_text(now + timedelta(seconds=max(self._dependencies.retry_delays_s)))
+        return time_text(now + timedelta(seconds=max(self._dependencies.retry.delays_s)))
 
     def _gather(self, owed: OwedTo) -> None:
         domain = self._dependencies.sender_address.rpartition("@")[2]
-        request = GatherRequest(owed.recipient, domain, max(self._dependencies.retry_delays_s))
+        request = GatherRequest(owed.recipient, domain, max(self._dependencies.retry.delays_s))
         self._dependencies.journal.ask(Decide(request), timeout=_RECORD_TIMEOUT_S)
         log.info("mails.gathered", message_to=owed.recipient, mails=owed.gatherable)
 
@@ -149,8 +150,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
 
     def _failed(self, mail: OwedMail, attempt: int, error: Exception, *, is_final: bool) -> None:
         now = self._dependencies.clock.now()
-        delays_s = self._dependencies.retry_delays_s
-        retry = now + timedelta(seconds=delays_s[min(attempt, len(delays_s)) - 1])
+        retry = now + timedelta(seconds=self._dependencies.retry.delay_s(attempt))
         is_given_up = is_final or (self._is_too_old(mail, attempt, retry) and not self._dependencies.is_clock_doubted())
         retry_at = None if is_given_up else time_text(retry)
         text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
@@ -168,9 +168,8 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     def _is_too_old(self, mail: OwedMail, attempt: int, at: datetime) -> bool:
         age = at - parse_time(mail.requested_at)
         if age < timedelta():  # requested while the clock was ahead: what it has waited for at least counts
-            delays_s = self._dependencies.retry_delays_s
-            past_s = (delays_s[min(number, len(delays_s) - 1)] for number in range(attempt))
-            age = timedelta(seconds=sum(past_s))
+            waits = self._dependencies.retry
+            age = timedelta(seconds=sum(waits.delay_s(number) for number in range(1, attempt + 1)))
         return age > timedelta(seconds=self._dependencies.give_up_after_s)
 
     def _record(self, mail: OwedMail, event: MailSent | MailFailed) -> None:

@@ -1,12 +1,12 @@
 """Test deliveries: queued by a person or the machine, and what follows from one that succeeds."""
 
-import math
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
+from eventstore.common.backoff import Backoff
 from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Decision
@@ -104,12 +104,8 @@ def next_probe_at(
     rule: ProbingRule, *, disabled_at: datetime, probe_failures: int, last_probe_at: datetime | None
 ) -> datetime:
     """Return when the next test delivery is due: after `first_s`, and then `factor` times longer after each failure."""
-    longest_s = min(rule.max_s, _LONGEST_WAIT_S)
-    # By logarithms, as the power itself overflows.
-    growth = probe_failures * math.log(rule.factor)
-    is_longest = math.log(rule.first_s) + growth >= math.log(longest_s)
-    wait_s = longest_s if is_longest else rule.first_s * rule.factor**probe_failures
-    return (last_probe_at or disabled_at) + timedelta(seconds=wait_s)
+    waits = Backoff((rule.first_s,), rule.factor, min(rule.max_s, _LONGEST_WAIT_S))
+    return (last_probe_at or disabled_at) + timedelta(seconds=waits.delay_s(1 + probe_failures))
 
 
 def due_probes(connection: sqlite3.Connection, rule: ProbingRule, now: datetime) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 
+from eventstore.common.backoff import Backoff
 from eventstore.common.plural import counted
 from eventstore.policies.waits import is_held
 
@@ -41,6 +42,11 @@ class BreakerRule:
         """For how long it may be open at most."""
         return max(self.open_s, self.open_max_s)
 
+    @property
+    def waits(self) -> Backoff:
+        """How long it is open after the first failure that opens it, and after each trial that fails."""
+        return Backoff((self.open_s,), factor=2.0, max_s=self.longest_open_s)
+
 
 def attempts_of_a_dead_endpoint(rule: BreakerRule) -> tuple[int, int]:
     """Count the attempts that are made within a day at an endpoint that never answers: the first day, a later one.
@@ -48,11 +54,11 @@ def attempts_of_a_dead_endpoint(rule: BreakerRule) -> tuple[int, int]:
     So many in a row until it opens, and then one after each wait; each takes no time here, so that it is the most.
     What is in flight beside the last failure before the opening comes on top, once.
     """
-    longest_s = max(rule.open_s, rule.open_max_s)
+    longest_s, waits = rule.longest_open_s, rule.waits
     wait_s, at_s, trials = rule.open_s, rule.open_s, 0
     while at_s < DAY_S and wait_s < longest_s:
         trials += 1
-        wait_s = min(2 * wait_s, longest_s)
+        wait_s = waits.delay_s(1 + trials)
         at_s += wait_s
     later = ceil(DAY_S / longest_s)
     return rule.streak_min + trials + max(0, ceil((DAY_S - at_s) / longest_s)), later
@@ -115,8 +121,7 @@ class Breaker:
     def probe_failed(self, now: datetime) -> Trip:
         """Return until when it stays open after the attempt that was let through has failed."""
         failed_trials = self.failed_trials + 1
-        # Two to the power of 20 is beyond any longest wait already.
-        wait_s = min(self.rule.open_s * 2.0 ** min(failed_trials, 20), self.rule.longest_open_s)
+        wait_s = self.rule.waits.delay_s(1 + failed_trials)
         return Trip(now + timedelta(seconds=wait_s), "the attempt that was let through failed", failed_trials)
 
     def opened(self, trip: Trip) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from eventstore.common.backoff import Backoff
 from eventstore.common.clock import parse_time, time_text
 
 __all__ = ["LONGEST_PAUSE_S", "QueuedWait", "WaitRule", "bounded_waits", "is_held", "latest_pause"]
@@ -57,9 +58,7 @@ class WaitRule:
 
     def delay_s(self, wait: QueuedWait) -> float:
         """Return how long one waits after its latest attempt, by the schedule; a first attempt waits for nothing."""
-        if not wait.attempts or not self.retry_delays_s:
-            return 0.0
-        return self.retry_delays_s[min(wait.attempts, len(self.retry_delays_s)) - 1] * (1 + self.jitter)
+        return Backoff(tuple(self.retry_delays_s), jitter=self.jitter).delay_s(wait.attempts, random_unit=1.0)
 
     def longest_s(self, wait: QueuedWait) -> float:
         """Return how long one may wait: an endpoint that answered may have asked for more than the schedule has."""

@@ -21,6 +21,7 @@ from actors.runtime.mailbox import PooledActor
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.restart_budget import RestartBudget
 from actors.supervisor.supervisor import SupervisorActor, SupervisorDependencies
+from eventstore.common.backoff import Backoff
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import app_stream, installation_stream, organization_stream
 from eventstore.decisions.decision import Decision
@@ -382,7 +383,7 @@ class Stage:
             postbox=postbox,
             clock=self.clock,
             sender_address="hookfuse@hookfuse.example",
-            retry_delays_s=retry_delays_s,
+            retry=Backoff(retry_delays_s),
             give_up_after_s=give_up_after_s,
             **settings,
         )
