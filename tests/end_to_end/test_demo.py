@@ -48,7 +48,7 @@ def test_demo_fails_and_says_why_when_its_story_cannot_go_on(tmp_path: Path) -> 
     )
 
     assert done.returncode == ExitCode.FAILED
-    assert "[FAILED] the story broke off: waited 1 s in vain for 1000000 deliveries" in done.stdout
+    assert "[FAILED] the story broke off: waited 1 s in vain for 1000000 deliveries" in " ".join(done.stdout.split())
     assert not _still_running(tmp_path)
     assert [path.name.startswith("hookfuse-demo-") for path in tmp_path.iterdir()] == [True]
 
@@ -73,7 +73,7 @@ def _signalled_while_the_daemon_runs(folder: Path, number: signal.Signals) -> in
     with subprocess.Popen(_COMMAND, env=_environment(folder), stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         assert any("$ hookfuse run" in line for line in demo.stdout)
-        wait_until(lambda: len(_still_running(folder)) >= 6, "itself, three servers, the keeper, the daemon")
+        wait_until(lambda: len(_still_running(folder)) >= 3, "itself, the keeper, the daemon")
         demo.send_signal(number)
         demo.stdout.read()
         return demo.wait(LIMIT_S)
