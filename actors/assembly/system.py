@@ -14,6 +14,7 @@ from actors.assembly.rules import gate_rule, outage_rule, probing_rule, wait_rul
 from actors.delivery.installation import InstallationActor
 from actors.delivery.installation_parts import InstallationDependencies
 from actors.dispatch.dispatcher import DispatcherActor, DispatcherDependencies
+from actors.dispatch.shares import Room
 from actors.journal.housekeeping import Housekeeping
 from actors.journal.journal import GroupCommit, JournalActor
 from actors.mail.mail_transport import MailTransport
@@ -328,8 +329,7 @@ class ActorSystem:
             journal=self._journal,
             clock=self._clock,
             spawn=lambda installation_id: InstallationActor.start(installation_id, self._installation_parts),
-            in_flight=self._in_flight,
-            per_installation=delivery.per_installation,
+            room=Room(self._in_flight, delivery.per_installation),
             idle_s=delivery.idle_s,
             shard=self._shard,
             wait_rule=wait_rule(self._configuration),

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from actors.runtime.mailbox import PooledActor
+from actors.runtime.pooled_actor import PooledActor
 from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.thread_pool import Pool
 from eventstore.common.shortage import lack_of

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from actors.runtime.mailbox import PooledActor
+from actors.runtime.pooled_actor import PooledActor
 from actors.runtime.thread_pool import TurnPool
 
 if TYPE_CHECKING:

@@ -13,12 +13,13 @@ from actors.delivery.delivery_gate import GateRule
 from actors.delivery.installation import InstallationActor
 from actors.delivery.installation_parts import InstallationDependencies
 from actors.dispatch.dispatcher import DispatcherActor, DispatcherDependencies
+from actors.dispatch.shares import Room
 from actors.journal.journal import JournalActor
 from actors.mail.mail_transport import MemoryTransport
 from actors.mail.mailer import MailerActor, MailerDependencies
 from actors.messages import CheckOutbox, Poll, Ref, WatchOutage, tell_if_alive
-from actors.runtime.mailbox import PooledActor
 from actors.runtime.manual_pool import ManualPool
+from actors.runtime.pooled_actor import PooledActor
 from actors.runtime.restart_budget import RestartBudget
 from actors.supervisor.supervisor import SupervisorActor, SupervisorDependencies
 from eventstore.common.backoff import Backoff
@@ -290,15 +291,15 @@ class Stage:
         )
 
     def dispatcher(self, spawn: Any, *, journal: Ref | None = None, **limits: Any) -> Ref:
+        room = {"in_flight": 100, "per_installation": 8, "first_window": 1000, "new_share": 1.0, "silent_share": 1.0}
         parts = DispatcherDependencies(
             readers=self.readers,
             journal=journal or self.journal(),
             clock=self.clock,
             spawn=spawn,
             clock_s=lambda: self.clock_s,
-            **{"in_flight": 100, "per_installation": 8, "idle_s": 60.0}
-            | {"first_window": 1000, "new_share": 1.0, "silent_share": 1.0}
-            | limits,
+            room=Room(**room | {name: limits.pop(name) for name in room.keys() & limits.keys()}),
+            **{"idle_s": 60.0} | limits,
         )
         return self.keep(
             DispatcherActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)

@@ -229,7 +229,7 @@ def test_those_that_do_not_answer_leave_room_for_those_that_do_and_for_new_ones(
 
     assert of_installations(new) == []  # those that answer have taken all that is left
     assert held == 8
-    assert len([share for share in desk.actor()._shares.values() if share.line is desk.actor()._silent]) == 1
+    assert len([share for share in desk.actor()._shares if share.line is desk.actor()._shares._silent]) == 1
     assert of_installations(desk.settle([one for one in desk.handed_out if one.installation_id == TWO][-1])) == [THREE]
 
 
@@ -298,15 +298,15 @@ def test_whoever_answers_or_not_the_room_is_kept(
             one = held.pop(number % len(held))
             until = "2025-02-03T13:00:00.000000Z" if is_postponed else None
             held += desk.settle(one, is_answered=is_answered, is_postponed=is_postponed, retry_at=until)
-            actor = desk.actor()
-            held_in = {id(line): 0 for line in (actor._new, actor._silent, actor._answering)}
-            for one_share in actor._shares.values():
+            shares = desk.actor()._shares
+            held_in = {id(line): 0 for line in (shares._new, shares._silent, shares._answering)}
+            for one_share in shares:
                 held_in[id(one_share.line)] += len(one_share.held)
 
             assert sum(held_in.values()) == len(held) <= in_flight
-            assert actor._new.room == max(1, int(in_flight * share)) - held_in[id(actor._new)]
-            assert actor._silent.room == max(1, int(in_flight * share / 2)) - held_in[id(actor._silent)]
-            assert actor._answering.room == in_flight - held_in[id(actor._answering)]
+            assert shares._new.room == max(1, int(in_flight * share)) - held_in[id(shares._new)]
+            assert shares._silent.room == max(1, int(in_flight * share / 2)) - held_in[id(shares._silent)]
+            assert shares._answering.room == in_flight - held_in[id(shares._answering)]
             if not held:
                 break
     finally:
@@ -382,7 +382,7 @@ def test_a_nearer_retry_does_not_make_a_farther_one_forgotten(stage: Stage) -> N
 
 
 def timers_of(desk: Desk) -> int:
-    return len(desk.actor()._timers)
+    return len(desk.actor()._shares.timers)
 
 
 def test_timers_stay_few_with_a_steady_stream_beside_one_far_retry(stage: Stage) -> None:

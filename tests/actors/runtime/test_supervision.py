@@ -7,8 +7,8 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 
-from actors.runtime.mailbox import ActorInterrupted
 from actors.runtime.manual_pool import ManualPool
+from actors.runtime.pooled_actor import ActorInterrupted
 from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import Pool, TurnPool

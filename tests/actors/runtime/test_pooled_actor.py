@@ -16,15 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, _ActorStop
 
-from actors.runtime.mailbox import (
-    ActorInterrupted,
-    Mailbox,
-    MailboxFull,
-    PooledActor,
-    _TurnOver,
-    mailbox_depth,
-)
+from actors.runtime.mailbox import Mailbox, MailboxFull, TurnOver, mailbox_depth
 from actors.runtime.manual_pool import ManualPool
+from actors.runtime.pooled_actor import ActorInterrupted, PooledActor
 from actors.runtime.thread_pool import Pool, PoolStopped, TurnPool
 
 WAIT_S = 60.0
@@ -455,7 +449,7 @@ def test_exit_in_a_handler_ends_that_actor_only(pool: ManualPool, ref: pykka.Act
 def test_nobody_waits_for_an_actor_whose_turn_breaks_down(
     pool: ManualPool, ref: pykka.ActorRef[Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.runtime.mailbox.log.error", lambda *_args, **_keywords: _fail())
+    monkeypatch.setattr("actors.runtime.pooled_actor.log.error", lambda *_args, **_keywords: _fail())
     ref.tell(_fail)
     reply = ref.ask("a", block=False)
 
@@ -647,7 +641,7 @@ class TestMailboxMachine(MailboxMachine.TestCase):  # type: ignore[misc, valid-t
     settings = settings(max_examples=150, stateful_step_count=30)
 
 
-# The contract with pykka: what mailbox.py relies on. When one of these fails after an upgrade, read it again.
+# The contract with pykka: what pooled_actor.py relies on. When one of these fails after an upgrade, read it again.
 
 
 class Probe(pykka.Actor):
@@ -707,7 +701,7 @@ def probe() -> Iterator[Probe]:
 def test_pykka_has_the_private_method(name: str, parameters: list[str]) -> None:
     method = getattr(pykka.Actor, name, None)
 
-    assert method is not None, f"pykka.Actor.{name} is gone: mailbox.py overrides or calls it"
+    assert method is not None, f"pykka.Actor.{name} is gone: pooled_actor.py overrides or calls it"
     assert list(inspect.signature(method).parameters) == parameters, f"pykka.Actor.{name} takes other arguments"
 
 
@@ -719,7 +713,7 @@ def test_pykka_has_no_private_method_that_we_do_not_know() -> None:
     }
     found = {name for name in vars(pykka.Actor) if name.startswith("_") and not name.startswith(("__", "_abc"))}
 
-    assert found == known, "pykka.Actor has other private methods than those of 4.5: does mailbox.py miss a hook?"
+    assert found == known, "pykka.Actor has other private methods than those of 4.5: does pooled_actor.py miss a hook?"
 
 
 def test_pykka_envelope_is_a_message_and_who_waits_for_it() -> None:
@@ -733,7 +727,7 @@ def test_pykka_envelope_is_a_message_and_who_waits_for_it() -> None:
 def test_pykka_calls_get_outside_the_try_of_its_loop(probe: Probe) -> None:
     probe.actor_ref.tell("a")
 
-    with pytest.raises(_TurnOver):
+    with pytest.raises(TurnOver):
         probe._actor_loop_running()
 
     assert probe.calls == ["a"]
@@ -791,7 +785,7 @@ def test_pykka_gives_the_exception_of_an_ask_to_the_asker_and_goes_on(
 ) -> None:
     monkeypatch.setattr(probe, "_handle_receive", lambda _message: _fail())
     reply = probe.actor_ref.ask("a", block=False)
-    with pytest.raises(_TurnOver):
+    with pytest.raises(TurnOver):
         probe._actor_loop_running()
 
     with pytest.raises(ValueError, match="on purpose"):
