@@ -474,6 +474,26 @@ def test_all_python_of_the_docs_compiles() -> None:
             compile(block, page.name, "exec")
 
 
+# --- glossary ---
+
+
+def test_each_name_of_the_code_in_the_glossary_is_there() -> None:
+    words = re.findall(r"^\| (.+?) \|", _page("docs/glossary.md").partition("## What engineers meet")[2], re.MULTILINE)
+    names = [name for word in words for name in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+\b|\b[A-Z]{3,}_[A-Z_]+\b", word)]
+    rooms = ("actors", "console", "eventstore", "replay", "webhook")
+    code = "\n".join(path.read_text(encoding="utf-8") for room in rooms for path in (_ROOT / room).rglob("*.py"))
+
+    assert len(names) > 20
+    assert [name for name in names if not re.search(rf"^ *(?:class )?{name}\b(?: =|[:(])", code, re.MULTILINE)] == []
+
+
+def test_the_glossary_is_in_the_order_of_the_alphabet() -> None:
+    for part in _page("docs/glossary.md").split("\n## ")[1:]:
+        words = re.findall(r"^\| (?!Word)([^|]+?) \|", part, re.MULTILINE)
+
+        assert words == sorted(words, key=str.casefold)
+
+
 # --- all pages ---
 
 
