@@ -48,12 +48,6 @@ _EXECUTE = {
     *(f"eventstore.{room}" for room in ("backup", "integrity", "wall_clock", "redis", "unit_of_work")),
     "replay",
 }
-# Statements that stand in a room of another kind still, and are to go to one of those above.
-_STILL_EXECUTE = {
-    "console/commands/replay/what_if.py",
-    "console/shell/filters.py",
-    "console/shell/session.py",
-}
 _FILES = [path.relative_to(ROOT).as_posix() for path in files()]
 
 
@@ -115,7 +109,7 @@ def test_statements_are_executed_in_the_rooms_of_the_store_only() -> None:
     }
 
     elsewhere = {path for path in executing if _room(path) not in _EXECUTE and not path.startswith("replay/")}
-    assert elsewhere == _STILL_EXECUTE
+    assert elsewhere == set()
 
 
 def test_ground_and_policies_need_neither_the_database_nor_the_network() -> None:

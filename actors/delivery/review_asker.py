@@ -2,14 +2,14 @@
 
 from actors.delivery.installation_parts import InstallationDependencies
 from actors.messages import Ref, ReviewInstallation, tell_if_alive
-from eventstore.decisions.disable import may_be_disabled
-from eventstore.decisions.evidence import read_verdict
 from eventstore.decisions.review import needs_review
 from eventstore.events.catalogue import AttemptEvent, DeliverySucceeded
 from eventstore.policies.day_counts import counted_class_of
 from eventstore.policies.policy import is_checked_after
 from eventstore.policies.recent_outcomes import RecentOutcomes
+from eventstore.policies.scope import may_be_disabled
 from eventstore.projections.registry import Endpoint
+from eventstore.views.evaluation import read_evaluation
 from webhook import ErrorClass
 
 __all__ = ["ReviewAsker"]
@@ -69,12 +69,14 @@ class ReviewAsker:
 
     def _is_reviewable(self, endpoint: Endpoint) -> bool:
         is_active = endpoint.installation.is_active
-        return not self._is_asked and is_active and may_be_disabled(endpoint.app, self._dependencies.disable_scope)
+        return (
+            not self._is_asked and is_active and may_be_disabled(endpoint.app.status, self._dependencies.disable_scope)
+        )
 
     def _look(self, endpoint: Endpoint) -> None:
         parts = self._dependencies
         with parts.readers.borrow() as connection:
-            evaluation = read_verdict(connection, self._installation_id, parts.policy, parts.clock.now())
+            evaluation = read_evaluation(connection, self._installation_id, parts.policy, parts.clock.now())
         if needs_review(evaluation, endpoint.installation, is_warned=parts.is_warned):
             self._ask(is_holding=evaluation.is_broken)
 

@@ -13,7 +13,7 @@ from eventstore.log.event_log import last_position
 from eventstore.redis.stream_depth import StreamDepth
 from eventstore.sqlite.database import explained, wal_bytes
 from eventstore.sqlite.reader_pool import Readers
-from eventstore.views.system_overview import SystemOverview, read_vital_signs
+from eventstore.views.system_overview import SystemOverview, read_system_overview
 
 if TYPE_CHECKING:
     from eventstore.redis.original_projection import RedisProjection
@@ -120,7 +120,7 @@ class HealthChecks:
 
     def _signs(self) -> SystemOverview:
         with self._readers.borrow() as connection, explained():
-            return read_vital_signs(connection, self._clock.now())
+            return read_system_overview(connection, self._clock.now())
 
     def _redis_lag(self) -> int | None:
         if self._redis is None:

@@ -125,7 +125,7 @@ class _Gauges(Collector):
     def _of_database(self) -> Iterable[Metric]:
         signs = self._readings.signs
         yield _by("queue_deliveries", "Deliveries in the queue, by state.", "state", signs.deliveries)
-        yield _one("queue_oldest_waiting_seconds", "Age of what waits longest.", signs.oldest_waiting_s)
+        yield _one("queue_oldest_waiting_seconds", "Age of what waits longest.", signs.oldest_waiting_s or 0.0)
         yield _one(
             "queue_overdue_seconds", "For how long something has been due that nothing holds back.", signs.overdue_s
         )

@@ -4,24 +4,17 @@ import click
 from msgspec.structs import asdict
 
 from console.output.event_text import failure_text
+from console.output.installation_text import breaker_text, disabling_row, ledger_text, outage_row
 from console.output.request_row import request_row
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.times import short_time
 from console.shell.as_of import as_of_option, moment_row, seeing
-from console.shell.installation_view import (
-    Disabling,
-    InstallationView,
-    breaker_text,
-    disabling_row,
-    ledger_text,
-    outage_row,
-    read_view,
-)
 from console.shell.options import json_option
 from console.shell.session import Session
 from eventstore.projections.registry import App
 from eventstore.projections.request_log import LoggedRequest
-from replay.reading.moment import moment_text
+from eventstore.views.installation import Disabling, InstallationView, read_installation
+from replay.reading.moment import Moment, moment_text
 
 __all__ = ["show", "show_document"]
 
@@ -54,19 +47,21 @@ def show(session: Session, installation: str, as_of: str | None, is_json: bool) 
     """  # noqa: D301 - \b is click's
     policy = session.policy()
     with seeing(session, installation, as_of) as sight:
-        view = read_view(sight, policy)
+        view = read_installation(
+            sight.connection, sight.installation_id, policy, sight.now, is_past=sight.moment is not None
+        )
     if is_json:
-        print_json(show_document(view))
+        print_json(show_document(view, sight.moment))
     else:
-        _print(view)
+        _print(view, sight.moment)
 
 
-def show_document(view: InstallationView) -> dict[str, object]:
-    """Give a view as `show --json` has it."""
+def show_document(view: InstallationView, moment: Moment | None) -> dict[str, object]:
+    """Return a view of a moment (None = now) as `show --json` has it."""
     evaluation = view.evaluation
     return {
         "installation_id": view.installation.installation_id,
-        "as_of": moment_row(view.moment),
+        "as_of": moment_row(moment),
         "app": _app(view.app),
         "organization": view.organization,
         "state": view.installation.state,
@@ -97,8 +92,8 @@ def _app(app: App) -> dict[str, object]:
     return {"id": fields.pop("app_id"), **fields}
 
 
-def _print(view: InstallationView) -> None:
-    print_facts(_facts(view) | _disabled_facts(view.disabling))
+def _print(view: InstallationView, moment: Moment | None) -> None:
+    print_facts(_facts(view, moment) | _disabled_facts(view.disabling))
     print_line()
     _print_buffer(view)
     print_line()
@@ -118,13 +113,13 @@ def _request_cells(request: LoggedRequest) -> tuple[object, ...]:
     )
 
 
-def _facts(view: InstallationView) -> dict[str, object]:
+def _facts(view: InstallationView, moment: Moment | None) -> dict[str, object]:
     app, organization, evaluation, deliveries = view.app, view.organization, view.evaluation, view.deliveries
     # Beside the reason of a disabling, what the days say today could pass for it.
-    now = ("then: " if view.moment else "now: ") if view.disabling else ""
+    now = ("then: " if moment else "now: ") if view.disabling else ""
     return {
         "installation": view.installation.installation_id,
-        "as of": moment_text(view.moment) if view.moment else "",
+        "as of": moment_text(moment) if moment else "",
         "state": f"{view.installation.state} since {short_time(view.installation.changed_at)}",
         "app": f"{app.app_id} {app.slug} ({app.name}), {app.status}",
         "webhook url": app.webhook_url,
@@ -133,7 +128,7 @@ def _facts(view: InstallationView) -> dict[str, object]:
         "organization": f"{organization.organization_id} {organization.slug} ({organization.name})",
         "owners": ", ".join(organization.owners) or "none: nobody is mailed",
         "deliveries": ", ".join(f"{count} {state}" for state, count in deliveries.items() if count is not None)
-        + ("; how many waited is not recorded" if view.moment else ""),
+        + ("; how many waited is not recorded" if moment else ""),
         "missed": ledger_text(view.missed),
         "evaluation": f"{now}{'broken' if evaluation.is_broken else 'not broken'} by policy {evaluation.policy},"
         f" {evaluation.progress:.0%} of the way",
@@ -143,7 +138,7 @@ def _facts(view: InstallationView) -> dict[str, object]:
 
 def _health_facts(view: InstallationView) -> dict[str, object]:
     level, failures = view.installation.warned_level, view.failures
-    latest = [f"{row['count']} {row['error_class']}" for row in failures.latest]
+    latest = [f"{one.count} {one.error_class}" for one in failures.latest]
     return {
         "warned": f"the owners were told at {level}%" if level else "",
         "breaker": breaker_text(view.breaker),

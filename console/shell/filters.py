@@ -20,6 +20,7 @@ from eventstore.projections.registry import (
     find_organization,
     organizations_with_slug,
 )
+from eventstore.views.names import is_event_known, is_stream_known
 
 __all__ = [
     "ERROR_CLASSES",
@@ -67,11 +68,6 @@ ERROR_CLASSES = (
     "blocked",
     "internal",
     "damaged",
-)
-_HAS_EVENT = (
-    "SELECT EXISTS (SELECT 1 FROM request_log WHERE event_name = :name)"
-    " OR EXISTS (SELECT 1 FROM queue WHERE event_name = :name)"
-    " OR EXISTS (SELECT 1 FROM apps, json_each(apps.events) WHERE value = :name)"
 )
 
 app_option = click.option("--app", metavar="ID|SLUG", help="Only of this app.")
@@ -124,7 +120,7 @@ def require_error_class(name: str) -> str:
 
 def require_stream(connection: sqlite3.Connection, name: str) -> str:
     """Return the name back. Raises NotFoundError where nothing was ever recorded in that stream."""
-    if connection.execute("SELECT 1 FROM events WHERE stream = ? LIMIT 1", (name,)).fetchone() is None:
+    if not is_stream_known(connection, name):
         raise NotFoundError(f"stream {name[:80]!r} is not known: it is installation-UUID, app-ID or organization-ID")
     return name
 
@@ -146,7 +142,6 @@ def _only_one(kind: str, text: str, found: tuple[int, ...]) -> int:
 def require_event_name(connection: sqlite3.Connection, name: str) -> str:
     """Return the name back. Raises RejectedError where it is none; NotFoundError where nothing has that name here."""
     resource, action = parse_event_name(name)
-    (is_there,) = connection.execute(_HAS_EVENT, {"name": name}).fetchone()
-    if not is_there and action not in _ORIGINAL_EVENTS.get(resource, ()):
+    if action not in _ORIGINAL_EVENTS.get(resource, ()) and not is_event_known(connection, name):
         raise NotFoundError(f"event {name} is not known: no request, waiting delivery or app has it")
     return name

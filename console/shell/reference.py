@@ -83,13 +83,15 @@ with a test delivery that failed the first three alone |
 | `status` | an object: `home`, `daemon_pid`, `is_running`, `policy`, `policy_version`, \
 `unheeded_settings` (what a restart would change, in words, or empty), `last_position`, \
 `installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `in_trouble` (a count), \
-`disabled`, `outage` (`is_frozen`, `since`, \
+`disabled` and `warned` (with `level`), which are cut at 100, with \
+`disabled_count` and `warned_count`, `outage` (`is_frozen`, `since`, \
 `active`, `failing`), `frozen_by` (hosts), `open_breakers`, \
 `breakers` (counts of `open`, `half_open`, `recovering`), `paused` (a count), \
-`warned` (a list with `level`), `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
-`recovering`), `failures` (by error class, of 24 hours, as far as the request log has them), \
+`missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
+`recovering`), `failures` (by error class, of 24 hours of the clock), \
 `redis` (`url`, `lag_events`, `error`; null without one), \
-`stream` (`url`, `unread`, `held`, `dead`, `error`; null without one), `apps_without_secret` (ids), `worker_pids`, \
+`stream` (`url`, `unread`, `held`, `dead`, `error`; null without one), `apps_without_secret` (ids, cut at 100) with \
+`apps_without_secret_count`, `worker_pids`, \
 `clock` (`now`, `expected`, `doubt_left_s` (null = it is believed), `newest_event`, `events_ahead`, `waits_ahead`: \
 of each `what`, `count`, `latest`) |
 | `show` | an object: `installation_id`, `as_of` (`at`, `position`; null without `--as-of`), `app`, \

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from eventstore.common.clock import Clock, SystemClock
 from eventstore.home.folder import Home
-from eventstore.sqlite.database import explained, open_database
+from eventstore.sqlite.database import explained, open_database, reading
 from eventstore.unit_of_work import Store
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class Session:
         It is for what is read at once, and shown afterwards: while the block lasts the WAL only grows. Raises HomeError
         when there is no home, and DatabaseError.
         """
-        with self.reading_on() as connection:
-            connection.execute("BEGIN")
+        with self.reading_on() as connection, reading(connection):
             yield connection
 
     @contextmanager

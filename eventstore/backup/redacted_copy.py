@@ -21,6 +21,7 @@ COPIED_TABLES = (
     "fleet",
     "buffer",
     "request_log",
+    "failures",
     "audit",
     "outbox",
     "queue",

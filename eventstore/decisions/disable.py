@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Change, Decision
-from eventstore.decisions.evidence import evidence_of, read_verdict
 from eventstore.decisions.owner_mails import mails_about
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import (
-    AppRegistered,
     AuditRecorded,
     InstallationDisabled,
     InstallationEnabled,
@@ -21,6 +19,7 @@ from eventstore.policies.policy import Policy
 from eventstore.projections.outbox import DISABLED
 from eventstore.projections.registry import App, Installation, find_app, find_installation
 from eventstore.unit_of_work import Transaction
+from eventstore.views.evaluation import read_evaluation, read_evidence
 
 __all__ = [
     "SYSTEM",
@@ -29,7 +28,6 @@ __all__ = [
     "audit_entry",
     "disable",
     "enable",
-    "may_be_disabled",
     "record_disabling",
 ]
 
@@ -60,11 +58,6 @@ class Disabling:
     is_mailed: bool = True
 
 
-def may_be_disabled(app: App | AppRegistered, scope: str) -> bool:
-    """Return whether a machine may disable installations of the app."""
-    return scope == "all" or app.status == "internal"
-
-
 def disable(transaction: Transaction, request: DisableRequest) -> Decision:
     """Disable as a person wishes, whatever the installation's health, within one transaction.
 
@@ -78,7 +71,7 @@ def disable(transaction: Transaction, request: DisableRequest) -> Decision:
     app = find_app(transaction.connection, installation.app_id)
     # A person's word is no evaluation, but gets the counts beside it too.
     now = parse_time(transaction.recorded_at)
-    evaluation = read_verdict(transaction.connection, request.installation_id, request.policy, now)
+    evaluation = read_evaluation(transaction.connection, request.installation_id, request.policy, now)
     disabling = Disabling("person", request.by, request.reason, request.policy, request.mail_domain, request.is_mailed)
     return record_disabling(transaction, installation, app, evaluation, disabling)
 
@@ -104,10 +97,11 @@ def record_disabling(
 ) -> Decision:
     """Append the disabling of an active installation, its audit entry and a mail for each owner."""
     is_by_policy = disabling.cause == "policy"
-    evidence = evidence_of(
-        transaction,
+    evidence = read_evidence(
+        transaction.connection,
         disabling.policy,
         evaluation,
+        parse_time(transaction.recorded_at),
         rule=evaluation.rule if is_by_policy else disabling.cause,
         explanation=evaluation.explanation if is_by_policy else disabling.reason,
     )

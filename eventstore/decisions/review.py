@@ -6,17 +6,18 @@ from typing import Literal
 from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Change, Decision
-from eventstore.decisions.disable import SYSTEM, Disabling, may_be_disabled, record_disabling
-from eventstore.decisions.evidence import evidence_of, read_verdict
+from eventstore.decisions.disable import SYSTEM, Disabling, record_disabling
 from eventstore.decisions.owner_mails import mails_about
 from eventstore.events.catalogue import EndpointChanged, InstallationCalmed, InstallationEnabled, InstallationWarned
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.evaluation import Evaluation, warning_level
 from eventstore.policies.policy import Policy
+from eventstore.policies.scope import may_be_disabled
 from eventstore.projections.health import read_outage
 from eventstore.projections.outbox import WARNED
 from eventstore.projections.registry import App, Installation, find_app, find_installation
 from eventstore.unit_of_work import Transaction
+from eventstore.views.evaluation import read_evaluation, read_evidence
 
 __all__ = ["ReviewRequest", "Step", "needs_review", "review", "what_follows"]
 
@@ -73,7 +74,7 @@ def review(transaction: Transaction, request: ReviewRequest) -> Decision:
     if why_not := _why_not(installation, app, request.scope):
         return Decision.declined(why_not)
     now = parse_time(transaction.recorded_at)
-    evaluation = read_verdict(transaction.connection, request.installation_id, request.policy, now)
+    evaluation = read_evaluation(transaction.connection, request.installation_id, request.policy, now)
     if _is_gone(transaction, request):
         return record_disabling(
             transaction, installation, app, evaluation, _disabling(request, "receiver", _GONE_REASON)
@@ -92,7 +93,7 @@ def _why_not(installation: Installation, app: App, scope: str) -> str:
     """Return why a machine decides nothing about it, empty = it may."""
     if not installation.is_active:
         return f"it is {installation.state}"
-    if not may_be_disabled(app, scope):
+    if not may_be_disabled(app.status, scope):
         return f"app {app.slug} is {app.status}, and only internal apps may be disabled"
     return ""
 
@@ -133,9 +134,8 @@ def _warn(
     transaction: Transaction, request: ReviewRequest, installation: Installation, app: App, evaluation: Evaluation
 ) -> Decision:
     stream = installation_stream(installation.installation_id)
-    evidence = evidence_of(
-        transaction, request.policy, evaluation, rule=evaluation.rule, explanation=evaluation.explanation
-    )
+    now = parse_time(transaction.recorded_at)
+    evidence = read_evidence(transaction.connection, request.policy, evaluation, now)
     warned = InstallationWarned(
         installation_id=installation.installation_id,
         app_id=app.app_id,

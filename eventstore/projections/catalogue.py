@@ -8,7 +8,7 @@ from itertools import groupby
 
 from eventstore.events.catalogue import AttemptEvent, Event
 from eventstore.log.event_log import Handler, Handlers, StoredEvent
-from eventstore.projections import audit, health, outbox, registry_handlers, request_log
+from eventstore.projections import audit, failures, health, outbox, registry_handlers, request_log
 from eventstore.projections import broken_state_buffer as buffer
 
 __all__ = ["PROJECTIONS", "Projection", "followed_types", "project"]
@@ -44,6 +44,7 @@ PROJECTIONS: Mapping[str, Projection] = {
         ),
         Projection("buffer", {"buffer": ("installation_id", "day")}, (buffer.HANDLERS,), needs=("registry",)),
         Projection("requests", {"request_log": ("app_id", "event_name", "position")}, (request_log.HANDLERS,)),
+        Projection("failures", {"failures": ("hour", "error_class")}, (failures.HANDLERS,)),
         Projection("audit", {"audit": ("position",)}, (audit.HANDLERS,)),
         Projection("outbox", {"outbox": ("mail_id",)}, (outbox.HANDLERS,)),
     )

@@ -21,6 +21,7 @@ __all__ = [
     "Endpoint",
     "Installation",
     "Organization",
+    "app_slugs",
     "apps_without_secret",
     "find_app",
     "find_installation",
@@ -184,6 +185,11 @@ def read_endpoint(connection: sqlite3.Connection, installation_id: str) -> Endpo
     return Endpoint(installation, app, secrets)
 
 
+def app_slugs(connection: sqlite3.Connection) -> dict[int, str]:
+    """Return the slug of each app, by its id."""
+    return dict(connection.execute("SELECT app_id, slug FROM apps").fetchall())
+
+
 def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, limit: int) -> tuple[str, ...]:
     """Return the ids, removed ones too, that start with a text in lower case; at most `limit` of them."""
     rows = connection.execute(
@@ -196,10 +202,10 @@ def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, 
 def apps_without_secret(connection: sqlite3.Connection) -> tuple[App, ...]:
     """Read the apps that have an installation and no secret, as after an import: nothing can be sent to them."""
     rows = connection.execute(
-        "SELECT DISTINCT app_id FROM installations WHERE state != 'removed'"
-        " AND app_id NOT IN (SELECT app_id FROM secrets) ORDER BY app_id"
-    ).fetchall()
-    return tuple(find_app(connection, app_id) for (app_id,) in rows)
+        f"{_APP} WHERE app_id NOT IN (SELECT app_id FROM secrets)"  # noqa: S608 - names of this module
+        " AND app_id IN (SELECT app_id FROM installations WHERE state != 'removed') ORDER BY app_id"
+    )
+    return tuple(_state(App, row) for row in rows)
 
 
 def _state(state: type[_State], row: Sequence[Any]) -> _State:

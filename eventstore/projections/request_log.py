@@ -18,7 +18,6 @@ __all__ = [
     "HANDLERS",
     "LoggedRequest",
     "RequestFilter",
-    "count_error_classes",
     "is_error_code",
     "read_requests",
     "request_row",
@@ -93,20 +92,6 @@ def request_row(attempt: AttemptEvent, date: str, *, is_internal: bool) -> dict[
 def _headers(text: str) -> dict[str, str]:
     """Read headers as an event holds them: JSON text, cut behind some characters; a pair that is cut is left out."""
     return {json.loads(name): json.loads(value) for name, value in _HEADER.findall(text)}
-
-
-def count_error_classes(connection: sqlite3.Connection, *, since: datetime, until: datetime) -> dict[str, int]:
-    """Count the failed attempts that the log holds between two moments by error class, the most frequent first.
-
-    The log holds the last 100 errors of each app and event name: of a flood it is a sample.
-    """
-    rows = connection.execute(
-        "SELECT json_extract(data, '$.error_class') AS error_class, count(*) FROM request_log"
-        " JOIN events USING (position) WHERE recorded_at BETWEEN ? AND ? AND error_class != ''"
-        " GROUP BY error_class ORDER BY count(*) DESC, error_class",
-        (time_text(since), time_text(until)),
-    )
-    return dict(rows.fetchall())
 
 
 def trim_requests(connection: sqlite3.Connection, app_id: int, event_name: str) -> None:

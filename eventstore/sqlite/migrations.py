@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MARKED_SINCE", "SCHEMA_VERSION", "found_schema", "migrate", "schema_of"]
 
 # Kept in SQLite's user_version, so that an up-to-date file is recognised without importing sqlite-utils.
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 # From this one on a database has an id, and a mark beside it.
 MARKED_SINCE = 11
 
@@ -297,6 +297,22 @@ _TWELFTH = (
 # NULL = it was stored before there were any.
 _THIRTEENTH = ("ALTER TABLE idempotency_keys ADD COLUMN checksum INTEGER",)
 
+_FOURTEENTH = (
+    # The days by which an installation can be in trouble, of all installations: most days of most are none of them.
+    """CREATE INDEX buffer_of_trouble ON buffer (day, installation_id, success, timeout, no_answer, fatal)
+        WHERE success = 0 OR timeout > 0 OR no_answer > 0 OR fatal > 0""",
+    # How many attempts failed, by hour (2025-02-03T10) and error class.
+    """CREATE TABLE failures (
+        hour TEXT NOT NULL,
+        error_class TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (hour, error_class)
+    ) WITHOUT ROWID""",
+    """INSERT INTO failures SELECT substr(recorded_at, 1, 13), data ->> '$.error_class', count(*) FROM events
+        WHERE type IN ('delivery.failed', 'delivery.timed_out', 'delivery.blocked', 'probe.failed')
+        AND data ->> '$.error_class' != '' GROUP BY 1, 2""",
+)
+
 _MIGRATIONS = (
     ("0001_first_tables", _FIRST),
     ("0002_work_and_snapshots", _SECOND),
@@ -311,6 +327,7 @@ _MIGRATIONS = (
     ("0011_damage", _ELEVENTH),
     ("0012_client_certificates", _TWELFTH),
     ("0013_checked_idempotency_keys", _THIRTEENTH),
+    ("0014_trouble_and_failures", _FOURTEENTH),
 )
 
 

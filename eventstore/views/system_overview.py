@@ -1,8 +1,9 @@
 """What a glance at the database says of the whole: queue, installations, breakers, mails; cheap enough for a scrape."""
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from eventstore.common.clock import parse_time, time_text
 from eventstore.log.event_log import last_position
@@ -13,29 +14,31 @@ from eventstore.queue.queries import count_deliveries, longest_due, oldest_waiti
 from eventstore.sqlite.database import reading
 from eventstore.wall_clock.watch import stored_clock_pair
 
-__all__ = ["SystemOverview", "read_vital_signs"]
+__all__ = ["SystemOverview", "read_system_overview"]
 
 # What lies beyond the longest wait was recorded by another clock, and is over (eventstore.policies.waits).
-_GATES = (
-    "SELECT count(*) FILTER (WHERE breaker_open_until > :now AND breaker_open_until <= :latest),"
-    " count(*) FILTER (WHERE breaker_open_until <= :now OR breaker_open_until > :latest),"
-    " count(*) FILTER (WHERE breaker_open_until IS NULL AND breaker_strict_until > :now"
+_COUNTS = (
+    "SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state = 'disabled'),"
+    " count(*) FILTER (WHERE state = 'removed'), count(*) FILTER (WHERE warned_level = 50),"
+    " count(*) FILTER (WHERE warned_level = 90),"
+    " count(*) FILTER (WHERE state = 'active' AND breaker_open_until > :now AND breaker_open_until <= :latest),"
+    " count(*) FILTER (WHERE state = 'active' AND (breaker_open_until <= :now OR breaker_open_until > :latest)),"
+    " count(*) FILTER (WHERE state = 'active' AND breaker_open_until IS NULL AND breaker_strict_until > :now"
     "  AND breaker_strict_until <= :latest),"
-    " count(*) FILTER (WHERE hold_until > :now AND hold_until <= :latest) FROM installations WHERE state = 'active'"
+    " count(*) FILTER (WHERE state = 'active' AND hold_until > :now AND hold_until <= :latest) FROM installations"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SystemOverview:
+class SystemOverview(Struct, frozen=True):
     """Counts as of one moment; the keys of `warned` are percents.
 
-    `oldest_waiting_s`: how long ago the first of what waits was queued, `overdue_s`: for how long something has been
-    due that nothing holds back; 0 = there is none.
+    `oldest_waiting_s`: how long ago the first of what waits was queued, None = nothing waits; `overdue_s`: for how long
+    something has been due that nothing holds back, 0 = nothing has.
     """
 
     last_position: int
     deliveries: dict[str, int]
-    oldest_waiting_s: float
+    oldest_waiting_s: float | None
     overdue_s: float
     installations: dict[str, int]
     breakers: dict[str, int]
@@ -46,40 +49,32 @@ class SystemOverview:
     is_clock_doubted: bool
 
 
-def read_vital_signs(connection: sqlite3.Connection, now: datetime) -> SystemOverview:
+def read_system_overview(connection: sqlite3.Connection, now: datetime) -> SystemOverview:
     """Read them in a transaction of their own."""
     with reading(connection):
         return _read(connection, now)
 
 
 def _read(connection: sqlite3.Connection, now: datetime) -> SystemOverview:
-    moment = time_text(now)
-    states: dict[str, int] = {"active": 0, "disabled": 0, "removed": 0}
-    states.update(connection.execute("SELECT state, count(*) FROM installations GROUP BY state").fetchall())
-    is_open, is_half_open, is_recovering, paused = connection.execute(
-        _GATES, {"now": moment, "latest": latest_pause(now)}
+    active, disabled, removed, at_50, at_90, is_open, is_half_open, is_recovering, paused = connection.execute(
+        _COUNTS, {"now": time_text(now), "latest": latest_pause(now)}
     ).fetchone()
-    warned = {50: 0, 90: 0}
-    warned.update(
-        connection.execute(
-            "SELECT warned_level, count(*) FROM installations WHERE warned_level > 0 GROUP BY warned_level"
-        ).fetchall()
-    )
+    deliveries = count_deliveries(connection)
     pair = stored_clock_pair(connection)
     return SystemOverview(
         last_position=last_position(connection),
-        deliveries=count_deliveries(connection),
+        deliveries=deliveries,
         oldest_waiting_s=_age_s(oldest_waiting(connection), now),
-        overdue_s=_age_s(longest_due(connection, now), now),
-        installations=states,
+        overdue_s=_age_s(longest_due(connection, now) if deliveries["waiting"] else None, now) or 0.0,
+        installations={"active": active, "disabled": disabled, "removed": removed},
         breakers={"open": is_open, "half_open": is_half_open, "recovering": is_recovering},
         paused=paused,
-        warned=warned,
+        warned={50: at_50, 90: at_90},
         mails=count_mails(connection),
         is_frozen=read_outage(connection).is_frozen,
         is_clock_doubted=pair is not None and pair.doubt is not None,
     )
 
 
-def _age_s(moment: str | None, now: datetime) -> float:
-    return max(0.0, (now - parse_time(moment)).total_seconds()) if moment else 0.0
+def _age_s(moment: str | None, now: datetime) -> float | None:
+    return max(0.0, (now - parse_time(moment)).total_seconds()) if moment else None

@@ -14,7 +14,6 @@ from functools import lru_cache, partial
 
 from eventstore.common.clock import day_of
 from eventstore.common.identifiers import installation_of
-from eventstore.decisions.disable import may_be_disabled
 from eventstore.decisions.review import what_follows
 from eventstore.events.catalogue import (
     EVENT_CLASSES,
@@ -41,6 +40,7 @@ from eventstore.events.codec import decode_event
 from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_class
 from eventstore.policies.evaluation import evaluate, warning_level
 from eventstore.policies.policy import Policy, class_under, is_checked_after
+from eventstore.policies.scope import may_be_disabled
 from replay.reading.raw_events import RawEvent, attempt_facts, read_raw_events
 from replay.timeline.episode import Ending, InstallationOutcome, Notice
 from replay.what_if.review_skip import UNLIMITED, ReviewSkip, SkipRule
@@ -301,7 +301,7 @@ class WhatIf:
     def _register(self, event: AppRegistered) -> None:
         self._apps[event.app_id] = event
         for simulated in self._simulated_of_app[event.app_id]:
-            simulated.is_exempt = not may_be_disabled(event, self._supposition.scope)
+            simulated.is_exempt = not may_be_disabled(event.status, self._supposition.scope)
             simulated.make_due()
 
     def _create(self, stream: str, event: InstallationCreated, recorded_at: str, position: int) -> None:
@@ -315,7 +315,7 @@ class WhatIf:
         self._simulated_of_app[simulated.app_id].discard(simulated)
         self._simulated_of_app[event.app_id].add(simulated)
         simulated.app_id = event.app_id
-        simulated.is_exempt = app is None or not may_be_disabled(app, self._supposition.scope)
+        simulated.is_exempt = app is None or not may_be_disabled(app.status, self._supposition.scope)
         simulated.is_begun = self._is_begun
         simulated.begin(recorded_at, position)
 

@@ -9,7 +9,6 @@ import msgspec
 
 from console.commands.show import show_document
 from console.shell.as_of import PointInTimeView
-from console.shell.installation_view import read_view
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation_stream, organization_stream
 from eventstore.decisions.disable import DisableRequest, disable, enable
@@ -43,6 +42,7 @@ from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import read_deliveries
 from eventstore.unit_of_work import Store
+from eventstore.views.installation import read_installation
 from replay.as_of.view import AsOfView
 from replay.reading.moment import Moment
 from tests.eventstore.facts import INSTALLATION_ID, URL, attempt, failed, record, succeeded, timed_out
@@ -63,7 +63,9 @@ def as_of_document(past: AsOfView, installation_id: str, moment: Moment) -> Docu
 
 
 def _document(sight: PointInTimeView) -> Document:
-    document: Document = msgspec.to_builtins(show_document(read_view(sight, BALANCED)))
+    is_past = sight.moment is not None
+    view = read_installation(sight.connection, sight.installation_id, BALANCED, sight.now, is_past=is_past)
+    document: Document = msgspec.to_builtins(show_document(view, sight.moment))
     # What `show` leaves out, and others read.
     document["row"] = find_installation(sight.connection, sight.installation_id)
     document["days"] = read_days(sight.connection, sight.installation_id, from_day="")

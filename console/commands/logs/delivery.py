@@ -12,16 +12,17 @@ from console.logs.delivery_story import Chapter, Story, StorySources, tell_story
 from console.logs.line_output import print_account
 from console.logs.log_options import file_argument, require_home_folder
 from console.logs.story_sources import gather_sources
+from console.output.installation_text import breaker_text
 from console.output.printable import printable
 from console.output.tables import print_facts, print_json, print_line, print_shown
 from console.output.times import short_time
-from console.shell.installation_view import breaker_of, breaker_text, hold_of
 from console.shell.options import json_option
 from console.shell.session import Session
 from eventstore.common.identifiers import parse_uuid
 from eventstore.projections.registry import find_installation
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import waits_behind
+from eventstore.views.breaker import breaker_of, hold_of
 
 __all__ = ["delivery"]
 
@@ -64,7 +65,7 @@ def _holds(connection: sqlite3.Connection, queued: QueuedDelivery, now: datetime
     first = waits_behind(connection, queued)
     return [
         *([f"its installation is {installation.state}"] if not installation.is_active else []),
-        *([f"the breaker is {breaker_text(breaker)}"] if breaker.state in ("open", "half_open") else []),
+        *([f"the breaker is {breaker_text(breaker)}"] if breaker.is_down else []),
         *([f"the endpoint asked for a pause until {short_time(hold_until)}"] if hold_until else []),
         *([f"delivery {first}, which has the same ordering key and was queued before it"] if first else []),
     ]

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import click
 
+from console.output.installation_text import breaker_text
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.timeline_table import print_story
 from console.output.times import short_time
-from console.shell.as_of import PointInTimeView, moment_row, move_slowly, read_moment
-from console.shell.installation_view import InstallationView, breaker_text, read_view
+from console.shell.as_of import moment_row, move_slowly, read_moment
 from console.shell.lookup import resolve_installation
 from console.shell.options import json_option
 from console.shell.session import Session
@@ -20,6 +20,7 @@ from eventstore.policies.day_counts import COUNTED_CLASSES, DayCounts
 from eventstore.policies.policy import Policy
 from eventstore.projections.broken_state_buffer import read_days
 from eventstore.projections.registry import App
+from eventstore.views.installation import InstallationView, read_installation
 from replay.as_of.counter_diff import CounterChange, counter_changes
 from replay.as_of.settings_diff import FieldChange, Settings, changes_between
 from replay.as_of.view import AsOfView, open_past
@@ -111,7 +112,7 @@ def _after(moment: Moment) -> Moment:
 
 def _state(past: AsOfView, installation_id: str, moment: Moment, policy: Policy) -> _State:
     move_slowly(past, moment)
-    view = read_view(PointInTimeView(past.connection, installation_id, moment.at, moment), policy)
+    view = read_installation(past.connection, installation_id, policy, moment.at, is_past=True)
     return _State(_facts(view), read_days(past.connection, installation_id, from_day=""))
 
 

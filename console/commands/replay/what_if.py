@@ -1,6 +1,5 @@
 """`hookfuse replay what-if`: the recorded history, judged by another policy."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from eventstore.common.plural import counted, noun
 from eventstore.log.event_log import last_position
 from eventstore.policies.lint import out_of_reach
 from eventstore.policies.policy_file import given_policy
+from eventstore.projections.registry import app_slugs
 from replay.timeline.episode import Ending, Episode, InstallationOutcome, Notice
 from replay.what_if.what_if import Supposition, what_if
 
@@ -82,7 +82,7 @@ def suppose(
         events = last_position(connection)
         with SlowProgress("judging", total=events) as progress:
             outcomes = what_if(connection, supposition, only=only, advance=progress.advance)
-        slugs = _slugs(connection)
+        slugs = app_slugs(connection)
     told = _Told(supposition, events, outcomes, slugs, out_of_reach(policy, session.breaker_rule()))
     if is_json:
         print_json(_document(told))
@@ -110,10 +110,6 @@ class _Told:
             "really_warned": sum(any(one.really_warned for one in some) for some in episodes),
             **{name: sum(outcome.total(name) for outcome in self.outcomes) for name in _COUNTS},
         }
-
-
-def _slugs(connection: sqlite3.Connection) -> dict[int, str]:
-    return dict(connection.execute("SELECT app_id, slug FROM apps").fetchall())
 
 
 def _document(told: _Told) -> dict[str, object]:

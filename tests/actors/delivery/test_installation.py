@@ -685,7 +685,7 @@ def test_a_crash_while_learning_settles_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict]
 ) -> None:
     stage.register(ONE)
-    monkeypatch.setattr(review_asker_module, "read_verdict", _fail)
+    monkeypatch.setattr(review_asker_module, "read_evaluation", _fail)
     post = Post(stage, SERVER_ERROR)
     post.deliver(*stage.enqueue(ONE))
 

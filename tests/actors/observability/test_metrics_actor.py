@@ -27,7 +27,7 @@ from eventstore.events.catalogue import (
 )
 from eventstore.events.codec import encode_event
 from eventstore.log.event_log import NewEvent, Origin
-from eventstore.views.system_overview import read_vital_signs
+from eventstore.views.system_overview import read_system_overview
 from tests.actors.stage import EVENT_NAME, ONE, URL, Stage, lines_of
 from tests.exposition import Exposition
 
@@ -61,7 +61,7 @@ class Watched:
         self.stage.run()
 
     def shown(self) -> Exposition:
-        signs = read_vital_signs(self.stage.store.connection, self.stage.clock.now())
+        signs = read_system_overview(self.stage.store.connection, self.stage.clock.now())
         return Exposition(self.metrics.expose(Readings(is_ready=True, signs=signs, process_stats=ProcessStats())))
 
     def counted(self) -> dict[str, float]:

@@ -19,7 +19,7 @@ from eventstore.events.catalogue import (
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.clock_doubt import ClockPair, Doubt
 from eventstore.unit_of_work import Store
-from eventstore.views.system_overview import read_vital_signs
+from eventstore.views.system_overview import read_system_overview
 from eventstore.wall_clock.watch import write_clock_pair
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World, attempt
 
@@ -45,7 +45,7 @@ def test_status_json_holds_how_things_stand(hookfuse: Hookfuse, world: World) ->
 def test_status_says_what_the_metrics_say(hookfuse: Hookfuse, world: World) -> None:
     world.clock.advance(seconds=90)
     with world.store() as store:
-        signs = read_vital_signs(store.connection, world.clock.now())
+        signs = read_system_overview(store.connection, world.clock.now())
 
     found = hookfuse("status", "--json").json
     for name in ("last_position", "deliveries", "oldest_waiting_s", "breakers", "paused", "mails"):

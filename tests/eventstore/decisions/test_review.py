@@ -282,14 +282,14 @@ def test_a_review_is_asked_for_only_when_it_would_change_something(
 
 
 def test_the_ask_and_the_review_agree(store: Store, clock: ManualClock) -> None:
-    from eventstore.decisions.evidence import read_verdict
+    from eventstore.views.evaluation import read_evaluation
 
     for letter in "---n---+n----n--n--":
         clock.advance(days=1 if letter == "n" else 0)
         if letter != "n":
             record(store, succeeded() if letter == "+" else failed())
         with store.transaction() as transaction:
-            evaluation = read_verdict(transaction.connection, INSTALLATION_ID, BALANCED, clock.now())
+            evaluation = read_evaluation(transaction.connection, INSTALLATION_ID, BALANCED, clock.now())
             row = find_installation(transaction.connection, INSTALLATION_ID)
             expected = needs_review(evaluation, row, is_warned=True) and row.is_active
             assert review(transaction, REQUEST).is_changed is expected

@@ -32,13 +32,13 @@ from eventstore.queue.missed import recover_missed
 from eventstore.queue.probes import enqueue_probe
 from eventstore.queue.queries import find_delivery
 from eventstore.unit_of_work import Store
-from eventstore.views.system_overview import SystemOverview, read_vital_signs
+from eventstore.views.system_overview import SystemOverview, read_system_overview
 from eventstore.wall_clock.watch import write_clock_pair
 from tests.eventstore.facts import INSTALLATION_ID, OTHER_INSTALLATION_ID, URL, failed, record, register
 
 
 def signs(store: Store, clock: ManualClock) -> SystemOverview:
-    return read_vital_signs(store.connection, clock.now())
+    return read_system_overview(store.connection, clock.now())
 
 
 def queue(store: Store, *, ordering_key: str = "", installation_id: str = INSTALLATION_ID) -> QueuedDelivery:
@@ -69,7 +69,7 @@ def test_an_empty_home_has_zeros_everywhere(store: Store, clock: ManualClock) ->
     assert signs(store, clock) == SystemOverview(
         last_position=6,
         deliveries={"waiting": 0, "missed": 0, "dead": 0},
-        oldest_waiting_s=0.0,
+        oldest_waiting_s=None,
         overdue_s=0.0,
         installations={"active": 2, "disabled": 0, "removed": 0},
         breakers={"open": 0, "half_open": 0, "recovering": 0},
@@ -106,7 +106,7 @@ def test_a_test_delivery_is_nobody_s_age(store: Store, clock: ManualClock) -> No
     clock.advance(seconds=10)
     found = signs(store, clock)
 
-    assert (found.oldest_waiting_s, found.overdue_s) == (0.0, 0.0)
+    assert (found.oldest_waiting_s, found.overdue_s) == (None, 0.0)
 
 
 def test_what_waits_for_its_next_attempt_is_old_and_not_overdue(store: Store, clock: ManualClock) -> None:

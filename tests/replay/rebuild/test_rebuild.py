@@ -301,4 +301,4 @@ def test_a_file_that_is_no_database_is_an_error_or_an_empty_home(tmp_path: Path,
 
 
 def test_names_are_those_of_the_projections_and_the_ledger() -> None:
-    assert set(ALL_NAMES) == {"buffer", "requests", "audit", "registry", "outbox", "ledger"}
+    assert set(ALL_NAMES) == {"buffer", "requests", "failures", "audit", "registry", "outbox", "ledger"}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import eventstore.decisions.evidence
 import eventstore.decisions.review
 import eventstore.policies.evaluation
 import eventstore.projections.broken_state_buffer
+import eventstore.views.evaluation
 import replay.what_if.what_if
 from benchmarks.history import Shape, write_history
 from eventstore.common.clock import time_text
@@ -77,7 +77,7 @@ def test_it_judges_by_the_very_function_that_the_live_actors_ask() -> None:
         for module in (
             replay.what_if.what_if,
             eventstore.policies.evaluation,
-            eventstore.decisions.evidence,
+            eventstore.views.evaluation,
         )
     }
 

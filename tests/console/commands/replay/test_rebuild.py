@@ -61,7 +61,10 @@ def test_a_home_in_step_ends_with_0_and_says_what_was_compared(hookfuse: Hookfus
 
     assert (ended.code, ended.err) == (ExitCode.OK, "")
     assert ended.out.splitlines()[-1] == "no difference"
-    assert "compared  organizations, apps, installations, fleet, buffer, request_log, audit, outbox, queue" in ended.out
+    assert (
+        "compared  organizations, apps, installations, fleet, buffer, request_log, failures, audit, outbox, queue"
+        in ended.out
+    )
     assert "waiting   1 (the queue's own: not compared)" in ended.out
 
 
