@@ -176,6 +176,7 @@ def test_columns_triggers_and_tables_are_those_of_the_database(tmp_path: Path) -
             "queue_by",
             "installations_by",
             "outbox_by",
+            "buffer_of",
             "idempotency_keys_by",
         )
         named = [name for name in names if not name.startswith(hidden)]
