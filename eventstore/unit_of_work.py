@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,12 +14,11 @@ from eventstore.log.event_log import NewEvent, StoredEvent, append_events
 from eventstore.log.snapshots import renew_snapshots
 from eventstore.projections.catalogue import project
 from eventstore.sqlite.database import (
-    BUSY_MS,
     BUSY_S,
     WAL_LIMIT_BYTES,
     explained,
     open_database,
-    wait_until,
+    waiting_at_most,
     wal_bytes,
     writing,
 )
@@ -31,7 +30,7 @@ __all__ = ["Store", "TakenBackError", "Transaction"]
 
 
 # For as long nobody else can begin to write.
-_TRIM_MS = 100
+_TRIM_S = 0.1
 # So much of the wait may be used up before the rest is worth a statement.
 _LATE_S = 0.5
 # Three looks at a folder cost as much as the rest of what is done about damage; a writer in full flow makes thousands
@@ -101,19 +100,15 @@ class Store:
         deadline_s = time.monotonic() + BUSY_S - self._waited_s
         self._waited_s = 0.0
         with self._turn.taken(deadline_s - time.monotonic()):
-            is_late = not self._wait_forever and deadline_s - time.monotonic() < BUSY_S - _LATE_S
-            if is_late:
-                wait_until(self.connection, deadline_s)
-            try:
+            left_s = deadline_s - time.monotonic()
+            is_late = not self._wait_forever and left_s < BUSY_S - _LATE_S
+            with waiting_at_most(self.connection, left_s) if is_late else nullcontext():
                 with writing(self.connection):
                     self._mark.require_kept()
                     transaction = Transaction(self.connection, time_text(self.clock.now()))
                     yield transaction
                     reached = self._mark.reached(transaction.position)
                 self._mark.move(reached)
-            finally:
-                if is_late:
-                    self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         self._require_files()
 
     def trim_wal(self) -> bool:
@@ -124,12 +119,9 @@ class Store:
         """
         if wal_bytes(self._path) <= WAL_LIMIT_BYTES:
             return True
-        with self._turn.taken(), explained(self._path):
-            self.connection.execute(f"PRAGMA busy_timeout = {_TRIM_MS}")  # readers are not waited for
-            try:
-                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            finally:
-                self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        # Readers are not waited for.
+        with self._turn.taken(), explained(self._path), waiting_at_most(self.connection, _TRIM_S):
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return wal_bytes(self._path) <= WAL_LIMIT_BYTES
 
     def _require_files(self) -> None:

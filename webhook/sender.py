@@ -90,9 +90,17 @@ class WebhookRequest:
         if not _DELIVERY_ID.fullmatch(self.delivery_id):
             raise RequestInvalidError("a delivery id is 1 to 200 visible ASCII characters without a dot")
 
+    @property
+    def secret_texts(self) -> tuple[str, ...]:
+        """What no outcome may show: what the request is signed with, what it carries, and what else is named."""
+        return (*self.secrets, *(value for _, value in self.custom_headers), *self.other_secrets)
+
 
 class WebhookSender(Protocol):
-    """What sends a webhook: `Sender`, or `FakeSender` in tests. Called from many threads at once."""
+    """What sends a webhook: `Sender`, or `FakeSender` in tests. Called from many threads at once.
+
+    No outcome shows one of the request's `secret_texts`: what becomes of it is recorded as it is.
+    """
 
     def send(self, request: WebhookRequest) -> Outcome:
         """Return what came of one attempt; raise ShortageError, and nothing else, when this machine could not make it.
@@ -151,7 +159,7 @@ class Sender:
         An exception that is no doing of the endpoint is an outcome too, of class `internal`, unless this machine was
         short of something: then ShortageError is raised, and nothing else ever is.
         """
-        mask = SecretMask([*request.secrets, *(value for _, value in request.custom_headers), *request.other_secrets])
+        mask = SecretMask(request.secret_texts)
         attempt = _Attempt(self._new_request_id(), self._monotonic, mask)
         try:
             return self._attempt(request, attempt)

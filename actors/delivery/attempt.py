@@ -41,7 +41,6 @@ __all__ = [
     "hold_moment",
     "own_failure",
     "retry_moment",
-    "secrets_of",
     "timeouts_of",
     "webhook_request",
 ]
@@ -86,7 +85,7 @@ def webhook_request(
         custom_headers=endpoint.secrets.headers,
         timeouts=timeouts,
         signing_key=endpoint.secrets.signing_key,
-        other_secrets=secrets_of(endpoint),
+        other_secrets=endpoint.secrets.texts(),
         app=str(endpoint.app.app_id),
         client_certificate=_client_files(endpoint.app),
     )
@@ -144,7 +143,6 @@ def attempt_event(
     hold_until: str | None = None,
 ) -> AttemptEvent:
     """Return the event that records an attempt; excerpts only where it failed (docs/original.md, section 5)."""
-    mask = SecretMask(secrets_of(endpoint))
     event = _event_class(delivery, outcome)(
         delivery_id=delivery.delivery_id,
         event_name=delivery.event_name,
@@ -159,31 +157,34 @@ def attempt_event(
         fault=outcome.fault,
         retry_at=retry_at,
         hold_until=hold_until,
-        error_id=outcome.error_id and shorten(mask.hide(outcome.error_id), _REFERENCE_BYTES),
-        project_id=outcome.project_id and shorten(mask.hide(outcome.project_id), _REFERENCE_BYTES),
+        error_id=outcome.error_id and shorten(outcome.error_id, _REFERENCE_BYTES),
+        project_id=outcome.project_id and shorten(outcome.project_id, _REFERENCE_BYTES),
     )
     if outcome.kind is OutcomeKind.SUCCESS:
         return event
-    return msgspec.structs.replace(event, **_excerpts(event, outcome, body, mask))
+    return msgspec.structs.replace(event, **_excerpts(event, outcome, body, SecretMask(endpoint.secrets.texts())))
 
 
 def _excerpts(event: AttemptEvent, outcome: Outcome, body: bytes, mask: SecretMask) -> dict[str, str]:
-    """Return what was sent and answered, as much of it as the event has room for."""
+    """Return what was sent and answered, as much of it as the event has room for.
+
+    The sender has hidden the secrets in the outcome; the body is what it was given.
+    """
     texts = {
-        "detail": mask.hide(outcome.detail),
-        "request_headers": _headers_text(outcome, mask, _EXCERPT_CHARACTERS),
+        "detail": outcome.detail,
+        "request_headers": _headers_text(outcome, _EXCERPT_CHARACTERS),
         "request_body": mask.excerpt(body, _EXCERPT_CHARACTERS),
-        "response_body": mask.hide(outcome.response_body)[:_EXCERPT_CHARACTERS],
+        "response_body": outcome.response_body[:_EXCERPT_CHARACTERS],
     }
     names = sum(len(name) + len('"":"",') for name in texts)
     shortened = shorten_all(texts, _EVENT_BYTES - len(encode_event(event).encode()) - names)
-    shortened["request_headers"] = _headers_text(outcome, mask, stored_bytes(shortened["request_headers"]))
+    shortened["request_headers"] = _headers_text(outcome, stored_bytes(shortened["request_headers"]))
     return shortened
 
 
-def _headers_text(outcome: Outcome, mask: SecretMask, limit_bytes: int) -> str:
+def _headers_text(outcome: Outcome, limit_bytes: int) -> str:
     """Return the headers that were sent as JSON, without the last ones where they take more than so many bytes."""
-    headers = [(name, mask.hide(value)) for name, value in outcome.request_headers]
+    headers = list(outcome.request_headers)
     while stored_bytes(text := json.dumps(dict(headers))) > limit_bytes:
         if not headers:
             return ""
@@ -213,10 +214,3 @@ def damaged_payload() -> Outcome:
         detail="the stored payload is not what was queued: it was not sent",
         request_id="",
     )
-
-
-def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
-    """Return what an endpoint's error page may show again: secrets, and values of headers that it was sent."""
-    secrets = endpoint.secrets
-    # One that was rotated out, too: in a registry file, or at a receiver, it may go on for a while.
-    return (secrets.client_secret, secrets.previous_secret or "", *(value for _, value in secrets.headers))

@@ -10,7 +10,6 @@ from actors.delivery.attempt import (
     hold_moment,
     own_failure,
     retry_moment,
-    secrets_of,
     timeouts_of,
     webhook_request,
 )
@@ -47,7 +46,7 @@ def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: Queue
             log.error(  # noqa: TRY400 - its text may hold what is secret
                 "attempt_crashed",
                 delivery_id=delivery.delivery_id,
-                traceback=hidden_traceback(error, SecretMask(secrets_of(endpoint))),
+                traceback=hidden_traceback(error, SecretMask(endpoint.secrets.texts())),
                 done="recorded as failed attempt",
             )
             outcome = own_failure(error)

@@ -46,6 +46,13 @@ class AppSecrets:
     previous_until: str | None = field(default=None, repr=False)
     signing_key: bytes | None = field(default=None, repr=False)
 
+    def texts(self) -> tuple[str, ...]:
+        """Return what an endpoint may show again, and nobody else is to see.
+
+        One that was rotated out, too: in a registry file, or at a receiver, it may go on for a while.
+        """
+        return (self.client_secret, self.previous_secret or "", *(value for _, value in self.headers))
+
 
 def is_overlapping(secrets: AppSecrets, now: datetime) -> bool:
     """Return whether the secret before the last rotation signs too."""

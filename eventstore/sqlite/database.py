@@ -14,13 +14,13 @@ from eventstore.sqlite.high_water_mark import WAY_OUT, mark_path, reached_by, wr
 from eventstore.sqlite.migrations import MARKED_SINCE, found_schema, migrate
 
 __all__ = [
-    "BUSY_MS",
     "BUSY_S",
     "WAL_LIMIT_BYTES",
     "explained",
     "open_database",
     "reading",
-    "wait_until",
+    "wait_at_most",
+    "waiting_at_most",
     "wal_bytes",
     "writing",
 ]
@@ -36,7 +36,6 @@ _WRITER_CACHE_KIB = 8000
 
 # How long a writer waits for another process's commit, all in all.
 BUSY_S = 30.0
-BUSY_MS = int(BUSY_S * 1000)
 
 # After a failed fsync nobody can say what has reached the disk.
 _UNKNOWN = (DiskFullError, "the disk fails: what was being written may or may not have been: look before you try again")
@@ -100,7 +99,7 @@ def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
         try:
             deadline_s = time.monotonic() + BUSY_S
             _enter_wal_mode(connection, deadline_s)
-            found_schema(connection)  # what is not ours is told before its schema is refused
+            found = found_schema(connection)  # what is not ours is told before its schema is refused
             # What a foreign trigger or view calls has no effects (sqlite.org/pragma.html#pragma_trusted_schema).
             connection.execute("PRAGMA trusted_schema = OFF")
             # FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit (sqlite.org/pragma.html).
@@ -109,10 +108,11 @@ def open_database(path: Path, *, is_writer: bool) -> sqlite3.Connection:
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
             if is_writer:
                 connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
-            wait_until(connection, deadline_s)
-            if migrate(connection) < MARKED_SINCE:
+            wait_at_most(connection, deadline_s - time.monotonic())
+            migrate(connection, found)
+            if found < MARKED_SINCE:
                 write_mark(path, reached_by(connection))
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            wait_at_most(connection, BUSY_S)
             if not is_writer:
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -159,16 +159,25 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
             raise
 
 
-def wait_until(connection: sqlite3.Connection, deadline_s: float) -> None:
-    """Have statements from now on wait for another process's lock until that moment of time.monotonic() only."""
-    left_ms = max(1, int((deadline_s - time.monotonic()) * 1000))
-    connection.execute(f"PRAGMA busy_timeout = {left_ms}")
+@contextmanager
+def waiting_at_most(connection: sqlite3.Connection, wait_s: float) -> Iterator[None]:
+    """Have statements within the block wait for another process's lock for so long only, and not for BUSY_S."""
+    wait_at_most(connection, wait_s)
+    try:
+        yield
+    finally:
+        wait_at_most(connection, BUSY_S)
+
+
+def wait_at_most(connection: sqlite3.Connection, wait_s: float) -> None:
+    """Have statements from now on wait for another process's lock for so long."""
+    connection.execute(f"PRAGMA busy_timeout = {max(1, int(wait_s * 1000))}")
 
 
 def _enter_wal_mode(connection: sqlite3.Connection, deadline_s: float) -> None:
     # SQLite does not ask its busy handler when several connections change the mode of a new file at once.
     while True:
-        wait_until(connection, deadline_s)
+        wait_at_most(connection, deadline_s - time.monotonic())
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:

@@ -338,21 +338,17 @@ _OF_SQLITE_UTILS = (
 )
 
 
-def migrate(connection: sqlite3.Connection) -> int:
-    """Bring the database to the newest schema, and return the one that was found; 0 = it was new.
-
-    One that is there already costs one read.
-
-    Raises NewerSchemaError when a newer hookfuse has written the file, NotADatabaseError when another program has.
-    """
-    found = found_schema(connection)
+def migrate(connection: sqlite3.Connection, found: int) -> None:
+    """Bring a database, which has the schema that `found_schema` has found, to the newest one."""
     if found < SCHEMA_VERSION:
         _apply_migrations(connection)
-    return found
 
 
 def found_schema(connection: sqlite3.Connection) -> int:
-    """Return the schema that a database has, 0 when it is new. Raises what `migrate` raises."""
+    """Return the schema that a database has, 0 when it is new.
+
+    Raises NewerSchemaError when a newer hookfuse has written the file, NotADatabaseError when another program has.
+    """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > SCHEMA_VERSION:
         raise NewerSchemaError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from eventstore.errors import DatabaseError, DiskFullError
 from eventstore.log.event_log import StoredEvent
 from eventstore.projections.catalogue import PROJECTIONS, project
-from eventstore.sqlite.database import BUSY_MS, explained, open_database
+from eventstore.sqlite.database import BUSY_S, explained, open_database, wait_at_most
 from eventstore.sqlite.migrations import migrate
 
 __all__ = ["Scratch", "open_scratch", "together"]
@@ -102,11 +102,11 @@ def _tune(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
     # What is rolled back is small, and a crash takes all of it anyway.
     connection.execute("PRAGMA main.journal_mode = MEMORY")
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    wait_at_most(connection, BUSY_S)
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
-    migrate(connection)
+    migrate(connection, found=0)
     tables = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     for (name,) in tables.fetchall():
         if name not in _KEPT:

@@ -387,11 +387,13 @@ def test_of_headers_without_room_the_last_ones_are_left_out_and_the_rest_is_json
 
 
 @pytest.mark.parametrize("secret", [SECRET, HEADER_VALUE, OLD_SECRET])
-def test_a_secret_that_the_endpoint_shows_on_its_error_page_is_hidden(secret: str) -> None:
-    fault = outcome(ErrorClass.SERVER_ERROR, response_body=f"HTTP_X_KEY: {secret}; DEBUG = True")
-    event = attempt_event(ROTATED, delivery(), fault, body=b"{}", retry_at=None)
+def test_the_sender_is_told_of_each_secret_to_hide_and_none_is_in_the_excerpt_of_the_body(secret: str) -> None:
+    request = webhook_request(ROTATED, delivery(), b"{}", Timeouts(), now=START)
+    fault = outcome(ErrorClass.SERVER_ERROR)
+    event = attempt_event(ROTATED, delivery(), fault, body=b'{"key":"%b"}' % secret.encode(), retry_at=None)
 
-    assert event.response_body == "HTTP_X_KEY: [hidden]; DEBUG = True"
+    assert secret in request.secret_texts
+    assert event.request_body == '{"key":"[hidden]"}'
 
 
 def pause_after(outcome: Outcome) -> str | None:

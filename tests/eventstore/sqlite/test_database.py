@@ -92,7 +92,7 @@ def test_damaged_file_is_explained(store: Store, home: Home) -> None:
     data[4096:] = b"\xff" * (len(data) - 4096)
     home.database.write_bytes(data)
 
-    with pytest.raises(DatabaseError, match="restore it from a backup"), Store(home.database) as damaged:
+    with pytest.raises(DatabaseError, match="restore a backup"), Store(home.database) as damaged:
         record(damaged, failed())
 
 
