@@ -181,7 +181,7 @@ def resend(
     \b
     Example:
       hookfuse deliveries resend 0197d3c0-1f2e-7a40-9d3c-5b1c2d3e4f50
-      hookfuse deliveries resend --installation 7c1f0a52 --state dead --reason "endpoint repaired"
+      hookfuse deliveries resend --installation 7c1f0a52 --state dead --reason "endpoint fixed"
     """  # noqa: D301 - \b is click's
     _require_either(delivery_ids, installation, state)
     with session.writing() as store:
