@@ -4,7 +4,8 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -44,11 +45,19 @@ class TakenBackError(Exception):
 
 @dataclass(slots=True)
 class Transaction:
-    """One write transaction: what is read in it is what its events are based on. `position`: of its last event."""
+    """One write transaction: what is read in it is what its events are based on. `position`: of its last event.
+
+    `now` is the moment by which it decides, and `recorded_at` the same as it is stored.
+    """
 
     connection: sqlite3.Connection
-    recorded_at: str
+    now: datetime
     position: int = 0
+    recorded_at: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Write the moment down once."""
+        self.recorded_at = time_text(self.now)
 
     def append(self, *new_events: NewEvent, expected_versions: Mapping[str, int] | None = None) -> list[StoredEvent]:
         """Append events and bring every projection that follows them to their state.
@@ -105,7 +114,7 @@ class Store:
             with waiting_at_most(self.connection, left_s) if is_late else nullcontext():
                 with writing(self.connection):
                     self._mark.require_kept()
-                    transaction = Transaction(self.connection, time_text(self.clock.now()))
+                    transaction = Transaction(self.connection, self.clock.now())
                     yield transaction
                     reached = self._mark.reached(transaction.position)
                 self._mark.move(reached)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from eventstore.common.clock import parse_time, time_text
+from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.disable import audit_entry
@@ -29,7 +29,7 @@ def close_breaker(
         raise RejectedError(f"installation {installation_id} is {installation.state}{hint}")
     if installation.breaker_open_until is None:
         return Decision.declined("its breaker is closed")
-    strict_until = parse_time(transaction.recorded_at) + timedelta(seconds=recovery_s)
+    strict_until = transaction.now + timedelta(seconds=recovery_s)
     closed = BreakerClosed(installation_id, time_text(strict_until), by, reason)
     audit = audit_entry(
         find_app(transaction.connection, installation.app_id), installation, by, "close-breaker", reason

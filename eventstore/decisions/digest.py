@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from eventstore.common.clock import parse_time, time_text
+from eventstore.common.clock import time_text
 from eventstore.common.identifiers import MAIL_STREAM, new_id
 from eventstore.decisions.decision import Change, Decision
 from eventstore.events.catalogue import MailsGathered
@@ -84,7 +84,7 @@ def gather_mails(transaction: Transaction, request: GatherRequest) -> Decision:
     owed = read_owed_mails(
         transaction.connection,
         due_at=transaction.recorded_at,
-        latest=time_text(parse_time(transaction.recorded_at) + timedelta(seconds=request.longest_retry_s)),
+        latest=time_text(transaction.now + timedelta(seconds=request.longest_retry_s)),
         recipient=request.recipient,
         is_gatherable=True,
         limit=_ENTRIES_MAX,

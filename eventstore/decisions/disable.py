@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.owner_mails import mails_about
@@ -70,7 +69,7 @@ def disable(transaction: Transaction, request: DisableRequest) -> Decision:
         raise RejectedError(f"installation {request.installation_id} is removed")
     app = find_app(transaction.connection, installation.app_id)
     # A person's word is no evaluation, but gets the counts beside it too.
-    now = parse_time(transaction.recorded_at)
+    now = transaction.now
     evaluation = read_evaluation(transaction.connection, request.installation_id, request.policy, now)
     disabling = Disabling("person", request.by, request.reason, request.policy, request.mail_domain, request.is_mailed)
     return record_disabling(transaction, installation, app, evaluation, disabling)
@@ -101,7 +100,7 @@ def record_disabling(
         transaction.connection,
         disabling.policy,
         evaluation,
-        parse_time(transaction.recorded_at),
+        transaction.now,
         rule=evaluation.rule if is_by_policy else disabling.cause,
         explanation=evaluation.explanation if is_by_policy else disabling.reason,
     )

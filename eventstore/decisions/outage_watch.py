@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from eventstore.common.clock import parse_time, time_text
+from eventstore.common.clock import time_text
 from eventstore.common.endpoint_url import parse_url
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.common.shard import Shard
@@ -59,10 +59,10 @@ def note_health(transaction: Transaction, changes: Sequence[HealthChange], rule:
             forget_at_work(connection, (change.installation_id,))
     if all(change.failing_since is None for change in changes) or read_outage(connection).is_frozen:
         return None
-    state = read_failing_share(connection, rule, parse_time(transaction.recorded_at))
+    state = read_failing_share(connection, rule, transaction.now)
     if not should_freeze(rule, state):
         return None
-    known = _read_at_work(connection, rule, parse_time(transaction.recorded_at))
+    known = _read_at_work(connection, rule, transaction.now)
     if not is_outage(rule, known.view()):
         return None
     frozen = DisablingFrozen(
@@ -80,7 +80,7 @@ def lift_freeze(transaction: Transaction, rule: OutageRule | None, *, watched_si
     """End a freeze when it has passed; without a rule there is none to pass, and it ends at once."""
     if not read_outage(transaction.connection).is_frozen:
         return Decision.declined("it is not frozen")
-    now = parse_time(transaction.recorded_at)
+    now = transaction.now
     watched_s = (now - watched_since).total_seconds()
     if rule is not None and not has_freeze_passed(transaction.connection, rule, now, watched_s=watched_s):
         return Decision.declined("too many fail still")

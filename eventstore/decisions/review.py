@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from eventstore.common.clock import parse_time
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.disable import SYSTEM, Disabling, record_disabling
@@ -73,7 +72,7 @@ def review(transaction: Transaction, request: ReviewRequest) -> Decision:
     app = find_app(transaction.connection, installation.app_id)
     if why_not := _why_not(installation, app, request.scope):
         return Decision.declined(why_not)
-    now = parse_time(transaction.recorded_at)
+    now = transaction.now
     evaluation = read_evaluation(transaction.connection, request.installation_id, request.policy, now)
     if _is_gone(transaction, request):
         return record_disabling(
@@ -134,7 +133,7 @@ def _warn(
     transaction: Transaction, request: ReviewRequest, installation: Installation, app: App, evaluation: Evaluation
 ) -> Decision:
     stream = installation_stream(installation.installation_id)
-    now = parse_time(transaction.recorded_at)
+    now = transaction.now
     evidence = read_evidence(transaction.connection, request.policy, evaluation, now)
     warned = InstallationWarned(
         installation_id=installation.installation_id,

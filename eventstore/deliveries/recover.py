@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from eventstore.common.clock import parse_time, time_text
+from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import RecoveryCompleted, RecoveryStarted
@@ -33,7 +33,7 @@ def start_recovery(transaction: Transaction, installation_id: str, *, by: str, p
     if ledger.count == ledger.without_payload:
         return None
     rows = read_recoverable(connection, installation_id)
-    moments = due_moments(parse_time(transaction.recorded_at), len(rows), per_s)
+    moments = due_moments(transaction.now, len(rows), per_s)
     recover_missed(connection, zip(moments, (sequence for sequence, _, _ in rows), strict=True))
     enqueued = [enqueued_at for _, enqueued_at, state in rows if state == "missed"]
     event = RecoveryStarted(

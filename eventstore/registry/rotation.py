@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import asdict
 
-from eventstore.common.clock import parse_time, time_text
+from eventstore.common.clock import time_text
 from eventstore.common.identifiers import app_stream
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.events.catalogue import AppChanged, AuditRecorded
@@ -71,7 +71,7 @@ def rotate_secret(
     old = read_secrets(transaction.connection, app_id)
     if old is None:
         return _give_first_secret(transaction, app, new_secret, by)
-    now = parse_time(transaction.recorded_at)
+    now = transaction.now
     if not timedelta() <= overlap <= LONGEST_OVERLAP:
         raise RejectedError(f"an overlap is of 0 to {LONGEST_OVERLAP.days} days")
     if overlap and is_overlapping(old, now):

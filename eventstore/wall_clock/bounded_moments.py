@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from eventstore.common.clock import parse_time, time_text
+from eventstore.common.clock import time_text
 from eventstore.log.change_signal import notify_change
 from eventstore.policies.waits import QueuedWait, WaitRule, bounded_waits
 from eventstore.projections.app_secrets import LONGEST_OVERLAP, bound_overlaps
@@ -22,7 +22,7 @@ _KEY_SLACK = timedelta(days=1)
 
 def bound_waits(transaction: Transaction, installation_ids: Iterable[str], rule: WaitRule) -> int:
     """Have no delivery to these installations wait for longer than its rule allows; return how many did."""
-    now = parse_time(transaction.recorded_at)
+    now = transaction.now
     bounded: list[tuple[str, int]] = []
     for installation_id in installation_ids:
         rows = transaction.connection.execute(_AHEAD, (installation_id, transaction.recorded_at))
