@@ -30,6 +30,7 @@ from eventstore.policies.policy import POLICIES, DayRule, NoSuccessRule, Policy,
 from eventstore.policies.policy_file import read_policy_document
 from eventstore.projections.registry import read_installations
 from eventstore.queue.queries import read_deliveries
+from eventstore.registry.document import AppEntry
 from eventstore.registry.rotation import public_key_text
 from eventstore.settings.configuration import Configuration, load_configuration
 from eventstore.sqlite.database import open_database
@@ -262,6 +263,10 @@ def test_every_key_of_a_policy_file_is_described() -> None:
     keys = {key for part in (Policy, DayRule, StreakRule, NoSuccessRule) for key in part.__struct_fields__} - {"rules"}
 
     assert {key for key in keys if f"`{key}`" not in section} == set()
+
+
+def test_every_setting_of_an_app_is_described() -> None:
+    assert [name for name in AppEntry.__struct_fields__ if f"`{name}`" not in _page("docs/registry.md")] == []
 
 
 def test_every_counted_class_is_described() -> None:

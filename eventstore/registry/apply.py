@@ -75,10 +75,10 @@ def _apply_organization(transaction: Transaction, entry: OrganizationEntry) -> I
         known = find_organization(transaction.connection, entry.id)
     except NotFoundError:
         return [_append(transaction, organization_stream(entry.id), new, Change("registered", what))]
-    fields = tuple(name for name in ("slug", "name", "url", "owners") if getattr(known, name) != getattr(new, name))
+    fields = tuple(name for name in new.__struct_fields__ if getattr(known, name) != getattr(new, name))
     if not fields:
         return []
-    changed = OrganizationChanged(entry.id, entry.slug, entry.name, entry.url, entry.owners, changed=fields)
+    changed = OrganizationChanged(**asdict(new), changed=fields)
     return [_append(transaction, organization_stream(entry.id), changed, Change("changed", what, fields))]
 
 

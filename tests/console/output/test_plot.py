@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from console.output import plot
 from console.shell.exit_codes import ExitCode
 from eventstore.common.identifiers import app_stream, installation_stream
 from eventstore.events.catalogue import (
@@ -28,6 +29,8 @@ from eventstore.events.catalogue import (
 )
 from eventstore.events.catalogue import DisableEvidence as Evidence
 from eventstore.log.event_log import NewEvent
+from eventstore.policies.day_counts import COUNTED_CLASSES
+from replay.timeline.outcome_days import MISSED, OTHER
 from tests.console.conftest import CHAT, PAGER, Ended, Hookfuse, World, attempt
 
 EVIDENCE = Evidence("balanced", 1, "no-success", "no success for 3 days", (), 5)
@@ -63,6 +66,10 @@ def drawn(hookfuse: Hookfuse, world: World, tmp_path: Path) -> Callable[..., Dra
 def append(world: World, stream: str, *events: object) -> None:
     with world.store() as store, store.transaction() as transaction:
         transaction.append(*(NewEvent(stream, event) for event in events))  # type: ignore[arg-type]
+
+
+def test_each_counted_class_is_drawn_and_has_a_title() -> None:
+    assert plot._LOOKS.keys() == plot._TITLES.keys() == {*COUNTED_CLASSES, OTHER, MISSED}
 
 
 def test_each_day_has_a_bar_for_each_class_and_each_decision_a_mark(drawn: Callable[..., Drawn]) -> None:
