@@ -80,7 +80,7 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
       hookfuse doctor --mail-to you@example.com
     """  # noqa: D301 - as above
     from actors.assembly.checkup import check_endpoints, check_mail
-    from actors.assembly.system import guard_for, mail_transport_for
+    from actors.assembly.outside import guard_for, mail_transport_for
     from console.doctor.checkup import check_home, show_findings
     from eventstore.projections.registry import read_client_certificates, read_urls_in_use
     from eventstore.settings.client_certificate import check_client_certificates

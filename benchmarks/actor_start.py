@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from actors.delivery.delivery_gate import GateRule
 from actors.delivery.installation import InstallationActor
-from actors.delivery.installation_parts import InstallationDependencies
+from actors.delivery.installation_dependencies import InstallationDependencies
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.restart_budget import RestartBudget
 from eventstore.common.clock import ManualClock

@@ -13,7 +13,7 @@ from actors.delivery.attempt import (
     timeouts_of,
     webhook_request,
 )
-from actors.delivery.installation_parts import InstallationDependencies
+from actors.delivery.installation_dependencies import InstallationDependencies
 from actors.messages import Postpone, RecordDelivery, Ref
 from eventstore.common.shortage import lack_of
 from eventstore.deliveries.record_attempts import DeliveryRecord

@@ -11,7 +11,7 @@ from eventstore.policies.breaker import SAYS_NOTHING, Breaker, BreakerRule
 from eventstore.policies.waits import LONGEST_PAUSE_S, is_held
 from eventstore.projections.registry import Installation
 
-__all__ = ["DeliveryGate", "GateRule"]
+__all__ = ["DeliveryGate", "GateRule", "gate_stays"]
 
 # While one attempt is on trial, how long the others wait until they look again, in seconds.
 _TRIAL_WAIT_S = 1.0
@@ -148,3 +148,8 @@ class DeliveryGate:
 
 def _moment(text: str | None) -> datetime | None:
     return parse_time(text) if text else None
+
+
+def gate_stays(before: Installation, after: Installation) -> bool:
+    """Return whether nobody but the gate itself has changed what it is made from."""
+    return (before.changed_at, before.breaker_closed_position) == (after.changed_at, after.breaker_closed_position)

@@ -7,9 +7,9 @@ import structlog
 
 from actors.delivery.attempt import own_failure
 from actors.delivery.attempt_task import attempt, record_outcome
-from actors.delivery.delivery_gate import DeliveryGate
+from actors.delivery.delivery_gate import DeliveryGate, gate_stays
 from actors.delivery.delivery_log import log_breaker, log_record
-from actors.delivery.installation_parts import InstallationDependencies
+from actors.delivery.installation_dependencies import InstallationDependencies
 from actors.delivery.lane import Lane
 from actors.delivery.review_asker import ReviewAsker
 from actors.messages import (
@@ -46,7 +46,7 @@ from eventstore.log.event_log import last_position
 from eventstore.log.snapshots import read_recent_outcomes
 from eventstore.policies.day_counts import counted_class_of
 from eventstore.policies.recent_outcomes import RecentOutcomes
-from eventstore.projections.registry import Endpoint, Installation, read_endpoint
+from eventstore.projections.registry import Endpoint, read_endpoint
 from eventstore.queue.delivery import QueuedDelivery
 
 __all__ = ["InstallationActor"]
@@ -131,7 +131,7 @@ class InstallationActor(SupervisedActor[Message]):
             with self._dependencies.readers.borrow() as connection:
                 self._endpoint = endpoint = read_endpoint(connection, self._installation_id)
                 # Its breaker is followed here, outcome by outcome; only what somebody else decides makes it anew.
-                if before is not None and _gate_stays(before.installation, endpoint.installation):
+                if before is not None and gate_stays(before.installation, endpoint.installation):
                     return None
                 recent = read_recent_outcomes(connection, self._installation_id)
                 self._gate = DeliveryGate(self._dependencies.gate, endpoint.installation, recent.moments())
@@ -295,11 +295,5 @@ class InstallationActor(SupervisedActor[Message]):
     def _consider_enabling(self, probe: QueuedDelivery) -> None:
         # A person who tries an endpoint out with `hookfuse test` decides for themselves.
         if self._dependencies.is_probed and is_by_machine(probe):
-            tell_if_alive(
-                self._dependencies.supervisor,
-                ReviewAfterProbe(self._installation_id, self.actor_ref, probe.enqueued_at),
-            )
-
-
-def _gate_stays(before: Installation, after: Installation) -> bool:
-    return (before.changed_at, before.breaker_closed_position) == (after.changed_at, after.breaker_closed_position)
+            wish = ReviewAfterProbe(self._installation_id, self.actor_ref, probe.enqueued_at)
+            tell_if_alive(self._dependencies.supervisor, wish)

@@ -1,6 +1,6 @@
 """When one installation asks to be reviewed, and what waits for the answer."""
 
-from actors.delivery.installation_parts import InstallationDependencies
+from actors.delivery.installation_dependencies import InstallationDependencies
 from actors.messages import Ref, ReviewInstallation, tell_if_alive
 from eventstore.decisions.review import needs_review
 from eventstore.events.catalogue import AttemptEvent, DeliverySucceeded

@@ -7,24 +7,21 @@ from dataclasses import dataclass
 import pykka
 import structlog
 
+from actors.journal.transactions import decide, write
 from actors.messages import (
     BatchesUnpacked,
     BeginWatch,
     BoundWaits,
     Decide,
-    DecisionRequest,
-    EnableAfterProbe,
     ExpirePayloads,
     FinishFirst,
     ForgetKeys,
     KeepClock,
-    LiftFreeze,
     NoteRecorded,
     RecordDelivery,
     RecordEvent,
     RecordHealth,
     RecordMail,
-    SendProbe,
     TrimWal,
     UnpackBatches,
     tell_if_alive,
@@ -33,21 +30,15 @@ from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.supervision import SupervisedActor
 from actors.runtime.thread_pool import Pool
 from eventstore.common.shortage import lack_of
-from eventstore.decisions.decision import Change, Decision
-from eventstore.decisions.digest import GatherRequest, gather_mails
-from eventstore.decisions.disable import SYSTEM
-from eventstore.decisions.outage_watch import begin_watch, lift_freeze, note_health
-from eventstore.decisions.probing import enable_after_probe, enqueue_probe
-from eventstore.decisions.review import ReviewRequest, review
-from eventstore.deliveries.record_attempts import record_deliveries
+from eventstore.decisions.decision import Decision
+from eventstore.decisions.outage_watch import begin_watch
 from eventstore.deliveries.retention import expire_payloads
 from eventstore.errors import DatabaseError, NotFoundError, RejectedError, ShortageError
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.waits import WaitRule
-from eventstore.queue.enqueue import unpack
 from eventstore.queue.idempotency import forget_idempotency_keys
-from eventstore.unit_of_work import Store, Transaction
+from eventstore.unit_of_work import Store
 from eventstore.wall_clock.bounded_moments import bound_kept, bound_waits
 from eventstore.wall_clock.watch import write_clock_pair
 
@@ -225,7 +216,7 @@ class JournalActor(SupervisedActor[Message]):
     def _decide(self, message: Decide) -> Decision:
         try:
             with self._store.transaction() as transaction:
-                return _decide(transaction, message.request)
+                return decide(transaction, message.request)
         except (NotFoundError, RejectedError) as error:
             # A person was quicker, and removed it: that is an answer, not a crash of two actors.
             return Decision.declined(str(error))
@@ -282,46 +273,13 @@ class JournalActor(SupervisedActor[Message]):
         while True:
             try:
                 with self._store.transaction() as transaction:
-                    return _write(transaction, group, events, health, packed_batches)
+                    return write(transaction, group, events, health, packed_batches)
             except Exception as error:
                 lack = lack_of(error)
                 if lack is None or self._clock_s() > until_s:
                     raise
                 self._budget.shortages.note(lack, done="outcomes wait to be committed, for a minute")
                 self._sleep(_SHORT_PAUSE_S)
-
-
-def _write(
-    transaction: Transaction,
-    group: list[RecordDelivery],
-    events: list[NewEvent],
-    health: list[RecordHealth],
-    packed_batches: list[UnpackBatches],
-) -> list[int]:
-    positions = record_deliveries(transaction, [message.record for message in group])
-    if events:
-        transaction.append(*events)
-    if health:
-        note_health(transaction, [message.change for message in health], health[-1].rule)
-    for asked in packed_batches:
-        for packed_batch in asked.packed_batches:
-            unpack(transaction.connection, packed_batch)
-    return positions
-
-
-def _decide(transaction: Transaction, request: DecisionRequest) -> Decision:
-    match request:
-        case ReviewRequest():
-            return review(transaction, request)
-        case SendProbe(installation_id):
-            enqueue_probe(transaction, installation_id, by=SYSTEM)
-            return Decision(Change.PROBE_QUEUED)
-        case GatherRequest():
-            return gather_mails(transaction, request)
-        case EnableAfterProbe(installation_id, probe_enqueued_at, rule):
-            return enable_after_probe(transaction, installation_id, rule=rule, probe_enqueued_at=probe_enqueued_at)
-        case LiftFreeze(rule, watched_since):
-            return lift_freeze(transaction, rule, watched_since=watched_since)
 
 
 def _reply(message: RecordDelivery, position: int | None) -> None:

@@ -69,7 +69,7 @@ class Daemon(_Process):
     def work_alone(self) -> str:
         """Run the actors in this process until a stop is asked for; return what went wrong."""
         # requests and its kin are imported only by who sends.
-        from actors.assembly.system import start_system  # noqa: PLC0415
+        from actors.assembly.start import start_system  # noqa: PLC0415
 
         is_time, is_time_to_report, manager = _every(_HOUSEKEEPING_S), _every(_REPORT_S), ServiceManager()
         report = Reporter(self.home, self.configuration, self.policy)
@@ -180,7 +180,7 @@ class Worker(_Process):
 
     def work(self) -> str:
         """Run the actors of the share until the daemon says so, or a stop is asked for; return what went wrong."""
-        from actors.assembly.system import start_system  # noqa: PLC0415 - as above
+        from actors.assembly.start import start_system  # noqa: PLC0415 - as above
 
         system = start_system(
             self.home,

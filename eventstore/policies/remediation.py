@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from eventstore.common.plural import counted, noun
 from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
-from eventstore.policies.evaluation import as_evaluated, evaluate
+from eventstore.policies.evaluation import Evaluation, as_evaluated, evaluate
 from eventstore.policies.policy import DayRule, NoSuccessRule, Policy, Rule, StreakRule
 
 __all__ = ["Remediation", "suggest_remediation"]
@@ -35,8 +35,9 @@ def suggest_remediation(policy: Policy, days: Sequence[DayCounts], rule: str, to
     spoken = next((one for one in policy.rules if one.name == rule), None)
     if spoken is None:
         return _given("", counts)
-    if evaluate(policy, tuple(counts.values()), today).is_broken:
-        return _prevented(policy, counts, today)
+    evaluation = evaluate(policy, tuple(counts.values()), today)
+    if evaluation.is_broken:
+        return _prevented(policy, counts, evaluation, today)
     return _averted(policy, spoken, counts, today)
 
 
@@ -44,14 +45,15 @@ def _given(sentence: str, counts: dict[str, DayCounts]) -> Remediation:
     return Remediation(sentence, tuple(counts[day] for day in sorted(counts)))
 
 
-def _prevented(policy: Policy, counts: dict[str, DayCounts], today: date) -> Remediation:
+def _prevented(policy: Policy, counts: dict[str, DayCounts], evaluation: Evaluation, today: date) -> Remediation:
     """Undo, rule by rule, what the evaluation rests on, until it is another one."""
     things: list[str] = []
-    while (evaluation := evaluate(policy, tuple(counts.values()), today)).is_broken:
+    while evaluation.is_broken:
         rule = next(one for one in policy.rules if one.name == evaluation.rule)
         thing, repaired = _undo(rule, policy, evaluation.days, today)
         things.append(thing)
         counts = counts | {repaired.day: repaired}
+        evaluation = evaluate(policy, tuple(counts.values()), today)
     text = ", and ".join(things)
     return _given(f"{text[0].upper()}{text[1:]} would have prevented it.", counts)
 

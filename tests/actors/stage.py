@@ -11,7 +11,7 @@ import pykka
 
 from actors.delivery.delivery_gate import GateRule
 from actors.delivery.installation import InstallationActor
-from actors.delivery.installation_parts import InstallationDependencies
+from actors.delivery.installation_dependencies import InstallationDependencies
 from actors.dispatch.dispatcher import DispatcherActor, DispatcherDependencies
 from actors.dispatch.shares import Room
 from actors.journal.journal import JournalActor

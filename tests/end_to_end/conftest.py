@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.end_to_end.stage import LIMIT_S, Stage, serving
 
@@ -18,6 +19,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         stage = Stage(tmp_path / "home", receiver, mail_server)
         stage.configure()
         yield stage
+    structlog.reset_defaults()  # a command that ran within this process has logged as commands do
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import actors.journal.journal as journal_module
 import runner
 from actors.delivery.installation import InstallationActor
+from actors.journal import transactions
 from actors.journal.journal import JournalActor
 from actors.mail.mailer import MailerActor
 from actors.supervisor.supervisor import SupervisorActor
@@ -58,8 +58,8 @@ def _after(owner: Any, name: str) -> Callable[[Deed], None]:
 MOMENTS: dict[str, Callable[[Deed], None]] = {
     "the failure is recorded": _before(InstallationActor, "_learn"),
     "the review is asked for": _before(SupervisorActor, "_review"),
-    "the review has begun": _before(journal_module, "review"),
-    "the disabling is appended": _after(journal_module, "review"),
+    "the review has begun": _before(transactions, "review"),
+    "the disabling is appended": _after(transactions, "review"),
     "the disabling is committed": _after(JournalActor, "_decide"),
     "the installation is answered": _before(SupervisorActor, "_say"),
     "a mail is handed over": _after(MailerActor, "_hand_over"),

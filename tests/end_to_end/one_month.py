@@ -17,7 +17,8 @@ from pathlib import Path
 
 import structlog
 
-from actors.assembly.system import ActorSystem, sender_for
+from actors.assembly.outside import sender_for
+from actors.assembly.system import ActorSystem
 from actors.mail.mail_transport import MemoryTransport
 from eventstore.common.clock import ManualClock
 from eventstore.decisions.disable import enable

@@ -14,13 +14,15 @@ import structlog
 from structlog.typing import EventDict
 
 from actors.assembly import system as system_module
+from actors.assembly.outside import mail_transport_for, sender_for
 from actors.assembly.rules import gate_rule, outage_rule, probing_rule
-from actors.assembly.system import ActorSystem, mail_transport_for, sender_for
+from actors.assembly.system import ActorSystem
 from actors.delivery.delivery_gate import GateRule
 from actors.delivery.lane import LaneWatch
 from actors.dispatch import dispatcher as dispatcher_module
 from actors.dispatch.dispatcher import DispatcherActor
 from actors.journal import journal as journal_module
+from actors.journal import transactions
 from actors.mail import mailer as mailer_module
 from actors.mail.mail_transport import MemoryTransport
 from actors.mail.maildir_transport import MaildirTransport
@@ -422,7 +424,7 @@ def test_a_disk_that_is_full_is_said_as_the_failure_and_nothing_is_lost(
     def record(*_arguments: object) -> Any:
         raise DiskFullError("the disk is full")
 
-    monkeypatch.setattr(journal_module, "record_deliveries", record)
+    monkeypatch.setattr(transactions, "record_deliveries", record)
     system = plant.start(settings="[daemon]\nstop_s = 2\n")
     system.look_around()
 
