@@ -70,7 +70,7 @@ replay.projecting -> eventstore reading
 replay.as_of -> eventstore projecting reading
 replay.timeline -> as_of eventstore projecting reading
 replay.what_if -> eventstore reading timeline
-replay.check -> eventstore projecting reading
+replay.check -> eventstore projecting
 replay.rebuild -> check eventstore projecting
 console
 console.output -> eventstore replay

@@ -1,19 +1,26 @@
 """`hookfuse apply`: the registry as a file says."""
 
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from console.output.endpoint_warnings import endpoint_warnings, newly_addressed
 from console.output.tables import note, print_json, print_line
 from console.shell.options import json_option
 from console.shell.session import Session
+from eventstore.common.address_rules import AddressRules
+from eventstore.common.endpoint_url import Target, parse_url
 from eventstore.errors import ConfigurationError
 from eventstore.projections.registry import read_installations
 from eventstore.registry.apply import Change, app_label, apply_document
 from eventstore.registry.document import AppEntry, RegistryDocument, read_registry_document
 from eventstore.settings.client_certificate import require_client_certificate
 from eventstore.unit_of_work import Store, Transaction
+
+if TYPE_CHECKING:
+    from eventstore.settings.sections import GuardSettings
 
 __all__ = ["apply"]
 
@@ -78,3 +85,38 @@ def _print_summary(changes: list[Change], left_out_count: int) -> None:
         print_line("1 installation is not in the file and stays as it is (--prune removes it)")
     elif left_out_count:
         print_line(f"{left_out_count} installations are not in the file and stay as they are (--prune removes them)")
+
+
+def newly_addressed(apps: Iterable[AppEntry], changes: Iterable[Change]) -> list[AppEntry]:
+    """Return the apps whose URL is new by these changes: of the others one was told before."""
+    labels = {change.what for change in changes if change.action == "registered" or "webhook_url" in change.fields}
+    return [app for app in apps if app_label(app) in labels]
+
+
+def endpoint_warnings(apps: Iterable[AppEntry], guard: "GuardSettings") -> list[str]:
+    """Return of which apps the URL alone is enough for the guard to refuse it; no name is looked up."""
+    rules = AddressRules(guard.allow_networks, guard.deny_networks)
+    reasons = ((app, _reason(parse_url(app.webhook_url), rules, guard)) for app in apps)
+    return [
+        f"{app_label(app)}: nothing is sent to its webhook_url by the settings in [guard]: {reason}"
+        for app, reason in reasons
+        if reason
+    ]
+
+
+def _reason(target: Target, rules: AddressRules, guard: "GuardSettings") -> str:
+    if target.scheme == "http" and not guard.allow_http:
+        return "its scheme is http; allow_http would allow it"
+    address = _address(target.host)
+    reason = rules.reason_against(address) if address is not None else None
+    return f"{target.host} is {reason}" if reason else ""
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    name = host.removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 section 6.3
+        return IPv4Address("127.0.0.1")
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None

@@ -10,8 +10,15 @@ from console.output.tables import Column, note_limit, print_json, print_json_row
 from console.output.times import short_time
 from console.shell.filters import event_option, period, period_options, require_error_class, require_event_name
 from console.shell.lookup import resolve_installation
-from console.shell.options import by_option, installation_option, json_option, limit_option, person, reason_option
-from console.shell.own_options import refuse_own_options
+from console.shell.options import (
+    by_option,
+    installation_option,
+    json_option,
+    limit_option,
+    person,
+    reason_option,
+    refuse_own_options,
+)
 from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.common.plural import counted, noun

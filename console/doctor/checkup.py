@@ -7,11 +7,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from console.doctor.clock_checks import check_clock
-from console.doctor.daemon_checks import check_daemon
-from console.doctor.damage_checks import check_damage, check_mark
-from console.doctor.database_checks import check_work
+from console.doctor.configuration_checks import check_redis, check_stream
+from console.doctor.database_checks import check_daemon, check_damage, check_mark, check_work
 from console.doctor.home_checks import check_disk, check_permissions, check_sync, check_wal
-from console.doctor.redis_checks import check_redis, check_stream
 from console.output.tables import Column, print_json, print_line, print_table
 from console.shell.exit_codes import ExitCode
 from console.shell.running import unheeded_text

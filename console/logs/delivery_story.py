@@ -1,17 +1,25 @@
-"""The story of one delivery: its events, its log lines and its row in the queue, in the order of time."""
+"""The story of one delivery: its events, log lines and row in the queue in the order of time, and why it waited."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from console.logs.exception_text import exception_lines
 from console.logs.log_entry import LogEntry, read_fields
 from console.logs.shown_line import other_fields
 from console.logs.story_text import event_words
-from console.logs.waiting import waits_of
-from eventstore.common.clock import time_text
+from console.output.times import age_text, short_time
+from eventstore.common.clock import parse_time, time_text
 from eventstore.common.identifiers import installation_of, made_at
 from eventstore.common.plural import counted
-from eventstore.events.catalogue import AttemptEvent, DeliveryMissed, InstallationDisabled, InstallationWarned
+from eventstore.events.catalogue import (
+    AttemptEvent,
+    BreakerOpened,
+    DeliveryMissed,
+    DeliveryRequeued,
+    InstallationDisabled,
+    InstallationWarned,
+)
 from eventstore.log.event_log import StoredEvent
 from eventstore.queue.delivery import QueuedDelivery
 from replay.trace.delivery_trail import Trail
@@ -23,6 +31,15 @@ _LOGGED = (AttemptEvent, DeliveryMissed)
 
 # While it rests as dead or missed, only these of what happens around it matter to it.
 _ENDS_OF_REST = ("installation.enabled", "recovery.started", "recovery.completed")
+
+_STATES: Mapping[str, str] = {
+    "delivery.succeeded": "delivered",
+    "delivery.dropped": "given up",
+    "probe.succeeded": "a test delivery, which succeeded",
+    "probe.failed": "a test delivery, which failed",
+}
+# Less is the daemon's own pace.
+_WORTH_A_WORD = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +182,6 @@ def _event_name(sources: StorySources) -> str:
     return next((str(getattr(stored.event, "event_name", "")) for stored in sources.trail.events), "")
 
 
-_STATES: Mapping[str, str] = {
-    "delivery.succeeded": "delivered",
-    "delivery.dropped": "given up",
-    "probe.succeeded": "a test delivery, which succeeded",
-    "probe.failed": "a test delivery, which failed",
-}
-
-
 def _state(sources: StorySources) -> str:
     queued = sources.queued
     if queued is not None:
@@ -208,3 +217,56 @@ def _why_not_logged(missing: Sequence[StoredEvent], log_begins_at: str) -> str:
     if missing[-1].recorded_at < log_begins_at:
         return f"it begins at {log_begins_at}"
     return "its level was higher then, or the lines were lost (a full disk, a damaged file, or older ones taken away)"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """From `at` on it was due, and waited all the same."""
+
+    at: str
+    text: str
+
+
+def waits_of(queued_at: str, events: Sequence[StoredEvent], around: Sequence[StoredEvent]) -> Iterator[Wait]:
+    """Return the times in which a delivery was due and not attempted, each with what held it back."""
+    due_at = queued_at
+    for stored in events:
+        event = stored.event
+        if isinstance(event, AttemptEvent):
+            began_at = time_text(parse_time(stored.recorded_at) - timedelta(milliseconds=event.duration_ms))
+            if due_at:
+                yield from _wait(due_at, began_at, around)
+            due_at = event.retry_at or ""
+        elif isinstance(event, DeliveryRequeued):
+            due_at = stored.recorded_at
+        else:
+            due_at = ""
+
+
+def _wait(due_at: str, began_at: str, around: Sequence[StoredEvent]) -> Iterator[Wait]:
+    lasted = parse_time(began_at) - parse_time(due_at)
+    if lasted < _WORTH_A_WORD:
+        return
+    reasons = [_reason(stored) for stored in around if _held(stored, due_at, began_at)]
+    why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+    unknown = "for its turn (order, a rate limit, other deliveries), or no daemon was at work"
+    yield Wait(due_at, f"due, and waits {age_text(lasted)}: {why or unknown}")
+
+
+def _held(stored: StoredEvent, due_at: str, began_at: str) -> bool:
+    """Return whether an event held an installation's deliveries back at some time between two moments."""
+    return stored.recorded_at < began_at and _until(stored) > due_at
+
+
+def _until(stored: StoredEvent) -> str:
+    event = stored.event
+    if isinstance(event, BreakerOpened):
+        return "" if event.is_dry_run else event.until
+    return (event.hold_until or "") if isinstance(event, AttemptEvent) else ""
+
+
+def _reason(stored: StoredEvent) -> str:
+    until = short_time(_until(stored))
+    if isinstance(stored.event, BreakerOpened):
+        return f"the breaker is open until {until}"
+    return f"the endpoint had asked for a pause until {until}"

@@ -15,6 +15,7 @@ __all__ = [
     "limit_option",
     "person",
     "reason_option",
+    "refuse_own_options",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -86,3 +87,10 @@ def reason_option(default: str | None = None) -> Callable[[Command], Command]:
         help="Why, for the record.",
         **settings,
     )
+
+
+def refuse_own_options(context: click.Context) -> None:
+    """Raise UsageError where there are any: they would filter nothing of what the subcommand does."""
+    for name in context.params:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"give options behind `{context.invoked_subcommand}`, not before it")

@@ -9,8 +9,7 @@ from console.shell.event_type_option import event_type_option
 from console.shell.filters import period, period_options, require_stream
 from console.shell.lazy_command import LazyCommand
 from console.shell.lookup import resolve_installation
-from console.shell.options import NUMBER, installation_option, json_option, limit_option
-from console.shell.own_options import refuse_own_options
+from console.shell.options import NUMBER, installation_option, json_option, limit_option, refuse_own_options
 from console.shell.session import Session
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream

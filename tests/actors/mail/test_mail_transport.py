@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from actors.mail import smtp_replies, smtp_transport
+from actors.mail import smtp_transport
 from actors.mail.mail_transport import MailDeferred, MailRefused, MailTransport, MemoryTransport, checked_address
 from actors.mail.maildir_transport import MaildirTransport
 from actors.mail.smtp_transport import SmtpTransport
@@ -338,8 +338,7 @@ def test_server_that_drips_its_greeting_defers_the_mail_when_five_steps_are_over
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = SimpleNamespace(now_s=0.0)
-    for module in (smtp_transport, smtp_replies):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    monkeypatch.setattr(smtp_transport, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
     drops = itertools.count(1)
 
     def drip() -> bytes:

@@ -4,7 +4,7 @@ import pytest
 from structlog.typing import EventDict
 
 from actors.delivery.delivery_gate import GateRule
-from actors.runtime.shortage_watch import ShortageWatch
+from actors.runtime.restart_budget import ShortageWatch
 from eventstore.common.shortage import FILES, LOOKUPS
 from eventstore.decisions.probing import enqueue_probe
 from eventstore.errors import ShortageError
