@@ -48,7 +48,7 @@ def exposition() -> Exposition:
 
 
 def table_rows(shown: Exposition) -> list[str]:
-    """Return the rows that docs/operations.md has to have."""
+    """Return the rows that docs/metrics.md has to have."""
     rows = []
     for name, labels in shown.shape().items():
         family = shown.families[name]
@@ -85,7 +85,7 @@ def _alert_expressions() -> dict[str, str]:
 
 
 def test_every_metric_stands_in_the_docs_with_its_type_labels_and_meaning() -> None:
-    page = (_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (_ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `hookfuse_.*$", page, re.MULTILINE)
 
     assert rows == table_rows(exposition())

@@ -73,7 +73,7 @@ def test_what_a_killed_backup_leaves_goes_with_the_documented_clean_up_and_with_
 
 
 def test_the_clean_up_is_the_documented_one() -> None:
-    documented = (_ROOT / "docs" / "operations.md").read_text()
+    documented = (_ROOT / "docs" / "backup.md").read_text()
     name, pattern = _CLEAN_UP
 
     assert f"find /var/backups/hookfuse {name} '{pattern}' -mtime +14 -delete" in documented
