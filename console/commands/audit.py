@@ -7,7 +7,6 @@ from console.output.times import short_time
 from console.shell.filters import find_named_organization, organization_option, period, period_options
 from console.shell.options import json_option, limit_option
 from console.shell.session import Session
-from eventstore.common.clock import time_text
 from eventstore.projections.audit import read_audit
 
 __all__ = ["audit"]
@@ -43,8 +42,8 @@ def audit(
         entries = read_audit(
             connection,
             target=f"organization:{found.organization_id}" if found else None,
-            since=time_text(start) if start else None,
-            until=time_text(end) if end else None,
+            since=start,
+            until=end,
             limit=limit,
         )
     if is_json:

@@ -93,8 +93,8 @@ def deliveries(
             installation_id=installation_id,
             event_name=None if event_name is None else require_event_name(connection, event_name),
             error_class=None if error_class is None else require_error_class(error_class),
-            since=None if start is None else time_text(start),
-            until=None if end is None else time_text(end),
+            since=start,
+            until=end,
             limit=limit,
         )
         now = time_text(session.now())

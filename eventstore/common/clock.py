@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "day_of", "parse_time", "time_text"]
+__all__ = ["Clock", "ManualClock", "SystemClock", "day_of", "parse_time", "stored_bound", "time_text"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,6 +48,11 @@ def time_text(moment: datetime) -> str:
     # A tenth of what datetime's own isoformat() takes; but whole seconds come without a fraction.
     text = _encode(moment.astimezone(UTC)).decode()[1:-1]
     return text if moment.microsecond else f"{text[:-1]}.000000Z"
+
+
+def stored_bound(moment: datetime | None) -> str | None:
+    """Return a moment as it is compared with stored ones, None = no bound."""
+    return None if moment is None else time_text(moment)
 
 
 def parse_time(text: str) -> datetime:

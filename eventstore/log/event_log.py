@@ -3,10 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 
 import msgspec
 
+from eventstore.common.clock import time_text
 from eventstore.errors import ConflictError, UnknownEventError
 from eventstore.events.catalogue import Event
 from eventstore.events.codec import decode_event, encode_event
@@ -159,8 +161,8 @@ def read_events(
     up_to_position: int | None = None,
     stream: str | None = None,
     type_names: Sequence[str] = (),
-    since: str | None = None,
-    until: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     is_newest_first: bool = False,
     limit: int | None = None,
 ) -> Iterator[StoredEvent]:
@@ -177,7 +179,7 @@ def read_events(
         conditions[f"type IN ({', '.join('?' * len(type_names))})"] = type_names
     for condition, moment in (("recorded_at >= ?", since), ("recorded_at <= ?", until)):
         if moment is not None:
-            conditions[condition] = [moment]
+            conditions[condition] = [time_text(moment)]
     rows = read_paged(
         connection,
         "position, stream, version, type, schema, recorded_at, data",

@@ -2,9 +2,11 @@
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
+from eventstore.common.clock import stored_bound
 from eventstore.events.catalogue import AuditRecorded
 from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 
@@ -27,8 +29,8 @@ def read_audit(
     connection: sqlite3.Connection,
     *,
     target: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = 100,
 ) -> tuple[AuditEntry, ...]:
     """Read the newest entries, newest first; of one target, such as organization:17, and of a time, where given."""
@@ -37,7 +39,7 @@ def read_audit(
         " WHERE (:target IS NULL OR target = :target) AND (:since IS NULL OR recorded_at >= :since)"
         " AND (:until IS NULL OR recorded_at <= :until)"
         " ORDER BY position DESC LIMIT :limit",
-        {"target": target, "since": since, "until": until, "limit": limit},
+        {"target": target, "since": stored_bound(since), "until": stored_bound(until), "limit": limit},
     )
     return tuple(
         AuditEntry(event, actor, target, msgspec.json.decode(data, type=dict[str, str]), recorded_at, position)

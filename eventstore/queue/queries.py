@@ -12,7 +12,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Literal
 
-from eventstore.common.clock import time_text
+from eventstore.common.clock import stored_bound, time_text
 from eventstore.policies.waits import latest_pause
 from eventstore.queue.claim import is_first_of_its_key
 from eventstore.queue.delivery import PROBE_DUE_AT, QUEUE_COLUMNS, QueuedDelivery
@@ -116,21 +116,22 @@ def read_deliveries(
     installation_id: str | None = None,
     event_name: str | None = None,
     error_class: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = 100,
 ) -> tuple[QueuedDelivery, ...]:
     """Read what the queue holds, in the order of queueing; a negative limit = all.
 
     `error_class` is that of the last failure, `since` and `until` are moments of queueing.
     """
+    first, last = stored_bound(since), stored_bound(until)
     selected = {
         "state": state,
         "installation": installation_id,
         "event": event_name,
         "error": error_class,
-        "since": since,
-        "until": until,
+        "since": first,
+        "until": last,
         "limit": limit,
     }
     with reading(connection):
@@ -141,8 +142,8 @@ def read_deliveries(
             one
             for one in _packed_deliveries(connection, installation_id=installation_id)
             if event_name in {None, one.event_name}
-            and (since is None or one.enqueued_at >= since)
-            and (until is None or one.enqueued_at <= until)
+            and (first is None or one.enqueued_at >= first)
+            and (last is None or one.enqueued_at <= last)
         )
         return tuple(islice(merge(laid_out, packed, key=attrgetter("sequence")), limit if limit >= 0 else None))
 

@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
+from eventstore.common.clock import stored_bound
 from eventstore.errors import DamagedLogError
 from eventstore.log.event_log import NO_HASH, last_position
 from eventstore.sqlite.paging import read_paged
@@ -16,13 +18,13 @@ __all__ = ["ExportFilter", "ExportedLine", "export_lines"]
 
 @dataclass(frozen=True, slots=True)
 class ExportFilter:
-    """Which events are wanted: `since` is the first moment (time_text), `until` the first one after; None = all."""
+    """Which events are wanted: `since` is the first moment, `until` the first one after; None = all."""
 
     after_position: int = 0
     stream: str | None = None
     type_names: tuple[str, ...] = ()
-    since: str | None = None
-    until: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -64,8 +66,8 @@ def _read(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterator[tupl
         conditions[f"type IN ({', '.join('?' * len(wanted.type_names))})"] = wanted.type_names
     for condition, argument in (
         ("stream = ?", wanted.stream),
-        ("recorded_at >= ?", wanted.since),
-        ("recorded_at < ?", wanted.until),
+        ("recorded_at >= ?", stored_bound(wanted.since)),
+        ("recorded_at < ?", stored_bound(wanted.until)),
     ):
         if argument is not None:
             conditions[condition] = [argument]

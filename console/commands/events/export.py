@@ -16,7 +16,6 @@ from console.shell.filters import period
 from console.shell.lookup import resolve_installation
 from console.shell.options import NUMBER, installation_option
 from console.shell.session import Session
-from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.common.plural import grouped
 from eventstore.log.event_log import last_position
@@ -80,8 +79,8 @@ def export(
             if installation is None
             else installation_stream(resolve_installation(connection, installation)),
             type_names=type_names,
-            since=None if first is None else time_text(first),
-            until=None if end is None else time_text(end),
+            since=first,
+            until=end,
         )
         if path == "-":
             _write(connection, wanted, _print_safely if is_terminal() else print_bytes)

@@ -11,7 +11,6 @@ from console.shell.lazy_command import LazyCommand
 from console.shell.lookup import resolve_installation
 from console.shell.options import NUMBER, installation_option, json_option, limit_option, refuse_own_options
 from console.shell.session import Session
-from eventstore.common.clock import time_text
 from eventstore.common.identifiers import installation_stream
 from eventstore.log.event_log import last_position, read_events
 
@@ -75,8 +74,8 @@ def events(
             up_to_position=last_position(connection),  # nobody runs after a log that grows
             stream=stream,
             type_names=type_names,
-            since=time_text(start) if start else None,
-            until=time_text(end) if end else None,
+            since=start,
+            until=end,
             is_newest_first=newest,
             limit=limit,
         )

@@ -342,7 +342,12 @@ def test_deliveries_in_packed_batches_are_counted_listed_and_found(store: Store)
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     "filters",
-    [{"state": "dead"}, {"error_class": "server_error"}, {"event_name": "issue.resolved"}, {"since": LATER}],
+    [
+        {"state": "dead"},
+        {"error_class": "server_error"},
+        {"event_name": "issue.resolved"},
+        {"since": parse_time(LATER)},
+    ],
 )
 def test_what_lies_in_packed_batches_is_listed_only_where_it_fits(store: Store, filters: dict[str, str]) -> None:
     batch(store, ONE)

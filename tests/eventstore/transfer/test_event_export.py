@@ -3,6 +3,7 @@ import sqlite3
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,6 +19,9 @@ from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, failed, record, register, rows_of, succeeded, timed_out
 
 ROWS = "SELECT position, stream, version, type, schema, recorded_at, data, lower(hex(hash)) FROM events"
+
+THE_FOURTH = datetime(2025, 2, 4, tzinfo=UTC)
+THE_FOURTH_AT_NOON = THE_FOURTH + timedelta(hours=12)
 
 
 @pytest.fixture
@@ -58,9 +62,12 @@ def test_a_line_holds_the_event_as_it_is_stored(connection: sqlite3.Connection, 
         (ExportFilter(stream=app_stream(42)), [2]),
         (ExportFilter(stream=installation_stream(INSTALLATION_ID), after_position=6), [7, 8, 9, 10, 11]),
         (ExportFilter(type_names=("delivery.succeeded", "delivery.timed_out")), [4, 6, 8, 10]),
-        (ExportFilter(since="2025-02-04T12:00:00.000000Z"), [8, 9, 10, 11]),
-        (ExportFilter(until="2025-02-04T12:00:00.000000Z", after_position=5), [6, 7]),
-        (ExportFilter(type_names=("delivery.failed",), since="2025-02-04", until="2025-02-05"), [9, 11]),
+        (ExportFilter(since=THE_FOURTH_AT_NOON), [8, 9, 10, 11]),
+        (ExportFilter(until=THE_FOURTH_AT_NOON, after_position=5), [6, 7]),
+        (
+            ExportFilter(type_names=("delivery.failed",), since=THE_FOURTH, until=THE_FOURTH + timedelta(days=1)),
+            [9, 11],
+        ),
     ],
 )
 def test_what_is_wanted_is_given_and_nothing_else(

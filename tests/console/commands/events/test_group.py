@@ -108,6 +108,7 @@ def test_nested_values_are_whole_too() -> None:
         "up_to_position": 7,
         "first_failure": None,
         "last_failure": None,
+        "remediation": "",
     }
 
 
