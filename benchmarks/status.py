@@ -63,12 +63,8 @@ def build_home(home: Home, installations: int) -> None:
             )
         with store.transaction() as transaction:
             transaction.append(
-                *(
-                    NewEvent(installation_stream(event.installation_id), event)
-                    for event in _decisions(installations, now)
-                )
+                *(NewEvent(installation_stream(known), event) for known, event in _decisions(installations, now))
             )
-        store.connection.execute("ANALYZE")
 
 
 def _is_troubled(number: int) -> bool:

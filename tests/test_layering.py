@@ -26,8 +26,6 @@ _EVERYWHERE = {"structlog", "msgspec", "_typeshed"}
 _PACKAGES = {
     "sqlite_utils": {"eventstore.sqlite"},
     "redis": {"eventstore.redis", "eventstore.transfer"},
-    "pydantic": {"eventstore.settings"},
-    "pydantic_settings": {"eventstore.settings"},
     "zstandard": {"eventstore.queue"},
     "idna": {"eventstore.common"},
     "cryptography": {"eventstore.settings", "eventstore.registry", "webhook"},

@@ -43,7 +43,7 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Diagnostic]
     yield check_wal(session.home)
     configuration = None
     try:
-        # pydantic takes 200 ms to import, and this command is the one that wants it all.
+        # This takes a while to import, and this command is the one that wants it all.
         from console.doctor.configuration_checks import (  # noqa: PLC0415
             check_configuration,
             check_judging,

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
+from msgspec import Struct, structs
 
 from console.output.tables import print_line
 from console.shell import exit_codes
@@ -159,14 +161,9 @@ Times are UTC, ISO 8601 with microseconds and `Z`.
 
 def configuration_page() -> str:
     """Return docs/configuration.md."""
-    # pydantic takes 200 ms to import: only who makes the pages pays.
-    from eventstore.settings.configuration import Configuration  # noqa: PLC0415
+    from eventstore.settings.configuration import Configuration  # noqa: PLC0415 - only who makes the pages pays
 
-    schema = Configuration.model_json_schema()
-    sections = [
-        _section(name, schema["$defs"][reference["$ref"].rpartition("/")[2]])
-        for name, reference in schema["properties"].items()
-    ]
+    sections = [_section(one.name, one.type) for one in structs.fields(Configuration)]
     return "\n".join((_CONFIGURATION_HEAD, *sections))
 
 
@@ -194,14 +191,17 @@ def walk_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tu
             yield from walk_commands(command, (*path, name))
 
 
-def _section(name: str, section: Mapping[str, Any]) -> str:
-    rows = [
-        f"| `{key}` | `HOOKFUSE_{name.upper()}__{key.upper()}` | `{json.dumps(setting['default'])}`"
-        f" | {_capital(setting['description'])} | {_limits(setting)} |"
-        for key, setting in section["properties"].items()
-    ]
+def _section(name: str, kind: type[Struct]) -> str:
+    rows = []
+    for field in structs.fields(kind):
+        setting = msgspec.json.schema(field.type, schema_hook=lambda _secret: {"type": "string"})
+        default = json.dumps(msgspec.to_builtins(field.default, enc_hook=lambda secret: secret.get_secret_value()))
+        rows.append(
+            f"| `{field.name}` | `HOOKFUSE_{name.upper()}__{field.name.upper()}` | `{default}`"
+            f" | {_capital(setting['description'])} | {_limits(setting)} |"
+        )
     head = "| Setting | Environment variable | Default | Meaning | Limits |\n|---|---|---|---|---|"
-    return f"## `[{name}]`\n\n{section['description']}\n\n{head}\n" + "\n".join(rows) + "\n"
+    return f"## `[{name}]`\n\n{kind.__doc__}\n\n{head}\n" + "\n".join(rows) + "\n"
 
 
 def _limits(setting: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ class Session:
 
     def configuration(self) -> "Configuration":
         """Read the configuration of the home. Raises ConfigurationError."""
-        # pydantic takes 200 ms to import: only who asks pays.
+        # Settings take a while to import: only who asks pays.
         from eventstore.settings.configuration import load_configuration  # noqa: PLC0415
 
         return load_configuration(self.home.configuration)

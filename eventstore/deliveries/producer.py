@@ -52,7 +52,7 @@ class Producer:
         self.home = home or Home.from_environment()
         self.home.require()
         self.home.prepare()
-        # pydantic takes 200 ms to import: only who opens a queue pays.
+        # Settings take a while to import: only who opens a queue pays.
         from eventstore.settings.configuration import load_configuration  # noqa: PLC0415
 
         self._limit_bytes = load_configuration(self.home.configuration).limits.attachment_bytes

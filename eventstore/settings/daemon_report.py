@@ -39,10 +39,10 @@ class DaemonReport:
 
 def digests_of(configuration: "Configuration") -> dict[str, str]:
     """Return a digest of each table of settings; none of those with secrets, which could be guessed."""
-    tables = configuration.model_dump(mode="json", exclude=_WITH_SECRETS)
     return {
-        name: blake2b(msgspec.json.encode(table, order="deterministic"), digest_size=8).hexdigest()
-        for name, table in tables.items()
+        name: blake2b(msgspec.json.encode(getattr(configuration, name)), digest_size=8).hexdigest()
+        for name in configuration.__struct_fields__
+        if name not in _WITH_SECRETS
     }
 
 

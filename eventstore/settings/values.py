@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import parseaddr
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from msgspec import Meta
 
 from eventstore.common.mail_address import ascii_address
 from eventstore.errors import MailAddressInvalidError
@@ -14,6 +16,7 @@ from eventstore.policies.policy import POLICIES
 
 __all__ = [
     "Address",
+    "Check",
     "Host",
     "HostName",
     "Network",
@@ -21,6 +24,7 @@ __all__ = [
     "ProxyUrl",
     "ReceiverAddress",
     "Seconds",
+    "Secret",
     "SenderAddress",
 ]
 
@@ -31,6 +35,35 @@ _HELO = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|\[[0-9A-Za-z:
 
 # What is shown in full (doctor, the greeting): credentials that stand before a host by mistake must not be.
 _NOT_IN_A_HOST = re.compile(r"[\s\x00-\x1f\x7f@/\\?#]")
+
+
+class Secret:
+    """A text that is shown nowhere: no repr, log or error has it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('**********')" if self._text else "Secret('')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a value of a type has to pass beside; `passed` returns it, or raises ValueError that says what it is."""
+
+    passed: Callable[[Any], Any]
 
 
 def _known_policy(name: str) -> str:
@@ -67,7 +100,7 @@ def _is_host(text: str) -> bool:
     return _NOT_IN_A_HOST.search(text) is None
 
 
-def _proxy_url(url: SecretStr) -> SecretStr:
+def _proxy_url(url: Secret) -> Secret:
     try:
         parts = urlsplit(url.get_secret_value())
         is_proxy = parts.scheme == "http" and bool(parts.hostname) and bool(parts.port)
@@ -96,12 +129,12 @@ def _sender_address(text: str) -> str:
     return text
 
 
-Host = Annotated[str, AfterValidator(_host)]
-HostName = Annotated[str, AfterValidator(_host_name)]
-SenderAddress = Annotated[str, AfterValidator(_sender_address)]
-Address = Annotated[str, AfterValidator(_address)]
-PolicyName = Annotated[str, AfterValidator(_known_policy)]
-ReceiverAddress = Annotated[Address, AfterValidator(_receiver_address)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
-Network = Annotated[str, AfterValidator(_network)]
+Host = Annotated[str, Check(_host)]
+HostName = Annotated[str, Check(_host_name)]
+SenderAddress = Annotated[str, Check(_sender_address)]
+Address = Annotated[str, Check(_address)]
+PolicyName = Annotated[str, Check(_known_policy)]
+ReceiverAddress = Annotated[Address, Check(_receiver_address)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+ProxyUrl = Annotated[Secret, Check(_proxy_url)]
+Network = Annotated[str, Check(_network)]

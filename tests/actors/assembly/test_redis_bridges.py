@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from pydantic import SecretStr
-
 from actors.assembly.redis_bridges import RedisBridges
 from actors.messages import CatchUp, Ingest, Ref
 from actors.redis.intake import IntakeActor
@@ -11,9 +9,10 @@ from actors.redis.projector import ProjectorActor
 from eventstore.home.folder import Home
 from eventstore.settings.configuration import Configuration
 from eventstore.settings.sections import QueueSettings, RedisSettings
+from eventstore.settings.values import Secret
 from tests.actors.stage import Heard, Stage
 
-URL = SecretStr("unix:///nowhere/redis")
+URL = Secret("unix:///nowhere/redis")
 
 
 class Around:

@@ -37,7 +37,7 @@ from eventstore.policies.breaker import BreakerRule
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.outage_rule import OutageRule
 from eventstore.queue.queries import count_deliveries
-from eventstore.settings.configuration import Configuration, load_configuration
+from eventstore.settings.configuration import Configuration, configuration_of, load_configuration
 from eventstore.wall_clock.watch import write_clock_pair
 from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Receiver, Stage, lines_of
 from webhook import FakeSender, Outcome, Sender, WebhookRequest
@@ -509,13 +509,13 @@ def test_without_a_mail_server_mails_go_into_the_maildir_of_the_home(tmp_path: P
 
 
 def test_with_a_mail_server_mails_go_there(tmp_path: Path) -> None:
-    configuration = Configuration(smtp={"host": "mail.example"})
+    configuration = configuration_of({"smtp": {"host": "mail.example"}})
 
     assert isinstance(mail_transport_for(Home(tmp_path), configuration), SmtpTransport)
 
 
 def test_the_sender_is_the_one_that_the_configuration_describes() -> None:
-    sender = sender_for(Configuration(guard={"allow_http": False}))
+    sender = sender_for(configuration_of({"guard": {"allow_http": False}}))
     with structlog.testing.capture_logs():
         outcome = sender.send(WebhookRequest("http://127.0.0.1:9/", ("s",), "a.b", b"{}", "d-1"))
     sender.close()
@@ -590,7 +590,7 @@ def test_owners_are_warned_and_mailed_before_it_is_drained(plant: Plant, setting
 
 
 def test_the_rules_are_those_of_the_configuration() -> None:
-    configuration = Configuration.model_validate(
+    configuration = configuration_of(
         {
             "breaker": {"open_s": 7.0, "open_max_s": 70.0, "recovery_s": 8.0, "streak_min": 9, "dry_run": True},
             "delivery": {"rate_per_s": 3.0, "rate_burst": 4},

@@ -9,7 +9,7 @@ from msgspec import structs
 from console.doctor.checkup import check_home
 from console.shell.session import open_session
 from eventstore.policies.policy import BALANCED
-from eventstore.settings.configuration import Configuration
+from eventstore.settings.configuration import Configuration, configuration_of
 from eventstore.settings.daemon_report import DaemonReport, digests_of, write_report
 from tests.console.conftest import SHOP, Hookfuse, World
 
@@ -19,7 +19,7 @@ STRICT = structs.replace(BALANCED, name="strict", version=7)
 @pytest.fixture
 def daemon(world: World) -> Iterator[World]:
     """Have a daemon run by another policy and without warnings, while the home's settings are the defaults."""
-    running = Configuration.model_validate({"warnings": {"enabled": False}})
+    running = configuration_of({"warnings": {"enabled": False}})
     with world.home.held_by_daemon():
         write_report(world.home.report, DaemonReport(os.getpid(), 0, STRICT, "all", digests_of(running)))
         yield world

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from eventstore.common.clock import ManualClock, time_text
 from eventstore.common.identifiers import installation_stream
@@ -182,7 +183,7 @@ def test_an_outcome_becomes_that_of_a_probe_and_is_not_tried_again(event: Any, e
 
 
 def test_the_rule_has_the_fields_and_defaults_of_the_configuration() -> None:
-    assert ProbingRule(**ProbingSettings().model_dump()) == ProbingRule()
+    assert ProbingRule(**structs.asdict(ProbingSettings())) == ProbingRule()
 
 
 def test_the_first_probe_comes_first_s_after_the_disabling_and_each_wait_grows_up_to_the_longest() -> None:

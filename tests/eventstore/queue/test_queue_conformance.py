@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import pytest
-from pydantic import SecretStr
 from redis import Redis
 
 from eventstore.common.clock import ManualClock
@@ -25,6 +24,7 @@ from eventstore.queue.queries import read_deliveries
 from eventstore.redis.stream_depth import StreamDepth, read_stream_depth
 from eventstore.redis.stream_intake import IntakeRule, StreamIntake
 from eventstore.settings.sections import QueueSettings
+from eventstore.settings.values import Secret
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register, succeeded
 from tests.redis_server import RedisServer
@@ -341,7 +341,7 @@ def test_what_a_dead_daemon_held_is_taken_over_and_what_a_live_one_holds_is_not(
 
 
 def depth(url: str, **settings: Any) -> StreamDepth:
-    found = read_stream_depth(QueueSettings(url=SecretStr(url), stream=STREAM, **settings), timeout_s=1.0)
+    found = read_stream_depth(QueueSettings(url=Secret(url), stream=STREAM, **settings), timeout_s=1.0)
     assert found is not None
     return found
 

@@ -27,7 +27,7 @@ def test_file_that_is_not_there_means_the_defaults(tmp_path: Path) -> None:
 
     assert configuration.policy.name == "balanced"
     assert configuration.disabling.apps == "internal"
-    assert configuration.model_dump() == load(tmp_path, "").model_dump()
+    assert configuration == load(tmp_path, "")
 
 
 def test_file_changes_what_it_names(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_list_in_the_environment_is_json(tmp_path: Path, monkeypatch: pytest.Mon
 def test_home_in_the_environment_is_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOKFUSE_HOME", "/srv/hooks")
 
-    assert load(tmp_path, "").model_dump() == Configuration().model_dump()
+    assert load(tmp_path, "") == Configuration()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_password_is_in_no_repr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     configuration = load(tmp_path, "")
 
     assert configuration.smtp.password.get_secret_value() == PASSWORD
-    assert PASSWORD not in f"{configuration!r} {configuration} {configuration.smtp!r} {configuration.model_dump_json()}"
+    assert PASSWORD not in f"{configuration!r} {configuration} {configuration.smtp!r}"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_password_is_in_no_error(tmp_path: Path, text: str) -> None:
 
 
 def test_configuration_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(AttributeError, match="immutable"):
         Configuration().policy = PolicySettings()  # type: ignore[misc]
 
 
@@ -232,4 +232,4 @@ def test_the_credentials_of_a_proxy_are_in_no_repr(tmp_path: Path, monkeypatch: 
 
     assert configuration.proxy.by == "name"
     assert PASSWORD in configuration.proxy.url.get_secret_value()
-    assert PASSWORD not in f"{configuration!r} {configuration.model_dump_json()}"
+    assert PASSWORD not in f"{configuration!r}"

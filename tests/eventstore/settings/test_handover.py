@@ -31,7 +31,7 @@ def configuration(tmp_path: Path) -> Configuration:
 def test_settings_arrive_as_they_were_with_their_secrets(configuration: Configuration) -> None:
     arrived, policy = unpack_settings(pack_settings(configuration, BALANCED))
 
-    assert arrived.model_dump() == configuration.model_dump()
+    assert arrived == configuration
     assert arrived.smtp.password.get_secret_value() == "pass\nwörd"
     assert policy == BALANCED
 
@@ -44,7 +44,7 @@ def test_a_change_of_the_environment_after_the_start_changes_nothing(
     monkeypatch.setenv("HOOKFUSE_DELIVERY__IN_FLIGHT", "7")
     arrived, _ = unpack_settings(packed)
 
-    assert arrived.model_dump() == configuration.model_dump()
+    assert arrived == configuration
 
 
 def test_they_are_one_line(configuration: Configuration) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.errors import ConfigurationError
-from eventstore.settings.configuration import Configuration
+from eventstore.settings.configuration import configuration_of
 from eventstore.settings.trusted_certificates import check_trusted, require_trusted
 from tests.webhook.certificates import PrivateCa
 
@@ -21,7 +21,7 @@ from tests.webhook.certificates import PrivateCa
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_its_setting(path: str, fault: str) -> None:
-    configuration = Configuration(tls={"ca_file": path}, smtp={"host": "mail.example", "ca_file": path})
+    configuration = configuration_of({"tls": {"ca_file": path}, "smtp": {"host": "mail.example", "ca_file": path}})
 
     with pytest.raises(ConfigurationError) as caught:
         require_trusted(configuration)
@@ -38,11 +38,13 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
 
     with pytest.raises(ConfigurationError, match="no file of at most"):
-        require_trusted(Configuration(tls={"ca_file": str(large)}))
+        require_trusted(configuration_of({"tls": {"ca_file": str(large)}}))
 
 
 def test_one_that_can_be_used_and_one_of_a_mail_server_that_is_not_asked_are_not_spoken_of(tmp_path: Path) -> None:
-    trusted = Configuration(tls={"ca_file": str(PrivateCa(tmp_path).file)}, smtp={"ca_file": "/nowhere/ca.pem"})
+    trusted = configuration_of(
+        {"tls": {"ca_file": str(PrivateCa(tmp_path).file)}, "smtp": {"ca_file": "/nowhere/ca.pem"}}
+    )
 
     require_trusted(trusted)
     assert list(check_trusted(trusted)) == []
