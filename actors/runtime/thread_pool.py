@@ -59,22 +59,6 @@ class TurnPool:
         if is_ready:
             self._start_thread()
 
-    @property
-    def live_threads(self) -> int:
-        """Return how many threads there are, busy or idle."""
-        return len(self._threads)
-
-    @property
-    def active_threads(self) -> int:
-        """Return how many threads run a task or are about to."""
-        with self._lock:
-            return len(self._threads) - len(self._idle_wakeups)
-
-    @property
-    def queued_tasks(self) -> int:
-        """Return how many tasks no thread has taken yet."""
-        return len(self._tasks)
-
     def longest_task_s(self) -> float:
         """Return for how many seconds the task lasts that was begun first; 0 = there is none. On any thread."""
         began_s = min(tuple(self._began_s.values()), default=None)

@@ -2,8 +2,6 @@
 
 from msgspec import Struct
 
-from eventstore.errors import NotFoundError
-
 __all__ = [
     "BALANCED",
     "POLICIES",
@@ -15,7 +13,6 @@ __all__ = [
     "StreakRule",
     "class_under",
     "is_checked_after",
-    "policy_named",
 ]
 
 
@@ -121,11 +118,3 @@ BALANCED = Policy(
 )
 
 POLICIES = {policy.name: policy for policy in (SENTRY_2024, BALANCED)}
-
-
-def policy_named(name: str) -> Policy:
-    """Return a policy that ships with hookfuse. Raises NotFoundError."""
-    try:
-        return POLICIES[name]
-    except KeyError:
-        raise NotFoundError(f"policy {name!r} is not known; there are: {', '.join(sorted(POLICIES))}") from None

@@ -15,7 +15,6 @@ __all__ = [
     "OwedMail",
     "OwedTo",
     "count_mails",
-    "next_mail_due_at",
     "read_gathered_mails",
     "read_owed_mails",
     "read_owed_recipients",
@@ -103,14 +102,6 @@ def read_gathered_mails(connection: sqlite3.Connection, digest_id: str) -> tuple
         (digest_id,),
     )
     return tuple(OwedMail(*row) for row in rows)
-
-
-def next_mail_due_at(connection: sqlite3.Connection) -> str | None:
-    """Return the moment at which the next owed mail is due, None when none is owed."""
-    (due_at,) = connection.execute(
-        "SELECT min(due_at) FROM outbox WHERE state = 'requested' AND digest_id IS NULL"
-    ).fetchone()
-    return due_at if isinstance(due_at, str) else None
 
 
 def count_mails(connection: sqlite3.Connection) -> dict[str, int]:

@@ -74,14 +74,14 @@ def test_tasks_run_side_by_side_up_to_the_limit() -> None:
         pool.submit(lambda: _meet(meeting))
     pool.submit(lambda: _meet(meeting))
     _meet(meeting)
-    most_threads = pool.live_threads
+    most_threads = len(pool._threads)
     pool.submit(lambda: _meet(meeting))
     pool.submit(lambda: _meet(meeting))
     _meet(meeting)
 
     assert pool.stop(WAIT_S)
     assert most_threads == 3
-    assert pool.live_threads == 0
+    assert len(pool._threads) == 0
 
 
 def test_idle_thread_is_used_again() -> None:
@@ -90,10 +90,10 @@ def test_idle_thread_is_used_again() -> None:
 
     for _ in range(50):
         threads.add(_thread_of_a_task(pool))
-        while pool.active_threads:
+        while len(pool._idle_wakeups) < len(pool._threads):
             threading.Event().wait(0.0001)
 
-    assert pool.live_threads == 1
+    assert len(pool._threads) == 1
     assert len(threads) == 1
     assert pool.stop(WAIT_S)
 
@@ -118,7 +118,7 @@ def test_a_ready_pool_keeps_one_thread_and_needs_none_anew(monkeypatch: pytest.M
 
     assert [_thread_of_a_task(pool) for _ in range(3)] == [first] * 3
     assert pool.stop(WAIT_S)
-    assert pool.live_threads == 0
+    assert len(pool._threads) == 0
 
 
 def test_no_task_is_lost_when_a_ready_pool_s_thread_is_woken_at_the_last_moment() -> None:
@@ -238,8 +238,8 @@ def test_task_does_not_stay_behind_when_the_process_can_have_no_thread(
         with pytest.raises(RuntimeError, match="can't start"):
             pool.submit(_fail)
 
-    assert pool.queued_tasks == 0
-    assert pool.live_threads == 0
+    assert not pool._tasks
+    assert len(pool._threads) == 0
     assert pool.stop(WAIT_S)
 
 

@@ -5,7 +5,6 @@ from eventstore.log.event_log import NewEvent
 from eventstore.projections.outbox import (
     OwedTo,
     count_mails,
-    next_mail_due_at,
     read_gathered_mails,
     read_owed_mails,
     read_owed_recipients,
@@ -33,14 +32,12 @@ def test_requested_mail_is_due_at_once(store: Store) -> None:
     put(store, requested())
 
     assert owed(store) == ["m"]
-    assert next_mail_due_at(store.connection) == NOW
 
 
 def test_sent_mail_is_owed_no_more(store: Store) -> None:
     put(store, requested(), MailSent("m", 1))
 
     assert owed(store, "~") == []
-    assert next_mail_due_at(store.connection) is None
     assert count_mails(store.connection) == {"requested": 0, "sent": 1, "failed": 0}
 
 
@@ -49,7 +46,6 @@ def test_failed_mail_is_owed_again_when_its_retry_is_due(store: Store) -> None:
 
     assert owed(store, NOW) == []
     assert owed(store, LATER) == ["m"]
-    assert next_mail_due_at(store.connection) == LATER
 
 
 def test_attempts_are_those_already_made(store: Store) -> None:
