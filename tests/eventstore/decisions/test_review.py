@@ -9,17 +9,19 @@ import pytest
 
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import installation_stream
+from eventstore.decisions import review as review_module
 from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.disable import DisableRequest, disable, enable
 from eventstore.decisions.review import ReviewRequest, needs_review, review
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import InstallationCalmed, InstallationRemoved, InstallationWarned, MailRequested
 from eventstore.home.folder import Home
-from eventstore.log.event_log import NewEvent, read_events
+from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.evaluation import Evaluation
 from eventstore.policies.policy import BALANCED
 from eventstore.projections.registry import Installation, find_installation
 from eventstore.unit_of_work import Store
+from eventstore.views.evaluation import read_evaluation
 from tests.eventstore.facts import INSTALLATION_ID, OWNERS, failed, record, register, succeeded
 
 REQUEST = ReviewRequest(INSTALLATION_ID, BALANCED, "internal", "hookfuse.example")
@@ -293,3 +295,53 @@ def test_the_ask_and_the_review_agree(store: Store, clock: ManualClock) -> None:
             row = find_installation(transaction.connection, INSTALLATION_ID)
             expected = needs_review(evaluation, row, is_warned=True) and row.is_active
             assert review(transaction, REQUEST).is_changed is expected
+
+
+def gone_at(store: Store) -> int:
+    record(store, failed("gone", 410))
+    return last_position(store.connection)
+
+
+def test_a_410_disables_in_the_receiver_s_name_whatever_came_after_it(store: Store) -> None:
+    request = replace(REQUEST, gone_at=gone_at(store))
+    record(store, succeeded(), failed())
+    decision = reviewed(store, request)
+
+    assert (decision.change, decision.cause) == (Change.DISABLED, "receiver")
+
+
+def test_a_410_that_a_person_s_enabling_came_after_disables_nothing(store: Store) -> None:
+    request = replace(REQUEST, gone_at=gone_at(store))
+    with store.transaction() as transaction:
+        disable(transaction, DisableRequest(INSTALLATION_ID, "person:ada", "moving", BALANCED, is_mailed=False))
+        enable(transaction, INSTALLATION_ID, by="person:ada", reason="moved")
+
+    assert reviewed(store, request) == Decision.declined("nothing has changed")
+
+
+def test_a_review_that_comes_twice_finds_it_done(store: Store) -> None:
+    request = replace(REQUEST, gone_at=gone_at(store))
+
+    assert [reviewed(store, request).change for _ in range(2)] == [Change.DISABLED, Change.NOTHING]
+    assert len(of(store, MailRequested)) == len(OWNERS)
+
+
+def test_whatever_follows_rests_on_one_evaluation(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(store, clock, 4, 4, 4)
+    asked: list[Evaluation] = []
+
+    def reading(*arguments: Any) -> Evaluation:
+        asked.append(read_evaluation(*arguments))
+        return asked[-1]
+
+    monkeypatch.setattr(review_module, "read_evaluation", reading)
+    decision = reviewed(store)
+
+    (evaluation,) = asked
+    assert decision.change is Change.DISABLED
+    assert decision.evidence is not None
+    assert decision.evidence.days == tuple(day.record() for day in evaluation.days)
+    assert (decision.evidence.rule, decision.evidence.explanation) == (evaluation.rule, evaluation.explanation)
+    assert decision.evidence.remediation.endswith("would have prevented it.")
