@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 
+from console.daemon_log.lean_structlog import structlog
 from console.daemon_log.log_file import LogFile
 from console.output.printable import one_line
 from console.output.queued_stream import queue_standard_error
