@@ -6,11 +6,11 @@ fsynced: after a power cut the mark may be behind the database, and never ahead 
 """
 
 import errno
-import mmap
 import os
 import sqlite3
 import stat
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Self
 from zlib import crc32
@@ -158,6 +158,7 @@ class HighWaterMark:
     def __init__(self, database: Path, connection: sqlite3.Connection) -> None:
         """Raise LostCommitsError when the database is behind its mark. Where there is none, it is made."""
         self._database = database
+        self._path = str(mark_path(database))
         self._connection = connection
         mark = read_mark(database)  # before the database is
         reached = reached_by(connection)
@@ -171,33 +172,30 @@ class HighWaterMark:
             write_mark(database, reached)
         self._reached = reached
         self._line = reached.to_bytes()
-        # In memory a look and a move take a tenth of a microsecond, where a system call takes some; what is written
-        # there stays when the process is killed.
-        descriptor = _open(mark_path(database), os.O_RDWR)
-        try:
-            self._memory = mmap.mmap(descriptor, _LINE_BYTES)
-        finally:
-            os.close(descriptor)
+        self._is_unwritten = False
+        self._file = self._opened()
+        self._inode = os.fstat(self._file.fileno()).st_ino
 
     def require_kept(self) -> None:
         """Compare, within a write transaction, what others have committed with what is there now.
 
         Raises LostCommitsError: somebody commits to other files than these.
         """
-        line = self._memory[:]
+        line = self._read()
         if line == self._line:
             return
-        mark, self._reached = Mark.from_bytes(line), reached_by(self._connection)
+        mark, reached = Mark.from_bytes(line), reached_by(self._connection)
         if mark is None:  # who moves it has the turn to write, as we have now: nobody is at it
-            _log.warning(
-                "mark_torn",
-                path=str(mark_path(self._database)),
-                done=f"made anew at event {self._reached.position}; whether commits were lost before is not known",
-            )
-            self._write(self._reached.to_bytes(), self._reached)
+            if not self._is_unwritten:
+                _log.warning(
+                    "mark_torn",
+                    path=str(mark_path(self._database)),
+                    done=f"made anew at event {reached.position}; whether commits were lost before is not known",
+                )
+            self._write(reached)
             return
-        require_kept(self._database, mark, self._reached)
-        self._line = line
+        require_kept(self._database, mark, reached)
+        self._line, self._reached = line, reached
 
     def reached(self, position: int) -> Mark:
         """Return how far a transaction goes that is about to end. `position`: of its last event, 0 = it has none."""
@@ -207,15 +205,58 @@ class HighWaterMark:
 
     def move(self, reached: Mark) -> None:
         """Write down what was committed, before the turn to write ends."""
-        line = reached.to_bytes()
-        if line == self._line:
-            return
-        self._write(line, reached)
+        if reached != self._reached:
+            self._write(reached)
 
-    def _write(self, line: bytes, reached: Mark) -> None:
-        self._memory[:] = line
+    def _write(self, reached: Mark) -> None:
+        """Write a mark over the one that is there.
+
+        It comes after the commit, which stands whether this can be done or not: a mark that stays behind is allowed.
+        """
+        line = reached.to_bytes()
         self._line, self._reached = line, reached
+        try:
+            os.pwrite(self._file.fileno(), line, 0)
+        except OSError as error:
+            if not self._is_unwritten:
+                _log.warning(
+                    "mark_unwritten",
+                    path=str(mark_path(self._database)),
+                    error=error.strerror,
+                    done="goes on; commits that are lost from now on may not be noticed",
+                )
+            self._is_unwritten = True
+        else:
+            self._is_unwritten = False
+
+    def _read(self) -> bytes:
+        """Return what stands in the file that has the mark's name now, b"" = nothing that can be read."""
+        try:
+            if _inode(self._path) != self._inode:
+                self._reopen()
+            return os.pread(self._file.fileno(), _LINE_BYTES, 0)
+        except OSError:
+            return b""
+
+    def _reopen(self) -> None:
+        """Take the file that has the mark's name now: what is written to one without a name is read by nobody.
+
+        Where there is no folder for it any more, the database has gone with it, and that is said after the commit.
+        """
+        opened = self._opened()
+        self._file.close()
+        self._file, self._inode = opened, os.fstat(opened.fileno()).st_ino
+
+    def _opened(self) -> FileIO:
+        return FileIO(_open(mark_path(self._database), os.O_RDWR | os.O_CREAT), "r+")
 
     def close(self) -> None:
-        """Give the file back."""
-        self._memory.close()
+        """Close the file."""
+        self._file.close()
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - with each commit, and a Path takes twice as long
+    except FileNotFoundError:
+        return 0

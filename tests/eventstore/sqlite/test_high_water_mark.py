@@ -1,5 +1,6 @@
 """Commits that are gone are noticed, whatever took them: a mark beside the database says how far it had come."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -256,15 +257,95 @@ def test_of_a_mark_without_end_no_more_is_read_than_a_mark_has(home: Home, store
     assert read_mark(home.database) is None
 
 
-def test_a_mark_that_is_torn_under_a_writer_is_said_and_made_anew(home: Home, store: Store) -> None:
-    register(store)
-    with mark_path(home.database).open("r+b") as file:
+def _truncated(mark: Path) -> None:
+    os.truncate(mark, 0)
+
+
+def _half(mark: Path) -> None:
+    os.truncate(mark, 40)
+
+
+def _written_over(mark: Path) -> None:
+    with mark.open("r+b") as file:
         file.write(b"x")
 
+
+def _replaced(mark: Path) -> None:
+    other = mark.with_name("other")
+    other.write_bytes(b"x" * 91)
+    other.replace(mark)
+
+
+@pytest.mark.parametrize("damage", [_truncated, _half, _written_over, Path.unlink, _replaced])
+def test_a_mark_that_is_torn_under_a_writer_is_said_and_made_anew(
+    home: Home, store: Store, damage: Callable[[Path], None]
+) -> None:
+    register(store)
+    damage(mark_path(home.database))
+
     with structlog.testing.capture_logs() as lines:
+        record(store, succeeded())
         record(store, succeeded())
 
     assert [line["event"] for line in lines] == ["mark_torn"]
     mark = read_mark(home.database)
     assert mark is not None
     assert mark.position == last_position(store.connection)
+
+
+def test_a_writer_follows_the_mark_to_the_file_that_others_write_to(home: Home, store: Store) -> None:
+    register(store)
+    mark_path(home.database).unlink()
+    with Store(home.database) as other:
+        record(other, succeeded())
+        with structlog.testing.capture_logs() as lines:
+            record(store, succeeded())
+
+    assert lines == []
+    mark = read_mark(home.database)
+    assert mark is not None
+    assert mark.position == last_position(store.connection)
+
+
+def test_what_was_committed_stands_though_the_mark_cannot_follow_and_that_is_said_once(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(store)
+    before = read_mark(home.database)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with structlog.testing.capture_logs() as lines:
+        record(store, succeeded())
+        record(store, succeeded())
+    monkeypatch.undo()
+
+    assert [line["event"] for line in lines] == ["mark_unwritten"]
+    assert (read_mark(home.database), last_position(store.connection)) == (before, 5)
+    record(store, succeeded())
+    assert read_mark(home.database) == store._mark.reached(6)
+
+
+@pytest.mark.parametrize("make", [_a_link, os.mkfifo, Path.mkdir], ids=["link", "pipe", "folder"])
+def test_what_is_put_in_the_place_of_the_mark_under_a_writer_ends_its_commits(
+    home: Home, store: Store, make: Callable[[Path], None]
+) -> None:
+    register(store)
+    mark_path(home.database).unlink()
+    make(mark_path(home.database))
+
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match="move it away"):
+            record(store, succeeded())
+    assert last_position(store.connection) == 3
+    assert not (home.path / "mine").exists() or (home.path / "mine").read_text() == "mine"
+
+
+def test_a_home_that_is_gone_under_a_writer_acknowledges_nothing_more(home: Home, store: Store) -> None:
+    register(store)
+    home.path.rename(home.path.with_name("elsewhere"))
+
+    with pytest.raises(LostCommitsError, match="was removed or replaced"):
+        record_for_a_while(store)
