@@ -103,12 +103,12 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from console.daemon_log.log_output import configure_daemon_logging, queue_copies
     from console.shell.greeting import greeting
     from eventstore.common.file_budget import files_needed, raise_file_limit, share_out
-    from eventstore.integrity.scrubbing import check_at_start
+    from eventstore.integrity.loss_watch import LossWatch
+    from eventstore.integrity.scrubbing import check_at_start, damage_of
     from eventstore.settings.chosen_policy import configured_policy
     from eventstore.settings.configuration import load_configuration
     from eventstore.settings.trusted_certificates import require_trusted
     from eventstore.sqlite.database import open_database
-    from eventstore.sqlite.opened_files import OpenedFiles, loss_text
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     dropped_lines = queue_copies()
@@ -123,7 +123,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         # no other file can have the inode of one that is open.
         stack.callback(open_database(home.database, is_writer=True).close)
         check_at_start(home)
-        files = OpenedFiles(home.database)
+        losses = LossWatch(home.database)
         count = processes or configuration.daemon.processes
         log_file = configure_daemon_logging(home, configuration.log, is_terminal=sys.stderr.isatty())
         stack.callback(log_file.close)
@@ -150,13 +150,13 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
             keep_log=log_file.look,
             dropped_lines=dropped_lines,
             doorbell=doorbell,
-            files=files,
+            losses=losses,
             is_drain=is_drain,
         )
         failure = daemon.work_alone() if count == 1 else daemon.lead_worker_pool(count, workers_lock)
         exit_code = ExitCode.CRASHED if failure else ExitCode.OK
-        if lost := files.lost():  # whoever has met it first
-            exit_code, failure = ExitCode.DATABASE, loss_text(lost)
+        if reason := losses.lost() or (failure and damage_of(home)):  # whoever has met it first
+            exit_code, failure = ExitCode.DATABASE, reason
         log.info("daemon_stopped", exit_code=int(exit_code), failure=failure or None)
     return exit_code, failure
 

@@ -7,7 +7,8 @@ import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from eventstore.common.shortage import lack_of
+from eventstore.common.shortage import LEAVE, ROUTES, lack_of
+from eventstore.errors import ShortageError
 from webhook.deadline_socket import DeadlineExceeded, DeadlineTcpSocket, Exchange, current_exchange
 from webhook.name_lookup import LOOKUP_THREADS, NameLookup
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from webhook.address_guard import Address, AddressGuard
     from webhook.name_lookup import Resolver
     from webhook.proxy import Proxy
+
+
+# What connect(2) says of this machine alone; elsewhere these numbers mean other things. EACCES is local with IPv4 only:
+# with IPv6 it is also what the kernel makes of a router's "administratively prohibited" (icmpv6_err_convert), and so
+# whoever is at the other end could have it.
+_LACKS_OF_BOTH = {errno.EPERM: LEAVE, errno.EAGAIN: ROUTES}
+_LACKS = {4: {**_LACKS_OF_BOTH, errno.EACCES: LEAVE}, 6: _LACKS_OF_BOTH}
 
 
 def resolve_by_system(host: str) -> list[str]:
@@ -114,6 +122,16 @@ def _connect_to_one(
 
 
 def _connect(address: Address, port: int, timeout_s: float) -> DeadlineTcpSocket:
+    try:
+        return _connected(address, port, timeout_s)
+    except OSError as error:
+        lack = _LACKS[address.version].get(error.errno or 0)
+        if lack is None:
+            raise
+        raise OSError(error.errno, f"this machine lacks {lack.what}") from ShortageError(lack, "nothing was sent")
+
+
+def _connected(address: Address, port: int, timeout_s: float) -> DeadlineTcpSocket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     connection = DeadlineTcpSocket(family, socket.SOCK_STREAM)
     try:

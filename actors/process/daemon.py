@@ -22,11 +22,11 @@ from actors.runtime.restart_budget import RestartBudget
 from eventstore.common.shard import WHOLE, Shard
 from eventstore.errors import HomeError
 from eventstore.home.folder import Home
+from eventstore.integrity.loss_watch import LossWatch
 from eventstore.integrity.scrubbing import Scrub
 from eventstore.policies.policy import Policy
 from eventstore.settings.configuration import Configuration
 from eventstore.settings.handover import pack_settings
-from eventstore.sqlite.opened_files import OpenedFiles
 
 if TYPE_CHECKING:
     from actors.assembly.observability import Observability
@@ -60,10 +60,10 @@ class _Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon(_Process):
-    """The process that holds the home: it does the work, or has workers do it. `files`: those of the database."""
+    """The process that holds the home: it does the work, or has workers do it. `losses`: of the database."""
 
     doorbell: int
-    files: OpenedFiles
+    losses: LossWatch
     is_drain: bool
 
     def work_alone(self) -> str:
@@ -83,7 +83,7 @@ class Daemon(_Process):
             while not (self.stop_asked.is_set() or system.failure or observability.failure):
                 manager.alive()
                 observability.look_around()
-                if self.files.lost():
+                if self.losses.lost():
                     break  # runner.py says so
                 scrub.look()
                 system.look_around()
@@ -122,7 +122,7 @@ class Daemon(_Process):
             while not (self.stop_asked.is_set() or worker_pool.failure or observability.failure):
                 _tell_manager(manager, worker_pool)
                 observability.look_around()
-                if self.files.lost():
+                if self.losses.lost():
                     break  # runner.py says so
                 scrub.look()
                 if self.is_drain and worker_pool.is_drained():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from eventstore.errors import Lack, ShortageError
 
-__all__ = ["DISK", "FILES", "LOOKUPS", "MEMORY", "THREADS", "lack_of", "raise_shortage"]
+__all__ = ["DISK", "FILES", "LEAVE", "LOOKUPS", "MEMORY", "ROUTES", "THREADS", "lack_of", "raise_shortage"]
 
 
 FILES = Lack(
@@ -14,6 +14,12 @@ FILES = Lack(
 MEMORY = Lack("memory", "give the machine, or the service, more memory, or lower in_flight")
 THREADS = Lack("threads", "raise the limit of processes and threads (TasksMax= of the service, ulimit -u)")
 DISK = Lack("room on the disk", "make room")
+LEAVE = Lack(
+    "leave to connect: a rule of its own refuses it",
+    "see its firewall's output rules, IPAddressDeny= of the service, and SELinux or AppArmor",
+    is_of_machine=False,
+)
+ROUTES = Lack("room for routes or ports", "try again later; where it stays, see net.ipv4 and net.ipv6 of sysctl")
 LOOKUPS = Lack(
     "threads for name lookups", "see to the machine's resolver; names that hang are in `hookfuse status` as dns"
 )

@@ -38,7 +38,8 @@ class Home:
     def require(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
         try:
-            is_home = self.database.is_file()
+            # Where only the mark is left, it is said that the database is gone, and not that none was here.
+            is_home = self.database.is_file() or mark_path(self.database).is_file()
             fault = "is not a home" if self.path.exists() else "does not exist"
         except OSError as error:  # a name that is too long, or a folder that may not be looked into
             raise HomeError(

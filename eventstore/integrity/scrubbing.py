@@ -17,7 +17,7 @@ from eventstore.queue.packed_batches import damaged_packed_batches
 from eventstore.sqlite.database import explained, open_database
 from eventstore.unit_of_work import Store
 
-__all__ = ["Scrub", "check_at_start"]
+__all__ = ["Scrub", "check_at_start", "damage_of"]
 
 _log = structlog.get_logger("hookfuse.database")
 
@@ -39,6 +39,15 @@ def check_at_start(home: Home) -> None:
         for first_sequence in damaged_packed_batches(store.connection):
             with store.transaction() as transaction:
                 unpack(transaction.connection, first_sequence)
+
+
+def damage_of(home: Home) -> str:
+    """Return why a daemon could not start on a home's database as it is now, "" = it could."""
+    try:
+        check_at_start(home)
+    except DatabaseError as error:
+        return str(error)
+    return ""
 
 
 def require_sound(connection: sqlite3.Connection) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from eventstore.common.file_system import READ_ONLY, is_read_only
 from eventstore.common.shortage import raise_shortage
-from eventstore.errors import ConflictError, DatabaseError, DiskFullError, LostCommitsError, NotADatabaseError
+from eventstore.errors import (
+    ConflictError,
+    DamagedFileError,
+    DatabaseError,
+    DiskFullError,
+    LostCommitsError,
+    NotADatabaseError,
+)
 from eventstore.sqlite.high_water_mark import WAY_OUT, mark_path, reached_by, write_mark
 from eventstore.sqlite.migrations import MARKED_SINCE, found_schema, migrate
 
@@ -44,13 +51,17 @@ _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
     "SQLITE_FULL": (DiskFullError, "the disk is full: make room and try again; nothing was changed"),
     "SQLITE_IOERR_FSYNC": _UNKNOWN,
     "SQLITE_IOERR_DIR_FSYNC": _UNKNOWN,
+    "SQLITE_IOERR_SHORT_READ": (
+        DamagedFileError,
+        "the file, or its -wal, ends before it should: restore the newest backup (hookfuse restore FILE)",
+    ),
     "SQLITE_IOERR": (DiskFullError, "the disk cannot be written (full, or failing); nothing was changed"),
     "SQLITE_NOTADB": (
         NotADatabaseError,
         "this file is no SQLite database: move it away, or name another home",
     ),
     "SQLITE_CORRUPT": (
-        DatabaseError,
+        DamagedFileError,
         "the database file is damaged: hookfuse reindex repairs it where only an index is, else restore a backup",
     ),
     "SQLITE_READONLY": (
@@ -78,6 +89,8 @@ def explained(path: Path | str = "events.db") -> Iterator[None]:
         raise_shortage(_lacking_files() if name.startswith(_MAY_BE_SHORT) else error, f"{path}: not opened")
         if name.startswith(_MAY_BE_READ_ONLY) and is_read_only(Path(path)):
             raise DatabaseError(f"{path}: {READ_ONLY} ({name})") from error
+        if name == "SQLITE_NOTADB" and mark_path(Path(path)).exists():
+            raise NotADatabaseError(f"{path}: is no SQLite database any more: {WAY_OUT} ({name})") from error
         for code, (error_class, meaning) in _MEANINGS.items():
             if name.startswith(code):
                 raise error_class(f"{path}: {meaning} ({name})") from error
@@ -207,8 +220,8 @@ def _refuse_loss(path: Path) -> None:
     # First the traces, then the size: another process may be making both at this moment.
     traces = (mark_path(path), path.with_name(f"{path.name}-wal"), path.parent / "logs" / "hookfuse.jsonl")
     trace = next((one for one in traces if _size_bytes(one)), None)
-    if trace is not None and not _size_bytes(path):
-        fault = "is empty" if path.exists() else "is missing"
+    if trace is not None and (path.is_dir() or not _size_bytes(path)):
+        fault = ("is a folder" if path.is_dir() else "is empty") if path.exists() else "is missing"
         raise LostCommitsError(f"{path} {fault}, and there was a database here, as {trace.name} shows: {WAY_OUT}")
 
 

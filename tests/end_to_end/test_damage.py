@@ -1,10 +1,15 @@
-"""What was damaged while it waited is not sent, and what goes on beside it is."""
+"""What was damaged is not sent, and a daemon whose files are damaged or exchanged says so, and ends with 7."""
 
+import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
-from tests.end_to_end.stage import Stage
-from tests.end_to_end.waiting import wait_until
+import pytest
+
+from tests.end_to_end.stage import LIMIT_S, PATIENT, Stage
+from tests.end_to_end.waiting import wait_for_requests, wait_until
 
 
 def _change(stage: Stage, statement: str, *parameters: object) -> None:
@@ -45,3 +50,91 @@ def test_what_was_queued_before_there_were_checksums_is_sent(stage: Stage) -> No
 
     assert [request["headers"]["webhook-id"] for request in stage.receiver.seen()] == [waiting]
     assert stage.json("deliveries") == []
+
+
+def _exchanged_for_nothing(database: Path) -> None:
+    (database.parent / "other").touch()
+    (database.parent / "other").replace(database)
+
+
+def _exchanged_for_a_foreign_one(database: Path) -> None:
+    other = database.parent / "other"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE theirs (one)")
+    other.replace(database)
+
+
+def _exchanged_for_a_folder(database: Path) -> None:
+    database.unlink()
+    database.mkdir()
+
+
+def _cut_off(database: Path) -> None:
+    os.truncate(database, 4096)
+
+
+def _written_over(database: Path) -> None:
+    database.write_bytes(b"hello " * 10_000)
+
+
+def _wal_removed(database: Path) -> None:
+    database.with_name(f"{database.name}-wal").unlink()
+
+
+def _wal_cut_off(database: Path) -> None:
+    os.truncate(database.with_name(f"{database.name}-wal"), 0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        _exchanged_for_nothing,
+        _exchanged_for_a_foreign_one,
+        _exchanged_for_a_folder,
+        _cut_off,
+        _written_over,
+        _wal_removed,
+    ],
+)
+def test_a_daemon_whose_database_is_damaged_or_exchanged_ends_with_the_reason_and_so_does_who_looks(
+    stage: Stage, damage: Callable[[Path], None]
+) -> None:
+    stage.configure(PATIENT)
+    stage.apply({5: "/200", 6: "/200"})
+    stage.receiver.answer_first(0)
+    stage.send([(5, "issue.created"), (6, "issue.created")])
+    with stage.daemon() as daemon:
+        wait_for_requests(stage.receiver, 2)
+        damage(stage.home / "events.db")
+        stage.receiver.answer_first()  # so that there are outcomes to be recorded
+
+        assert daemon.wait(LIMIT_S) == 7
+        assert daemon.stderr is not None
+        said = daemon.stderr.read()
+    stopped = stage.log_lines()[-1]
+    assert (stopped["event"], stopped["exit_code"]) == ("daemon_stopped", 7)
+    assert "restart budget" not in said
+    assert "events.db" in stopped["failure"]
+    if damage is not _wal_removed:  # then the database is as it was with the last commit that was acknowledged
+        assert stage.run("doctor", code=11).stdout.count("fault") >= 1
+        assert "no home" not in stage.run("run", "--drain", code=7).stderr
+
+
+def _truncated(mark: Path) -> None:
+    os.truncate(mark, 0)
+
+
+def test_a_daemon_whose_mark_is_cut_off_or_removed_makes_it_anew_and_goes_on(stage: Stage) -> None:
+    stage.apply({5: "/200"})
+    mark = stage.home / "events.db-mark"
+    with stage.daemon() as daemon:
+        damages: list[Callable[[Path], None]] = [_truncated, Path.unlink]
+        for number, damage in enumerate(damages, start=1):
+            damage(mark)
+            stage.send([(5, "issue.created")])
+            wait_for_requests(stage.receiver, number)
+            wait_until(lambda: stage.look("deliveries") == [], "the delivery is done")
+            assert daemon.poll() is None
+
+    stage.run("doctor")

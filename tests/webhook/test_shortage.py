@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eventstore.common.shortage import FILES, THREADS, lack_of
+from eventstore.common.shortage import FILES, LEAVE, ROUTES, THREADS, lack_of
 from eventstore.errors import Lack, ShortageError
 from tests.webhook.servers import OK, answering, serving
 from webhook import ErrorClass, OutcomeKind, Sender, WebhookRequest
@@ -54,6 +54,80 @@ def test_a_socket_that_this_machine_cannot_serve_is_a_shortage(
         lack = _lack_met(sender, make_request(server.url))
 
     assert lack == lack_of(_error(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "lack"),
+    [
+        ("EPERM", "127.0.0.1", LEAVE),
+        ("EPERM", "[::1]", LEAVE),
+        ("EACCES", "127.0.0.1", LEAVE),
+        ("EAGAIN", "127.0.0.1", ROUTES),
+        ("EAGAIN", "[::1]", ROUTES),
+    ],
+)
+def test_a_connection_that_this_machine_refuses_by_itself_is_a_shortage(  # noqa: PLR0917 - fixtures and parameters
+    make_sender: MakeSender,
+    make_request: MakeRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    host: str,
+    lack: Lack,
+) -> None:
+    monkeypatch.setattr(DeadlineTcpSocket, "connect", _failing_with(name))
+
+    assert _lack_met(make_sender(), make_request(f"http://{host}:1/")) == lack
+
+
+def test_a_refusal_that_a_router_can_bring_about_is_the_endpoints_failure(
+    make_sender: MakeSender, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # ICMPv6 "communication with destination administratively prohibited".
+    monkeypatch.setattr(DeadlineTcpSocket, "connect", _failing_with("EACCES"))
+    outcome = make_sender().send(make_request("http://[::1]:1/"))
+
+    assert outcome.error_class is ErrorClass.CONNECT
+
+
+@pytest.mark.parametrize("name", ["EPERM", "EACCES", "EAGAIN", "ENOBUFS"])
+def test_of_several_addresses_the_next_one_is_tried_where_this_machine_refuses_one(
+    make_sender: MakeSender, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    connect = DeadlineTcpSocket.connect
+
+    def fail_for_the_first(self: DeadlineTcpSocket, address: Any) -> None:
+        if address[0] == "127.0.0.2":
+            raise _error(name)
+        connect(self, address)
+
+    monkeypatch.setattr(DeadlineTcpSocket, "connect", fail_for_the_first)
+    with serving(answering(OK)) as server:
+        sender = make_sender(resolve=lambda _: ["127.0.0.2", "127.0.0.1"])
+
+        assert sender.send(make_request(f"http://name.example:{server.port}/")).kind is OutcomeKind.SUCCESS
+
+
+@pytest.mark.parametrize("name", ["EPERM", "EACCES", "EAGAIN"])
+@pytest.mark.parametrize("operation", ["send", "recv"])
+def test_the_same_error_of_a_connected_socket_is_no_such_shortage(
+    make_sender: MakeSender,
+    make_request: MakeRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    operation: str,
+) -> None:
+    with serving(answering(OK)) as server:
+        sender = make_sender()
+        monkeypatch.setattr(DeadlineTcpSocket, operation, _failing_with(name))
+
+        assert sender.send(make_request(server.url)).kind is not OutcomeKind.SUCCESS
+
+
+def _failing_with(name: str) -> Callable[..., None]:
+    def fail(*_: Any, **__: Any) -> None:
+        raise _error(name)
+
+    return fail
 
 
 def test_a_resolver_that_cannot_open_a_socket_is_a_shortage(make_sender: MakeSender, make_request: MakeRequest) -> None:
