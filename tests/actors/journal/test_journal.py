@@ -320,7 +320,7 @@ def _fail(*_arguments: object) -> Any:
     raise RuntimeError("on purpose")
 
 
-@pytest.mark.parametrize("broken", range(3))
+@pytest.mark.parametrize("broken", range(len(projections._handlers(tuple(projections.PROJECTIONS))[DeliveryFailed])))
 def test_events_queue_and_projections_change_together_or_not_at_all(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, lines: list[EventDict], broken: int
 ) -> None:
@@ -328,7 +328,6 @@ def test_events_queue_and_projections_change_together_or_not_at_all(
     deliveries = stage.enqueue(ONE, 3)
     before = on_disk(stage)
     handlers = [*projections._handlers(tuple(projections.PROJECTIONS))[DeliveryFailed]]
-    assert len(handlers) == 3
     handlers[broken] = _fail
     monkeypatch.setattr(projections, "_handlers", lambda _names: {DeliveryFailed: handlers})
     room.record(*map(failed, deliveries))
