@@ -20,13 +20,13 @@ from console.shell.options import (
     refuse_own_options,
 )
 from console.shell.session import Session
-from eventstore.common.clock import time_text
 from eventstore.common.plural import counted, noun
 from eventstore.deliveries.resend import drop_kept, lay_out, resend_kept
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.kept import count_expired, kept_deliveries
-from eventstore.queue.queries import Hold, hold_of_delivery, read_deliveries
+from eventstore.queue.queries import Hold, read_deliveries
 from eventstore.unit_of_work import Store, Transaction
+from eventstore.views.deliveries import view_deliveries
 
 __all__ = ["deliveries"]
 
@@ -97,13 +97,12 @@ def deliveries(
             until=end,
             limit=limit,
         )
-        now = time_text(session.now())
-        holds = {one.delivery_id: hold for one in found if (hold := hold_of_delivery(connection, one, now)) is not None}
+        shown = view_deliveries(connection, found, session.now())
     if is_json:
-        print_json_rows(_document(one, holds.get(one.delivery_id), is_with_payload=payload) for one in found)
+        print_json_rows(_document(one.delivery, one.hold, is_with_payload=payload) for one in shown)
         return
     columns = (*_COLUMNS, Column("data")) if payload else _COLUMNS
-    rows = [_cells(one, holds.get(one.delivery_id))[: len(columns)] for one in found]
+    rows = [_cells(one.delivery, one.hold)[: len(columns)] for one in shown]
     print_table(columns, rows, empty="no delivery to show")
     note_limit(len(found), limit)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from eventstore.common.clock import Clock, SystemClock
 from eventstore.home.folder import Home
 from eventstore.sqlite.database import explained, open_database, reading
-from eventstore.unit_of_work import Store
 
 if TYPE_CHECKING:
     from eventstore.policies.breaker import BreakerRule
     from eventstore.policies.policy import Policy
     from eventstore.settings.configuration import Configuration
     from eventstore.settings.daemon_report import DaemonReport
+    from eventstore.unit_of_work import Store
 
 __all__ = ["Session", "open_session"]
 
@@ -99,8 +99,10 @@ class Session:
             connection.close()
 
     @contextmanager
-    def writing(self) -> Iterator[Store]:
+    def writing(self) -> "Iterator[Store]":
         """Open the store for writing and wake a running daemon afterwards. Raises HomeError, DatabaseError."""
+        from eventstore.unit_of_work import Store  # noqa: PLC0415 - with all projections: only who writes pays
+
         self.require_home()
         with Store(self.home.database, self.clock) as store:
             yield store
