@@ -82,9 +82,12 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
     from actors.assembly.checkup import check_endpoints, check_mail
     from actors.assembly.outside import guard_for, mail_transport_for
     from console.doctor.checkup import check_home, show_findings
+    from eventstore.common.lazy_log import configure_now
     from eventstore.projections.registry import read_client_certificates, read_urls_in_use
     from eventstore.settings.client_certificate import check_client_certificates
     from eventstore.settings.trusted_certificates import check_trusted
+
+    configure_now()
 
     def check_outside(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Diagnostic]:
         postbox = mail_transport_for(session.home, configuration)
@@ -103,6 +106,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from console.daemon_log.log_output import configure_daemon_logging, queue_copies
     from console.shell.greeting import greeting
     from eventstore.common.file_budget import files_needed, raise_file_limit, share_out
+    from eventstore.common.lazy_log import configure_now
     from eventstore.integrity.loss_watch import LossWatch
     from eventstore.integrity.scrubbing import check_at_start, damage_of
     from eventstore.settings.chosen_policy import configured_policy
@@ -110,6 +114,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     from eventstore.settings.trusted_certificates import require_trusted
     from eventstore.sqlite.database import open_database
 
+    configure_now()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     dropped_lines = queue_copies()
     with ExitStack() as stack:
@@ -222,9 +227,11 @@ def _work(
 
     from actors.process.daemon import Worker
     from console.daemon_log.log_output import configure_daemon_logging
+    from eventstore.common.lazy_log import configure_now
     from eventstore.common.shard import WHOLE
     from eventstore.settings.handover import unpack_settings
 
+    configure_now()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     configuration, policy = unpack_settings(settings)
     with ExitStack() as stack:

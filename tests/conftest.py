@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from eventstore.common import lazy_log
 from tests import prepared_schema, scratch_space
 from tests.redis_server import RedisServer, serving_redis
 
@@ -39,6 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process of several is alone with it at the end."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def _configures_no_logging_later() -> Iterator[None]:
+    """Let a command that was run within a test's process not configure the logging of the next test."""
+    yield
+    lazy_log._configure.clear()
 
 
 @pytest.fixture(scope="module")

@@ -67,13 +67,19 @@ _COMMANDS = (
 def cli(context: click.Context, home_path: Path) -> None:
     """Deliver every alert, blow a fuse on what is broken, tell the owners why."""
     # The store takes 200 ms to import: --help, --version and a usage error come before it.
-    from console.daemon_log.log_output import configure_command_logging  # noqa: PLC0415
     from console.shell.session import open_session  # noqa: PLC0415
+    from eventstore.common.lazy_log import configure_later  # noqa: PLC0415
 
     # Producer functions, and processes that a command starts, find the home there.
     os.environ["HOOKFUSE_HOME"] = str(home_path)
-    configure_command_logging()
+    configure_later(_configure_logging)
     context.obj = open_session(home_path, context.obj)
+
+
+def _configure_logging() -> None:
+    from console.daemon_log.log_output import configure_command_logging  # noqa: PLC0415 - 0.1 s
+
+    configure_command_logging()
 
 
 for _command in _COMMANDS:

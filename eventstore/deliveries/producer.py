@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Self
 from weakref import WeakSet
 
-import structlog
-
 from eventstore.common.clock import Clock
+from eventstore.common.lazy_log import LazyLog
 from eventstore.deliveries.admission import admit, checked_delivery
 from eventstore.errors import NotFoundError, RejectedError
 from eventstore.home.folder import Home
@@ -23,7 +22,7 @@ __all__ = ["INCIDENT_STATUSES", "Producer", "send_incident_alert_notification"]
 # docs/original.md, section 1.
 INCIDENT_STATUSES = {1: "open", 2: "resolved", 10: "warning", 20: "critical"}
 
-_log = structlog.get_logger("hookfuse.producer")
+_log = LazyLog("hookfuse.producer")
 
 
 _opened: "WeakSet[Producer]" = WeakSet()

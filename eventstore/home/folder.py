@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eventstore.common.file_system import refusal
 from eventstore.common.identifiers import new_id, parse_uuid
+from eventstore.common.lazy_log import LazyLog
 from eventstore.common.shortage import raise_shortage
 from eventstore.errors import DaemonRunningError, HomeError, RejectedError
 from eventstore.sqlite.high_water_mark import mark_path
@@ -220,13 +221,11 @@ class Home:
             return None
 
     def _remove_foreign_doorbell(self) -> None:
-        import structlog  # noqa: PLC0415 - no command but this one needs it here
-
         if stat.S_ISDIR(self._doorbell.lstat().st_mode):
             self._doorbell.rmdir()  # one that holds something is not ours to empty
         else:
             self._doorbell.unlink()
-        log = structlog.get_logger("hookfuse.home")
+        log = LazyLog("hookfuse.home")
         log.warning("doorbell_replaced", path=str(self._doorbell), done="it was no named pipe of ours; one is made")
 
     def ring_doorbell(self) -> None:

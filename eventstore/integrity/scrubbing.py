@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-import structlog
-
+from eventstore.common.lazy_log import LazyLog
 from eventstore.errors import DatabaseError
 from eventstore.home.folder import Home
 from eventstore.integrity.whole_check import foreign_parts, integrity_faults, require_none, small_tables
@@ -19,7 +18,7 @@ from eventstore.unit_of_work import Store
 
 __all__ = ["Scrub", "check_at_start", "damage_of"]
 
-_log = structlog.get_logger("hookfuse.database")
+_log = LazyLog("hookfuse.database")
 
 _DAY_S = 86_400.0
 _FIRST_S = 60.0

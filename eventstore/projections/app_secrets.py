@@ -7,9 +7,9 @@ from typing import Any, Final
 from zlib import crc32
 
 import msgspec
-import structlog
 
 from eventstore.common.clock import time_text
+from eventstore.common.lazy_log import LazyLog
 
 __all__ = [
     "LONGEST_OVERLAP",
@@ -23,7 +23,7 @@ __all__ = [
     "write_secrets",
 ]
 
-_log = structlog.get_logger("hookfuse.registry")
+_log = LazyLog("hookfuse.registry")
 
 # Longer than any change freeze; beyond it two secrets are no rotation but a habit.
 LONGEST_OVERLAP: Final = timedelta(days=90)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from zlib import crc32
 
 import msgspec
-import structlog
 import zstandard
 
+from eventstore.common.lazy_log import LazyLog
 from eventstore.queue.sequences import reserve_sequences
 
 __all__ = [
@@ -76,7 +76,7 @@ _COMPRESSION_LEVEL = 1
 # No packed batch is larger: so many deliveries of [limits] attachment_bytes at their most.
 _MOST_TEXT_BYTES = 1 << 30
 
-_log = structlog.get_logger("hookfuse.queue")
+_log = LazyLog("hookfuse.queue")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Packed]).decode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode

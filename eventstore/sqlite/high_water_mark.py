@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Self
 from zlib import crc32
 
-import structlog
-
+from eventstore.common.lazy_log import LazyLog
 from eventstore.common.plural import grouped
 from eventstore.errors import DatabaseError, LostCommitsError
 
@@ -31,7 +30,7 @@ __all__ = [
     "write_mark",
 ]
 
-_log = structlog.get_logger("hookfuse.database")
+_log = LazyLog("hookfuse.database")
 
 _LINE_BYTES = 91
 # One that is read while it is written may be half old and half new.
