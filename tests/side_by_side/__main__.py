@@ -113,9 +113,8 @@ def _print(before: Path, histories: int, seen: Counter[str], apart: dict[str, li
         ["git", "-C", str(before), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     print(f"{histories} histories, lived by the code of {commit.stdout.strip()} and of now.\n")
-    print("| Seen | Count |\n|---|---|")
-    for name, count in seen.items():
-        print(f"| {name if ' ' in name or '.' not in name else f'`{name}`'} | {count:,} |")
+    print("Compared: " + ", ".join(f"{count:,} {name}" for name, count in seen.items() if "." not in name) + ".")
+    print("\nEvents: " + ", ".join(f"{count:,} `{name}`" for name, count in seen.items() if "." in name) + ".")
     for old, new in RENAMED.items():
         print(f"\n`{old}` is compared as `{new}`.")
     for name, why in LEFT_OUT.items():
