@@ -20,9 +20,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("hookfuse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hookfuse")
 
-# Where the environment forbids bytecode, each of a thousand processes would compile the same files again.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
+# Where the environment forbids bytecode beside the sources it goes elsewhere, or each of a thousand processes would
+# compile the same files again.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(scratch_space.own_folder("hookfuse-bytecode"))
+    sys.dont_write_bytecode = False
 
 # OpenSSL takes 60 ms to read the system's certificates, for each sender and each daemon. No server here has one of
 # those; tests of the stores name theirs.

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -38,12 +39,29 @@ class RedisServer:
         self._server.start()
 
 
+# PR_SET_PDEATHSIG (prctl(2)) is 1: a server whose tests were killed ends with them, and none is left behind.
+_LAUNCHER = """#!{python} -IS
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == {parent}:
+    os.execv({binary!r}, [{binary!r}, *sys.argv[1:]])
+"""
+
+
+def _ending_with_its_parent(binary: Path, launcher: Path) -> Path:
+    """Write a program that starts another one, which the kernel ends when this process ends, however it does."""
+    launcher.write_text(_LAUNCHER.format(python=sys.executable, parent=os.getpid(), binary=str(binary)))
+    launcher.chmod(0o700)
+    return launcher
+
+
 @contextmanager
 def own_redis(**config: str) -> Iterator[RedisServer]:
     """Run a server of one's own, which saves nothing unless `config` says so."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:  # short: a socket's path has 107 bytes at most
         socket_path = Path(folder) / "s"
         server = ValkeyServer(port=0, unix_socket_path=socket_path, data_dir=Path(folder), config=config)
+        server._binary_path = _ending_with_its_parent(Path(server._binary_path), Path(folder) / "valkey")
         server.start()
         try:
             yield RedisServer(f"unix://{socket_path}", server)

@@ -38,7 +38,7 @@ def greeting(home: Home, configuration: "Configuration", processes: int) -> str:
             f"  settings  {settings}",
             f"  log       {home.log}",
             f"  mails     {mail}",
-            *((f"  metrics   http://{listen}/metrics",) if listen else ()),
+            *((f"  metrics   {_metrics_address(listen)}",) if listen else ()),
             "To send a first alert, type in another terminal:",
             f"  {command}",
             *note,
@@ -73,3 +73,10 @@ def _command_name() -> str:
 def _shown(path: Path) -> str:
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _metrics_address(listen: str) -> str:
+    host, _, port = listen.rpartition(":")
+    if int(port):
+        return f"http://{listen}/metrics"
+    return f"at a free port of {host}: the log's line observer_listening has it"

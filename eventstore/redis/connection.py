@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["open_redis", "redis_explained", "shown_url"]
 
 
-def open_redis(url: str, *, timeout_s: float = 5.0) -> "Redis":
+def open_redis(url: str, *, timeout_s: float = 5.0, setting: str = "[redis] url") -> "Redis":
     """Return a client for a URL (redis://, rediss://, unix://); it connects when it is first asked something.
 
     Nothing is tried again by itself: what was sent once may have been carried out, and whoever asks knows how to
-    find that out. Raises ConfigurationError when the URL is none.
+    find that out. Raises ConfigurationError, which names the setting, when the URL is none.
     """
     # redis takes 100 ms to import: only who has one pays.
     from redis import Redis  # noqa: PLC0415
@@ -38,7 +38,7 @@ def open_redis(url: str, *, timeout_s: float = 5.0) -> "Redis":
     except (ValueError, TypeError) as error:
         # The error's own text may quote the URL, which may have a password in it.
         raise ConfigurationError(
-            f"[redis] url {shown_url(url)!r} is no URL such as redis://localhost:6379/0 or unix:///run/redis.sock"
+            f"{setting} {shown_url(url)!r} is no URL such as redis://localhost:6379/0 or unix:///run/redis.sock"
         ) from error
 
 

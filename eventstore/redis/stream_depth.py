@@ -46,7 +46,7 @@ def read_stream_depth(settings: "QueueSettings", *, timeout_s: float) -> StreamD
     if not url:
         return None
     try:
-        with closing(open_redis(url, timeout_s=timeout_s)) as client, redis_explained(url):
+        with closing(open_redis(url, timeout_s=timeout_s, setting="[queue] url")) as client, redis_explained(url):
             length = client.xlen(settings.stream)
             dead = client.xlen(dead_stream_of(settings.stream))
             groups = client.xinfo_groups(settings.stream) if length else []

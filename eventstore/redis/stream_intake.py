@@ -55,7 +55,7 @@ class StreamIntake:
     def __init__(self, producer: Producer, rule: IntakeRule) -> None:
         self._producer = producer
         self._rule = rule
-        self._client: Redis = open_redis(rule.url, timeout_s=rule.timeout_s)
+        self._client: Redis = open_redis(rule.url, timeout_s=rule.timeout_s, setting="[queue] url")
         self._is_joined = False
 
     @property

@@ -10,6 +10,7 @@ from eventstore.home.folder import Home
 from eventstore.registry.apply import apply_document
 from eventstore.registry.document import read_registry_document
 from eventstore.settings.configuration import Configuration
+from eventstore.settings.sections import MetricsSettings
 from eventstore.unit_of_work import Store
 
 EXAMPLE = Path(__file__).parents[3] / "console" / "examples" / "registry.toml"
@@ -32,3 +33,19 @@ def test_an_example_that_leads_nowhere_says_so(tmp_path: Path, url: str | None, 
 
     assert ("nothing arrives" in told) is is_warned_of
     assert "alert --app 5 --organization 17" in told
+
+
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ("127.0.0.1:9464", "  metrics   http://127.0.0.1:9464/metrics"),
+        ("127.0.0.1:0", "  metrics   at a free port of 127.0.0.1: the log's line observer_listening has it"),
+        ("[::1]:0", "  metrics   at a free port of [::1]: the log's line observer_listening has it"),
+    ],
+)
+def test_where_the_metrics_are_is_told_and_never_as_port_0(tmp_path: Path, listen: str, told: str) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    configuration = Configuration(metrics=MetricsSettings(listen=listen))
+
+    assert told in greeting(home, configuration, 1).splitlines()
