@@ -24,9 +24,9 @@ from eventstore.common.plural import counted, noun
 from eventstore.deliveries.resend import drop_kept, lay_out, resend_kept
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.kept import count_expired, kept_deliveries
-from eventstore.queue.queries import Hold, read_deliveries
+from eventstore.queue.queries import read_deliveries
 from eventstore.unit_of_work import Store, Transaction
-from eventstore.views.deliveries import view_deliveries
+from eventstore.views.deliveries import Hold, view_deliveries
 
 __all__ = ["deliveries"]
 

@@ -5,12 +5,10 @@ Both are read as of one moment: in between a packed batch may be opened.
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
-from typing import Literal
 
 from eventstore.common.clock import stored_bound, time_text
 from eventstore.policies.waits import latest_pause
@@ -20,11 +18,9 @@ from eventstore.queue.packed_batches import PackedBatch, read_packed_batches
 from eventstore.sqlite.database import reading
 
 __all__ = [
-    "Hold",
     "count_deliveries",
     "find_delivery",
     "find_row",
-    "hold_of_delivery",
     "longest_due",
     "oldest_waiting",
     "read_deliveries",
@@ -65,37 +61,6 @@ def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> st
             before += islice(of_its_key, 1)
         first = min(before, default=None)
         return first[1] if first and first[0] < delivery.sequence else None
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What holds a delivery that would be due: its breaker or a pause until a moment, or its key behind a delivery.
-
-    `until` None = there is no moment: a half-open breaker lets one at a time through.
-    """
-
-    by: Literal["breaker", "pause", "key"]
-    until: str | None
-
-
-def hold_of_delivery(connection: sqlite3.Connection, delivery: QueuedDelivery, now: str) -> Hold | None:
-    """Return what holds a waiting delivery back beyond the moment at which it is due, None = nothing."""
-    if delivery.state != "waiting" or delivery.is_probe:
-        return None
-    behind = waits_behind(connection, delivery) if delivery.ordering_key else None
-    if behind is not None:
-        return Hold("key", behind)
-    row = connection.execute(
-        "SELECT breaker_open_until, hold_until FROM installations WHERE installation_id = ? AND state = 'active'",
-        (delivery.installation_id,),
-    ).fetchone()
-    kinds: tuple[Literal["breaker", "pause"], ...] = ("breaker", "pause")
-    holds = [Hold(by, until) for by, until in zip(kinds, row or (), strict=False) if until and until > now]
-    longest = max(holds, key=lambda hold: hold.until or "", default=None)
-    if longest is None:
-        is_half_open = row is not None and row[0] is not None  # what it was open until is over
-        return Hold("breaker", None) if is_half_open and delivery.due_at <= now else None
-    return longest if (longest.until or "") > delivery.due_at else None
 
 
 # The class is what comes last in an error's text.

@@ -8,7 +8,7 @@ import pytest
 
 from console.shell.cli import cli
 from console.shell.lazy_command import LazyCommand
-from tests.console.conftest import Hookfuse
+from tests.console.conftest import Hookfuse, World
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -63,3 +63,16 @@ def test_help_and_version_start_without_the_store() -> None:
 
     assert ended.stdout.splitlines()[0].startswith("hookfuse ")
     assert ended.stdout.splitlines()[1] == "[]"
+
+
+def test_who_only_reads_starts_without_what_writes_sends_or_draws(hookfuse: Hookfuse, world: World) -> None:
+    heavy = {"rich", "pydantic", "requests", "eventstore.deliveries.producer", "eventstore.decisions.disable"}
+    script = (
+        "import sys\nfrom runner import cli\nfrom console.shell.command_line import run_command_line\n"
+        f"try:\n    run_command_line(cli, ['--home', {str(world.home.path)!r}, 'status'])\n"
+        f"finally:\n    print(sorted({heavy!r} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert "policy " in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "[]"
