@@ -1,6 +1,7 @@
 """What was damaged is not sent, and a daemon whose files are damaged or exchanged says so, and ends with 7."""
 
 import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -138,3 +139,25 @@ def test_a_daemon_whose_mark_is_cut_off_or_removed_makes_it_anew_and_goes_on(sta
             assert daemon.poll() is None
 
     stage.run("doctor")
+
+
+def test_what_was_in_a_wal_that_was_removed_before_a_kill_is_missed_by_the_next_start_and_by_producers(
+    stage: Stage,
+) -> None:
+    stage.apply({5: "/200"})
+    with stage.daemon() as daemon:
+        stage.send([(5, "issue.created")] * 3)
+        wait_until(lambda: stage.receiver.count() == 3 and stage.look("deliveries") == [], "all are done")
+        daemon.send_signal(signal.SIGSTOP)  # so that it has no time to notice
+        for name in ("events.db-wal", "events.db-shm"):
+            (stage.home / name).unlink()
+        daemon.kill()
+        daemon.wait(LIMIT_S)
+
+    for refused in (stage.run("run", "--drain", code=7), stage.run("send", "--batch", "-", code=7, text="{}")):
+        assert "that it had" in refused.stderr
+        assert "hookfuse accept-loss" in refused.stderr
+    stage.run("doctor", code=11)
+    stage.run("accept-loss", "--reason", "no backup")
+    stage.run("doctor")
+    assert stage.receiver.count() == 3
