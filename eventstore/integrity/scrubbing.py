@@ -61,6 +61,8 @@ class Scrub:
         self._database = home.database
         self._clock_s = clock_s
         self._due_s = clock_s() + _FIRST_S
+        # What is left of a day's work: tables that are not looked at yet (None = it has not begun), then the log.
+        self._tables: list[str] | None = None
         self._position = BEFORE_ALL
         self._hash: bytes | None = None
         self._faults = 0
@@ -80,11 +82,20 @@ class Scrub:
         if is_over:
             _log.info("database_checked", events=max(0, self._position), faults=self._faults)
             self._due_s, self._position, self._hash, self._faults = now_s + _DAY_S, BEFORE_ALL, None, 0
+            self._tables = None
 
     def _step(self, connection: sqlite3.Connection) -> bool:
-        """Check a range; return whether it was the last one."""
-        if self._position == BEFORE_ALL:
-            require_sound(connection)
+        """Check a table, or a range of the log; return whether it was the last one.
+
+        The daemon's loop, which tells systemd that it lives, waits meanwhile: all tables of 10,000 installations with
+        half a million deliveries waiting took 15 s at once, 12 s of them for the queue.
+        """
+        if self._tables is None:
+            require_none([], foreign_parts(connection))
+            self._tables = small_tables(connection)
+        if self._tables:
+            require_none(integrity_faults(connection, [self._tables.pop()]), [])
+            return False
         limit = max(_EVENTS, last_position(connection) // _MOST_STEPS)
         found = follow_chain(connection, self._position, self._hash, limit=limit)
         self._position, self._hash = found.position, found.hash

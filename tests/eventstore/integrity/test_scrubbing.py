@@ -1,12 +1,15 @@
 """The log is gone over once a day, a range at a time, and what is found is said."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 
 import pytest
 
 from eventstore.home.folder import Home
+from eventstore.integrity import scrubbing
 from eventstore.integrity.scrubbing import Scrub
+from eventstore.integrity.whole_check import small_tables
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import record, register, succeeded
 
@@ -64,6 +67,28 @@ def test_a_log_of_several_ranges_is_gone_over_once_until_the_next_day(
     assert "damage_found" not in second
 
 
+def test_each_look_takes_one_table_at_most_until_all_were_looked_at(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(store)
+    looked: list[Sequence[str]] = []
+
+    def note(_: sqlite3.Connection, tables: Sequence[str]) -> list[str]:
+        looked.append(tables)
+        return []
+
+    monkeypatch.setattr(scrubbing, "integrity_faults", note)
+    seconds = _Seconds()
+    scrub = Scrub(home, seconds)
+    for number in range(50):
+        seconds.now_s = 60.0 + number
+        before = len(looked)
+        scrub.look()
+        assert len(looked) - before <= 1
+
+    assert sorted(table for (table,) in looked) == small_tables(store.connection)
+
+
 def test_an_event_that_was_changed_is_found_and_the_rest_is_gone_over(
     home: Home, store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,7 +96,7 @@ def test_an_event_that_was_changed_is_found_and_the_rest_is_gone_over(
     record(store, *[succeeded()] * 2500)
     store.close()
     _damage(home, 1)
-    _go_over(home, looks=10)
+    _go_over(home, looks=50)
     said = capfd.readouterr().out
 
     assert said.count("damage_found") == 1
