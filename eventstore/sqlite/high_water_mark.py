@@ -9,8 +9,8 @@ import errno
 import os
 import sqlite3
 import stat
+import weakref
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Self
 from zlib import crc32
@@ -172,8 +172,9 @@ class HighWaterMark:
         self._reached = reached
         self._line = reached.to_bytes()
         self._is_unwritten = False
-        self._file = self._opened()
-        self._inode = os.fstat(self._file.fileno()).st_ino
+        self._descriptor = self._opened()
+        self._close = weakref.finalize(self, os.close, self._descriptor)
+        self._inode = os.fstat(self._descriptor).st_ino
 
     def require_kept(self) -> None:
         """Compare, within a write transaction, what others have committed with what is there now.
@@ -215,7 +216,7 @@ class HighWaterMark:
         line = reached.to_bytes()
         self._line, self._reached = line, reached
         try:
-            os.pwrite(self._file.fileno(), line, 0)
+            os.pwrite(self._descriptor, line, 0)
         except OSError as error:
             if not self._is_unwritten:
                 _log.warning(
@@ -233,7 +234,7 @@ class HighWaterMark:
         try:
             if _inode(self._path) != self._inode:
                 self._reopen()
-            return os.pread(self._file.fileno(), _LINE_BYTES, 0)
+            return os.pread(self._descriptor, _LINE_BYTES, 0)
         except OSError:
             return b""
 
@@ -243,15 +244,16 @@ class HighWaterMark:
         Where there is no folder for it any more, the database has gone with it, and that is said after the commit.
         """
         opened = self._opened()
-        self._file.close()
-        self._file, self._inode = opened, os.fstat(opened.fileno()).st_ino
+        self._close()
+        self._descriptor, self._inode = opened, os.fstat(opened).st_ino
+        self._close = weakref.finalize(self, os.close, opened)
 
-    def _opened(self) -> FileIO:
-        return FileIO(_open(mark_path(self._database), os.O_RDWR | os.O_CREAT), "r+")
+    def _opened(self) -> int:
+        return _open(mark_path(self._database), os.O_RDWR | os.O_CREAT)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; a mark that nobody closes is closed with its connection, when it is collected."""
+        self._close()
 
 
 def _inode(path: str) -> int:

@@ -7,7 +7,7 @@ the moment it does not die, but writes the file and stands still: whoever waits 
 import os
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -74,8 +74,7 @@ def _die() -> None:
 def _stand_still(file: Path) -> Deed:
     def deed() -> None:
         file.touch()
-        while True:
-            time.sleep(3600)
+        threading.Event().wait()
 
     return deed
 

@@ -38,9 +38,8 @@ _DAMAGES = (
 _KILLED_INSIDE = """
 import os, signal, sys
 from pathlib import Path
-from replay.rebuild.rebuild import rebuild
-from replay.rebuild import rebuilding
-fix, count = rebuilding.fix, 0
+from replay.rebuild import rebuild as module
+repair, count = module.repair, 0
 def repair_and_die(connection, table):
     global count
     done = repair(connection, table)
@@ -48,8 +47,8 @@ def repair_and_die(connection, table):
     if count:
         os.kill(os.getpid(), signal.SIGKILL)
     return done
-rebuilding.fix = repair_and_die
-rebuild(Path(sys.argv[1]))
+module.repair = repair_and_die
+module.rebuild(Path(sys.argv[1]))
 """
 # A moment: SQLite begins a statement, or has done so many more steps of one.
 # Prints at which moment the live tables began to be written, and how many there were.
