@@ -88,7 +88,9 @@ def test_a_resolved_waits_for_its_critical_and_another_incident_for_neither(tour
 
 
 def _id_of(line: str) -> str:
-    return re.findall("[0-9a-f-]{36}", line)[0]
+    found = re.search("[0-9a-f-]{36}", line)
+    assert found is not None, line
+    return found[0]
 
 
 def _ids_of(table: str) -> list[str]:
