@@ -25,10 +25,10 @@ from eventstore.projections.outbox import (
     DIGEST,
     DISABLED,
     WARNED,
-    OwedMail,
-    OwedTo,
-    read_owed_mails,
-    read_owed_recipients,
+    PendingMail,
+    PendingTo,
+    read_pending_mails,
+    read_pending_recipients,
 )
 from eventstore.sqlite.reader_pool import Readers
 
@@ -59,7 +59,7 @@ class MailerDependencies:
 
 
 class MailerActor(SupervisedActor[CheckOutbox]):
-    """Owns how many mails each recipient got of late; which mails are owed, and when, is in the outbox.
+    """Owns how many mails each recipient got of late; which mails are pending, and when, is in the outbox.
 
     Receives CheckOutbox, and hands over one mail a message, so that a stop is never behind more than one.
     Tells the journal which mails go as one and each mail's fate, and itself to go on.
@@ -81,15 +81,15 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         """
         now = self._dependencies.clock.now()
         with self._dependencies.readers.borrow() as connection:
-            owed = read_owed_recipients(connection, due_at=time_text(now), latest=self._latest(now))
-        choice = self._pace.choose(owed, now, is_last_chance=self.has_asker)
+            pending = read_pending_recipients(connection, due_at=time_text(now), latest=self._latest(now))
+        choice = self._pace.choose(pending, now, is_last_chance=self.has_asker)
         if choice is None:
             return False
         one, is_gathered = choice
         if is_gathered:
             self._gather(one)
         with self._dependencies.readers.borrow() as connection:
-            mails = read_owed_mails(
+            mails = read_pending_mails(
                 connection, due_at=time_text(now), latest=self._latest(now), recipient=one.recipient, limit=1
             )
         for mail in mails:
@@ -101,13 +101,13 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     def _latest(self, now: datetime) -> str:
         return time_text(now + timedelta(seconds=max(self._dependencies.retry.delays_s)))
 
-    def _gather(self, owed: OwedTo) -> None:
+    def _gather(self, pending: PendingTo) -> None:
         domain = self._dependencies.sender_address.rpartition("@")[2]
-        request = GatherRequest(owed.recipient, domain, max(self._dependencies.retry.delays_s))
+        request = GatherRequest(pending.recipient, domain, max(self._dependencies.retry.delays_s))
         self._dependencies.journal.ask(Decide(request), timeout=_RECORD_TIMEOUT_S)
-        log.info("mails.gathered", message_to=owed.recipient, mails=owed.gatherable)
+        log.info("mails.gathered", message_to=pending.recipient, mails=pending.gatherable)
 
-    def _mail(self, mail: OwedMail) -> None:
+    def _mail(self, mail: PendingMail) -> None:
         facts = {"message_type": mail.kind, "message_id": mail.message_id, "message_to": mail.recipient}
         if not mail.attempts:
             log.info("mail.queued", **facts)
@@ -119,7 +119,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         except MailDeferred as error:
             self._failed(mail, attempt, error, is_final=False)
         except Exception as error:
-            # A notice that cannot be made now may be made by the next version: it is owed all the same.
+            # A notice that cannot be made now may be made by the next version: it is pending all the same.
             log.exception("mail_crashed", mail_id=mail.mail_id, done="tried again later")
             self._failed(mail, attempt, error, is_final=False)
         else:
@@ -127,10 +127,10 @@ class MailerActor(SupervisedActor[CheckOutbox]):
             self._record(mail, MailSent(mail.mail_id, attempt))
             log.info("mail.sent", attempt=attempt, **facts)
 
-    def _hand_over(self, mail: OwedMail) -> None:
+    def _hand_over(self, mail: PendingMail) -> None:
         self._dependencies.postbox.deliver(self._message(mail), mail.recipient)
 
-    def _message(self, mail: OwedMail) -> EmailMessage:
+    def _message(self, mail: PendingMail) -> EmailMessage:
         """Render the mail by its kind; one that only a newer hookfuse can write is put off."""
         with self._dependencies.readers.borrow() as connection:
             if mail.kind == DISABLED:
@@ -148,7 +148,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
             date=parse_time(mail.requested_at),
         )
 
-    def _failed(self, mail: OwedMail, attempt: int, error: Exception, *, is_final: bool) -> None:
+    def _failed(self, mail: PendingMail, attempt: int, error: Exception, *, is_final: bool) -> None:
         now = self._dependencies.clock.now()
         retry = now + timedelta(seconds=self._dependencies.retry.delay_s(attempt))
         is_given_up = is_final or (self._is_too_old(mail, attempt, retry) and not self._dependencies.is_clock_doubted())
@@ -165,14 +165,14 @@ class MailerActor(SupervisedActor[CheckOutbox]):
             retry_at=retry_at,
         )
 
-    def _is_too_old(self, mail: OwedMail, attempt: int, at: datetime) -> bool:
+    def _is_too_old(self, mail: PendingMail, attempt: int, at: datetime) -> bool:
         age = at - parse_time(mail.requested_at)
         if age < timedelta():  # requested while the clock was ahead: what it has waited for at least counts
             waits = self._dependencies.retry
             age = timedelta(seconds=sum(waits.delay_s(number) for number in range(1, attempt + 1)))
         return age > timedelta(seconds=self._dependencies.give_up_after_s)
 
-    def _record(self, mail: OwedMail, event: MailSent | MailFailed) -> None:
+    def _record(self, mail: PendingMail, event: MailSent | MailFailed) -> None:
         # A digest tells of many installations, and is in no stream of one.
         stream = installation_stream(mail.installation_id) if mail.installation_id else MAIL_STREAM
         self._dependencies.journal.ask(RecordMail(stream, event), timeout=_RECORD_TIMEOUT_S)

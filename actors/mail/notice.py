@@ -9,13 +9,13 @@ from eventstore.common.clock import parse_time
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import FailureRecord, InstallationDisabled, InstallationWarned
 from eventstore.log.event_log import StoredEvent, read_events
-from eventstore.projections.outbox import WARNED, OwedMail, read_gathered_mails
+from eventstore.projections.outbox import WARNED, PendingMail, read_gathered_mails
 from eventstore.projections.registry import find_app, find_organization
 
 __all__ = ["digest_entries", "disabled_notice", "warning_notice"]
 
 
-def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledNotice:
+def disabled_notice(connection: sqlite3.Connection, mail: PendingMail) -> DisabledNotice:
     """Return what the mail about a disabling says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     disabled = stored.event
@@ -44,7 +44,7 @@ def disabled_notice(connection: sqlite3.Connection, mail: OwedMail) -> DisabledN
     )
 
 
-def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNotice:
+def warning_notice(connection: sqlite3.Connection, mail: PendingMail) -> WarningNotice:
     """Return what the mail that warns says. Raises NotFoundError when the log has no such event."""
     stored = _event_at(connection, mail.about_position)
     warned = stored.event
@@ -72,7 +72,7 @@ def warning_notice(connection: sqlite3.Connection, mail: OwedMail) -> WarningNot
     )
 
 
-def digest_entries(connection: sqlite3.Connection, digest: OwedMail) -> tuple[DigestEntry, ...]:
+def digest_entries(connection: sqlite3.Connection, digest: PendingMail) -> tuple[DigestEntry, ...]:
     """Return an entry for each mail that a digest stands for, in the order in which they were requested.
 
     Raises NotFoundError when the log does not have what one of them is about.

@@ -154,7 +154,7 @@ class _Gauges(Collector):
             return
         yield _one("stream_up", "Whether the Redis answers that the queue is fed from.", int(not stream.error))
         if not stream.error:
-            counts = {"unread": stream.unread, "held": stream.held, "dead": stream.dead}
+            counts = {"unread": stream.unread, "pending": stream.pending, "dead": stream.dead}
             yield _by("stream_entries", "Entries of the stream that the queue is fed from, by state.", "state", counts)
 
     def _of_processes(self) -> Iterable[Metric]:

@@ -114,10 +114,10 @@ def rotate(session: Session, app_name: str, *, overlap: timedelta, path: str | N
         print_line(f"to fetch it: hookfuse app secret {app_id} --to FILE")
         return
     print_line(f"rotated the client secret of app {app_id} ({slug}), now version {done.secret_version}")
-    if done.both_until is None:
+    if done.overlap_until is None:
         print_line("the old one signs nothing any more")
     else:
-        print_line(f"the old and the new one both sign until {short_time(done.both_until)}")
+        print_line(f"the old and the new one both sign until {short_time(done.overlap_until)}")
         print_line("until then Sentry-Hook-Signature, which has room for one, is made with the old one")
     print_line(f"to fetch the new one: hookfuse app secret {app_id} --to FILE")
 

@@ -52,7 +52,7 @@ def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
     warnings = _warnings(session, newly_addressed(document.apps, changes))
     if is_json:
         home = str(session.home.path)
-        print_json({"changes": changes, "left_out": left_out_count, "warnings": warnings, "home": home})
+        print_json({"changes": changes, "unlisted": left_out_count, "warnings": warnings, "home": home})
     else:
         _print_summary(changes, left_out_count)
     for text in warnings:

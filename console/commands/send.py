@@ -14,6 +14,7 @@ from console.output.tables import print_json, print_line
 from console.shell.lookup import resolve_installation
 from console.shell.options import json_option
 from console.shell.session import Session
+from eventstore.common.plural import counted
 from eventstore.deliveries.admission import admit
 from eventstore.deliveries.producer import Producer
 from eventstore.queue.delivery import NewDelivery
@@ -96,11 +97,12 @@ def _send_batch(session: Session, path: str, *, is_json: bool) -> None:
         with SlowProgress("queueing", len(deliveries)) as progress, producer.store.transaction() as transaction:
             queued_count = _queue(transaction, chunks, progress)
     session.home.ring_doorbell()
-    known_count = len(deliveries) - queued_count
+    duplicate_count = len(deliveries) - queued_count
     if is_json:
-        print_json({"queued": queued_count, "known": known_count})
+        print_json({"queued": queued_count, "duplicates": duplicate_count})
         return
-    print_line(f"queued {queued_count}" + (f", {known_count} known already by their key" if known_count else ""))
+    duplicates = counted(duplicate_count, "duplicate")
+    print_line(f"queued {queued_count}" + (f", {duplicates} (same idempotency key)" if duplicate_count else ""))
 
 
 def _queue(transaction: Transaction, chunks: Iterable[Batch], progress: SlowProgress) -> int:

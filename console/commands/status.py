@@ -13,7 +13,7 @@ from console.output.redis_state import RedisState, redis_state, stream_depth
 from console.output.tables import Column, is_terminal, print_facts, print_json, print_line, print_table, shown_id
 from console.output.times import age_text, short_time
 from console.shell.options import json_option, limit_option
-from console.shell.running import unheeded_text
+from console.shell.running import pending_settings_text
 from console.shell.session import Session
 from eventstore.projections.health import Outage
 from eventstore.views.status import Disabled, InTrouble, StatusView, read_status
@@ -39,7 +39,7 @@ class _Status(Struct, frozen=True):
     is_running: bool
     policy: str
     policy_version: int
-    unheeded_settings: str
+    pending_settings: str
     redis: RedisState | None
     stream: "StreamDepth | None"
 
@@ -86,7 +86,7 @@ def _read(session: Session, limit: int) -> _Status:
         is_running=pid is not None,
         policy=policy.name,
         policy_version=policy.version,
-        unheeded_settings=unheeded_text(session),
+        pending_settings=pending_settings_text(session),
         redis=redis,
         stream=stream_depth(configuration),
     )
@@ -121,15 +121,16 @@ def _print(found: _Status) -> None:
     if view.outage.is_frozen:
         _print_frozen(view.outage, view.frozen_by)
     print_facts(_facts(found))
-    if view.nearest:
+    if view.in_trouble:
         print_line()
-        _print_nearest(view.nearest)
-        if view.in_trouble > len(view.nearest):
-            print_line(f"and {view.in_trouble - len(view.nearest)} more: hookfuse status --limit {view.in_trouble}")
+        _print_in_trouble(view.in_trouble)
+        if view.in_trouble_count > len(view.in_trouble):
+            others = view.in_trouble_count - len(view.in_trouble)
+            print_line(f"and {others} more: hookfuse status --limit {view.in_trouble_count}")
     if view.disabled:
         print_line()
         _print_disabled(view.disabled, view.overview.installations["disabled"])
-    if (view.nearest or view.disabled) and not is_terminal():
+    if (view.in_trouble or view.disabled) and not is_terminal():
         print_line()
         print_line("the reasons: hookfuse why INSTALLATION")
 
@@ -149,7 +150,7 @@ def _facts(found: _Status) -> Row:
         "home": found.home,
         "daemon": _daemon(found),
         "policy": f"{found.policy} (version {found.policy_version})",
-        "settings": found.unheeded_settings,
+        "settings": found.pending_settings,
         "installations": _counts(_installations(view)),
         "deliveries": _counts(overview.deliveries),
         "oldest waiting": None if overview.oldest_waiting_s is None else f"{_age(overview.oldest_waiting_s)} old",
@@ -198,7 +199,7 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _print_nearest(nearest: Sequence[InTrouble]) -> None:
+def _print_in_trouble(troubled: Sequence[InTrouble]) -> None:
     columns = (
         Column("installation", is_whole=True),
         Column("app"),
@@ -216,9 +217,9 @@ def _print_nearest(nearest: Sequence[InTrouble]) -> None:
             _STATE.get(one.breaker, ""),
             one.rule,
         )
-        for one in nearest
+        for one in troubled
     ]
-    _print_with_reasons(columns, rows, "because", (one.explanation for one in nearest), title="in trouble")
+    _print_with_reasons(columns, rows, "because", (one.explanation for one in troubled), title="in trouble")
 
 
 def _print_disabled(disabled: Sequence[Disabled], count: int) -> None:

@@ -8,7 +8,7 @@ from console.output.tables import Column, print_facts, print_json, print_line, p
 from console.output.times import short_time
 from console.shell.as_of import as_of_option, moment_row, seeing
 from console.shell.options import json_option
-from console.shell.running import unheeded_text
+from console.shell.running import pending_settings_text
 from console.shell.session import Session
 from eventstore.events.catalogue import DayRecord
 from eventstore.policies.day_counts import JUDGED_CLASSES
@@ -53,7 +53,7 @@ def why(session: Session, installation: str, as_of: str | None, is_json: bool) -
         print_json(_document(account, sight.moment))
     else:
         _print(account, sight.moment)
-        if (note := unheeded_text(session)) and not account.disabling:
+        if (note := pending_settings_text(session)) and not account.disabling:
             print_line()
             print_line(note)
 

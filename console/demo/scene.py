@@ -110,7 +110,7 @@ class Scene:
             time.sleep(0.005)
 
     def waiting_count(self) -> int:
-        """Count the deliveries that wait, and the mails that are still owed."""
+        """Count the deliveries that wait, and the mails that are still pending."""
         with self.session.reading() as connection:
             return count_deliveries(connection)["waiting"] + count_mails(connection)["requested"]
 

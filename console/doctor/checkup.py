@@ -12,7 +12,7 @@ from console.doctor.database_checks import check_daemon, check_damage, check_mar
 from console.doctor.home_checks import check_disk, check_permissions, check_sync, check_wal
 from console.output.tables import Column, print_json, print_line, print_table
 from console.shell.exit_codes import ExitCode
-from console.shell.running import unheeded_text
+from console.shell.running import pending_settings_text
 from console.shell.session import Session
 from eventstore.common.diagnostic import Diagnostic
 from eventstore.common.plural import counted
@@ -54,8 +54,8 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Diagnostic]
         yield from check_configuration(configuration)
         judging = check_judging(session.home, configuration)
         yield judging
-        if judging.level != "fault" and (unheeded := unheeded_text(session)):
-            yield Diagnostic.warning("daemon", unheeded, "restart the daemon when the settings are as you want them")
+        if judging.level != "fault" and (pending := pending_settings_text(session)):
+            yield Diagnostic.warning("daemon", pending, "restart the daemon when the settings are as you want them")
         yield check_limits(configuration)
     except ConfigurationError as error:
         yield Diagnostic.fault("settings", str(error), "fix the file: docs/configuration.md has every setting")

@@ -24,7 +24,7 @@ from eventstore.log.event_log import StoredEvent
 from eventstore.queue.delivery import QueuedDelivery
 from replay.trace.delivery_trail import Trail
 
-__all__ = ["Chapter", "Story", "StorySources", "tell_story"]
+__all__ = ["Story", "StoryEntry", "StorySources", "tell_story"]
 
 # Of these the daemon writes a log line each; the others are events only.
 _LOGGED = (AttemptEvent, DeliveryMissed)
@@ -59,10 +59,10 @@ class StorySources:
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
+class StoryEntry:
     """One thing that happened. `sources` are "events", "log", "queue", or "id"; none = it follows from the others.
 
-    `is_decision`: this delivery is part of the evidence; `below` are the lines of an exception.
+    `is_decision`: this delivery is part of the evidence; `exception` are the lines of an exception.
     """
 
     at: str
@@ -70,7 +70,7 @@ class Chapter:
     text: str
     position: int | None = None
     is_decision: bool = False
-    below: tuple[str, ...] = ()
+    exception: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ class Story:
 
     delivery_id: str
     installation_id: str
-    event_name: str
+    event: str
     state: str
-    chapters: tuple[Chapter, ...]
+    entries: tuple[StoryEntry, ...]
     notes: tuple[str, ...]
 
 
@@ -90,32 +90,32 @@ def tell_story(sources: StorySources) -> Story:
     events = sources.trail.events
     own_positions = {stored.position for stored in events}
     logged = {entry.position for _, entry in sources.lines} & own_positions
-    chapters = [
+    entries = [
         _beginning(sources),
         *(_own(stored, is_logged=stored.position in logged) for stored in events),
         *_around(sources),
         *(_log_only(raw, entry) for raw, entry in sources.lines if entry.position not in own_positions),
-        *(Chapter(wait.at, (), wait.text) for wait in waits_of(_queued_at(sources), events, sources.trail.around)),
+        *(StoryEntry(wait.at, (), wait.text) for wait in waits_of(_queued_at(sources), events, sources.trail.around)),
     ]
     first_entry = sources.lines[0][1] if sources.lines else LogEntry()
     return Story(
         delivery_id=sources.delivery_id,
         installation_id=installation_of(sources.stream) or first_entry.installation_id or "",
-        event_name=_event_name(sources) or first_entry.event_name or "",
+        event=_event_name(sources) or first_entry.event_name or "",
         state=_state(sources),
-        chapters=tuple(sorted(chapters, key=lambda chapter: (chapter.at, chapter.position or 0))),
+        entries=tuple(sorted(entries, key=lambda entry: (entry.at, entry.position or 0))),
         notes=tuple(_notes(sources, logged)),
     )
 
 
-def _beginning(sources: StorySources) -> Chapter:
+def _beginning(sources: StorySources) -> StoryEntry:
     if sources.queued is not None:
-        return Chapter(sources.queued.enqueued_at, ("queue",), "queued")
+        return StoryEntry(sources.queued.enqueued_at, ("queue",), "queued")
     enqueued_at = _enqueued_at_of_events(sources.trail.events)
     if enqueued_at:
-        return Chapter(enqueued_at, ("events",), "queued")
+        return StoryEntry(enqueued_at, ("events",), "queued")
     made = made_at(sources.delivery_id)
-    return Chapter(time_text(made) if made else "", ("id",), "its id was made, and it was queued then")
+    return StoryEntry(time_text(made) if made else "", ("id",), "its id was made, and it was queued then")
 
 
 def _queued_at(sources: StorySources) -> str:
@@ -126,19 +126,21 @@ def _enqueued_at_of_events(events: Sequence[StoredEvent]) -> str:
     return next((stored.event.enqueued_at for stored in events if isinstance(stored.event, DeliveryMissed)), "")
 
 
-def _own(stored: StoredEvent, *, is_logged: bool) -> Chapter:
+def _own(stored: StoredEvent, *, is_logged: bool) -> StoryEntry:
     sources = ("events", "log") if is_logged else ("events",)
-    return Chapter(stored.recorded_at, sources, event_words(stored.event, is_own=True), stored.position)
+    return StoryEntry(stored.recorded_at, sources, event_words(stored.event, is_own=True), stored.position)
 
 
-def _log_only(raw: bytes, entry: LogEntry) -> Chapter:
+def _log_only(raw: bytes, entry: LogEntry) -> StoryEntry:
     fields = read_fields(raw) or {}
     parts = [entry.event, entry.outcome or "", other_fields(fields)]
-    below = tuple(exception_lines(fields.get("exception")))
-    return Chapter(entry.timestamp, ("log",), "  ".join(part for part in parts if part), entry.position, below=below)
+    exception = tuple(exception_lines(fields.get("exception")))
+    return StoryEntry(
+        entry.timestamp, ("log",), "  ".join(part for part in parts if part), entry.position, exception=exception
+    )
 
 
-def _around(sources: StorySources) -> Iterator[Chapter]:
+def _around(sources: StorySources) -> Iterator[StoryEntry]:
     """Return what concerned the installation while the delivery waited, and what the delivery led to."""
     queued_at, events = _queued_at(sources), sources.trail.events
     for stored in sources.trail.around:
@@ -146,7 +148,7 @@ def _around(sources: StorySources) -> Iterator[Chapter]:
         before = [own for own in events if own.position < stored.position]
         if is_decision or (stored.recorded_at >= queued_at and _matters(before, stored)):
             text = event_words(stored.event, is_own=False)
-            yield Chapter(stored.recorded_at, ("events",), text, stored.position, is_decision=is_decision)
+            yield StoryEntry(stored.recorded_at, ("events",), text, stored.position, is_decision=is_decision)
 
 
 def _matters(before: Sequence[StoredEvent], stored: StoredEvent) -> bool:

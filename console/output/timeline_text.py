@@ -225,12 +225,12 @@ def _mailed(mails: tuple[MailFate, ...]) -> list[str]:
 
 def _fate(mail: MailFate) -> str:
     parts = [f"{count if count > 1 else ''} {name}".strip() for count, name in _fates(mail) if count]
-    error = f" ({mail.last_error})" if mail.last_error and (mail.failed or mail.owed) else ""
+    error = f" ({mail.last_error})" if mail.last_error and (mail.failed or mail.pending) else ""
     return ", ".join(parts) + error
 
 
 def _fates(mail: MailFate) -> tuple[tuple[int, str], ...]:
-    return (mail.sent, "sent"), (mail.failed, "given up"), (mail.owed, "not sent yet")
+    return (mail.sent, "sent"), (mail.failed, "given up"), (mail.pending, "not sent yet")
 
 
 _NAMES = {

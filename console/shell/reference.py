@@ -76,15 +76,16 @@ _DOCUMENTS = """\
 | `enable` | an object: `installation_id`, `is_changed`, `position` of the event, `recovering` and `missed` (counts); \
 with a test delivery that failed the first three alone |
 | `alert` | an object: `event`, `app_id`, `installation_id` |
-| `send` | an object: `delivery_id`, `installation_id`, `event`; with `--batch`: `queued`, `known` (counts) |
+| `send` | an object: `delivery_id`, `installation_id`, `event`; with `--batch`: `queued`, `duplicates` (counts) |
 | `deliveries resend` | an object: `resent`, `without_payload` (counts) |
 | `deliveries drop` | an object: `dropped` (a count) |
-| `app rotate-secret` | an object: `app_id`, `secret_version`, `both_until`, `is_first` |
+| `app rotate-secret` | an object: `app_id`, `secret_version`, `overlap_until`, `is_first` |
 | `backup` | an object: `file`, `events`, `bytes`, `has_secrets` |
 | `restore` | an object: `database`, `events`, `kept` (the folder of what was there before, or null) |
 | `status` | an object: `home`, `daemon_pid`, `is_running`, `policy`, `policy_version`, \
-`unheeded_settings` (what a restart would change, in words, or empty), `last_position`, \
-`installations`, `deliveries`, `oldest_waiting_s`, `mails`, `nearest`, `in_trouble` (a count), \
+`pending_settings` (what a restart would change, in words, or empty), `last_position`, \
+`installations`, `deliveries`, `oldest_waiting_s`, `mails`, `in_trouble` (closest to being disabled first; \
+`--limit`), `in_trouble_count`, \
 `disabled` and `warned` (with `level`), which are cut at 100, with \
 `disabled_count` and `warned_count`, `outage` (`is_frozen`, `since`, \
 `active`, `failing`), `frozen_by` (hosts), `open_breakers`, \
@@ -92,7 +93,7 @@ with a test delivery that failed the first three alone |
 `missed` (`count`, `first_enqueued_at`, `last_enqueued_at`, `without_payload`, \
 `recovering`), `failures` (by error class, of 24 hours of the clock), \
 `redis` (`url`, `lag_events`, `error`; null without one), \
-`stream` (`url`, `unread`, `held`, `dead`, `error`; null without one), `apps_without_secret` (ids, cut at 100) with \
+`stream` (`url`, `unread`, `pending`, `dead`, `error`; null without one), `apps_without_secret` (ids, cut at 100) with \
 `apps_without_secret_count`, `worker_pids`, \
 `clock` (`now`, `expected`, `doubt_left_s` (null = it is believed), `newest_event`, `events_ahead`, `waits_ahead`: \
 of each `what`, `count`, `latest`) |
@@ -114,11 +115,11 @@ classes), `evaluation`, `deliveries` (of the past `waiting` is null), `requests`
 | `replay timeline` | an object: `installation_id`, `since`, `until`, `entries` (a list of `kind`, `first_at`, \
 `last_at`, `first_position`, `last_position`, `count`, and what its kind holds) |
 | `replay what-if` | an object: `policy`, `policy_version`, `since`, `until`, `events`, `summary` \
-(counts of installations: `judged`, `different`, `disabled`, `really_disabled`, `warned`, `really_warned`; \
-sums: `missed`, `spared`, \
+(counts of installations: `evaluated`, `different`, `disabled`, `actually_disabled`, `warned`, `actually_warned`; \
+sums: `missed`, `avoided`, \
 `delivered`, `attempts_saved`), `notes` (as `policy check`), `installations` (all of them: `installation_id`, `app`, \
-`is_different`, `episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `really_disabled` (`at`, \
-`position`, `cause`, `rule`, `explanation`), `warned` and `really_warned` (lists, with `level`), and the counts |
+`is_different`, `episodes`). An episode: `begins_at`, `begins_position`, `disabled` and `actually_disabled` (`at`, \
+`position`, `cause`, `rule`, `explanation`), `warned` and `actually_warned` (lists, with `level`), and the counts |
 | `test` | an object: `installation_id`, `is_success`, `position`, `recorded_at`, `delivery_id`, `webhook_url`, \
 `response_code`, `error_class`, `detail`, `duration_ms`, `response_body`; nothing when there was no outcome |
 | `requests` | a list: `date`, `response_code`, `webhook_url`, `event`, `app_id`, `installation_id`, `delivery_id`, \
@@ -127,17 +128,18 @@ sums: `missed`, `spared`, \
 `project_id` where the endpoint gave them |
 | `audit` | a list: `event`, `actor`, `target`, `data`, `recorded_at`, `position` |
 | `events` | a list: `position`, `stream`, `version`, `type`, `recorded_at`, `data` |
-| `events import` | an object: `lines`, `imported`, `skipped`, `owed_mails`, `given_up_mails`, `apps_without_secret` \
+| `events import` | an object: `lines`, `imported`, `skipped`, `pending_mails`, `given_up_mails`, \
+`apps_without_secret` \
 (ids), `faults` (the first 50: `line`, `text`), `fault_count`, `is_dry_run`; with `--counts`: `imported`, `unchanged`, \
 `too_old`, `ahead`, `unknown` (counts of days), `smaller` and `faults` (the first 50: `place`, `text`), \
 `smaller_count`, `fault_count`, `is_dry_run` |
-| `replay rebuild` | an object: `projections`, `up_to_position`, `repaired` (a list of `table`, `put_back`, `changed`, \
-`taken_out`), `lock_ms` (for how long nobody else wrote), `waiting`, `without_payload` (null where the ledger was not \
+| `replay rebuild` | an object: `projections`, `up_to_position`, `repaired` (a list of `table`, `inserted`, `updated`, \
+`deleted`), `lock_ms` (for how long nobody else wrote), `waiting`, `without_payload` (null where the ledger was not \
 asked for) |
 | `replay rebuild --to redis` | an object: `url`, `events` |
 | `replay verify --against redis` | a list: `key`, `field`, `live`, `rebuilt` |
 | `replay verify` | an object: `projections`, `up_to_position`, `difference_count`, `counts` (by table), \
-`differences` (a list of `table`, `key`, `field` (null = the whole row or table), `live`, `rebuilt`), `cut_tail`, \
+`differences` (a list of `table`, `key`, `field` (null = the whole row or table), `live`, `rebuilt`), `truncation`, \
 `waiting`, `without_payload`; with `--log` also `log` (`events`, `last_position`, `last_hash`, `fault_count`, \
 `faults`: a list of `position`, `text`), and with a fault there all others are null |
 | `deliveries` | a list: `delivery_id`, `state`, `installation_id`, `event`, `ordering_key`, `attempts`, \
@@ -145,15 +147,18 @@ asked for) |
 breaker lets one at a time through), `held_behind` (a delivery), `last_error`, \
 `is_probe`, `is_recovery`, `is_expired`; with `--payload` also `data` |
 | `logs` | no document, but the lines as they are, one object a line; a broken line is `{"broken_line": TEXT}` |
-| `logs delivery` | an object: `delivery_id`, `installation_id`, `event_name`, `state`, `due_at`, `held_back_by`, \
-`chapters` (a list of `at`, `sources`: events, log, queue or id, `text`, `position`, `is_decision`, `below`), `notes` |
+| `logs delivery` | an object: `delivery_id`, `installation_id`, `event`, `state`, `due_at`, `held_by` (a list of \
+texts), \
+`entries` (a list of `at`, `sources`: events, log, queue or id, `text`, `position`, `is_decision`, `exception`), \
+`notes` |
 | `logs summary` | an object: `first_at`, `last_at`, `lines` (that were wanted), `lines_read`, `broken_lines`, \
 `bytes_read`, `faults`, `latencies` (a list of `outcome`, null = all, `attempts`, `p50_ms`, `p95_ms`, `p99_ms`), and \
 `levels`, `events`, `event_names`, `outcomes`, `error_classes`, `installations`, each with `top` (a list of names and \
 counts), `others` (what the names beyond them come to), `other_names` |
 | `app signing-key` | an object: `app_id`, `public_key`, `is_changed` |
 | `doctor` | a list: `subject`, `level` (`good`, `warning` or `fault`), `text`, `fix` |
-| `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `left_out`, `warnings` (texts), `home` |
+| `apply` | an object: `changes` (a list of `action`, `what`, `fields`), `unlisted` (a count of installations), \
+`warnings` (texts), `home` |
 
 Times are UTC, ISO 8601 with microseconds and `Z`.
 """

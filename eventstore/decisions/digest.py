@@ -1,4 +1,4 @@
-"""Digests: when one recipient is owed many mails at once, they go as one."""
+"""Digests: when many mails to one recipient are pending at once, they go as one."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from eventstore.decisions.decision import Change, Decision
 from eventstore.events.catalogue import MailsGathered
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.waits import LONGEST_PAUSE_S
-from eventstore.projections.outbox import OwedTo, read_owed_mails
+from eventstore.projections.outbox import PendingTo, read_pending_mails
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["DigestRule", "GatherRequest", "MailPace", "gather_mails"]
@@ -30,7 +30,7 @@ class DigestRule:
 
 @dataclass(frozen=True, slots=True)
 class GatherRequest:
-    """A wish to have what a recipient is owed go as one mail; `longest_retry_s`: what lies further ahead is due."""
+    """A request to send a recipient's pending mails as one; `longest_retry_s`: what lies further ahead is due."""
 
     recipient: str
     mail_domain: str
@@ -51,13 +51,15 @@ class MailPace:
         """Count a mail that was handed over."""
         self._sent.setdefault(recipient, deque()).append(now)
 
-    def choose(self, owed: Sequence[OwedTo], now: datetime, *, is_last_chance: bool) -> tuple[OwedTo, bool] | None:
+    def choose(
+        self, pending: Sequence[PendingTo], now: datetime, *, is_last_chance: bool
+    ) -> tuple[PendingTo, bool] | None:
         """Return whose turn it is, and whether their mails are to be gathered first; None = all must wait.
 
         With `is_last_chance` nobody waits: the process is about to end.
         """
         self._forget(now)
-        for one in owed:
+        for one in pending:
             free = self.rule.mails_max - len(self._sent.get(one.recipient, ()))
             is_too_many = one.mails > max(free, 0) and one.gatherable > 1
             if free > 0 or is_last_chance:
@@ -76,12 +78,12 @@ class MailPace:
 
 
 def gather_mails(transaction: Transaction, request: GatherRequest) -> Decision:
-    """Gather what a recipient is owed now into one digest, which is owed in its place.
+    """Gather a recipient's pending mails into one digest, which is pending in their place.
 
     Which mails a digest holds is on disk before it is sent: sent again after a crash it is the same mail under the
     same Message-ID.
     """
-    owed = read_owed_mails(
+    pending = read_pending_mails(
         transaction.connection,
         due_at=transaction.recorded_at,
         latest=time_text(transaction.now + timedelta(seconds=request.longest_retry_s)),
@@ -89,14 +91,14 @@ def gather_mails(transaction: Transaction, request: GatherRequest) -> Decision:
         is_gatherable=True,
         limit=_ENTRIES_MAX,
     )
-    if len(owed) < 2:
+    if len(pending) < 2:
         return Decision.declined("there is nothing to gather")
     mail_id = new_id()
     event = MailsGathered(
         mail_id=mail_id,
         message_id=f"<{mail_id}@{request.mail_domain}>",
         recipient=request.recipient,
-        gathered=tuple(mail.mail_id for mail in owed),
+        gathered=tuple(mail.mail_id for mail in pending),
     )
     (stored,) = transaction.append(NewEvent(MAIL_STREAM, event))
     return Decision(Change.GATHERED, position=stored.position, mail_count=1)

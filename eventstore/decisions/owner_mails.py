@@ -1,4 +1,4 @@
-"""The mails that a decision owes to the owners of an organization."""
+"""The mails to an organization's owners that follow from a decision."""
 
 from eventstore.common.identifiers import new_id
 from eventstore.events.catalogue import MailRequested

@@ -1,4 +1,4 @@
-"""Events of mails: owed, sent, failed, gathered into a digest."""
+"""Events of mails: pending, sent, failed, gathered into a digest."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from eventstore.events.event import Event
 
 
 class MailRequested(Event, frozen=True):
-    """A mail is owed. It tells of the event at `about_position`, and keeps its Message-ID on every attempt."""
+    """A mail is to be sent. It tells of the event at `about_position`, and keeps its Message-ID on every attempt."""
 
     type_name: ClassVar[str] = "mail.requested"
     mail_id: str
@@ -35,7 +35,7 @@ class MailFailed(Event, frozen=True):
 
 
 class MailsGathered(Event, frozen=True):
-    """Mails that one recipient is owed go as one, the digest `mail_id`: its fate is theirs."""
+    """Several pending mails to one recipient go as one, the digest `mail_id`: its fate is theirs."""
 
     type_name: ClassVar[str] = "mails.gathered"
     mail_id: str

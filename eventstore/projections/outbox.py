@@ -1,4 +1,4 @@
-"""The outbox: mails that are owed, gathered into digests, sent and given up."""
+"""The outbox: mails that are pending, gathered into digests, sent and given up."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ __all__ = [
     "DISABLED",
     "HANDLERS",
     "WARNED",
-    "OwedMail",
-    "OwedTo",
+    "PendingMail",
+    "PendingTo",
     "count_mails",
     "read_gathered_mails",
-    "read_owed_mails",
-    "read_owed_recipients",
+    "read_pending_mails",
+    "read_pending_recipients",
 ]
 
 # The kinds of mails: about a disabling, about a warning, and one that stands for several of these.
@@ -27,7 +27,7 @@ DIGEST = "digest"
 
 
 @dataclass(frozen=True, slots=True)
-class OwedMail:
+class PendingMail:
     """A mail that is to be handed over; `attempts` are those already made."""
 
     mail_id: str
@@ -41,8 +41,8 @@ class OwedMail:
 
 
 @dataclass(frozen=True, slots=True)
-class OwedTo:
-    """What one recipient is owed by a moment: how many mails, and how many of them could go as one digest."""
+class PendingTo:
+    """What is due to one recipient by a moment: how many mails, and how many of them could go as one digest."""
 
     recipient: str
     mails: int
@@ -57,7 +57,7 @@ _IS_DUE = "state = 'requested' AND digest_id IS NULL AND (attempts = 0 OR due_at
 _IS_GATHERABLE = f"kind IN ('{DISABLED}', '{WARNED}')"
 
 
-def read_owed_mails(
+def read_pending_mails(
     connection: sqlite3.Connection,
     *,
     due_at: str,
@@ -65,7 +65,7 @@ def read_owed_mails(
     recipient: str | None = None,
     is_gatherable: bool = False,
     limit: int = 100,
-) -> tuple[OwedMail, ...]:
+) -> tuple[PendingMail, ...]:
     """Read the mails that are due by a moment, the longest due first; of one recipient, or of all (None).
 
     `latest`: what lies further ahead waits for no retry, and is due too.
@@ -82,26 +82,26 @@ def read_owed_mails(
             "limit": limit,
         },
     )
-    return tuple(OwedMail(*row) for row in rows)
+    return tuple(PendingMail(*row) for row in rows)
 
 
-def read_owed_recipients(connection: sqlite3.Connection, *, due_at: str, latest: str = "~") -> tuple[OwedTo, ...]:
-    """Read who is owed how many mails by a moment, whoever waits longest first; `latest` as for read_owed_mails."""
+def read_pending_recipients(connection: sqlite3.Connection, *, due_at: str, latest: str = "~") -> tuple[PendingTo, ...]:
+    """Read how many mails are pending by recipient, the longest waiting first; `latest` as for read_pending_mails."""
     rows = connection.execute(
         f"SELECT recipient, count(*), sum({_IS_GATHERABLE}) FROM outbox WHERE {_IS_DUE}"  # noqa: S608 - as above
         " GROUP BY recipient ORDER BY min(due_at), recipient",
         {"due_at": due_at, "latest": latest},
     )
-    return tuple(OwedTo(*row) for row in rows)
+    return tuple(PendingTo(*row) for row in rows)
 
 
-def read_gathered_mails(connection: sqlite3.Connection, digest_id: str) -> tuple[OwedMail, ...]:
+def read_gathered_mails(connection: sqlite3.Connection, digest_id: str) -> tuple[PendingMail, ...]:
     """Read the mails that a digest stands for, in the order in which they were requested."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE digest_id = ? ORDER BY requested_at, mail_id",  # noqa: S608 - as above
         (digest_id,),
     )
-    return tuple(OwedMail(*row) for row in rows)
+    return tuple(PendingMail(*row) for row in rows)
 
 
 def count_mails(connection: sqlite3.Connection) -> dict[str, int]:

@@ -15,14 +15,14 @@ __all__ = ["StreamDepth", "dead_stream_of", "read_stream_depth"]
 
 @dataclass(frozen=True, slots=True)
 class StreamDepth:
-    """Entries of the stream: `unread` by anybody, `held` by daemons (read, and not attempted), `dead` (poison).
+    """Entries of the stream: `unread` by anybody, `pending` with daemons (read, and not attempted), `dead` (poison).
 
     With an `error` that says why nothing is known, all are 0.
     """
 
     url: str
     unread: int = 0
-    held: int = 0
+    pending: int = 0
     dead: int = 0
     error: str = ""
 
@@ -32,7 +32,7 @@ class StreamDepth:
         if self.error:
             return f"away: {self.error}"
         dead = f", {self.dead:,} dead" if self.dead else ""
-        return f"{self.unread:,} unread, {self.held:,} held{dead} ({self.url})"
+        return f"{self.unread:,} unread, {self.pending:,} pending{dead} ({self.url})"
 
 
 def dead_stream_of(stream: str) -> str:
@@ -52,6 +52,6 @@ def read_stream_depth(settings: "QueueSettings", *, timeout_s: float) -> StreamD
             groups = client.xinfo_groups(settings.stream) if length else []
     except RedisAwayError as error:
         return StreamDepth(shown_url(url), error=str(error))
-    # What was attempted is deleted, so that all that is in the stream is either held or unread.
-    held = sum(int(group["pending"]) for group in groups if group["name"] == settings.group.encode())
-    return StreamDepth(shown_url(url), max(0, length - held), held, dead)
+    # What was attempted is deleted, so that all that is in the stream is either pending or unread.
+    pending = sum(int(group["pending"]) for group in groups if group["name"] == settings.group.encode())
+    return StreamDepth(shown_url(url), max(0, length - pending), pending, dead)

@@ -41,10 +41,10 @@ _SEED_BYTES: Final = 32  # RFC 8032, section 5.1.5
 
 @dataclass(frozen=True, slots=True)
 class SecretRotation:
-    """A rotation that was made; `both_until` None = the old secret ended at once; `is_first`: there was none."""
+    """A rotation that was made; `overlap_until` None = the old secret ended at once; `is_first`: there was none."""
 
     secret_version: int
-    both_until: str | None
+    overlap_until: str | None
     is_first: bool = False
 
 

@@ -32,14 +32,14 @@ _MISFITS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, O
 class ImportSummary:
     """What came of an import; with a fault, or as a dry run, nothing has changed.
 
-    `owed_mails`: mails of the history that are to be sent now; `given_up_mails`: those that are not, and were owed;
-    `apps_without_secret`: those to which nothing can be sent yet.
+    `pending_mails`: mails of the history that are to be sent now; `given_up_mails`: those that are not, and were
+    pending; `apps_without_secret`: those to which nothing can be sent yet.
     """
 
     line_count: int
     imported_count: int
     skipped_count: int
-    owed_mails: int
+    pending_mails: int
     given_up_mails: int
     apps_without_secret: tuple[App, ...]
     faults: tuple[Fault, ...]
@@ -50,21 +50,21 @@ def import_events(
     store: Store,
     staging: Staging,
     *,
-    is_mail_owed: bool = False,
+    is_mail_sent: bool = False,
     is_dry_run: bool = False,
     on_events: Callable[[int], None] = lambda _count: None,
 ) -> ImportSummary:
     """Append the staged events that are new here, with their times; those that are here already are passed over.
 
     All in one transaction, every projection in step; with a fault anywhere, in a line or in how they fit together,
-    nothing is. A mail that the history owes is given up, by an event, unless `is_mail_owed`. `on_events` is told how
-    many more are looked at; what it raises undoes all.
+    nothing is. A mail that is pending in the history is given up, by an event, unless `is_mail_sent`. `on_events` is
+    told how many more are looked at; what it raises undoes all.
     """
     with ImportedMails(store.connection) as mails:
         run = _Import(staging, mails)
         with suppress(TakenBackError), store.transaction() as transaction:
             run.append_all(transaction, on_events)
-            run.conclude(transaction, is_mail_owed=is_mail_owed, is_dry_run=is_dry_run)
+            run.conclude(transaction, is_mail_sent=is_mail_sent, is_dry_run=is_dry_run)
     return run.summary()
 
 
@@ -73,7 +73,7 @@ class _Import:
 
     def __init__(self, staging: Staging, mails: ImportedMails) -> None:
         self._imported_count = self._skipped_count = 0
-        self._owed_mails = self._given_up_mails = 0
+        self._pending_mails = self._given_up_mails = 0
         self._apps_without_secret: tuple[App, ...] = ()
         self._staging = staging
         self._mails = mails
@@ -100,10 +100,10 @@ class _Import:
             for fault in registry_faults(connection):
                 self._faults.add(*fault)
 
-    def conclude(self, transaction: Transaction, *, is_mail_owed: bool, is_dry_run: bool) -> None:
+    def conclude(self, transaction: Transaction, *, is_mail_sent: bool, is_dry_run: bool) -> None:
         """See to the mails, and let a running daemon notice. Raises TakenBackError when nothing is to stay."""
         if self._imported_count and not self._faults.count:
-            self._owed_mails, self._given_up_mails = self._mails.settle(transaction, is_owed=is_mail_owed)
+            self._pending_mails, self._given_up_mails = self._mails.settle(transaction, is_sent=is_mail_sent)
             self._apps_without_secret = apps_without_secret(transaction.connection)
             notify_change(transaction.connection)
         if self._faults.count or is_dry_run:
@@ -115,7 +115,7 @@ class _Import:
             line_count=self._staging.line_count,
             imported_count=self._imported_count,
             skipped_count=self._skipped_count,
-            owed_mails=self._owed_mails,
+            pending_mails=self._pending_mails,
             given_up_mails=self._given_up_mails,
             apps_without_secret=self._apps_without_secret,
             faults=self._faults.first,

@@ -1,4 +1,4 @@
-"""Mails that an imported history owes: sent only when a person wants it, as they may have been sent elsewhere."""
+"""Mails that are pending in an imported history: sent only when asked for, as they may have been sent elsewhere."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _ABOUT_A_MAIL = (MailRequested, MailsGathered, MailSent, MailFailed)
 _BATCH = 500
 # What was gathered goes with its digest.
 _IS_OWED = "state = 'requested' AND digest_id IS NULL"
-_GIVEN_UP = "it was owed when its history was imported, and may have been sent elsewhere"
+_GIVEN_UP = "it was pending when its history was imported, and may have been sent elsewhere"
 _WITHOUT_SUBJECT = "what it tells of was not in the history that was imported"
 
 
@@ -42,29 +42,29 @@ class ImportedMails:
             ((event.mail_id,) for event in events if isinstance(event, _ABOUT_A_MAIL)),
         )
 
-    def settle(self, transaction: Transaction, *, is_owed: bool) -> tuple[int, int]:
-        """Leave those that are still owed as they are, or give them up; return how many of each there are.
+    def settle(self, transaction: Transaction, *, is_sent: bool) -> tuple[int, int]:
+        """Leave those that are still pending as they are, or give them up; return how many of each there are.
 
         What cannot be told any more, as the event that it is about is not here, is given up in any case. The events
         go into a stream of their own: the one they came from may go on elsewhere, and be imported again.
         """
         stream = import_stream(new_id())
         given_up = 0
-        while rows := self._read_some(is_owed=is_owed):
+        while rows := self._read_some(is_sent=is_sent):
             failures = (
                 MailFailed(mail_id, attempts, _GIVEN_UP if about_position else _WITHOUT_SUBJECT)
                 for mail_id, attempts, about_position in rows
             )
             transaction.append(*(NewEvent(stream, failed) for failed in failures))
             given_up += len(rows)
-        (owed,) = transaction.connection.execute(
+        (pending,) = transaction.connection.execute(
             f"SELECT count(*) FROM outbox JOIN incoming_mails USING (mail_id) WHERE {_IS_OWED}"  # noqa: S608
         ).fetchone()
-        return int(owed), given_up
+        return int(pending), given_up
 
-    def _read_some(self, *, is_owed: bool) -> list[tuple[str, int, int]]:
+    def _read_some(self, *, is_sent: bool) -> list[tuple[str, int, int]]:
         return self._connection.execute(
             "SELECT mail_id, attempts, about_position FROM outbox JOIN incoming_mails USING (mail_id)"  # noqa: S608
             f" WHERE {_IS_OWED} AND (NOT ? OR about_position = 0) ORDER BY mail_id LIMIT ?",
-            (is_owed, _BATCH),
+            (is_sent, _BATCH),
         ).fetchall()

@@ -72,14 +72,14 @@ class InTrouble(Struct, frozen=True):
 class StatusView(Struct, frozen=True):
     """How things stand at one moment. Of each list the first ones, and how many there are.
 
-    `nearest`: those in trouble, whose breaker is open first and then those nearest to their limit; `in_trouble` counts
-    them. `frozen_by`: the hosts whose endpoints had begun to fail when disabling was frozen. `failures`: failed
-    attempts of the last 24 hours by error class.
+    `in_trouble`: those in trouble, whose breaker is open first and then those nearest to their limit;
+    `in_trouble_count` counts them. `frozen_by`: the hosts whose endpoints had begun to fail when disabling was frozen.
+    `failures`: failed attempts of the last 24 hours by error class.
     """
 
     overview: SystemOverview
-    nearest: tuple[InTrouble, ...]
-    in_trouble: int
+    in_trouble: tuple[InTrouble, ...]
+    in_trouble_count: int
     disabled: tuple[Disabled, ...]
     warned: tuple[Warned, ...]
     outage: Outage
@@ -101,8 +101,8 @@ def read_status(
         without_secret = apps_without_secret(connection)
         return StatusView(
             overview=read_system_overview(connection, now),
-            nearest=tuple(_in_trouble(connection, one, policy, now) for one in troubled[:limit]),
-            in_trouble=len(troubled),
+            in_trouble=tuple(_in_trouble(connection, one, policy, now) for one in troubled[:limit]),
+            in_trouble_count=len(troubled),
             disabled=_disabled(connection),
             warned=_warned(connection),
             outage=outage,

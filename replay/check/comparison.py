@@ -56,17 +56,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """How many rows of a live table were put back, changed, and taken out."""
+    """How many rows of a live table were inserted, updated and deleted."""
 
     table: str
-    put_back: int = 0
-    changed: int = 0
-    taken_out: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
 
     @property
     def rows(self) -> int:
         """All of them."""
-        return self.put_back + self.changed + self.taken_out
+        return self.inserted + self.updated + self.deleted
 
 
 def tables_of(connection: sqlite3.Connection, names: Collection[str]) -> tuple[Table, ...]:

@@ -80,8 +80,8 @@ def _check_projections(
             "database", str(error), "hookfuse replay verify --log names every fault; restore a backup"
         )
         return
-    if found.cut_tail is not None:
-        yield Diagnostic.fault("database", found.cut_tail, "restore a backup")
+    if found.truncation is not None:
+        yield Diagnostic.fault("database", found.truncation, "restore a backup")
     elif found.count:
         yield Diagnostic.fault(
             "projections",

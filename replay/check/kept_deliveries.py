@@ -106,12 +106,12 @@ def repair_kept(connection: sqlite3.Connection) -> Repaired:
     A stray that find_strays has not met stays as it is.
     """
     connection.execute(_CORRECTIONS)
-    put_back = connection.execute(
+    inserted = connection.execute(
         f"INSERT INTO live.queue (delivery_id, {_LISTED}, due_at, ordering_key, data)"  # noqa: S608 - as above
         f" SELECT delivery_id, {_LISTED}, enqueued_at, '', '{{}}' FROM temp.corrections WHERE NOT is_there"
         " ORDER BY enqueued_at, delivery_id"
     ).rowcount
-    changed = connection.execute(
+    updated = connection.execute(
         f"UPDATE live.queue SET {', '.join(f'{name} = corrections.{name}' for name in _COLUMNS)},"  # noqa: S608 - as above
         " is_recovery = is_recovery AND corrections.state = 'waiting',"
         " data = CASE WHEN corrections.is_expired THEN '{}' ELSE data END,"
@@ -119,14 +119,14 @@ def repair_kept(connection: sqlite3.Connection) -> Repaired:
         " FROM temp.corrections WHERE corrections.delivery_id = queue.delivery_id AND corrections.is_there"
     ).rowcount
     connection.execute("DROP TABLE temp.corrections")
-    taken_out = connection.execute(
+    deleted = connection.execute(
         f"DELETE FROM live.queue WHERE delivery_id IN (SELECT delivery_id {_STRAYS} AND is_over)"  # noqa: S608 - as above
     ).rowcount
-    changed += connection.execute(
+    updated += connection.execute(
         f"UPDATE live.queue SET state = 'waiting' WHERE delivery_id IN (SELECT delivery_id {_STRAYS}"  # noqa: S608 - as above
         f" AND NOT {_IS_WITHOUT_PAYLOAD})"
     ).rowcount
-    return Repaired(QUEUE, put_back, changed, taken_out)
+    return Repaired(QUEUE, inserted, updated, deleted)
 
 
 def count_waiting(connection: sqlite3.Connection) -> int:

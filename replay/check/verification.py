@@ -30,7 +30,7 @@ _NAMED = (
 class Comparison:
     """What a comparison found. `differences` are the first ones, `counts` how many there are in each table.
 
-    `cut_tail`: what a live table says of events behind the log's end, None = nothing. Of the queue: `waiting`, not
+    `truncation`: what a live table says of events behind the log's end, None = nothing. Of the queue: `waiting`, not
     compared, and `without_payload`, kept without one although no event says that it was dropped; None = not asked.
     """
 
@@ -38,7 +38,7 @@ class Comparison:
     tables: tuple[str, ...]
     differences: tuple[Difference, ...]
     counts: dict[str, int]
-    cut_tail: str | None
+    truncation: str | None
     waiting: int | None = None
     without_payload: int | None = None
 
@@ -87,7 +87,7 @@ def compare(remake: Remake, names: Collection[str], *, limit: int) -> Comparison
         tables=tuple(table.name for table in tables_of(connection, names)),
         differences=tuple(kept),
         counts=dict(counts),
-        cut_tail=find_cut_tail(connection),
+        truncation=find_truncation(connection),
         waiting=count_waiting(connection) if is_queue_asked else None,
         without_payload=count_without_payload(connection) if is_queue_asked else None,
     )
@@ -111,7 +111,7 @@ def _reading_anything(connection: sqlite3.Connection) -> Iterator[None]:
         connection.text_factory = str
 
 
-def find_cut_tail(connection: sqlite3.Connection) -> str | None:
+def find_truncation(connection: sqlite3.Connection) -> str | None:
     """Return which live table names an event behind the log's last, None = none does."""
     last = last_position(connection)
     tables = {name for (name,) in connection.execute("SELECT name FROM live.sqlite_master WHERE type = 'table'")}

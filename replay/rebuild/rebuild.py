@@ -66,8 +66,8 @@ def _compare(remake: Remake, names: Collection[str], advance: Advance) -> Compar
 
 
 def _require_sound(database: Path, found: Comparison, advance: Advance) -> None:
-    if found.cut_tail is not None:
-        raise DamagedLogError(found.cut_tail)
+    if found.truncation is not None:
+        raise DamagedLogError(found.truncation)
     check = check_log(database, limit=1, advance=advance)
     if check.faults:
         others = f" (and {check.count - 1} more)" if check.count > 1 else ""

@@ -88,12 +88,12 @@ class Missed(Entry, frozen=True, kw_only=True, tag="missed"):
 
 
 class MailFate(Struct, frozen=True):
-    """What became of the mails to one owner: so many were sent, given up, or are still owed."""
+    """What became of the mails to one owner: so many were sent, given up, or are still pending."""
 
     recipient: str
     sent: int = 0
     failed: int = 0
-    owed: int = 0
+    pending: int = 0
     last_error: str = ""
 
 

@@ -29,35 +29,35 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What a policy would have done, beside what was really done; `disabled` by a policy or a receiver only.
+    """What a policy would have done, beside what was actually done; `disabled` by a policy or a receiver only.
 
     `missed`: deliveries first sent after the supposed disabling, `attempts_saved` all attempts then, of which
-    `delivered` succeeded. `spared`: deliveries that were really missed and would have been sent.
+    `delivered` succeeded. `avoided`: deliveries that were actually missed and would have been sent.
     """
 
     begins_at: str
     begins_position: int
     disabled: Ending | None = None
-    really_disabled: Ending | None = None
+    actually_disabled: Ending | None = None
     warned: tuple[Notice, ...] = ()
-    really_warned: tuple[Notice, ...] = ()
+    actually_warned: tuple[Notice, ...] = ()
     missed: int = 0
     delivered: int = 0
     attempts_saved: int = 0
-    spared: int = 0
+    avoided: int = 0
 
     @property
-    def is_really_ended(self) -> bool:
-        """Return whether it was really disabled, and not by a person."""
-        return self.really_disabled is not None and self.really_disabled.cause != "person"
+    def was_actually_disabled(self) -> bool:
+        """Return whether it was actually disabled, and not by a person."""
+        return self.actually_disabled is not None and self.actually_disabled.cause != "person"
 
     @property
     def is_different(self) -> bool:
         """Return whether anything that the owners or their deliveries would have noticed is not as it was."""
         return (
-            self.is_really_ended != (self.disabled is not None)
-            or bool(self.attempts_saved or self.spared)
-            or [one.level for one in self.warned] != [one.level for one in self.really_warned]
+            self.was_actually_disabled != (self.disabled is not None)
+            or bool(self.attempts_saved or self.avoided)
+            or [one.level for one in self.warned] != [one.level for one in self.actually_warned]
         )
 
 

@@ -196,8 +196,8 @@ class MailFates:
 
     _decisions: dict[int, int] = field(default_factory=dict)
     _fates: dict[int, dict[str, MailFate]] = field(default_factory=dict)
-    # What is owed still: mail -> its decision and recipient; digest -> the mails that it stands for.
-    _owed: dict[str, tuple[int, str]] = field(default_factory=dict)
+    # What is pending still: mail -> its decision and recipient; digest -> the mails that it stands for.
+    _pending: dict[str, tuple[int, str]] = field(default_factory=dict)
     _digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def expect(self, position: int, entry: int) -> None:
@@ -213,36 +213,36 @@ class MailFates:
         match event:
             case MailRequested() if event.about_position in self._decisions:
                 entry = self._decisions[event.about_position]
-                self._owed[event.mail_id] = entry, event.recipient
-                self._change(entry, event.recipient, owed=1)
+                self._pending[event.mail_id] = entry, event.recipient
+                self._change(entry, event.recipient, pending=1)
             case MailsGathered():
-                self._digests[event.mail_id] = tuple(one for one in event.gathered if one in self._owed)
+                self._digests[event.mail_id] = tuple(one for one in event.gathered if one in self._pending)
             case MailSent():
                 for entry, recipient in self._settled(event.mail_id):
-                    self._change(entry, recipient, owed=-1, sent=1)
+                    self._change(entry, recipient, pending=-1, sent=1)
             case MailFailed(retry_at=None):
                 for entry, recipient in self._settled(event.mail_id):
-                    self._change(entry, recipient, owed=-1, failed=1, error=event.error)
+                    self._change(entry, recipient, pending=-1, failed=1, error=event.error)
             case MailFailed():
                 for mail_id in self._digests.get(event.mail_id, (event.mail_id,)):
-                    if mail_id in self._owed:
-                        self._change(*self._owed[mail_id], error=event.error)
+                    if mail_id in self._pending:
+                        self._change(*self._pending[mail_id], error=event.error)
             case _:
                 pass
 
     def _settled(self, mail_id: str) -> Iterator[tuple[int, str]]:
         for one in self._digests.pop(mail_id, (mail_id,)):
-            if one in self._owed:
-                yield self._owed.pop(one)
+            if one in self._pending:
+                yield self._pending.pop(one)
 
     def _change(
-        self, entry: int, recipient: str, *, owed: int = 0, sent: int = 0, failed: int = 0, error: str = ""
+        self, entry: int, recipient: str, *, pending: int = 0, sent: int = 0, failed: int = 0, error: str = ""
     ) -> None:
         fates = self._fates.setdefault(entry, {})
         fate = fates.get(recipient) or MailFate(recipient)
         fates[recipient] = structs.replace(
             fate,
-            owed=fate.owed + owed,
+            pending=fate.pending + pending,
             sent=fate.sent + sent,
             failed=fate.failed + failed,
             last_error=error or fate.last_error,

@@ -22,12 +22,12 @@ class SimulatedInstallation:
 
     __slots__ = (
         "_attempts_saved",
+        "_avoided",
         "_delivered",
         "_episode",
         "_episodes",
         "_missed",
         "_off_at",
-        "_spared",
         "app_id",
         "day",
         "days",
@@ -62,7 +62,7 @@ class SimulatedInstallation:
         self._off_at: datetime | None = None
         self._episode: Episode | None = None
         self._episodes: list[Episode] = []
-        self._missed = self._delivered = self._attempts_saved = self._spared = 0
+        self._missed = self._delivered = self._attempts_saved = self._avoided = 0
 
     @property
     def is_reviewed(self) -> bool:
@@ -95,7 +95,7 @@ class SimulatedInstallation:
         """Return the counts as they are judged."""
         return [DayCounts(day, *tally) for day, tally in self.days.items()]
 
-    # --- what really happened ---
+    # --- what actually happened ---
 
     def begin(self, at: str, position: int) -> None:
         """Start anew, on, with an empty buffer: it was created, or enabled."""
@@ -113,7 +113,7 @@ class SimulatedInstallation:
         self._episodes.clear()
         if self._episode is not None:
             self._episode = Episode(at, position)
-        self._missed = self._delivered = self._attempts_saved = self._spared = 0
+        self._missed = self._delivered = self._attempts_saved = self._avoided = 0
         self.is_on, self.warned_level = self.real_state == "active", self.real_warned_level
         self.make_due()
 
@@ -127,7 +127,7 @@ class SimulatedInstallation:
         """It was disabled; what a person decides stands in both worlds."""
         self.real_state, self.real_warned_level = "disabled", 0
         if self._episode is not None:
-            self._episode = replace(self._episode, really_disabled=ending)
+            self._episode = replace(self._episode, actually_disabled=ending)
         if ending.cause == "person" or not self.is_begun:
             self.is_on = False
             self.make_due()
@@ -136,7 +136,7 @@ class SimulatedInstallation:
         """Its owners were warned."""
         self.real_warned_level = notice.level
         if self._episode is not None and self.is_begun:
-            self._episode = replace(self._episode, really_warned=(*self._episode.really_warned, notice))
+            self._episode = replace(self._episode, actually_warned=(*self._episode.actually_warned, notice))
 
     # --- what would have happened ---
 
@@ -164,9 +164,9 @@ class SimulatedInstallation:
         self._delivered += is_success
 
     def spare(self) -> None:
-        """Count a delivery that was really missed, and would have been sent."""
+        """Count a delivery that was actually missed, and would have been sent."""
         if self.is_on and self.real_state == "disabled":
-            self._spared += 1
+            self._avoided += 1
 
     def outcome(self) -> InstallationOutcome:
         """Return all of it."""
@@ -181,8 +181,8 @@ class SimulatedInstallation:
                     missed=self._missed,
                     delivered=self._delivered,
                     attempts_saved=self._attempts_saved,
-                    spared=self._spared,
+                    avoided=self._avoided,
                 )
             )
         self._episode = None
-        self._missed = self._delivered = self._attempts_saved = self._spared = 0
+        self._missed = self._delivered = self._attempts_saved = self._avoided = 0

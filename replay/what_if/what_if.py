@@ -1,4 +1,4 @@
-"""What if: a recorded history judged by another policy, in one pass, beside what really happened.
+"""What if: a recorded history judged by another policy, in one pass, beside what actually happened.
 
 The evaluation is that of `eventstore.policies.evaluation.evaluate` and what follows from it that of
 `eventstore.decisions.review.what_follows`, the functions that the live actors ask. Who need not be judged, as nothing
@@ -288,7 +288,7 @@ class WhatIf:
             simulated.real_warned_level = 0
 
     def _review_as_really(self, simulated: SimulatedInstallation, recorded_at: str, position: int) -> None:
-        """Review when it was really reviewed, too: an actor does when it starts, and no event says that it does.
+        """Review when it was actually reviewed, too: an actor does when it starts, and no event says that it does.
 
         But only where the policy would have had it checked: after its latest outcome.
         """

@@ -42,7 +42,7 @@ def test_send_and_alert_name_what_they_queued(hookfuse: Hookfuse, world: World, 
 
     assert sent.json["installation_id"] == PAGER
     assert sent.json["delivery_id"] in hookfuse("deliveries", "--state", "waiting").out
-    assert batched == [{"queued": 1, "known": 0}, {"queued": 0, "known": 1}]
+    assert batched == [{"queued": 1, "duplicates": 0}, {"queued": 0, "duplicates": 1}]
     assert alerted == {"event": "metric_alert.open", "app_id": 5, "installation_id": PAGER}
 
 
@@ -60,7 +60,7 @@ def test_a_rotation_is_told_without_the_secret(hookfuse: Hookfuse, world: World)
     assert world.home.path.is_dir()
     ended = hookfuse("app", "rotate-secret", "pager", "--json")
 
-    assert set(ended.json) == {"app_id", "secret_version", "both_until", "is_first"}
+    assert set(ended.json) == {"app_id", "secret_version", "overlap_until", "is_first"}
     assert SECRET not in ended.out
 
 

@@ -105,7 +105,7 @@ def test_the_evidence_and_the_mail_of_a_disabling_move_too(stage: Stage, tmp_pat
 
     summary = json.loads(other.run("events", "import", "-", "--json", text=content).stdout)
 
-    assert (summary["fault_count"], summary["given_up_mails"], summary["owed_mails"]) == (0, 0, 0)
+    assert (summary["fault_count"], summary["given_up_mails"], summary["pending_mails"]) == (0, 0, 0)
     assert other.json("why", installation_id(_APP)) == stage.json("why", installation_id(_APP))
     assert other.json("why", installation_id(_APP))["state"] == "disabled"
     assert _tables(other.home) == _tables(stage.home)

@@ -88,7 +88,7 @@ def _ask_what_if(folder: Path) -> None:
     assert not same.is_different
     assert [bool(episode.disabled) for episode in same.episodes] == [True, False]
     assert not any(episode.disabled for episode in other.episodes)
-    assert (other.total("spared"),) == missed
+    assert (other.total("avoided"),) == missed
 
 
 def _insist_that_it_moves(folder: Path) -> None:

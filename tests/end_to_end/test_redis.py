@@ -87,7 +87,7 @@ def test_what_any_program_puts_into_the_stream_is_delivered_and_then_let_go_of(
 
     assert len(stage.receiver.seen()) == 3
     assert client.xlen("hookfuse:deliveries") == 0
-    assert (before["unread"], after["unread"], after["held"]) == (3, 0, 0)
+    assert (before["unread"], after["unread"], after["pending"]) == (3, 0, 0)
     client.close()
 
 

@@ -9,7 +9,7 @@ from eventstore.decisions.digest import DigestRule, MailPace
 from eventstore.decisions.outage_watch import read_failing_share
 from eventstore.policies.breaker import Breaker, BreakerRule
 from eventstore.policies.outage_rule import OutageRule
-from eventstore.projections.outbox import OwedTo, read_owed_mails, read_owed_recipients
+from eventstore.projections.outbox import PendingTo, read_pending_mails, read_pending_recipients
 from eventstore.unit_of_work import Store
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -18,12 +18,12 @@ AHEAD = timedelta(days=3652)
 
 def test_mails_that_were_counted_ahead_of_now_hold_no_recipient_up() -> None:
     pace = MailPace(DigestRule(mails_max=1, window_s=60.0))
-    owed = [OwedTo("ada@x", mails=1, gatherable=1)]
+    pending = [PendingTo("ada@x", mails=1, gatherable=1)]
     pace.note("ada@x", NOW + AHEAD)
-    while_ahead = pace.choose(owed, NOW + AHEAD, is_last_chance=False)
+    while_ahead = pace.choose(pending, NOW + AHEAD, is_last_chance=False)
 
     assert while_ahead is None
-    assert pace.choose(owed, NOW, is_last_chance=False) == (owed[0], False)
+    assert pace.choose(pending, NOW, is_last_chance=False) == (pending[0], False)
 
 
 def test_outcomes_of_a_clock_that_was_ahead_leave_the_breakers_window() -> None:
@@ -79,5 +79,5 @@ def test_a_mail_waits_for_its_retry_and_for_nothing_else(
     )
     now, latest = time_text(NOW), time_text(NOW + timedelta(seconds=60))
 
-    assert bool(read_owed_mails(store.connection, due_at=now, latest=latest)) is is_due
-    assert bool(read_owed_recipients(store.connection, due_at=now, latest=latest)) is is_due
+    assert bool(read_pending_mails(store.connection, due_at=now, latest=latest)) is is_due
+    assert bool(read_pending_recipients(store.connection, due_at=now, latest=latest)) is is_due

@@ -35,7 +35,7 @@ from replay.reading.raw_events import RawEvent
 START = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 INSTALLATIONS = tuple(f"{number}0000000-0000-4000-8000-000000000000" for number in (1, 2))
 URL = "https://pager.example/hook"
-EVIDENCE = DisableEvidence("balanced", 1, "no-success", "it really was", (), 0)
+EVIDENCE = DisableEvidence("balanced", 1, "no-success", "it actually was", (), 0)
 
 Fact = tuple[str, Event]
 

@@ -30,14 +30,17 @@ __all__ = ["import_history"]
 _PATIENCE_OF_A_DAEMON_S = 20.0
 _CHUNK_LINES = 500
 _APPS_SHOWN = 10
-_SEE = " (see --owed-mails)"
+_SEE = " (see --send-pending-mails)"
 
 
 @click.command("import")
 @click.argument("file", metavar="[FILE|-]", required=False)
 @click.option("--dry-run", is_flag=True, help="Do all of it, say what came of it, and take it back.")
 @click.option(
-    "--owed-mails", is_flag=True, help="Send the mails that the history still owes, instead of giving them up."
+    "--send-pending-mails",
+    "pending_mails",
+    is_flag=True,
+    help="Send the mails that are still pending in the history, instead of giving them up.",
 )
 @click.option(
     "--counts",
@@ -55,7 +58,7 @@ def import_history(
     *,
     file: str | None,
     dry_run: bool,
-    owed_mails: bool,
+    pending_mails: bool,
     counts: str | None,
     counts_env: str | None,
     counts_url_from: str | None,
@@ -68,7 +71,7 @@ def import_history(
     All of them or none, with the times at which they were recorded; what is here already is passed over, so that
     importing again changes nothing. A line that is wrong is named by its number. A running daemon notices.
 
-    Mails that were owed when FILE was written are given up, with an event, as they may have been sent since. Secrets
+    Mails that were pending when FILE was written are given up, with an event, as they may have been sent since. Secrets
     and deliveries that wait are in no export: apps get theirs by `hookfuse apply` or `hookfuse app rotate-secret`.
 
     With --counts it imports what the original has counted, from the keys
@@ -84,8 +87,10 @@ def import_history(
     """  # noqa: D301 - \b is click's
     source = count_source(counts, counts_env, counts_url_from)
     if source is not None:
-        if file is not None or owed_mails:
-            raise click.UsageError("counts are imported by themselves: give neither FILE nor --owed-mails with them")
+        if file is not None or pending_mails:
+            raise click.UsageError(
+                "counts are imported by themselves: give neither FILE nor --send-pending-mails with them"
+            )
         run = CountRun(source, person(by), is_unknown_skipped=skip_unknown, is_dry_run=dry_run)
         import_counted_days(session, run, is_json=is_json)
     elif file is None:
@@ -93,12 +98,12 @@ def import_history(
     elif skip_unknown:
         raise click.UsageError("--skip-unknown goes with counts: events have their registry with them")
     else:
-        _import_events(session, file, is_dry_run=dry_run, is_mail_owed=owed_mails, is_json=is_json)
+        _import_events(session, file, is_dry_run=dry_run, is_mail_sent=pending_mails, is_json=is_json)
 
 
-def _import_events(session: Session, file: str, *, is_dry_run: bool, is_mail_owed: bool, is_json: bool) -> None:
+def _import_events(session: Session, file: str, *, is_dry_run: bool, is_mail_sent: bool, is_json: bool) -> None:
     with _store(session, is_dry_run=is_dry_run) as store, opened_input(file) as source:
-        summary = _import(session, store, source, is_mail_owed=is_mail_owed, is_dry_run=is_dry_run)
+        summary = _import(session, store, source, is_mail_sent=is_mail_sent, is_dry_run=is_dry_run)
     if not is_dry_run:
         session.home.ring_doorbell()
     if is_json:
@@ -125,7 +130,7 @@ def _store(session: Session, *, is_dry_run: bool) -> Iterator[Store]:
 
 
 def _import(
-    session: Session, store: Store, source: InputFile, *, is_mail_owed: bool, is_dry_run: bool
+    session: Session, store: Store, source: InputFile, *, is_mail_sent: bool, is_dry_run: bool
 ) -> ImportSummary:
     with Staging(store.connection) as staging:
         with SlowProgress(f"reading {source.name}", source.size_bytes) as progress:
@@ -138,7 +143,7 @@ def _import(
                 progress.advance(count)
                 spare()
 
-            return import_events(store, staging, is_mail_owed=is_mail_owed, is_dry_run=is_dry_run, on_events=on_events)
+            return import_events(store, staging, is_mail_sent=is_mail_sent, is_dry_run=is_dry_run, on_events=on_events)
 
 
 def _watched(
@@ -172,7 +177,7 @@ def _document(summary: ImportSummary, *, is_dry_run: bool) -> dict[str, object]:
         "lines": summary.line_count,
         "imported": summary.imported_count,
         "skipped": summary.skipped_count,
-        "owed_mails": summary.owed_mails,
+        "pending_mails": summary.pending_mails,
         "given_up_mails": summary.given_up_mails,
         "apps_without_secret": [app.app_id for app in summary.apps_without_secret],
         "faults": [{"line": fault.number, "text": fault.text} for fault in summary.faults],
@@ -186,12 +191,12 @@ def _print_summary(summary: ImportSummary, *, is_dry_run: bool) -> None:
     passed_over = f", and {summary.skipped_count:,} here already" if summary.skipped_count else ""
     print_line(f"{'would import' if is_dry_run else 'imported'} {imported}{passed_over}")
     if summary.given_up_mails == 1:
-        print_line(f"1 mail that the history owes is given up, as it may have been sent elsewhere{_SEE}")
+        print_line(f"1 pending mail of the history is given up, as it may have been sent elsewhere{_SEE}")
     elif summary.given_up_mails:
         count = f"{summary.given_up_mails:,}"
-        print_line(f"{count} mails that the history owes are given up, as they may have been sent elsewhere{_SEE}")
-    if summary.owed_mails:
-        print_line(f"{grouped(summary.owed_mails, 'mail')} that the history owes: the daemon sends them")
+        print_line(f"{count} pending mails of the history are given up, as they may have been sent elsewhere{_SEE}")
+    if summary.pending_mails:
+        print_line(f"{grouped(summary.pending_mails, 'pending mail')} of the history: the daemon sends them")
     if summary.apps_without_secret:
         print_line("secrets are in no export, and what is queued for an app without one waits:")
     for app in summary.apps_without_secret[:_APPS_SHOWN]:

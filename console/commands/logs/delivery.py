@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from console.logs.delivery_story import Chapter, Story, StorySources, tell_story
+from console.logs.delivery_story import Story, StoryEntry, StorySources, tell_story
 from console.logs.line_filter import LineFilter
 from console.logs.line_output import print_account
 from console.logs.log_entry import LogEntry
@@ -68,7 +68,7 @@ def delivery(session: Session, /, *, delivery_id: str, files: tuple[Path, ...], 
         holds = _holds(connection, sources.queued, session.now()) if connection and sources.queued else []
     story = tell_story(sources)
     if is_json:
-        print_json({**asdict(story), "due_at": _due_at(sources), "held_back_by": holds})
+        print_json({**asdict(story), "due_at": _due_at(sources), "held_by": holds})
     else:
         _print(story, sources, holds)
     print_account(reader)
@@ -99,24 +99,24 @@ def _print(story: Story, sources: StorySources, holds: list[str]) -> None:
         {
             "delivery": story.delivery_id,
             "installation": story.installation_id,
-            "event": story.event_name,
+            "event": story.event,
             "state": story.state + (f", due at {short_time(due_at)}" if due_at else ""),
-            "held back by": "; ".join(holds),
+            "held by": "; ".join(holds),
         }
     )
     print_line()
-    for chapter in story.chapters:
-        _print_chapter(chapter)
+    for entry in story.entries:
+        _print_entry(entry)
     if story.notes:
         print_line()
     for note in story.notes:
         print_line(note)
 
 
-def _print_chapter(chapter: Chapter) -> None:
-    mark = " (this delivery is part of its evidence)" if chapter.is_decision else ""
-    print_line(f"{_time(chapter.at)}  {_source(chapter):<{_SOURCE_WIDTH}}  {chapter.text}{mark}".rstrip())
-    for text in chapter.below:
+def _print_entry(entry: StoryEntry) -> None:
+    mark = " (this delivery is part of its evidence)" if entry.is_decision else ""
+    print_line(f"{_time(entry.at)}  {_source(entry):<{_SOURCE_WIDTH}}  {entry.text}{mark}".rstrip())
+    for text in entry.exception:
         print_shown(" " * _INDENT + printable(text))
 
 
@@ -124,9 +124,9 @@ def _time(at: str) -> str:
     return at[:23].replace("T", " ").ljust(23)
 
 
-def _source(chapter: Chapter) -> str:
-    names = {"events": f"event {chapter.position}" if chapter.position else "events"}
-    return ", ".join(names.get(source, source) for source in chapter.sources)
+def _source(entry: StoryEntry) -> str:
+    names = {"events": f"event {entry.position}" if entry.position else "events"}
+    return ", ".join(names.get(source, source) for source in entry.sources)
 
 
 def gather_sources(

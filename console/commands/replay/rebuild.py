@@ -74,7 +74,7 @@ def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where:
 
 def _print(rebuilt: Rebuilt) -> None:
     if rebuilt.repaired:
-        rows = [(one.table, one.put_back, one.changed, one.taken_out) for one in rebuilt.repaired]
+        rows = [(one.table, one.inserted, one.updated, one.deleted) for one in rebuilt.repaired]
         print_table(_COLUMNS, rows, title="rows repaired")
         print_line()
     else:
@@ -93,7 +93,7 @@ def _document(rebuilt: Rebuilt, wanted: tuple[str, ...]) -> dict[str, object]:
         "projections": wanted,
         "up_to_position": rebuilt.up_to_position,
         "repaired": [
-            {"table": one.table, "put_back": one.put_back, "changed": one.changed, "taken_out": one.taken_out}
+            {"table": one.table, "inserted": one.inserted, "updated": one.updated, "deleted": one.deleted}
             for one in rebuilt.repaired
         ],
         "lock_ms": round(rebuilt.lock_s * 1000, 3),

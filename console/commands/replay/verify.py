@@ -91,7 +91,7 @@ def verify(
         print_json(_document(wanted, log, comparison))
     else:
         _print(log, comparison)
-    if comparison is None or comparison.cut_tail is not None:
+    if comparison is None or comparison.truncation is not None:
         return ExitCode.DAMAGED_LOG
     return ExitCode.DIFFERENT if comparison.count else ExitCode.OK
 
@@ -122,7 +122,7 @@ def _print(log: LogCheck | None, comparison: Comparison | None) -> None:
         {
             "events": comparison.up_to_position,
             "compared": ", ".join((*comparison.tables, *(["queue"] if comparison.waiting is not None else []))),
-            "log": comparison.cut_tail,
+            "log": comparison.truncation,
             **payload_facts(comparison.waiting, comparison.without_payload),
         }
     )
@@ -200,7 +200,7 @@ def _document(wanted: tuple[str, ...], log: LogCheck | None, comparison: Compari
             }
             for one in comparison.differences
         ],
-        "cut_tail": comparison and comparison.cut_tail,
+        "truncation": comparison and comparison.truncation,
         "waiting": comparison and comparison.waiting,
         "without_payload": comparison and comparison.without_payload,
     }

@@ -28,14 +28,14 @@ _COLUMNS = (
     Column("installation", is_whole=True),
     Column("app", is_extra=True),
     Column("would have been"),
-    Column("really was"),
+    Column("actually was"),
     Column("missed", is_number=True),
-    Column("spared", is_number=True),
+    Column("avoided", is_number=True),
     Column("delivered", is_number=True, is_extra=True),
     Column("saved", is_number=True, is_extra=True),
     Column("because", is_extra=True),
 )
-_COUNTS = ("missed", "spared", "delivered", "attempts_saved")
+_COUNTS = ("missed", "avoided", "delivered", "attempts_saved")
 
 
 @click.command("what-if")
@@ -60,7 +60,7 @@ def suppose(
 ) -> None:
     """Judge what was recorded by another policy: who would have been disabled or warned, and when.
 
-    It is set against what really happened: deliveries that would have been missed, or spared from being missed,
+    It is set against what actually happened: deliveries that would have been missed, or would not have been missed,
     and attempts that would have been saved. Nothing is changed. What it takes for granted is in docs/what-if.md.
 
     \b
@@ -102,12 +102,12 @@ class _Told:
         """Count installations, and add up what would have come of it."""
         episodes = [[*outcome.episodes] for outcome in self.outcomes]
         return {
-            "judged": len(self.outcomes),
+            "evaluated": len(self.outcomes),
             "different": sum(outcome.is_different for outcome in self.outcomes),
             "disabled": sum(any(one.disabled for one in some) for some in episodes),
-            "really_disabled": sum(any(one.is_really_ended for one in some) for some in episodes),
+            "actually_disabled": sum(any(one.was_actually_disabled for one in some) for some in episodes),
             "warned": sum(any(one.warned for one in some) for some in episodes),
-            "really_warned": sum(any(one.really_warned for one in some) for some in episodes),
+            "actually_warned": sum(any(one.actually_warned for one in some) for some in episodes),
             **{name: sum(outcome.total(name) for outcome in self.outcomes) for name in _COUNTS},
         }
 
@@ -136,19 +136,19 @@ def _document(told: _Told) -> dict[str, object]:
 
 def _print(told: _Told) -> None:
     policy, counts = told.supposition.policy, told.summary()
-    spared = counted(counts["spared"], "delivery", "deliveries")
+    avoided = counted(counts["avoided"], "delivery", "deliveries")
     print_facts(
         {
             "policy": f"{policy.name} (version {policy.version})",
             "since": short_time(told.supposition.since),
             "until": short_time(told.supposition.until),
             "events": told.events,
-            "installations": f"{counts['judged']}, of which {counts['different']} would have fared otherwise",
-            "disabled": _would_and_was(counts["disabled"], counts["really_disabled"]),
-            "warned": _would_and_was(counts["warned"], counts["really_warned"]),
+            "installations": f"{counts['evaluated']}, of which {counts['different']} would have gone differently",
+            "disabled": _would_and_was(counts["disabled"], counts["actually_disabled"]),
+            "warned": _would_and_was(counts["warned"], counts["actually_warned"]),
             "missed": f"{counted(counts['missed'], 'delivery', 'deliveries')} more",
-            "spared": f"{spared} that {noun(counts['spared'], 'was', 'were')} really missed",
-            "attempts saved": f"{counts['attempts_saved']}, of which {counts['delivered']} really succeeded",
+            "avoided": f"{avoided} that {noun(counts['avoided'], 'was', 'were')} actually missed",
+            "attempts saved": f"{counts['attempts_saved']}, of which {counts['delivered']} actually succeeded",
         }
     )
     print_line()
@@ -164,8 +164,8 @@ def _print(told: _Told) -> None:
         click.echo(f"hookfuse: note on rule {rule}: {note}", err=True)
 
 
-def _would_and_was(supposed: int, really: int) -> str:
-    return f"{supposed} would have been, {really} really {noun(really, 'was', 'were')}"
+def _would_and_was(supposed: int, actually: int) -> str:
+    return f"{supposed} would have been, {actually} actually {noun(actually, 'was', 'were')}"
 
 
 def _row(outcome: InstallationOutcome, episode: Episode, slugs: Mapping[int, str]) -> tuple[object, ...]:
@@ -174,7 +174,7 @@ def _row(outcome: InstallationOutcome, episode: Episode, slugs: Mapping[int, str
         shown_id(outcome.installation_id),
         f"{outcome.app_id} {slugs.get(outcome.app_id, '')}".strip(),
         _fate(episode.disabled, episode.warned),
-        _fate(episode.really_disabled, episode.really_warned),
+        _fate(episode.actually_disabled, episode.actually_warned),
         *(getattr(episode, name) for name in _COUNTS),
         because.explanation if because else "",
     )

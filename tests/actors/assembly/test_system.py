@@ -476,7 +476,7 @@ def test_a_crash_of_the_mailer_while_it_is_asked_does_not_reach_who_drains(
 ) -> None:
     system = plant.start()
     with monkeypatch.context() as patch:
-        patch.setattr(mailer_module, "read_owed_recipients", _fail)
+        patch.setattr(mailer_module, "read_pending_recipients", _fail)
         while_it_crashes = system.is_drained()
 
     assert not while_it_crashes

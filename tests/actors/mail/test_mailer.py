@@ -17,7 +17,7 @@ ADA, BOB = "ada@acme.example", "bob@acme.example"
 
 
 class PostOffice:
-    """A mailer that owes a mail to each owner of an installation that was disabled."""
+    """A mailer with a pending mail to each owner of an installation that was disabled."""
 
     def __init__(self, stage: Stage, *failures: MailDeferred | MailRefused, owners: tuple[str, ...] = (ADA,)) -> None:
         self.stage = stage

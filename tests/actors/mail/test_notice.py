@@ -11,7 +11,7 @@ from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import DayRecord, DeliveryFailed, DeliveryTimedOut
 from eventstore.log.event_log import last_position
 from eventstore.policies.policy import BALANCED
-from eventstore.projections.outbox import OwedMail, read_owed_mails
+from eventstore.projections.outbox import PendingMail, read_pending_mails
 from tests.actors.stage import EVENT_NAME, ONE, URL, Stage
 
 
@@ -22,7 +22,7 @@ def notice_of(stage: Stage, cause: str, *, reason: str = "") -> DisabledNotice:
         else:
             gone_at = last_position(transaction.connection) if cause == "receiver" else None
             review(transaction, ReviewRequest(ONE, BALANCED, gone_at=gone_at))
-    mail, *_ = read_owed_mails(stage.store.connection, due_at="~")
+    mail, *_ = read_pending_mails(stage.store.connection, due_at="~")
     return disabled_notice(stage.store.connection, mail)
 
 
@@ -93,18 +93,18 @@ def test_a_day_is_counted_by_class(stage: Stage) -> None:
 def test_a_mail_about_no_disabling_has_no_notice(stage: Stage, position: int) -> None:
     stage.register(ONE)
     stage.decide(ONE)
-    mail, *_ = read_owed_mails(stage.store.connection, due_at="~")
+    mail, *_ = read_pending_mails(stage.store.connection, due_at="~")
 
     with pytest.raises(NotFoundError):
         disabled_notice(stage.store.connection, replace(mail, about_position=position))
 
 
-def warn(stage: Stage) -> OwedMail:
+def warn(stage: Stage) -> PendingMail:
     stage.register(ONE)
     stage.wear_out(days=2)
     with stage.store.transaction() as transaction:
         review(transaction, ReviewRequest(ONE, BALANCED, "internal", "hookfuse.example"))
-    mail, *_ = read_owed_mails(stage.store.connection, due_at="~")
+    mail, *_ = read_pending_mails(stage.store.connection, due_at="~")
     return mail
 
 

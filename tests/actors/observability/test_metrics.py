@@ -170,7 +170,7 @@ def test_gauges_say_what_the_processes_say() -> None:
     assert exposition("hookfuse_worker_restarts_total") == 15
     assert exposition("hookfuse_redis_lag_events") == 16
     assert exposition("hookfuse_redis_up") == exposition("hookfuse_ready") == exposition("hookfuse_stream_up") == 1
-    assert exposition.by("hookfuse_stream_entries", "state") == {"unread": 17, "held": 18, "dead": 19}
+    assert exposition.by("hookfuse_stream_entries", "state") == {"unread": 17, "pending": 18, "dead": 19}
 
 
 def test_a_stream_that_is_away_is_down_and_has_no_entries() -> None:

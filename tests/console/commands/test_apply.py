@@ -84,7 +84,7 @@ def test_apply_json_is_one_document(hookfuse: Hookfuse, registry: Path, tmp_path
     document = hookfuse("apply", registry, "--json").json
 
     assert [change["action"] for change in document["changes"]] == ["registered", "registered", "created"]
-    assert document["left_out"] == 0
+    assert document["unlisted"] == 0
     assert document["home"] == str(tmp_path / "home")
 
 

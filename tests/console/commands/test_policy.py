@@ -153,7 +153,7 @@ def test_all_that_judge_go_by_the_policy_of_the_home(hookfuse: Hookfuse, own: Wo
     assert (status["policy"], status["policy_version"]) == ("mine", 3)
     assert (shown["evaluation"]["policy"], shown["evaluation"]["policy_version"]) == ("mine", 3)
     assert (why["policy"], why["policy_version"]) == ("mine", 3)
-    assert {near["rule"] for near in status["nearest"]} <= {"quiet"}
+    assert {near["rule"] for near in status["in_trouble"]} <= {"quiet"}
 
 
 def test_a_person_s_disabling_has_the_counts_of_the_home_s_policy(hookfuse: Hookfuse, own: World) -> None:

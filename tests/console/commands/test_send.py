@@ -92,11 +92,11 @@ def test_a_line_of_a_batch_says_who_is_behind_it(hookfuse: Hookfuse, world: Worl
     assert [one.actor and json.loads(one.actor) for one in _queue(world)[5:]] == [ann, None, None]
 
 
-def test_a_batch_says_what_was_known_already(hookfuse: Hookfuse, world: World) -> None:
+def test_a_batch_says_how_many_were_duplicates(hookfuse: Hookfuse, world: World) -> None:
     lines = "\n".join([_line(idempotency_key="a"), _line(idempotency_key="a"), _line(idempotency_key="b"), _line()])
 
-    assert hookfuse("send", "--batch", "-", stdin=lines).out == "queued 3, 1 known already by their key\n"
-    assert hookfuse("send", "--batch", "-", stdin=lines).out == "queued 1, 3 known already by their key\n"
+    assert hookfuse("send", "--batch", "-", stdin=lines).out == "queued 3, 1 duplicate (same idempotency key)\n"
+    assert hookfuse("send", "--batch", "-", stdin=lines).out == "queued 1, 3 duplicates (same idempotency key)\n"
     assert len(_queue(world)) == 9
 
 

@@ -36,7 +36,7 @@ def test_status_json_holds_how_things_stand(hookfuse: Hookfuse, world: World) ->
     assert found["deliveries"] == {"waiting": 1, "missed": 3, "dead": 1}
     assert found["oldest_waiting_s"] == 90.0
     assert found["mails"] == {"requested": 1, "sent": 0, "failed": 0}
-    assert [(row["installation_id"], row["progress"]) for row in found["nearest"]] == [(SHOP, 0.3)]
+    assert [(row["installation_id"], row["progress"]) for row in found["in_trouble"]] == [(SHOP, 0.3)]
     (disabled,) = found["disabled"]
     assert (disabled["installation_id"], disabled["cause"], disabled["by"]) == (CHAT, "policy", "system")
     assert disabled["since"] == "2025-02-08T12:00:00.000000Z"
@@ -173,7 +173,7 @@ def test_breakers_pauses_and_warnings_are_counted(hookfuse: Hookfuse, world: Wor
     assert (found["open_breakers"], found["paused"]) == (2, 1)
     assert found["breakers"] == {"open": 1, "half_open": 1, "recovering": 0}
     assert [(row["installation_id"], row["level"]) for row in found["warned"]] == [(PAGER, 90)]
-    assert [row["breaker"] for row in found["nearest"]] == ["half_open", "open"]
+    assert [row["breaker"] for row in found["in_trouble"]] == ["half_open", "open"]
     assert "breakers        1 open, 1 half open\n" in shown
     assert "paused          1, as their endpoints asked\n" in shown
     assert "warned          1 at 90%\n" in shown
@@ -225,9 +225,9 @@ def test_who_is_down_now_comes_first_and_how_many_more_there_are_is_said(hookfus
     found = hookfuse("status", "--json").json
     shown = hookfuse("status", "--limit", 1).out
 
-    assert [row["installation_id"] for row in found["nearest"]] == [PAGER, SHOP]
-    assert found["nearest"][0]["explanation"].startswith("breaker: 10 failures in a row")
-    assert found["in_trouble"] == 2
+    assert [row["installation_id"] for row in found["in_trouble"]] == [PAGER, SHOP]
+    assert found["in_trouble"][0]["explanation"].startswith("breaker: 10 failures in a row")
+    assert found["in_trouble_count"] == 2
     assert PAGER in shown
     assert SHOP not in shown
     assert "and 1 more: hookfuse status --limit 2\n" in shown

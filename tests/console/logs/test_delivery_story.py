@@ -89,7 +89,7 @@ def _sources(
 
 
 def _told(story: Story) -> list[tuple[str, str]]:
-    return [(" and ".join(chapter.sources), chapter.text) for chapter in story.chapters]
+    return [(" and ".join(entry.sources), entry.text) for entry in story.entries]
 
 
 def _queued(**fields: Any) -> QueuedDelivery:
@@ -123,7 +123,7 @@ def test_a_story_is_told_in_the_order_of_time_and_says_who_knows_what() -> None:
         ("log", "attempt_crashed  succeeded  done=x"),
         ("events and log", "attempt 2 succeeded, 200 after 40 ms"),
     ]
-    assert (story.state, story.installation_id, story.event_name) == ("delivered", PAGER, "metric_alert.critical")
+    assert (story.state, story.installation_id, story.event) == ("delivered", PAGER, "metric_alert.critical")
     assert story.notes == (f"1 event is not in the log: {_LOST}",)
 
 
@@ -142,7 +142,7 @@ def test_where_there_is_no_log_that_is_said() -> None:
 def test_what_the_log_alone_knows_is_a_story_too() -> None:
     story = tell_story(_sources(lines=[_logged(7, 1, event="delivery_attempted")]))
 
-    assert (story.installation_id, story.event_name) == (PAGER, "issue.created")
+    assert (story.installation_id, story.event) == (PAGER, "issue.created")
     assert story.state == "unknown: it is not in the queue any more, and its end is not recorded"
     assert story.notes == (
         "the log names event 7, which is not one of this delivery: it may be of another home",
@@ -155,9 +155,9 @@ def test_an_exception_of_the_log_stands_below_its_line() -> None:
         None, 1, event="attempt_crashed", exception=[{"exc_type": "KeyError", "exc_value": "k", "frames": []}]
     )
 
-    (chapter,) = [chapter for chapter in tell_story(_sources(lines=[raw])).chapters if chapter.sources == ("log",)]
+    (entry,) = [entry for entry in tell_story(_sources(lines=[raw])).entries if entry.sources == ("log",)]
 
-    assert chapter.below == ("KeyError: k",)
+    assert entry.exception == ("KeyError: k",)
 
 
 def test_why_a_due_delivery_waited_is_told() -> None:
@@ -175,7 +175,7 @@ def test_why_a_due_delivery_waited_is_told() -> None:
 
     story = tell_story(_sources(events, around))
 
-    waits = [(chapter.at, chapter.text) for chapter in story.chapters if not chapter.sources]
+    waits = [(entry.at, entry.text) for entry in story.entries if not entry.sources]
     assert waits == [
         (_at(6), "due, and waits 6m 33s: the breaker is open until 2025-02-03T12:05:02Z"),
         (_at(430), "due, and waits 7m 49s: the endpoint had asked for a pause until 2025-02-03T12:13:20Z"),
@@ -210,7 +210,7 @@ def test_a_decision_that_rests_on_it_is_named_even_when_it_is_dead(decision: Eve
 
     story = tell_story(_sources(events, [_stored(2, 12, decision)], queued=_queued(state="dead")))
 
-    assert [chapter.is_decision for chapter in story.chapters if chapter.position == 12] == [True] * is_decision
+    assert [entry.is_decision for entry in story.entries if entry.position == 12] == [True] * is_decision
 
 
 def test_a_410_is_what_the_receivers_disabling_came_of() -> None:
@@ -219,8 +219,8 @@ def test_a_410_is_what_the_receivers_disabling_came_of() -> None:
 
     story = tell_story(_sources([_stored(1, 10, gone)], [_stored(2, 12, decision)]))
 
-    (chapter,) = [chapter for chapter in story.chapters if chapter.is_decision]
-    assert chapter.text == "the installation is disabled by system (receiver): it answered 410 Gone"
+    (entry,) = [entry for entry in story.entries if entry.is_decision]
+    assert entry.text == "the installation is disabled by system (receiver): it answered 410 Gone"
 
 
 def test_what_happens_around_it_is_told_while_it_waits_and_not_while_it_rests() -> None:
@@ -242,7 +242,7 @@ def test_what_happens_around_it_is_told_while_it_waits_and_not_while_it_rests() 
 
     story = tell_story(_sources(events, around))
 
-    assert [chapter.position for chapter in story.chapters if chapter.position] == [10, 11, 12, 13, 15, 16, 17, 18]
+    assert [entry.position for entry in story.entries if entry.position] == [10, 11, 12, 13, 15, 16, 17, 18]
     assert ("events", "queued") in _told(story)
 
 
@@ -257,7 +257,7 @@ def test_what_happens_around_it_is_told_while_it_waits_and_not_while_it_rests() 
 def test_the_queue_says_how_it_stands(queued: QueuedDelivery, state: str) -> None:
     story = tell_story(_sources(queued=queued))
 
-    assert (story.state, story.event_name) == (state, "issue.created")
+    assert (story.state, story.event) == (state, "issue.created")
     assert _told(story) == [("queue", "queued")]
 
 
@@ -319,17 +319,17 @@ def test_log_events_and_queue_are_joined(hookfuse: Hookfuse, world: World) -> No
     assert set(story) == {
         "delivery_id",
         "installation_id",
-        "event_name",
+        "event",
         "state",
         "due_at",
-        "held_back_by",
-        "chapters",
+        "held_by",
+        "entries",
         "notes",
     }
-    assert set(story["chapters"][0]) == {"at", "sources", "text", "position", "is_decision", "below"}
+    assert set(story["entries"][0]) == {"at", "sources", "text", "position", "is_decision", "exception"}
     assert (story["delivery_id"], story["installation_id"], story["state"]) == (world.dead_id, PAGER, "dead")
-    assert [(chapter["sources"], chapter["position"]) for chapter in story["chapters"]][1:] == [(["events", "log"], 29)]
-    assert (story["due_at"], story["held_back_by"], story["notes"]) == (None, [], [])
+    assert [(entry["sources"], entry["position"]) for entry in story["entries"]][1:] == [(["events", "log"], 29)]
+    assert (story["due_at"], story["held_by"], story["notes"]) == (None, [], [])
 
 
 def test_a_person_is_told_the_same(hookfuse: Hookfuse, world: World) -> None:
@@ -350,7 +350,7 @@ def test_what_holds_a_waiting_one_back_now_is_said(hookfuse: Hookfuse, world: Wo
 
     story = hookfuse("logs", "delivery", second, "--json").json
 
-    assert story["held_back_by"] == [
+    assert story["held_by"] == [
         "the breaker is open until 2025-02-08T12:05:00Z: its deliveries wait",
         f"delivery {first}, which has the same ordering key and was queued before it",
     ]
@@ -415,7 +415,7 @@ def test_the_delivery_on_which_a_policy_decided_says_so(hookfuse: Hookfuse, worl
             assert review(transaction, ReviewRequest(PAGER, BALANCED)).is_changed
         assert find_delivery(store.connection, last) is not None
 
-    decisions = [one for one in hookfuse("logs", "delivery", last, "--json").json["chapters"] if one["is_decision"]]
+    decisions = [one for one in hookfuse("logs", "delivery", last, "--json").json["entries"] if one["is_decision"]]
 
     assert [one["text"].partition(":")[0] for one in decisions] == ["the installation is disabled by system (policy)"]
     assert "(this delivery is part of its evidence)" in hookfuse("logs", "delivery", last).out

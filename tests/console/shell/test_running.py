@@ -31,7 +31,7 @@ def test_status_names_the_policy_of_the_daemon_and_what_the_settings_say(hookfus
     assert "policy          strict (version 7)" in told
     assert "the settings have policy balanced (version 1), while the daemon judges by strict (version 7)" in told
     assert "[warnings]" in told
-    assert "restart it" in hookfuse("status", "--json").json["unheeded_settings"]
+    assert "restart it" in hookfuse("status", "--json").json["pending_settings"]
 
 
 def test_why_judges_by_the_policy_and_the_scope_of_the_daemon(hookfuse: Hookfuse, daemon: World) -> None:
@@ -49,11 +49,11 @@ def test_doctor_warns_of_settings_that_the_daemon_has_not_read(daemon: World) ->
 
 
 def test_without_a_daemon_or_where_both_agree_nothing_is_said(hookfuse: Hookfuse, world: World) -> None:
-    assert hookfuse("status", "--json").json["unheeded_settings"] == ""
+    assert hookfuse("status", "--json").json["pending_settings"] == ""
     with world.home.held_by_daemon():
         same = DaemonReport(os.getpid(), 0, BALANCED, "internal", digests_of(Configuration()))
         write_report(world.home.report, same)
-        assert hookfuse("status", "--json").json["unheeded_settings"] == ""
+        assert hookfuse("status", "--json").json["pending_settings"] == ""
 
 
 def test_no_digest_is_made_of_what_may_be_secret() -> None:

@@ -24,7 +24,7 @@ from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import BALANCED, SENTRY_2024
 from eventstore.projections.audit import AuditEntry, read_audit
 from eventstore.projections.broken_state_buffer import read_days
-from eventstore.projections.outbox import count_mails, read_owed_mails
+from eventstore.projections.outbox import count_mails, read_pending_mails
 from eventstore.projections.registry import find_installation
 from eventstore.unit_of_work import Store, Transaction
 from tests.eventstore.facts import INSTALLATION_ID, OWNERS, break_by_balanced, failed, record, register, succeeded
@@ -73,7 +73,7 @@ def test_broken_installation_is_disabled_with_one_audit_entry_and_one_mail_for_e
     assert decision.is_changed
     assert decision.mail_count == 2
     assert effects(broken) == (1, 1, 2)
-    assert sorted(mail.recipient for mail in read_owed_mails(broken.connection, due_at="~")) == list(OWNERS)
+    assert sorted(mail.recipient for mail in read_pending_mails(broken.connection, due_at="~")) == list(OWNERS)
     installation = find_installation(broken.connection, INSTALLATION_ID)
     assert (installation.state, installation.disabled_position) == ("disabled", decision.position)
 
@@ -150,7 +150,7 @@ def test_event_holds_the_evidence_and_who_decided(broken: Store) -> None:
 
 def test_mails_tell_of_the_disabling_and_have_ids_of_their_own(broken: Store) -> None:
     decision = decide(broken, replace(BY_POLICY, mail_domain="acme.example"))
-    mails = read_owed_mails(broken.connection, due_at="~")
+    mails = read_pending_mails(broken.connection, due_at="~")
 
     assert {mail.about_position for mail in mails} == {decision.position}
     assert {mail.message_id for mail in mails} == {f"<{mail.mail_id}@acme.example>" for mail in mails}

@@ -346,7 +346,7 @@ def depth(url: str, **settings: Any) -> StreamDepth:
     return found
 
 
-def test_what_is_in_the_stream_is_unread_or_held_until_it_was_attempted(
+def test_what_is_in_the_stream_is_unread_or_pending_until_it_was_attempted(
     intake: StreamIntake, redis: Redis, store: Store, server: RedisServer
 ) -> None:
     add(redis)
@@ -361,8 +361,8 @@ def test_what_is_in_the_stream_is_unread_or_held_until_it_was_attempted(
     deliver(store)
     intake.acknowledge()
 
-    assert (before_any_reader.unread, before_any_reader.held, before_any_reader.dead) == (1, 0, 0)
-    assert (held.unread, held.held, held.dead) == (2, 2, 0)
+    assert (before_any_reader.unread, before_any_reader.pending, before_any_reader.dead) == (1, 0, 0)
+    assert (held.unread, held.pending, held.dead) == (2, 2, 0)
     assert (depth(server.url).unread, depth(server.url).dead) == (0, 1)
 
 

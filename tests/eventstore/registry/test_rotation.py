@@ -82,7 +82,7 @@ def test_a_rotation_makes_a_random_secret_and_keeps_the_old_one_for_the_overlap(
     done = rotate(store)
     old, new = signing(store)
 
-    assert done == SecretRotation(secret_version=2, both_until="2025-02-04T12:00:00.000000Z")
+    assert done == SecretRotation(secret_version=2, overlap_until="2025-02-04T12:00:00.000000Z")
     assert old == SECRET
     assert len(bytes.fromhex(new)) == 32
     clock.advance(days=1)
@@ -130,7 +130,7 @@ def test_a_secret_that_is_handed_in_is_taken_as_it_is(store: Store) -> None:
 def test_without_an_overlap_the_old_secret_ends_at_once(store: Store) -> None:
     done = rotate(store, timedelta(), "next")
 
-    assert done.both_until is None
+    assert done.overlap_until is None
     assert signing(store) == ("next",)
 
 

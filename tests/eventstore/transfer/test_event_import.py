@@ -111,7 +111,7 @@ def test_an_empty_home_gets_the_same_log_hash_by_hash_and_the_same_projections_r
     homes: Homes, history: list[Step]
 ) -> None:
     with homes.store(history) as there, homes.store() as here:
-        summary = imported(here, exported(there), is_mail_owed=True)
+        summary = imported(here, exported(there), is_mail_sent=True)
 
         assert (summary.faults, summary.skipped_count) == ((), 0)
         assert summary.imported_count == len(history) + 7
@@ -119,14 +119,14 @@ def test_an_empty_home_gets_the_same_log_hash_by_hash_and_the_same_projections_r
         assert exported(here) == exported(there)
 
 
-@given(history=steps, is_mail_owed=st.booleans())
+@given(history=steps, is_mail_sent=st.booleans())
 @_FEW
-def test_importing_twice_is_importing_once(homes: Homes, history: list[Step], is_mail_owed: bool) -> None:
+def test_importing_twice_is_importing_once(homes: Homes, history: list[Step], is_mail_sent: bool) -> None:
     with homes.store(history) as there, homes.store() as here:
-        imported(here, exported(there), is_mail_owed=is_mail_owed)
+        imported(here, exported(there), is_mail_sent=is_mail_sent)
         once = tables(here.connection)
         attention = change_version(here.connection)
-        summary = imported(here, exported(there), is_mail_owed=is_mail_owed)
+        summary = imported(here, exported(there), is_mail_sent=is_mail_sent)
 
         assert (summary.faults, summary.imported_count, summary.given_up_mails) == ((), 0, 0)
         assert summary.skipped_count == len(history) + 7
@@ -144,8 +144,8 @@ def test_a_prefix_and_then_the_whole_or_the_rest_is_the_whole(
         prefix = b"".join(exported(there).splitlines(keepends=True)[:cut])
         rest = exported(there, ExportFilter(after_position=cut))
         for here, second in ((by_whole, exported(there)), (by_rest, rest)):
-            imported(here, prefix, is_mail_owed=True)
-            summary = imported(here, second, is_mail_owed=True)
+            imported(here, prefix, is_mail_sent=True)
+            summary = imported(here, second, is_mail_sent=True)
 
             assert summary.faults == ()
             assert tables(here.connection) == tables(there.connection)
@@ -159,8 +159,8 @@ def test_a_home_with_a_history_of_its_own_gets_the_other_beside_it_and_what_is_r
     with homes.store([*history, ("requested", 0, "gone", 0.0, some)]) as there, homes.store() as here:
         register(here, installation_id=OTHER_INSTALLATION_ID, app_id=42, organization_id=18)
         record(here, *[failed()] * 3, installation_id=OTHER_INSTALLATION_ID)
-        summary = imported(here, exported(there), is_mail_owed=True)
-        again = imported(here, exported(there), is_mail_owed=True)
+        summary = imported(here, exported(there), is_mail_sent=True)
+        again = imported(here, exported(there), is_mail_sent=True)
         mine = list(read_events(here.connection))
         theirs = list(read_events(there.connection))
         places = {stored.position: (stored.stream, stored.version) for stored in mine}
@@ -199,20 +199,20 @@ def test_whatever_is_done_to_a_file_it_is_imported_or_its_lines_are_named_and_no
         assert here.connection.execute("SELECT name FROM temp.sqlite_master").fetchall() == []
 
 
-# --- mails that are owed ---
+# --- mails that are pending ---
 
 
 def test_a_mail_that_is_owed_is_given_up_by_an_event_unless_a_person_wants_it_sent(homes: Homes) -> None:
     with homes.store(STORY) as there, homes.store() as here, homes.store() as sending:
         kept = imported(here, exported(there))
-        sent = imported(sending, exported(there), is_mail_owed=True)
+        sent = imported(sending, exported(there), is_mail_sent=True)
         newest = list(read_events(here.connection))[-1]
 
-        assert (kept.owed_mails, kept.given_up_mails, count_mails(here.connection)["failed"]) == (0, 1, 1)
+        assert (kept.pending_mails, kept.given_up_mails, count_mails(here.connection)["failed"]) == (0, 1, 1)
         assert isinstance(newest.event, MailFailed)
         assert newest.event.retry_at is None
         assert newest.stream.startswith("import-")
-        assert (sent.owed_mails, sent.given_up_mails, count_mails(sending.connection)["requested"]) == (1, 0, 1)
+        assert (sent.pending_mails, sent.given_up_mails, count_mails(sending.connection)["requested"]) == (1, 0, 1)
 
 
 def test_a_history_that_goes_on_elsewhere_is_imported_again_although_its_mail_was_given_up_here(homes: Homes) -> None:
@@ -220,7 +220,7 @@ def test_a_history_that_goes_on_elsewhere_is_imported_again_although_its_mail_wa
     with homes.store([*STORY, *more]) as there, homes.store() as here:
         lines = exported(there).splitlines(keepends=True)
         first = imported(here, b"".join(lines[:17]))
-        # Its next attempt failed, and was to be tried again: that is owed again, and given up again.
+        # Its next attempt failed, and was to be tried again: that is pending again, and given up again.
         second = imported(here, b"".join(lines[:18]))
         third = imported(here, b"".join(lines))
 
@@ -236,9 +236,9 @@ def test_a_mail_whose_subject_was_left_behind_is_given_up_whatever_a_person_want
             if line["type"] == "mail.requested":
                 line["data"]["about_position"] = 999
             del line["hash"]
-        summary = imported(here, content_of(lines), is_mail_owed=True)
+        summary = imported(here, content_of(lines), is_mail_sent=True)
 
-        assert (summary.fault_count, summary.owed_mails, summary.given_up_mails) == (0, 0, 1)
+        assert (summary.fault_count, summary.pending_mails, summary.given_up_mails) == (0, 0, 1)
 
 
 # --- positions ---
@@ -268,7 +268,7 @@ def test_what_is_referred_to_and_was_left_behind_becomes_zero_and_the_whole_file
 
 def test_lines_that_another_program_has_spelled_anew_are_the_same_by_their_hashes(homes: Homes) -> None:
     with homes.store(STORY) as there, homes.store() as here:
-        imported(here, content_of(lines_of(there)), is_mail_owed=True)
+        imported(here, content_of(lines_of(there)), is_mail_sent=True)
 
         assert exported(here) == exported(there)
 

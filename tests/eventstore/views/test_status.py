@@ -98,9 +98,9 @@ def test_who_is_in_trouble_is_who_is_when_each_one_is_judged(
             expected[one.installation_id] = (not is_down, -evaluation.progress)
     found = look(store, policy, limit=100)
 
-    assert found.in_trouble == len(found.nearest) == len(expected) > 10
-    assert [(one.breaker != "open", -one.progress) for one in found.nearest] == sorted(expected.values())
-    assert {one.installation_id for one in found.nearest} == set(expected)
+    assert found.in_trouble_count == len(found.in_trouble) == len(expected) > 10
+    assert [(one.breaker != "open", -one.progress) for one in found.in_trouble] == sorted(expected.values())
+    assert {one.installation_id for one in found.in_trouble} == set(expected)
 
 
 def test_those_in_trouble_are_found_by_the_index_of_days_that_matter(store: Store) -> None:

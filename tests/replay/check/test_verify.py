@@ -38,7 +38,7 @@ def test_every_table_of_the_home_that_is_tried_here_has_rows(lived: Lived) -> No
 def test_what_was_written_by_the_store_is_in_step(lived: Lived) -> None:
     found = verify(lived.database)
 
-    assert (found.differences, found.counts, found.cut_tail) == ((), {}, None)
+    assert (found.differences, found.counts, found.truncation) == ((), {}, None)
     assert list(found.tables) == TABLES
     assert found.up_to_position == lived.store.connection.execute("SELECT max(position) FROM events").fetchone()[0]
     assert (found.waiting, found.without_payload) == (1, 0)
@@ -257,8 +257,8 @@ def test_a_live_table_that_names_an_event_behind_the_end_betrays_a_log_that_was_
 
     found = verify(lived.database)
 
-    assert found.cut_tail is not None
-    assert f"{table} names event 9999" in found.cut_tail
+    assert found.truncation is not None
+    assert f"{table} names event 9999" in found.truncation
 
 
 def test_a_log_whose_end_was_cut_off_is_betrayed_by_the_live_tables(lived: Lived) -> None:
@@ -268,8 +268,8 @@ def test_a_log_whose_end_was_cut_off_is_betrayed_by_the_live_tables(lived: Lived
 
     found = verify(lived.database)
 
-    assert found.cut_tail is not None
-    assert f"the log ends at event {last - 6}" in found.cut_tail
+    assert found.truncation is not None
+    assert f"the log ends at event {last - 6}" in found.truncation
     assert found.count > 0
 
 

@@ -82,7 +82,7 @@ def test_what_the_queue_has_lost_comes_back_without_its_payload_and_what_happens
         }
         assert {(one.is_expired, one.data, one.actor) for one in listed.values()} <= {(True, "{}", None)}
         assert rebuilt.without_payload == sum(1 for one in kept if not one.is_expired)
-        assert sum(one.put_back for one in rebuilt.repaired) == len(kept)
+        assert sum(one.inserted for one in rebuilt.repaired) == len(kept)
         lived.live(after)
         assert verify(lived.database, ONLY).differences == ()
 
@@ -130,7 +130,7 @@ def test_a_row_that_says_otherwise_is_found_and_put_right(
     rebuilt = rebuild(lived.database, ONLY)
 
     assert shown(compared) == found
-    assert [(one.table, one.changed) for one in rebuilt.repaired] == [("queue", 2)]
+    assert [(one.table, one.updated) for one in rebuilt.repaired] == [("queue", 2)]
     assert queue(lived) == before
 
 
@@ -162,7 +162,7 @@ def test_what_was_delivered_or_dropped_and_is_kept_is_taken_out(lived: Lived) ->
     rebuilt = rebuild(lived.database, ONLY)
 
     assert (difference.field, difference.rebuilt) == ("", None)
-    assert [(one.put_back, one.changed, one.taken_out) for one in rebuilt.repaired] == [(0, 0, 1)]
+    assert [(one.inserted, one.updated, one.deleted) for one in rebuilt.repaired] == [(0, 0, 1)]
     assert queue(lived) == before
 
 
@@ -184,11 +184,11 @@ def test_one_that_waits_again_by_the_events_and_is_lost_is_kept_without_its_payl
     first = verify(lived.database, ONLY)
     rebuilt = rebuild(lived.database, ONLY)
 
-    (put_back,) = [one for one in lived.kept() if one.delivery_id == again.delivery_id]
+    (inserted,) = [one for one in lived.kept() if one.delivery_id == again.delivery_id]
     assert (first.count, rebuilt.without_payload) == (1, 1)
-    assert (put_back.state, put_back.is_expired, put_back.data) == ("missed", True, "{}")
+    assert (inserted.state, inserted.is_expired, inserted.data) == ("missed", True, "{}")
     assert verify(lived.database, ONLY).count == 0
-    lived.drop(put_back)
+    lived.drop(inserted)
     assert verify(lived.database, ONLY).without_payload == 0
 
 

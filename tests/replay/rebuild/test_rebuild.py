@@ -102,7 +102,7 @@ def test_rows_that_are_right_are_not_touched(lived: Lived) -> None:
 
     (repaired,) = rebuild(lived.database).repaired
 
-    assert (repaired.table, repaired.put_back, repaired.changed, repaired.taken_out) == ("buffer", 0, 1, 0)
+    assert (repaired.table, repaired.inserted, repaired.updated, repaired.deleted) == ("buffer", 0, 1, 0)
     assert connection.execute("SELECT DISTINCT day FROM touched").fetchall() == [("2026-03-02",)]
 
 
@@ -134,7 +134,7 @@ def test_each_kind_of_mending_is_counted(lived: Lived) -> None:
 
     (repaired,) = rebuild(lived.database).repaired
 
-    assert (repaired.put_back, repaired.changed, repaired.taken_out, repaired.rows) == (1, 2, 2, 5)
+    assert (repaired.inserted, repaired.updated, repaired.deleted, repaired.rows) == (1, 2, 2, 5)
 
 
 # --- while others write ---

@@ -266,7 +266,7 @@ def test_a_decision_has_its_evidence_and_the_fate_of_each_mail(store: Store) -> 
     assert (entry.cause, entry.by, entry.evidence) == ("policy", "system", EVIDENCE)
     assert entry.mails == (
         MailFate(OWNER, sent=1),
-        MailFate(OTHER_OWNER, owed=1, last_error="451 later"),
+        MailFate(OTHER_OWNER, pending=1, last_error="451 later"),
     )
     append(store, MailFailed("m-2", 2, "550 unknown"))
     assert only(Disabling, told(store))[0].mails[1] == MailFate(OTHER_OWNER, failed=1, last_error="550 unknown")

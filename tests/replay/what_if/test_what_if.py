@@ -1,4 +1,4 @@
-"""What if: a history judged by another policy is told as it would have gone, by the function that really judges."""
+"""What if: a history judged by another policy is told as it would have gone, by the function that actually judges."""
 
 from datetime import date
 from pathlib import Path
@@ -201,7 +201,7 @@ def test_what_is_attempted_after_it_would_have_been_missed() -> None:
     episode = only_episode(history, HASTY)
 
     assert (episode.missed, episode.attempts_saved, episode.delivered) == (3, 6, 2)
-    assert episode.spared == 0
+    assert episode.avoided == 0
 
 
 def test_an_attempt_that_was_under_way_at_the_disabling_would_have_been_made_all_the_same() -> None:
@@ -225,8 +225,8 @@ def test_it_stays_disabled_until_it_was_really_enabled() -> None:
     history.record(succeeded())
     before, after = supposed(history, HASTY)[0].episodes
 
-    assert (before.missed, before.spared) == (1, 0)
-    assert before.really_disabled is not None
+    assert (before.missed, before.avoided) == (1, 0)
+    assert before.actually_disabled is not None
     assert after == Episode(history.rows[-2][4], history.rows[-2][0])
 
 
@@ -239,8 +239,8 @@ def test_what_was_really_missed_and_would_have_been_sent_is_spared() -> None:
     episode = only_episode(history, SENTRY_2024)
 
     assert episode.disabled is None
-    assert episode.really_disabled is not None
-    assert (episode.spared, episode.missed) == (5, 0)
+    assert episode.actually_disabled is not None
+    assert (episode.avoided, episode.missed) == (5, 0)
     assert episode.is_different
 
 
@@ -269,9 +269,9 @@ def test_a_person_s_disabling_stands_and_is_no_difference() -> None:
     history.record(failed())  # it was under way
     episode = only_episode(history, HASTY)
 
-    assert episode.really_disabled is not None
+    assert episode.actually_disabled is not None
     assert episode.disabled is None
-    assert (episode.spared, episode.attempts_saved) == (0, 0)
+    assert (episode.avoided, episode.attempts_saved) == (0, 0)
     assert not episode.is_different
 
 
@@ -286,7 +286,7 @@ def test_410_disables_at_once_where_the_policy_says_so() -> None:
     assert (same.disabled.cause, same.disabled.rule) == ("receiver", "receiver")
     assert not same.is_different
     assert other.disabled is None
-    assert other.spared == 1
+    assert other.avoided == 1
 
 
 def test_a_receiver_s_wish_is_heard_even_while_disabling_is_frozen() -> None:
@@ -316,8 +316,8 @@ def test_warnings_that_were_really_given_are_told_beside_those_that_would_have_b
     history.record(calmed())
     episode = only_episode(history)
 
-    assert (episode.warned, [one.level for one in episode.really_warned]) == ((), [50])
-    assert episode.really_warned[0].explanation == "it really was"
+    assert (episode.warned, [one.level for one in episode.actually_warned]) == ((), [50])
+    assert episode.actually_warned[0].explanation == "it actually was"
     assert episode.is_different
 
 
@@ -504,8 +504,8 @@ def test_what_was_decided_before_it_stays_as_it_was() -> None:
     history.record(missed())
     episode = only_episode(history, HASTY, since=history.rows[-1][4])
 
-    assert (episode.disabled, episode.really_disabled) == (None, None)
-    assert (episode.spared, episode.missed, episode.is_different) == (0, 0, False)
+    assert (episode.disabled, episode.actually_disabled) == (None, None)
+    assert (episode.avoided, episode.missed, episode.is_different) == (0, 0, False)
 
 
 def test_since_a_moment_that_has_not_come_there_is_nothing_to_tell() -> None:

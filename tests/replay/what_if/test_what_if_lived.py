@@ -116,12 +116,12 @@ def test_by_the_policy_that_it_was_it_would_have_gone_as_it_did(
 
 
 def assert_is_as_it_was(episode: Episode) -> None:
-    really = episode.really_disabled
-    assert really is None or really.cause == "person" or same(episode.disabled, really)
+    actually = episode.actually_disabled
+    assert actually is None or actually.cause == "person" or same(episode.disabled, actually)
     assert [(one.level, one.rule, one.explanation) for one in episode.warned] == [
-        (one.level, one.rule, one.explanation) for one in episode.really_warned
+        (one.level, one.rule, one.explanation) for one in episode.actually_warned
     ]
-    assert (episode.missed, episode.attempts_saved, episode.spared) == (0, 0, 0)
+    assert (episode.missed, episode.attempts_saved, episode.avoided) == (0, 0, 0)
     assert not episode.is_different
 
 

@@ -181,7 +181,7 @@ def test_counts_that_have_shrunk_are_named_and_left(hookfuse: Hookfuse, world: W
     [
         (),
         ("file", "--counts", "counts.jsonl"),
-        ("--counts", "counts.jsonl", "--owed-mails"),
+        ("--counts", "counts.jsonl", "--send-pending-mails"),
         ("--counts", "counts.jsonl", "--counts-env", "X"),
         ("--counts-env", "NOT_SET_ANYWHERE"),
         ("file", "--skip-unknown"),

@@ -32,7 +32,7 @@ def test_a_new_home_gets_the_history_and_what_it_lacks_is_said(
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [
         "imported 29 events",
-        "1 mail that the history owes is given up, as it may have been sent elsewhere (see --owed-mails)",
+        "1 pending mail of the history is given up, as it may have been sent elsewhere (see --send-pending-mails)",
         "secrets are in no export, and what is queued for an app without one waits:",
         *(
             f"app {app_id} has no secret here: give it one with hookfuse apply REGISTRY.toml,"
@@ -65,13 +65,13 @@ def test_standard_input_is_read_compressed_or_not(
 
 
 def test_a_program_gets_a_document(hookfuse: Hookfuse, export: Path, other: Path) -> None:
-    ended = hookfuse("events", "import", export, "--json", "--owed-mails", home=other)
+    ended = hookfuse("events", "import", export, "--json", "--send-pending-mails", home=other)
 
     assert ended.json == {
         "lines": 29,
         "imported": 29,
         "skipped": 0,
-        "owed_mails": 1,
+        "pending_mails": 1,
         "given_up_mails": 0,
         "apps_without_secret": [5, 6, 7],
         "faults": [],

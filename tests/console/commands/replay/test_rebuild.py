@@ -151,7 +151,7 @@ def test_a_log_that_was_cut_ends_with_the_code_of_a_damaged_log(hookfuse: Hookfu
 
     assert ended.code == ExitCode.DAMAGED_LOG
     assert "the log ends at event 20, and request_log names event" in ended.out
-    assert "the log ends at event 20" in hookfuse("replay", "verify", "--json").json["cut_tail"]
+    assert "the log ends at event 20" in hookfuse("replay", "verify", "--json").json["truncation"]
 
 
 # --- verify --log ---
@@ -230,7 +230,7 @@ def test_a_program_gets_what_was_mended(hookfuse: Hookfuse, lived: Lived) -> Non
     document = hookfuse("replay", "rebuild", "--json", "--projection", "ledger").json
 
     assert document["projections"] == ["ledger"]
-    assert document["repaired"] == [{"table": "queue", "put_back": 1, "changed": 0, "taken_out": 0}]
+    assert document["repaired"] == [{"table": "queue", "inserted": 1, "updated": 0, "deleted": 0}]
     assert (document["waiting"], document["without_payload"]) == (1, 1)
     assert document["lock_ms"] > 0
 

@@ -35,7 +35,9 @@ def test_a_story_has_attempts_decisions_evidence_and_mails(hookfuse: Hookfuse, w
     assert (attempts["succeeded"], attempts["failed"]) == (0, {"server_error": 12})
     assert (gap["quiet_days"], gap["last_at"]) == (3, "2025-02-08T12:00:00.000000Z")
     assert disabled["evidence"]["rule"] == "no-success"
-    assert disabled["mails"] == [{"recipient": "ann@acme.example", "sent": 0, "failed": 0, "owed": 1, "last_error": ""}]
+    assert disabled["mails"] == [
+        {"recipient": "ann@acme.example", "sent": 0, "failed": 0, "pending": 1, "last_error": ""}
+    ]
     assert created["app_id"] == 6
 
 

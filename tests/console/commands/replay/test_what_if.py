@@ -45,7 +45,7 @@ def test_the_example_of_the_docs_is_what_the_command_says(hookfuse: Hookfuse, ho
 def test_by_the_policy_that_it_was_nothing_differs(hookfuse: Hookfuse, home: Path) -> None:
     ended = hookfuse("replay", "what-if", "--policy", "balanced", home=home)
 
-    assert "disabled        2 would have been, 2 really were" in ended.out
+    assert "disabled        2 would have been, 2 actually were" in ended.out
     assert ended.out.endswith("what differs\nnothing: all would have gone as it did\n")
 
 
@@ -56,7 +56,7 @@ def test_a_copy_of_a_policy_in_a_file_is_that_policy(hookfuse: Hookfuse, home: P
     )
 
     assert by_name.out == by_file.out
-    assert "spared          115 deliveries that were really missed" in by_name.out
+    assert "avoided         115 deliveries that were actually missed" in by_name.out
 
 
 def test_a_program_gets_every_installation_with_its_episodes(hookfuse: Hookfuse, home: Path, strict: Path) -> None:
@@ -64,14 +64,14 @@ def test_a_program_gets_every_installation_with_its_episodes(hookfuse: Hookfuse,
 
     assert (told["policy"], told["policy_version"], told["since"]) == ("strict", 1, None)
     assert told["summary"] == {
-        "judged": 4,
+        "evaluated": 4,
         "different": 2,
         "disabled": 3,
-        "really_disabled": 2,
+        "actually_disabled": 2,
         "warned": 2,
-        "really_warned": 2,
+        "actually_warned": 2,
         "missed": 112,
-        "spared": 0,
+        "avoided": 0,
         "delivered": 5,
         "attempts_saved": 112,
     }
@@ -86,25 +86,25 @@ def test_a_program_gets_every_installation_with_its_episodes(hookfuse: Hookfuse,
     first, second = chat["episodes"]
     assert (first["disabled"]["at"], first["disabled"]["rule"]) == ("2026-03-11T03:00:00.000000Z", "no-success")
     assert first["disabled"]["explanation"].startswith("no success within 5 days, 17 failures over 5 days")
-    assert (first["really_disabled"]["at"], first["missed"]) == ("2026-03-13T03:00:00.000000Z", 8)
+    assert (first["actually_disabled"]["at"], first["missed"]) == ("2026-03-13T03:00:00.000000Z", 8)
     assert [one["level"] for one in first["warned"]] == [50, 90]
     assert (second["begins_at"], second["disabled"]) == ("2026-03-22T09:00:00.000000Z", None)
 
 
 def test_positions_lead_to_the_events_that_they_name(hookfuse: Hookfuse, home: Path, strict: Path) -> None:
     told = hookfuse("replay", "what-if", "--policy", strict, "--json", CHAT, home=home).json
-    ended, really = (told["installations"][0]["episodes"][0][name] for name in ("disabled", "really_disabled"))
+    ended, actually = (told["installations"][0]["episodes"][0][name] for name in ("disabled", "actually_disabled"))
     after = hookfuse("events", "--after", ended["position"] - 1, "--limit", 1, "--json", home=home).json
-    decided = hookfuse("events", "--after", really["position"] - 1, "--limit", 1, "--json", home=home).json
+    decided = hookfuse("events", "--after", actually["position"] - 1, "--limit", 1, "--json", home=home).json
 
     assert (after[0]["type"], after[0]["recorded_at"]) == ("delivery.failed", ended["at"])
-    assert (decided[0]["type"], decided[0]["recorded_at"]) == ("installation.disabled", really["at"])
+    assert (decided[0]["type"], decided[0]["recorded_at"]) == ("installation.disabled", actually["at"])
 
 
 def test_of_some_installations_only_they_are_told(hookfuse: Hookfuse, home: Path, strict: Path) -> None:
     ended = hookfuse("replay", "what-if", "--policy", strict, "3c1f0a52", PAGER, home=home)
 
-    assert "installations   2, of which 1 would have fared otherwise" in ended.out
+    assert "installations   2, of which 1 would have gone differently" in ended.out
     assert SHOP in ended.out
     assert CHAT not in ended.out
 
@@ -117,7 +117,7 @@ def test_since_a_moment_it_is_supposed_from_there_on(
 
     assert "since           2026-03-20T00:00:00Z" in ended.out
     assert "disabled 2026-03-24T03:00:00Z by no-success" in ended.out
-    assert "disabled        1 would have been, 0 really were" in ended.out
+    assert "disabled        1 would have been, 0 actually were" in ended.out
 
 
 def test_since_a_moment_after_the_last_event_there_is_nothing(
@@ -136,7 +136,7 @@ def test_who_may_be_disabled_and_warned_is_what_the_home_says(
     monkeypatch.setenv("HOOKFUSE_WARNINGS__ENABLED", "false")
     told = hookfuse("replay", "what-if", "--policy", "balanced", "--json", home=home).json
 
-    assert (told["summary"]["warned"], told["summary"]["really_warned"]) == (0, 2)
+    assert (told["summary"]["warned"], told["summary"]["actually_warned"]) == (0, 2)
     assert told["summary"]["disabled"] == 2
 
 
@@ -172,11 +172,11 @@ def test_asking_changes_nothing(hookfuse: Hookfuse, home: Path, strict: Path) ->
 
 
 def test_what_was_recorded_after_until_is_left_out(hookfuse: Hookfuse, world: World) -> None:
-    def really_disabled(*period: str) -> int:
+    def actually_disabled(*period: str) -> int:
         told = hookfuse("replay", "what-if", "--policy", "balanced", *period, "--json").json
-        return int(told["summary"]["really_disabled"])
+        return int(told["summary"]["actually_disabled"])
 
     assert world.home.path.is_dir()
-    assert really_disabled() == 1
-    assert really_disabled("--until", "2025-02-08T11:59") == 0
+    assert actually_disabled() == 1
+    assert actually_disabled("--until", "2025-02-08T11:59") == 0
     assert hookfuse("replay", "what-if", "--policy", "balanced", "--since", "1d", "--until", "2d").code == 3
