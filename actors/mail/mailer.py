@@ -105,7 +105,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
         domain = self._dependencies.sender_address.rpartition("@")[2]
         request = GatherRequest(pending.recipient, domain, max(self._dependencies.retry.delays_s))
         self._dependencies.journal.ask(Decide(request), timeout=_RECORD_TIMEOUT_S)
-        log.info("mails.gathered", message_to=pending.recipient, mails=pending.gatherable)
+        log.info("mail.digested", message_to=pending.recipient, mails=pending.gatherable)
 
     def _mail(self, mail: PendingMail) -> None:
         facts = {"message_type": mail.kind, "message_id": mail.message_id, "message_to": mail.recipient}

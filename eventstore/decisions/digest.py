@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import MAIL_STREAM, new_id
 from eventstore.decisions.decision import Change, Decision
-from eventstore.events.catalogue import MailsGathered
+from eventstore.events.catalogue import MailDigested
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.waits import LONGEST_PAUSE_S
 from eventstore.projections.outbox import PendingTo, read_pending_mails
@@ -94,7 +94,7 @@ def gather_mails(transaction: Transaction, request: GatherRequest) -> Decision:
     if len(pending) < 2:
         return Decision.declined("there is nothing to gather")
     mail_id = new_id()
-    event = MailsGathered(
+    event = MailDigested(
         mail_id=mail_id,
         message_id=f"<{mail_id}@{request.mail_domain}>",
         recipient=request.recipient,

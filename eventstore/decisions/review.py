@@ -7,7 +7,12 @@ from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.disable import SYSTEM, Disabling, record_disabling
 from eventstore.decisions.owner_mails import mails_about
-from eventstore.events.catalogue import EndpointChanged, InstallationCalmed, InstallationEnabled, InstallationWarned
+from eventstore.events.catalogue import (
+    EndpointChanged,
+    InstallationEnabled,
+    InstallationWarned,
+    InstallationWarningLifted,
+)
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.evaluation import Evaluation, warning_level
 from eventstore.policies.policy import Policy
@@ -106,7 +111,7 @@ def _why_nothing_follows(transaction: Transaction, follows: Step) -> str:
 
 
 def _calm(transaction: Transaction, installation: Installation) -> Decision:
-    event = InstallationCalmed(installation.installation_id)
+    event = InstallationWarningLifted(installation.installation_id)
     (stored,) = transaction.append(NewEvent(installation_stream(installation.installation_id), event))
     return Decision(Change.CALMED, position=stored.position)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from eventstore.errors import UnknownEventError
-from eventstore.events.catalogue import EVENT_CLASSES, Event
+from eventstore.events.catalogue import EVENT_CLASSES, FORMER_NAMES, Event
 
 __all__ = ["decode_event", "encode_event"]
 
@@ -22,7 +22,8 @@ def _name_progress(form: Fields) -> Fields:
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {("installation.warned", 1): _name_progress}
 
 _encoder = msgspec.json.Encoder()
-_decoders = {name: msgspec.json.Decoder(event_class) for name, event_class in EVENT_CLASSES.items()}
+_classes = EVENT_CLASSES | {former: EVENT_CLASSES[name] for former, name in FORMER_NAMES.items()}
+_decoders = {name: msgspec.json.Decoder(event_class) for name, event_class in _classes.items()}
 
 
 def encode_event(event: Event) -> str:
@@ -38,16 +39,17 @@ def decode_event(type_name: str, schema: int, data: str | bytes) -> Event:
     decoder = _decoders.get(type_name)
     if decoder is None:
         raise UnknownEventError(f"event type {type_name!r} is not known to this version of hookfuse")
-    current = EVENT_CLASSES[type_name].schema
+    event_class = _classes[type_name]
     try:
-        if schema == current:
+        if schema == event_class.schema:
             return decoder.decode(data)
-        return msgspec.convert(_upcast(type_name, schema, current, data), EVENT_CLASSES[type_name])
+        return msgspec.convert(_upcast(event_class, schema, data), event_class)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise UnknownEventError(f"the data of this {type_name} cannot be read: {error}") from error
 
 
-def _upcast(type_name: str, schema: int, current: int, data: str | bytes) -> Fields:
+def _upcast(event_class: type[Event], schema: int, data: str | bytes) -> Fields:
+    type_name, current = event_class.type_name, event_class.schema
     form = msgspec.json.decode(data, type=Fields)
     for number in range(schema, current) if type(schema) is int else (schema,):  # SQLite takes a text there too
         upcaster = UPCASTERS.get((type_name, number))

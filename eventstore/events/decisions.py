@@ -76,10 +76,11 @@ class InstallationWarned(Event, frozen=True):
     evidence: DisableEvidence
 
 
-class InstallationCalmed(Event, frozen=True):
+class InstallationWarningLifted(Event, frozen=True):
     """It is less than half of the way to being disabled again: the episode that it was warned of is over."""
 
-    type_name: ClassVar[str] = "installation.calmed"
+    type_name: ClassVar[str] = "installation.warning_lifted"
+    former_names: ClassVar[tuple[str, ...]] = ("installation.calmed",)
     installation_id: str
 
 

@@ -5,10 +5,11 @@ from typing import ClassVar
 from eventstore.events.event import Event
 
 
-class CountsImported(Event, frozen=True):
+class InstallationCountsImported(Event, frozen=True):
     """Another system counted outcomes of a UTC day; these come on top of what was imported for that day before."""
 
-    type_name: ClassVar[str] = "counts.imported"
+    type_name: ClassVar[str] = "installation.counts_imported"
+    former_names: ClassVar[tuple[str, ...]] = ("counts.imported",)
     installation_id: str
     day: str
     source: str

@@ -34,10 +34,11 @@ class MailFailed(Event, frozen=True):
     retry_at: str | None = None
 
 
-class MailsGathered(Event, frozen=True):
+class MailDigested(Event, frozen=True):
     """Several pending mails to one recipient go as one, the digest `mail_id`: its fate is theirs."""
 
-    type_name: ClassVar[str] = "mails.gathered"
+    type_name: ClassVar[str] = "mail.digested"
+    former_names: ClassVar[tuple[str, ...]] = ("mails.gathered",)
     mail_id: str
     message_id: str
     recipient: str

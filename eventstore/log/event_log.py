@@ -10,7 +10,7 @@ import msgspec
 
 from eventstore.common.clock import time_text
 from eventstore.errors import ConflictError, UnknownEventError
-from eventstore.events.catalogue import Event
+from eventstore.events.catalogue import Event, stored_names
 from eventstore.events.codec import decode_event, encode_event
 from eventstore.sqlite.bulk import insert_rows, json_list
 from eventstore.sqlite.paging import read_paged
@@ -35,11 +35,12 @@ NO_HASH = b"\x00" * 16
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """When, and in which stored form, another home has recorded an event; both are kept."""
+    """When, and in which stored form, another home has recorded an event; both are kept, a former name too."""
 
     recorded_at: str
     schema: int
     data: str
+    type_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,13 @@ def append_events(
         position += 1
         versions[new.stream] += 1
         event = new.event
-        origin = new.origin or Origin(recorded_at, event.schema, encode_event(event))
+        origin = new.origin or Origin(recorded_at, event.schema, encode_event(event), event.type_name)
         previous_hash = chain_hash(
             previous_hash,
             position=position,
             stream=new.stream,
             version=versions[new.stream],
-            type_name=event.type_name,
+            type_name=origin.type_name,
             schema=origin.schema,
             recorded_at=origin.recorded_at,
             data=origin.data,
@@ -120,7 +121,7 @@ def append_events(
                 position,
                 new.stream,
                 versions[new.stream],
-                event.type_name,
+                origin.type_name,
                 origin.schema,
                 origin.recorded_at,
                 origin.data,
@@ -176,7 +177,8 @@ def read_events(
     if stream is not None:
         conditions["stream = ?"] = [stream]
     if type_names:
-        conditions[f"type IN ({', '.join('?' * len(type_names))})"] = type_names
+        names = stored_names(type_names)
+        conditions[f"type IN ({', '.join('?' * len(names))})"] = names
     for condition, moment in (("recorded_at >= ?", since), ("recorded_at <= ?", until)):
         if moment is not None:
             conditions[condition] = [time_text(moment)]

@@ -9,13 +9,14 @@ from eventstore.common.clock import parse_time
 from eventstore.events.catalogue import (
     BreakerClosed,
     BreakerOpened,
-    CountsImported,
     DeliveryFailed,
     DeliverySucceeded,
     DeliveryTimedOut,
     EndpointChanged,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationEnabled,
+    stored_names,
 )
 from eventstore.policies.breaker import SAYS_NOTHING
 from eventstore.policies.day_counts import counted_class
@@ -34,6 +35,7 @@ _STARTS_ANEW = tuple(
 )
 # What answered 410 may work now, or is another.
 _TAKES_GONE_BACK = (InstallationEnabled.type_name, EndpointChanged.type_name)
+_COUNTS_IMPORTED = stored_names((InstallationCountsImported.type_name,))
 _GONE_IN_JSON = '"error_class":"gone"'
 _NOTHING_IN_JSON = tuple(f'"error_class":"{name}"' for name in SAYS_NOTHING)
 
@@ -98,7 +100,7 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
             elif type_name in _STARTS_ANEW:
                 outcomes.clear()
                 is_gone_last = is_gone_last and type_name not in _TAKES_GONE_BACK
-            elif type_name == CountsImported.type_name:
+            elif type_name in _COUNTS_IMPORTED:
                 has_failed_last = False  # what they add is judged with the next failure, and not by an actor's start
         oldest = version - LATEST_EVENTS
         if last_attempt <= oldest:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from eventstore.common.clock import day_of
 from eventstore.common.identifiers import installation_of
 from eventstore.events.catalogue import (
-    CountsImported,
     DeliveryFailed,
     DeliverySucceeded,
     DeliveryTimedOut,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationEnabled,
 )
@@ -69,7 +69,7 @@ _IMPORT_STATEMENT = (
 
 def _count_imported(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     event = stored.event
-    assert isinstance(event, CountsImported)  # noqa: S101
+    assert isinstance(event, InstallationCountsImported)  # noqa: S101
     # Frozen or not: a person says that these are to count, and they are of another time.
     counts = (getattr(event, name) for name in IMPORTED_CLASSES)
     connection.execute(_IMPORT_STATEMENT, (installation_of(stored.stream), event.day, *counts))
@@ -88,7 +88,7 @@ HANDLERS: Handlers = {
     **dict.fromkeys((DeliverySucceeded, DeliveryFailed, DeliveryTimedOut), _count_outcomes),
     **one_by_one(
         {
-            CountsImported: _count_imported,
+            InstallationCountsImported: _count_imported,
             InstallationCreated: _clear,  # a removed one that comes back starts anew
             InstallationEnabled: _clear,
         }

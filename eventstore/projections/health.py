@@ -16,10 +16,10 @@ from eventstore.events.catalogue import (
     DisablingFrozen,
     DisablingThawed,
     EndpointChanged,
-    InstallationCalmed,
     InstallationCreated,
     InstallationEnabled,
     InstallationWarned,
+    InstallationWarningLifted,
     ProbeFailed,
     ProbeSucceeded,
 )
@@ -98,7 +98,7 @@ def _warned(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     _set(connection, stored, "warned_level = ?", stored.event.level)
 
 
-def _calmed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _warning_lifted(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     _set(connection, stored, "warned_level = 0")
 
 
@@ -183,7 +183,7 @@ HANDLERS: Handlers = one_by_one(
         ProbeFailed: _probe_failed,
         ProbeSucceeded: _probe_succeeded,
         InstallationWarned: _warned,
-        InstallationCalmed: _calmed,
+        InstallationWarningLifted: _warning_lifted,
         BreakerOpened: _opened,
         BreakerClosed: _closed,
         EndpointChanged: _changed,

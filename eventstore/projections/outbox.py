@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from eventstore.common.identifiers import installation_of
-from eventstore.events.catalogue import MailFailed, MailRequested, MailSent, MailsGathered
+from eventstore.events.catalogue import MailDigested, MailFailed, MailRequested, MailSent
 from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 
 __all__ = [
@@ -119,7 +119,7 @@ def _request(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 def _gathered(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     event = stored.event
-    assert isinstance(event, MailsGathered)  # noqa: S101
+    assert isinstance(event, MailDigested)  # noqa: S101
     _insert(connection, stored, event, DIGEST, stored.position)
     connection.executemany(
         "UPDATE outbox SET digest_id = ? WHERE mail_id = ?", ((event.mail_id, mail_id) for mail_id in event.gathered)
@@ -129,7 +129,7 @@ def _gathered(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 def _insert(
     connection: sqlite3.Connection,
     stored: StoredEvent,
-    event: MailRequested | MailsGathered,
+    event: MailRequested | MailDigested,
     kind: str,
     about_position: int,
 ) -> None:
@@ -181,7 +181,7 @@ def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 HANDLERS: Handlers = one_by_one(
     {
         MailRequested: _request,
-        MailsGathered: _gathered,
+        MailDigested: _gathered,
         MailSent: _sent,
         MailFailed: _failed,
     }

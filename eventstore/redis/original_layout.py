@@ -11,9 +11,9 @@ from eventstore.common.clock import day_of, parse_time
 from eventstore.common.identifiers import installation_of
 from eventstore.events.catalogue import (
     AttemptEvent,
-    CountsImported,
     DisablingFrozen,
     DisablingThawed,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
@@ -103,7 +103,7 @@ def collect(events: Sequence[StoredEvent], directory: Directory, *, is_frozen: b
                 _count(change, stored, place, day_of(stored.recorded_at), {counted: 1})
         elif isinstance(event, DisablingFrozen | DisablingThawed):
             change.is_frozen = isinstance(event, DisablingFrozen)
-        elif isinstance(event, CountsImported):
+        elif isinstance(event, InstallationCountsImported):
             counts = {name: getattr(event, name) for name in IMPORTED_CLASSES}
             _count(change, stored, directory.place_of(event.installation_id), event.day, counts)
         elif isinstance(event, InstallationCreated | InstallationEnabled | InstallationDisabled):

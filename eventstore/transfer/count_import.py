@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from eventstore.common.identifiers import installation_stream
 from eventstore.common.json_lines import EndlessInputError, Fault, Faults
-from eventstore.events.catalogue import CountsImported
+from eventstore.events.catalogue import InstallationCountsImported, stored_names
 from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import NewEvent, last_position
 from eventstore.policies.day_counts import IMPORTED_CLASSES, window_start
@@ -21,6 +21,7 @@ from eventstore.unit_of_work import Store, TakenBackError, Transaction
 __all__ = ["CountRule", "CountSummary", "import_counts"]
 
 _BATCH = 500
+_IMPORTS = stored_names((InstallationCountsImported.type_name,))
 # They are held in memory until all are known to be right: some 500 MB.
 DAYS_MAX = 1_000_000
 
@@ -119,8 +120,9 @@ class _CountImport:
         sums = ", ".join(f"sum(coalesce(json_extract(data, '$.{name}'), 0))" for name in IMPORTED_CLASSES)
         rows = connection.execute(
             f"SELECT stream, json_extract(data, '$.day') AS day, {sums} FROM events"  # noqa: S608 - names of fields
-            " WHERE position > ? AND position <= ? AND type = ? AND day >= ? GROUP BY stream, day",
-            (after_position, newest, CountsImported.type_name, self._first_day),
+            f" WHERE position > ? AND position <= ? AND type IN ({', '.join('?' * len(_IMPORTS))}) AND day >= ?"
+            " GROUP BY stream, day",
+            (after_position, newest, *_IMPORTS, self._first_day),
         )
         for stream, day, *counts in rows:
             before = self._sums.setdefault((stream, day), Counter())
@@ -154,7 +156,7 @@ class _CountImport:
             fault_count=self._faults.count,
         )
 
-    def _event(self, connection: sqlite3.Connection, bucket: CountBucket) -> CountsImported | None:
+    def _event(self, connection: sqlite3.Connection, bucket: CountBucket) -> InstallationCountsImported | None:
         installation = find_installation_of_app(connection, bucket.app_id, bucket.organization_id)
         if installation is None:
             self._unknown(bucket)
@@ -170,7 +172,9 @@ class _CountImport:
         if not any(more.values()):
             self._left_out["unchanged"] += 1
             return None
-        return CountsImported(installation.installation_id, bucket.day, self._rule.source, self._rule.by, **more)
+        return InstallationCountsImported(
+            installation.installation_id, bucket.day, self._rule.source, self._rule.by, **more
+        )
 
     def _unknown(self, bucket: CountBucket) -> None:
         if self._rule.is_unknown_skipped:

@@ -27,13 +27,13 @@ from eventstore.errors import RejectedError
 from eventstore.events.catalogue import (
     AppRegistered,
     AuditRecorded,
-    CountsImported,
     DisablingFrozen,
     DisablingThawed,
     Event,
+    InstallationCountsImported,
+    MailDigested,
     MailFailed,
     MailSent,
-    MailsGathered,
     OrganizationRegistered,
     app_settings,
 )
@@ -91,11 +91,11 @@ def _faults(stream: str, event: Event, recorded_at: str) -> Iterator[str]:
         yield from _url_faults("url", event.url)
     elif isinstance(event, AppRegistered):
         yield from _app_faults(event)
-    elif isinstance(event, CountsImported) and _largest_count(event) > LARGEST_COUNT:
+    elif isinstance(event, InstallationCountsImported) and _largest_count(event) > LARGEST_COUNT:
         yield f"a count is above {LARGEST_COUNT:,}"
 
 
-def _largest_count(event: CountsImported) -> int:
+def _largest_count(event: InstallationCountsImported) -> int:
     return max(int(getattr(event, name)) for name in IMPORTED_CLASSES)
 
 
@@ -143,7 +143,7 @@ def _stream_of(stream: str, event: Event) -> str | None:
         return app_stream(event.app_id)
     if isinstance(event, DisablingFrozen | DisablingThawed):
         return FLEET_STREAM
-    if isinstance(event, MailsGathered):
+    if isinstance(event, MailDigested):
         return MAIL_STREAM
     installation_id = str(getattr(event, "installation_id", installation_of(stream)))
     return installation_stream(installation_id) if _is_uuid(installation_id) else None

@@ -9,6 +9,7 @@ import msgspec
 
 from eventstore.common.clock import stored_bound
 from eventstore.errors import DamagedLogError
+from eventstore.events.catalogue import stored_names
 from eventstore.log.event_log import NO_HASH, last_position
 from eventstore.sqlite.paging import read_paged
 from eventstore.transfer.event_line import EventLine, write_event_line
@@ -63,7 +64,8 @@ def export_lines(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterat
 def _read(connection: sqlite3.Connection, wanted: ExportFilter) -> Iterator[tuple[EventLine, bytes]]:
     conditions: dict[str, Sequence[object]] = {}
     if wanted.type_names:
-        conditions[f"type IN ({', '.join('?' * len(wanted.type_names))})"] = wanted.type_names
+        names = stored_names(wanted.type_names)
+        conditions[f"type IN ({', '.join('?' * len(names))})"] = names
     for condition, argument in (
         ("stream = ?", wanted.stream),
         ("recorded_at >= ?", stored_bound(wanted.since)),

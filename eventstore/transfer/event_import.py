@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eventstore.common.json_lines import Fault
 from eventstore.errors import UnknownEventError
-from eventstore.events.catalogue import AppRegistered, Event, OrganizationRegistered
+from eventstore.events.catalogue import AppRegistered, Event, OrganizationRegistered, current_name
 from eventstore.events.codec import encode_event
 from eventstore.events.references import is_same_event, referred_positions, with_positions
 from eventstore.log.change_signal import notify_change
@@ -131,13 +131,14 @@ class _Import:
         elif not self._faults.count:
             event = staged.form.event()
             translated = self._translated(transaction, event)
-            origin = Origin(staged.form.recorded_at, staged.form.schema, staged.form.data)
+            origin = Origin(staged.form.recorded_at, staged.form.schema, staged.form.data, staged.form.type)
             if translated != event:
-                origin = Origin(staged.form.recorded_at, translated.schema, encode_event(translated))
+                data = encode_event(translated)
+                origin = Origin(staged.form.recorded_at, translated.schema, data, translated.type_name)
             self._gathered.append((staged.line, NewEvent(staged.stream, translated, origin)))
 
     def _is_known(self, transaction: Transaction, form: StoredForm, known: StoredForm) -> bool:
-        if (form.type, form.recorded_at) != (known.type, known.recorded_at):
+        if (current_name(form.type), form.recorded_at) != (current_name(known.type), known.recorded_at):
             return False
         event = form.event()
         if not referred_positions(event) and (form.schema, form.data) == (known.schema, known.data):

@@ -6,13 +6,13 @@ from types import TracebackType
 from typing import Self
 
 from eventstore.common.identifiers import import_stream, new_id
-from eventstore.events.catalogue import Event, MailFailed, MailRequested, MailSent, MailsGathered
+from eventstore.events.catalogue import Event, MailDigested, MailFailed, MailRequested, MailSent
 from eventstore.log.event_log import NewEvent
 from eventstore.unit_of_work import Transaction
 
 __all__ = ["ImportedMails"]
 
-_ABOUT_A_MAIL = (MailRequested, MailsGathered, MailSent, MailFailed)
+_ABOUT_A_MAIL = (MailRequested, MailDigested, MailSent, MailFailed)
 _BATCH = 500
 # What was gathered goes with its digest.
 _IS_OWED = "state = 'requested' AND digest_id IS NULL"

@@ -6,7 +6,12 @@ from datetime import datetime
 from msgspec import Struct
 
 from eventstore.common.identifiers import installation_stream
-from eventstore.events.catalogue import DisableEvidence, InstallationCalmed, InstallationEnabled, InstallationWarned
+from eventstore.events.catalogue import (
+    DisableEvidence,
+    InstallationEnabled,
+    InstallationWarned,
+    InstallationWarningLifted,
+)
 from eventstore.log.event_log import read_events
 from eventstore.policies.evaluation import Evaluation
 from eventstore.policies.policy import Policy
@@ -101,7 +106,7 @@ def _warning_position(connection: sqlite3.Connection, installation: Installation
     warnings = read_events(
         connection,
         stream=installation_stream(installation.installation_id),
-        type_names=tuple(one.type_name for one in (InstallationWarned, InstallationCalmed, InstallationEnabled)),
+        type_names=tuple(one.type_name for one in (InstallationWarned, InstallationWarningLifted, InstallationEnabled)),
         is_newest_first=True,
         limit=1,
     )

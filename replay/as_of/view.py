@@ -9,10 +9,10 @@ from eventstore.common.identifiers import MAIL_STREAM
 from eventstore.errors import RejectedError
 from eventstore.events.catalogue import (
     ATTEMPT_TYPES,
-    CountsImported,
     DeliverySucceeded,
     DisablingFrozen,
     DisablingThawed,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationEnabled,
     ProbeFailed,
@@ -104,7 +104,7 @@ class AsOfView:
         match event:
             case InstallationCreated() | InstallationEnabled():
                 self._tally.clear_days()
-            case CountsImported():
+            case InstallationCountsImported():
                 self._tally.count_imported(event)
             case DisablingFrozen() | DisablingThawed():
                 self._is_frozen = isinstance(event, DisablingFrozen)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from eventstore.errors import UnknownEventError
-from eventstore.events.catalogue import AttemptEvent, CountsImported
+from eventstore.events.catalogue import AttemptEvent, InstallationCountsImported
 from eventstore.events.codec import decode_event
 from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_class
 from eventstore.projections.request_log import KEPT_ROWS, is_error_code
@@ -80,7 +80,7 @@ class AttemptTally:
             day.first_failure = day.first_failure or position
             day.last_failure = position
 
-    def count_imported(self, event: CountsImported) -> None:
+    def count_imported(self, event: InstallationCountsImported) -> None:
         """Count what another system has counted for a day."""
         counts = self._days[event.day].counts
         for name in IMPORTED_CLASSES:

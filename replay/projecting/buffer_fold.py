@@ -13,6 +13,7 @@ from eventstore.events.catalogue import (
     DeliveryTimedOut,
     DisablingFrozen,
     DisablingThawed,
+    stored_names,
 )
 from eventstore.events.codec import decode_event
 from eventstore.log.event_log import StoredEvent
@@ -27,7 +28,12 @@ _SUCCEEDED, _FAILED, _TIMED_OUT = (one.type_name for one in (DeliverySucceeded, 
 _FROZEN, _THAWED = DisablingFrozen.type_name, DisablingThawed.type_name
 # What is counted here. Everything else that the buffer follows is left to its live handlers.
 _COUNTED = (_SUCCEEDED, _FAILED, _TIMED_OUT)
-_HANDLERS = {one.type_name: handler for one, handler in buffer.HANDLERS.items() if one.type_name not in _COUNTED}
+_HANDLERS = {
+    name: handler
+    for one, handler in buffer.HANDLERS.items()
+    if one.type_name not in _COUNTED
+    for name in stored_names((one.type_name,))
+}
 
 # position, stream, version, type, schema, recorded_at, data
 _Row = tuple[int, str, int, str, int, str, str]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from eventstore.errors import DamagedLogError
-from eventstore.events.catalogue import EVENT_CLASSES
+from eventstore.events.catalogue import EVENT_CLASSES, stored_names
 from eventstore.log.event_log import StoredEvent, last_position
 from eventstore.projections.catalogue import PROJECTIONS, followed_types, project
 from replay.projecting.buffer_fold import BufferFold
@@ -92,7 +92,7 @@ class Remake:
         """Raise DamagedLogError at an event of which nobody can say whether it concerns what is made anew."""
         if self._is_whole or self._buffer is not None:
             return  # each event is looked at anyway
-        known = tuple(EVENT_CLASSES)
+        known = stored_names(EVENT_CLASSES)
         row = self.connection.execute(
             "SELECT position, type FROM events WHERE position > ? AND position <= ?"  # noqa: S608
             f" AND type NOT IN ({', '.join('?' * len(known))}) ORDER BY position LIMIT 1",

@@ -106,13 +106,13 @@ class Notable(Entry, frozen=True, kw_only=True):
 class Warnings(Notable, frozen=True, kw_only=True, tag="warned"):
     """Owners were warned, at a level of 50 or 90 percent; the evidence is that of the last time.
 
-    `calmed_at`: when it was less than half of the way again, None = it was not, or something else came first.
+    `lifted_at`: when it was less than half of the way again, None = it was not, or something else came first.
     """
 
     level: int
     progress: float
     evidence: DisableEvidence
-    calmed_at: str | None = None
+    lifted_at: str | None = None
 
 
 class Disabling(Notable, frozen=True, kw_only=True, tag="disabled"):

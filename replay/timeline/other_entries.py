@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from eventstore.events.catalogue import (
     AppChanged,
     AppRegistered,
-    CountsImported,
     DeliveryDropped,
     DeliveryExpired,
     DeliveryMissed,
@@ -13,6 +12,7 @@ from eventstore.events.catalogue import (
     DisablingFrozen,
     DisablingThawed,
     Event,
+    InstallationCountsImported,
     OrganizationChanged,
     OrganizationRegistered,
     ProbeFailed,
@@ -68,7 +68,7 @@ class OtherEntries:
             OrganizationChanged: self._organization_settings,
             DisablingFrozen: self._frozen,
             DisablingThawed: self._thawed,
-            CountsImported: self._imported,
+            InstallationCountsImported: self._imported,
         }
 
     def _missed(self, stored: StoredEvent) -> None:
@@ -119,7 +119,7 @@ class OtherEntries:
 
     def _imported(self, stored: StoredEvent) -> None:
         event = stored.event
-        assert isinstance(event, CountsImported)  # noqa: S101
+        assert isinstance(event, InstallationCountsImported)  # noqa: S101
         failures = sum(getattr(event, name) for name in IMPORTED_CLASSES if name != "success")
         entry = Import.of(stored, first_day=event.day, last_day=event.day, succeeded=event.success, failures=failures)
         self._entries.fold(entry, (event.by, event.source))

@@ -8,9 +8,9 @@ from eventstore.common.clock import day_of, parse_time
 from eventstore.events.catalogue import (
     BreakerClosed,
     BreakerOpened,
-    CountsImported,
     DeliveryMissed,
     EndpointChanged,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
@@ -63,7 +63,7 @@ class OutcomeDays:
         match stored.event:
             case DeliveryMissed():
                 self.days[day_of(stored.recorded_at)][MISSED] += 1
-            case CountsImported() as event:
+            case InstallationCountsImported() as event:
                 counts = {name: getattr(event, name) for name in IMPORTED_CLASSES}
                 self.days[event.day].update({name: count for name, count in counts.items() if count})
             case BreakerOpened(is_dry_run=False):

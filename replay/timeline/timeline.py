@@ -14,16 +14,16 @@ from eventstore.events.catalogue import (
     DeliveryExhausted,
     DeliverySucceeded,
     Event,
-    InstallationCalmed,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
     InstallationRemoved,
     InstallationWarned,
+    InstallationWarningLifted,
+    MailDigested,
     MailFailed,
     MailRequested,
     MailSent,
-    MailsGathered,
     ProbeFailed,
     ProbeSucceeded,
 )
@@ -54,7 +54,7 @@ _DECISIONS: Mapping[type[Event], tuple[type[Entry], bool]] = {
     InstallationDisabled: (Disabling, False),
     InstallationRemoved: (Removal, False),
 }
-_MAILS = (MailRequested, MailSent, MailFailed, MailsGathered)
+_MAILS = (MailRequested, MailSent, MailFailed, MailDigested)
 _ATTEMPTS = tuple(one for one in AttemptEvent.__subclasses__() if one not in (ProbeSucceeded, ProbeFailed))
 
 
@@ -77,7 +77,7 @@ class Timeline:
             **dict.fromkeys(_ATTEMPTS, self._attempt),
             **OtherEntries(self._entries).followers,
             InstallationWarned: self._warn,
-            InstallationCalmed: self._calm,
+            InstallationWarningLifted: self._calm,
             DeliveryExhausted: self._exhausted,
             BreakerOpened: self._breaker,
             BreakerClosed: self._breaker,
@@ -123,7 +123,7 @@ class Timeline:
     def _calm(self, stored: StoredEvent) -> None:
         number = self._entries.last(Warnings)
         if number is not None:
-            self._entries.change(number, calmed_at=stored.recorded_at)
+            self._entries.change(number, lifted_at=stored.recorded_at)
 
     def _exhausted(self, stored: StoredEvent) -> None:
         if self._streaks.current is None:
@@ -215,7 +215,7 @@ class MailFates:
                 entry = self._decisions[event.about_position]
                 self._pending[event.mail_id] = entry, event.recipient
                 self._change(entry, event.recipient, pending=1)
-            case MailsGathered():
+            case MailDigested():
                 self._digests[event.mail_id] = tuple(one for one in event.gathered if one in self._pending)
             case MailSent():
                 for entry, recipient in self._settled(event.mail_id):

@@ -19,7 +19,6 @@ from eventstore.events.catalogue import (
     EVENT_CLASSES,
     AppChanged,
     AppRegistered,
-    CountsImported,
     DeliveryBlocked,
     DeliveryFailed,
     DeliveryMissed,
@@ -29,12 +28,13 @@ from eventstore.events.catalogue import (
     DisablingFrozen,
     DisablingThawed,
     Event,
-    InstallationCalmed,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
     InstallationRemoved,
     InstallationWarned,
+    InstallationWarningLifted,
 )
 from eventstore.events.codec import decode_event
 from eventstore.policies.day_counts import COUNTED_CLASSES, IMPORTED_CLASSES, counted_class
@@ -65,7 +65,7 @@ _FOLLOWED = frozenset(
     for event_class in (
         AppRegistered,
         AppChanged,
-        CountsImported,
+        InstallationCountsImported,
         DisablingFrozen,
         DisablingThawed,
         InstallationCreated,
@@ -73,7 +73,7 @@ _FOLLOWED = frozenset(
         InstallationDisabled,
         InstallationEnabled,
         InstallationWarned,
-        InstallationCalmed,
+        InstallationWarningLifted,
     )
 )
 
@@ -270,7 +270,7 @@ class WhatIf:
             simulated.begin(recorded_at, position)
         elif isinstance(event, InstallationRemoved):
             simulated.remove()
-        elif isinstance(event, CountsImported):
+        elif isinstance(event, InstallationCountsImported):
             self._import(simulated, event)
         elif isinstance(event, InstallationDisabled):
             if event.cause != "person":  # who decides by hand has nobody judged
@@ -283,7 +283,7 @@ class WhatIf:
             self._review_as_really(simulated, recorded_at, position)
             evidence = event.evidence
             simulated.warn_really(Notice(recorded_at, position, event.level, evidence.rule, evidence.explanation))
-        elif isinstance(event, InstallationCalmed):
+        elif isinstance(event, InstallationWarningLifted):
             self._review_as_really(simulated, recorded_at, position)
             simulated.real_warned_level = 0
 
@@ -319,7 +319,7 @@ class WhatIf:
         simulated.is_begun = self._is_begun
         simulated.begin(recorded_at, position)
 
-    def _import(self, simulated: SimulatedInstallation, event: CountsImported) -> None:
+    def _import(self, simulated: SimulatedInstallation, event: InstallationCountsImported) -> None:
         """Count what another system counted; nobody is reviewed for it."""
         tally = simulated.days.setdefault(event.day, [0] * len(COUNTED_CLASSES))
         for name in IMPORTED_CLASSES:

@@ -11,7 +11,6 @@ from eventstore.common.identifiers import FLEET_STREAM, app_stream, installation
 from eventstore.events.catalogue import (
     AppChanged,
     AppRegistered,
-    CountsImported,
     DeliveryBlocked,
     DeliveryFailed,
     DeliveryMissed,
@@ -21,12 +20,13 @@ from eventstore.events.catalogue import (
     DisablingFrozen,
     DisablingThawed,
     Event,
-    InstallationCalmed,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
     InstallationRemoved,
     InstallationWarned,
+    InstallationWarningLifted,
     ProbeFailed,
 )
 from eventstore.events.codec import encode_event
@@ -100,7 +100,7 @@ def warned(number: int = 0, level: int = 50) -> Fact:
 
 
 def calmed(number: int = 0) -> Fact:
-    return _on(number, InstallationCalmed(INSTALLATIONS[number]))
+    return _on(number, InstallationWarningLifted(INSTALLATIONS[number]))
 
 
 FROZEN: Fact = (FLEET_STREAM, DisablingFrozen(5, 4, 4))
@@ -158,7 +158,7 @@ actions = st.one_of(
     st.builds(
         lambda number, day, timeouts, fatal: _on(
             number,
-            CountsImported(
+            InstallationCountsImported(
                 INSTALLATIONS[number], f"2026-03-{day:02}", "redis", "person:ann", timeout=timeouts, fatal=fatal
             ),
         ),

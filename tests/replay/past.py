@@ -23,11 +23,11 @@ from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerClosed,
     BreakerOpened,
-    CountsImported,
     DeliveryMissed,
     DisablingFrozen,
     DisablingThawed,
     Event,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationRemoved,
     OrganizationChanged,
@@ -217,7 +217,9 @@ HAPPENINGS: dict[str, Callable[[Store, str], None]] = {
     "breaker opened": _to_installation(lambda store, one: BreakerOpened(one, _later(store, 300), "10 in a row")),
     "breaker closed": _to_installation(lambda store, one: BreakerClosed(one, _later(store, 1200))),
     "imported": _to_installation(
-        lambda store, one: CountsImported(one, time_text(store.clock.now())[:10], "file", "person:ada", 0, 3)
+        lambda store, one: InstallationCountsImported(
+            one, time_text(store.clock.now())[:10], "file", "person:ada", 0, 3
+        )
     ),
     "frozen": lambda store, _one: _append(store, FLEET_STREAM, DisablingFrozen(20, 12, 11)),
     "thawed": lambda store, _one: _append(store, FLEET_STREAM, DisablingThawed(20, 1)),

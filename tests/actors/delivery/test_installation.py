@@ -32,11 +32,11 @@ from eventstore.errors import RejectedError, ShortageError
 from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerOpened,
-    CountsImported,
     DeliveryBlocked,
     DeliveryFailed,
     DeliverySucceeded,
     DeliveryTimedOut,
+    InstallationCountsImported,
     InstallationEnabled,
     InstallationRemoved,
 )
@@ -463,7 +463,9 @@ def test_a_review_that_a_crash_came_before_is_made_up_for_when_the_actor_starts(
 def seven_error_days(stage: Stage) -> None:
     for ago in range(7):
         day = day_of(time_text(stage.clock.now() - timedelta(days=ago)))
-        stage.append(installation_stream(ONE), CountsImported(ONE, day, "redis", "person:ann", client_error=1))
+        stage.append(
+            installation_stream(ONE), InstallationCountsImported(ONE, day, "redis", "person:ann", client_error=1)
+        )
 
 
 @pytest.mark.parametrize("error_class", list(ErrorClass))
@@ -1271,7 +1273,7 @@ def test_owners_are_warned_once_an_episode_by_a_daemon_at_work_and_by_the_next_o
     works.look_around(after_s=60)
 
     assert warned == [50]
-    assert len(stage.events("installation.calmed")) == 1
+    assert len(stage.events("installation.warning_lifted")) == 1
     assert len(stage.events("mail.requested")) == 2
 
 

@@ -140,7 +140,7 @@ def test_a_commit_that_is_larger_than_a_batch_is_counted_in_parts_and_nothing_is
 def test_history_that_is_imported_meanwhile_is_no_news(watched: Watched) -> None:
     event = succeeded()
     last_week = time_text(watched.stage.clock.now() - timedelta(days=7))
-    watched.record(event, origin=Origin(last_week, event.schema, encode_event(event)))
+    watched.record(event, origin=Origin(last_week, event.schema, encode_event(event), event.type_name))
     watched.record(event)
     watched.look()
 

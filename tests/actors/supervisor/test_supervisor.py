@@ -328,7 +328,7 @@ def test_a_calm_again_mails_nobody(stage: Stage, lines: list[EventDict]) -> None
     court = Court(stage)
     court.consider()
 
-    assert len(stage.events("installation.calmed")) == 1
+    assert len(stage.events("installation.warning_lifted")) == 1
     assert court.told.messages == [Refresh()]
 
 

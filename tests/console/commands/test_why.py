@@ -13,7 +13,7 @@ from eventstore.events.catalogue import (
     DeliveryTimedOut,
     DisablingFrozen,
     Event,
-    InstallationCalmed,
+    InstallationWarningLifted,
 )
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.policy import BALANCED
@@ -167,7 +167,7 @@ def test_a_warning_is_named_until_it_is_over(hookfuse: Hookfuse, world: World) -
     warn(world)
     warned = hookfuse("why", SHOP, "--json").json
     shown = facts(hookfuse("why", SHOP).out)
-    append(world, installation_stream(SHOP), InstallationCalmed(SHOP))
+    append(world, installation_stream(SHOP), InstallationWarningLifted(SHOP))
     calmed = hookfuse("why", SHOP, "--json").json
 
     assert (warned["warned_level"], shown["warned"]) == (50, "the owners were told at 50%")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from eventstore.common.identifiers import MAIL_STREAM, installation_stream
 from eventstore.decisions.decision import Change
 from eventstore.decisions.digest import DigestRule, GatherRequest, MailPace, gather_mails
-from eventstore.events.catalogue import MailRequested, MailsGathered
+from eventstore.events.catalogue import MailDigested, MailRequested
 from eventstore.log.event_log import NewEvent, read_events
 from eventstore.projections.outbox import PendingTo, read_pending_mails
 from eventstore.unit_of_work import Store
@@ -35,7 +35,7 @@ def test_a_digest_holds_what_its_recipient_is_owed_and_nothing_of_others(store: 
     gather(store)
 
     (stored,) = read_events(store.connection, stream=MAIL_STREAM)
-    assert isinstance(stored.event, MailsGathered)
+    assert isinstance(stored.event, MailDigested)
     assert (stored.event.recipient, stored.event.gathered) == (ADA, ("m-1", "m-2"))
     assert stored.event.message_id == f"<{stored.event.mail_id}@x.example>"
 

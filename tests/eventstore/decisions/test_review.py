@@ -14,7 +14,12 @@ from eventstore.decisions.decision import Change, Decision
 from eventstore.decisions.disable import DisableRequest, disable, enable
 from eventstore.decisions.review import ReviewRequest, needs_review, review
 from eventstore.errors import NotFoundError
-from eventstore.events.catalogue import InstallationCalmed, InstallationRemoved, InstallationWarned, MailRequested
+from eventstore.events.catalogue import (
+    InstallationRemoved,
+    InstallationWarned,
+    InstallationWarningLifted,
+    MailRequested,
+)
 from eventstore.home.folder import Home
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.evaluation import Evaluation
@@ -139,7 +144,7 @@ def test_a_drop_from_90_to_50_is_the_same_episode(store: Store, clock: ManualClo
     reviewed(store)
 
     assert decision.why == "nothing has changed"
-    assert (levels(store), of(store, InstallationCalmed)) == ([90], [])
+    assert (levels(store), of(store, InstallationWarningLifted)) == ([90], [])
 
 
 def test_below_half_of_the_way_it_is_calm_again(store: Store, clock: ManualClock) -> None:
@@ -149,7 +154,7 @@ def test_below_half_of_the_way_it_is_calm_again(store: Store, clock: ManualClock
     decisions = [reviewed(store) for _ in range(2)]
 
     assert [decision.change for decision in decisions] == [Change.CALMED, Change.NOTHING]
-    assert of(store, InstallationCalmed) == [InstallationCalmed(INSTALLATION_ID)]
+    assert of(store, InstallationWarningLifted) == [InstallationWarningLifted(INSTALLATION_ID)]
     assert decisions[0].mail_count == 0
 
 

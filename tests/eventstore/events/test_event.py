@@ -28,11 +28,11 @@ NAMES_OF_THE_DESIGN = {
     *("mail.requested", "mail.sent", "mail.failed"),
 }
 LATER_NAMES = {
-    "counts.imported",
+    "installation.counts_imported",
     *("organization.changed", "delivery.requeued", "delivery.dropped", "delivery.expired"),
     *("recovery.started", "recovery.completed", "probe.succeeded", "probe.failed"),
-    *("installation.warned", "installation.calmed", "breaker.opened", "breaker.closed", "endpoint.changed"),
-    *("disabling.frozen", "disabling.thawed", "mails.gathered"),
+    *("installation.warned", "installation.warning_lifted", "breaker.opened", "breaker.closed", "endpoint.changed"),
+    *("disabling.frozen", "disabling.thawed", "mail.digested"),
 }
 
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))

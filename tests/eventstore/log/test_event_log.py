@@ -62,7 +62,7 @@ def test_positions_grow_without_gaps_and_versions_by_stream(store: Store) -> Non
 
 
 def test_what_was_recorded_elsewhere_keeps_its_time_and_its_form_and_joins_the_chain(store: Store) -> None:
-    origin = Origin("2024-12-31T23:59:59.000000Z", 1, '{"mail_id":"m","attempt":1.0}')
+    origin = Origin("2024-12-31T23:59:59.000000Z", 1, '{"mail_id":"m","attempt":1.0}', "mail.sent")
     append(store, "a")
     with store.transaction() as transaction:
         (stored,) = transaction.append(NewEvent("a", MailSent("m", 1), origin))

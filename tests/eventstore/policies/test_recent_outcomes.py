@@ -19,7 +19,7 @@ SUCCEEDED = ("delivery.succeeded", "{}")
 TIMED_OUT = ("delivery.timed_out", '{"error_class":"dns"}')
 MISSED = ("delivery.missed", "{}")
 OPENED = ("breaker.opened", "{}")
-IMPORTED = ("counts.imported", "{}")
+IMPORTED = ("installation.counts_imported", "{}")
 OURS = ("delivery.failed", '{"error_class":"internal"}')
 ALL = (IMPORTED, FAILED, LIMITED, GONE, SUCCEEDED, TIMED_OUT, MISSED, OPENED, ENABLED)
 

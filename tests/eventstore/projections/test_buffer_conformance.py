@@ -9,11 +9,11 @@ import pytest
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
 from eventstore.events.catalogue import (
-    CountsImported,
     DeliveryBlocked,
     DisablingFrozen,
     DisablingThawed,
     Event,
+    InstallationCountsImported,
     InstallationEnabled,
 )
 from eventstore.home.folder import Home
@@ -127,6 +127,9 @@ def test_failures_while_disabling_is_frozen_are_not_counted_and_successes_are(re
 
 def test_what_another_system_has_counted_comes_on_top(read: Read, store: Store) -> None:
     record(store, timed_out())
-    append(store, CountsImported(INSTALLATION_ID, YESTERDAY, "redis", "person:ada", success=2, timeout=3, fatal=1))
+    append(
+        store,
+        InstallationCountsImported(INSTALLATION_ID, YESTERDAY, "redis", "person:ada", success=2, timeout=3, fatal=1),
+    )
 
     assert read(42, YESTERDAY) == {"success": 2, "timeout": 4, "fatal": 1}

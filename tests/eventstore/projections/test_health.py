@@ -21,12 +21,12 @@ from eventstore.events.catalogue import (
     DisablingThawed,
     EndpointChanged,
     Event,
-    InstallationCalmed,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
     InstallationRemoved,
     InstallationWarned,
+    InstallationWarningLifted,
     ProbeFailed,
     ProbeSucceeded,
 )
@@ -110,7 +110,7 @@ def test_a_longer_pause_prolongs_a_shorter_one(store: Store) -> None:
 
 
 def test_a_warning_is_known_until_it_is_calm(store: Store) -> None:
-    levels = [tell(store, event).warned_level for event in (warned(50), warned(90), InstallationCalmed("i"))]
+    levels = [tell(store, event).warned_level for event in (warned(50), warned(90), InstallationWarningLifted("i"))]
 
     assert levels == [50, 90, 0]
 
@@ -223,7 +223,7 @@ def _events() -> Mapping[str, Event]:
     return {
         "warned": warned(50),
         "warned more": warned(90),
-        "calmed": InstallationCalmed(INSTALLATION_ID),
+        "calmed": InstallationWarningLifted(INSTALLATION_ID),
         "opened": opened(moment(300), failed_trials=1),
         "dry": opened(moment(400), is_dry_run=True),
         "closed": BreakerClosed(INSTALLATION_ID, moment(1500)),

@@ -1,6 +1,6 @@
 from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import installation_stream
-from eventstore.events.catalogue import Event, MailFailed, MailRequested, MailSent, MailsGathered
+from eventstore.events.catalogue import Event, MailDigested, MailFailed, MailRequested, MailSent
 from eventstore.log.event_log import NewEvent
 from eventstore.projections.outbox import (
     PendingTo,
@@ -71,8 +71,8 @@ def test_longest_due_mail_comes_first_and_no_more_than_the_limit(store: Store, c
     assert pending(store, "~", limit=1) == ["z"]
 
 
-def gathered(*mail_ids: str) -> MailsGathered:
-    return MailsGathered("digest", "<digest@x>", "ada@x", mail_ids)
+def gathered(*mail_ids: str) -> MailDigested:
+    return MailDigested("digest", "<digest@x>", "ada@x", mail_ids)
 
 
 def test_gathered_mails_are_due_as_their_digest(store: Store) -> None:

@@ -15,7 +15,6 @@ from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import (
     AttemptEvent,
     AuditRecorded,
-    CountsImported,
     DeliveryBlocked,
     DeliveryDropped,
     DeliveryExhausted,
@@ -27,6 +26,7 @@ from eventstore.events.catalogue import (
     DisablingFrozen,
     DisablingThawed,
     Event,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
@@ -82,7 +82,9 @@ def of_kind(kind: str, error_class: str, app_id: int, installation_id: str, numb
         "enabled": InstallationEnabled(installation_id, "person:ada", "fixed"),
         "frozen": DisablingFrozen(10, 6, 6),
         "thawed": DisablingThawed(10, 1),
-        "imported": CountsImported(installation_id, f"2025-02-0{3 + number % 3}", "file", "person:ada", 0, number, 2),
+        "imported": InstallationCountsImported(
+            installation_id, f"2025-02-0{3 + number % 3}", "file", "person:ada", 0, number, 2
+        ),
         "audit": AuditRecorded("internal-integration.disable", "system", "organization:17", {"name": f"n{number}"}),
         "requested": MailRequested(f"mail-{number}", f"<{number}@x>", "ada@x", "integration-disabled", number),
         "sent": MailSent(mail_id, number),
@@ -139,7 +141,7 @@ def fold_buffer(events: list[StoredEvent]) -> dict[tuple[str, str], dict[str, An
                 column = COUNTED_AS.get(fault or error_class)
         if isinstance(stored.event, InstallationCreated | InstallationEnabled):
             days = {other: counts for other, counts in days.items() if other[0] != key[0]}
-        if isinstance(stored.event, CountsImported):
+        if isinstance(stored.event, InstallationCountsImported):
             key = (key[0], stored.event.day)
             counts = days.setdefault(key, dict.fromkeys(COLUMNS, 0) | {"failures": []})
             for name in ("success", "client_error", "timeout", "fatal"):

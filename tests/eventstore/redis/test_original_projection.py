@@ -17,11 +17,11 @@ from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
 from eventstore.errors import ConfigurationError, RedisAwayError, RejectedError
 from eventstore.events.catalogue import (
-    CountsImported,
     DeliveryBlocked,
     DisablingFrozen,
     DisablingThawed,
     Event,
+    InstallationCountsImported,
     InstallationDisabled,
     InstallationEnabled,
 )
@@ -379,7 +379,9 @@ KINDS: dict[str, Event] = {
     "timeout": timed_out(),
     "disabled": DISABLED,
     "enabled": ENABLED,
-    "imported": CountsImported(INSTALLATION_ID, TODAY, "redis", "person:ada", success=2, client_error=3, timeout=4),
+    "imported": InstallationCountsImported(
+        INSTALLATION_ID, TODAY, "redis", "person:ada", success=2, client_error=3, timeout=4
+    ),
 }
 
 

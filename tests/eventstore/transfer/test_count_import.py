@@ -17,7 +17,7 @@ from eventstore.common.json_lines import Faults
 from eventstore.decisions.decision import Change
 from eventstore.decisions.review import ReviewRequest, review
 from eventstore.errors import DocumentError
-from eventstore.events.catalogue import CountsImported, InstallationRemoved
+from eventstore.events.catalogue import InstallationCountsImported, InstallationRemoved
 from eventstore.log.change_signal import change_version
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.policy import SENTRY_2024
@@ -55,8 +55,8 @@ def counted(store: Store, installation_id: str = INSTALLATION_ID) -> dict[str, t
     }
 
 
-def events(store: Store) -> list[CountsImported]:
-    return [one.event for one in read_events(store.connection) if isinstance(one.event, CountsImported)]
+def events(store: Store) -> list[InstallationCountsImported]:
+    return [one.event for one in read_events(store.connection) if isinstance(one.event, InstallationCountsImported)]
 
 
 # --- one bucket ---
@@ -136,8 +136,8 @@ def test_counts_are_events_of_the_installation_and_stand_in_the_buffer_under_the
     assert (summary.imported_count, summary.fault_count) == (2, 0)
     assert counted(store) == {"2025-02-02": (1, 3, 0, 0), "2025-02-03": (0, 0, 4, 5)}
     assert events(store) == [
-        CountsImported(INSTALLATION_ID, "2025-02-02", "file", "person:ada", success=1, client_error=3),
-        CountsImported(INSTALLATION_ID, "2025-02-03", "file", "person:ada", timeout=4, fatal=5),
+        InstallationCountsImported(INSTALLATION_ID, "2025-02-02", "file", "person:ada", success=1, client_error=3),
+        InstallationCountsImported(INSTALLATION_ID, "2025-02-03", "file", "person:ada", timeout=4, fatal=5),
     ]
     assert verify(path_of(store)).differences == ()
 

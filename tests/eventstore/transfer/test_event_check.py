@@ -9,8 +9,8 @@ from eventstore.common.endpoint_url import URL_BYTES
 from eventstore.common.identifiers import import_stream
 from eventstore.events.catalogue import (
     EVENT_CLASSES,
-    CountsImported,
     Event,
+    InstallationCountsImported,
     MailFailed,
     MailSent,
     OrganizationRegistered,
@@ -67,7 +67,7 @@ def test_a_registration_has_no_fault() -> None:
         ("fleet", MailSent("m", 1), "mail.sent belongs into the stream of an installation"),
         (
             f"installation-{INSTALLATION_ID}",
-            CountsImported(INSTALLATION_ID, "2025-02-30", "file", "person:ada"),
+            InstallationCountsImported(INSTALLATION_ID, "2025-02-30", "file", "person:ada"),
             "day is no day such as 2025-02-01: '2025-02-30'",
         ),
         ("organization-17", organization("é" * ((URL_BYTES - len(ACME)) // 2)), ""),
@@ -75,7 +75,7 @@ def test_a_registration_has_no_fault() -> None:
         ("organization-17", organization("é" * (URL_BYTES // 2)), "url is not an http or https URL"),
         (
             f"installation-{INSTALLATION_ID}",
-            CountsImported(INSTALLATION_ID, "2025-02-01", "file", "person:ada", fatal=LARGEST_COUNT + 1),
+            InstallationCountsImported(INSTALLATION_ID, "2025-02-01", "file", "person:ada", fatal=LARGEST_COUNT + 1),
             "a count is above 1,000,000,000,000",
         ),
     ],

@@ -478,7 +478,7 @@ def test_a_registry_that_lacks_something_is_not_imported(homes: Homes, left_out:
 def test_an_installation_that_was_never_created_is_not_imported(homes: Homes) -> None:
     with homes.store(STORY) as there, homes.store() as here:
         lines = lines_of(there)
-        lines[2] |= {"type": "installation.calmed", "data": {"installation_id": IDS[0]}}
+        lines[2] |= {"type": "installation.warning_lifted", "data": {"installation_id": IDS[0]}}
         del lines[2]["hash"]
 
         assert faults(here, content_of(lines)) == [

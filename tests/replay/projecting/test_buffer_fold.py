@@ -13,11 +13,11 @@ from eventstore.common.clock import ManualClock
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
 from eventstore.errors import UnknownEventError
 from eventstore.events.catalogue import (
-    CountsImported,
     DeliverySucceeded,
     DisablingFrozen,
     DisablingThawed,
     Event,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationEnabled,
 )
@@ -91,7 +91,9 @@ def test_success_of_before_an_enabling_is_gone_and_one_of_after_it_is_counted(st
 
 
 def test_failures_of_a_freeze_are_not_counted_successes_and_imported_counts_are(store: Store) -> None:
-    imported = CountsImported(INSTALLATION_ID, "2026-02-27", "file", "person:a", success=2, client_error=3, timeout=4)
+    imported = InstallationCountsImported(
+        INSTALLATION_ID, "2026-02-27", "file", "person:a", success=2, client_error=3, timeout=4
+    )
     record(store, timed_out())
     tell(store, DisablingFrozen(9, 9, 9), FLEET_STREAM)
     record(store, failed(), timed_out(), succeeded())

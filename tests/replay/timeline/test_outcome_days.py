@@ -11,13 +11,13 @@ from eventstore.common.clock import time_text
 from eventstore.events.catalogue import (
     BreakerClosed,
     BreakerOpened,
-    CountsImported,
     DeliveryBlocked,
     DeliveryFailed,
     DeliveryMissed,
     DeliverySucceeded,
     DeliveryTimedOut,
     Event,
+    InstallationCountsImported,
     InstallationEnabled,
     InstallationRemoved,
 )
@@ -64,7 +64,7 @@ def test_an_attempt_is_counted_by_the_class_of_the_buffer(
 def test_missed_and_imported_are_counted_for_their_days() -> None:
     days = followed(
         (0, DeliveryMissed("d", "issue.created", at(0))),
-        (0, CountsImported("one", "2025-01-31", "file", "person:ann", 5, 0, 2, 0)),
+        (0, InstallationCountsImported("one", "2025-01-31", "file", "person:ann", 5, 0, 2, 0)),
     )
 
     assert days.days == {"2025-02-03": {"missed": 1}, "2025-01-31": {"success": 5, "timeout": 2}}

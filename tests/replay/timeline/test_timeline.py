@@ -27,7 +27,6 @@ from eventstore.events.catalogue import (
     AttemptEvent,
     BreakerClosed,
     BreakerOpened,
-    CountsImported,
     DeliveryDropped,
     DeliveryExhausted,
     DeliveryExpired,
@@ -38,16 +37,17 @@ from eventstore.events.catalogue import (
     DisablingFrozen,
     DisablingThawed,
     Event,
-    InstallationCalmed,
+    InstallationCountsImported,
     InstallationCreated,
     InstallationDisabled,
     InstallationEnabled,
     InstallationRemoved,
     InstallationWarned,
+    InstallationWarningLifted,
+    MailDigested,
     MailFailed,
     MailRequested,
     MailSent,
-    MailsGathered,
     OrganizationChanged,
     ProbeFailed,
     ProbeSucceeded,
@@ -142,7 +142,7 @@ def enabled(reason: str = "fixed") -> InstallationEnabled:
 
 MORE: dict[str, Event] = {
     "warned": warned(),
-    "calmed": InstallationCalmed(INSTALLATION_ID),
+    "calmed": InstallationWarningLifted(INSTALLATION_ID),
     "dry run": BreakerOpened(INSTALLATION_ID, "2025-02-03T13:00:00.000000Z", "10 in a row", is_dry_run=True),
     "exhausted": DeliveryExhausted("d", "issue.created", 8, "timeout"),
 }
@@ -189,7 +189,7 @@ def test_all_that_happened_is_told_once(history: list[str]) -> None:
             (Missed, "delivery.missed"),
             (Recovery, "recovery.started"),
             (Warnings, "installation.warned"),
-            (Import, "counts.imported"),
+            (Import, "installation.counts_imported"),
         ):
             assert sum(entry.count for entry in only(kind, entries)) == types[name]
         probes = types["probe.failed"] + types["probe.succeeded"]
@@ -277,7 +277,7 @@ def test_the_fate_of_a_digest_is_that_of_its_mails(store: Store, *, is_sent: boo
     for one in ("m-1", "m-2"):
         position = append(store, warned())
         append(store, MailRequested(one, f"<{one}>", OWNER, "integration-warned", position))
-    append(store, MailsGathered("digest", "<digest>", OWNER, ("m-1", "m-2", "of-another")), stream=MAIL_STREAM)
+    append(store, MailDigested("digest", "<digest>", OWNER, ("m-1", "m-2", "of-another")), stream=MAIL_STREAM)
     append(store, MailFailed("digest", 1, "451 later", "2025-02-03T12:10:00.000000Z"), stream=MAIL_STREAM)
     append(store, MailSent("digest", 2) if is_sent else MailFailed("digest", 2, "550"), stream=MAIL_STREAM)
 
@@ -295,12 +295,12 @@ def test_mails_about_what_is_not_told_are_passed_over(store: Store) -> None:
 
 
 def test_warnings_end_when_it_is_calm_again(store: Store, clock: ManualClock) -> None:
-    append(store, InstallationCalmed(INSTALLATION_ID))  # of nothing that is known
+    append(store, InstallationWarningLifted(INSTALLATION_ID))  # of nothing that is known
     append(store, warned(50), warned(90))
     clock.advance(days=1)
-    append(store, InstallationCalmed(INSTALLATION_ID))
+    append(store, InstallationWarningLifted(INSTALLATION_ID))
 
-    assert [(one.level, one.calmed_at) for one in only(Warnings, told(store))] == [
+    assert [(one.level, one.lifted_at) for one in only(Warnings, told(store))] == [
         (50, None),
         (90, "2025-02-04T12:00:00.000000Z"),
     ]
@@ -312,13 +312,13 @@ def test_warnings_without_end_are_few_entries(store: Store, clock: ManualClock) 
         append(store, MailRequested(f"m-{position}", "<m>", OWNER, "integration-warned", position))
         append(store, MailSent(f"m-{position}", 1))
         clock.advance(days=3)
-        append(store, InstallationCalmed(INSTALLATION_ID))
+        append(store, InstallationWarningLifted(INSTALLATION_ID))
         clock.advance(days=1)
 
     entries = only(Warnings, told(store))
     assert [one.count for one in entries] == [1, 1, 1, 47]
     assert entries[-1].mails == (MailFate(OWNER, sent=47),)
-    assert entries[-1].calmed_at == time_text(clock.now() - timedelta(days=1))
+    assert entries[-1].lifted_at == time_text(clock.now() - timedelta(days=1))
 
 
 # --- people, settings, the fleet ---
@@ -442,7 +442,7 @@ def test_what_froze_before_it_was_there_is_not_told(tmp_path: Path, clock: Manua
 
 def test_imported_counts_of_many_days_are_one_entry(store: Store) -> None:
     days = [f"2025-01-{day:02}" for day in (5, 3, 4)]
-    append(store, *(CountsImported(INSTALLATION_ID, day, "file", "person:ann", 5, 1, 1, 0) for day in days))
+    append(store, *(InstallationCountsImported(INSTALLATION_ID, day, "file", "person:ann", 5, 1, 1, 0) for day in days))
 
     (entry,) = only(Import, told(store))
     assert (entry.first_day, entry.last_day, entry.succeeded, entry.failures) == ("2025-01-03", "2025-01-05", 15, 6)

@@ -17,7 +17,7 @@ from benchmarks.history import Shape, write_history
 from eventstore.common.clock import time_text
 from eventstore.common.identifiers import app_stream, installation_stream
 from eventstore.errors import UnknownEventError
-from eventstore.events.catalogue import AppChanged, CountsImported, InstallationRemoved
+from eventstore.events.catalogue import AppChanged, InstallationCountsImported, InstallationRemoved
 from eventstore.home.folder import Home
 from eventstore.policies.policy import BALANCED, SENTRY_2024, DayRule, NoSuccessRule, Policy
 from eventstore.sqlite.database import open_database
@@ -403,7 +403,7 @@ def test_a_removed_one_is_judged_no_more() -> None:
 
 def test_imported_counts_are_judged_with_the_next_outcome() -> None:
     history = History()
-    counts = CountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", fatal=1)
+    counts = InstallationCountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", fatal=1)
     history.record((installation_stream(INSTALLATIONS[0]), counts))
     assert only_episode(history, SENTRY_2024).disabled is None
 
@@ -421,7 +421,7 @@ NEVER_RECORDED = [
 @pytest.mark.parametrize("fact", [*NEVER_RECORDED, blocked(), succeeded()], ids=str)
 def test_sentry_2024_checks_after_nothing_that_the_original_does_not_record(fact: Fact) -> None:
     history = History()
-    counts = CountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", timeout=1000)
+    counts = InstallationCountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", timeout=1000)
     history.record((installation_stream(INSTALLATIONS[0]), counts))
     history.record(fact)
     assert only_episode(history, SENTRY_2024).disabled is None
@@ -433,7 +433,7 @@ def test_sentry_2024_checks_after_nothing_that_the_original_does_not_record(fact
 @pytest.mark.parametrize("cause", ["person", "policy"])
 def test_no_disabling_of_any_cause_has_sentry_2024_check_what_it_would_not_have_checked(cause: str) -> None:
     history = History()
-    counts = CountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", timeout=1000)
+    counts = InstallationCountsImported(INSTALLATIONS[0], "2026-02-28", "redis", "person:ann", timeout=1000)
     history.record((installation_stream(INSTALLATIONS[0]), counts))
     history.record(failed(error_class="server_error"))
     history.record(disabled(cause=cause))

@@ -172,7 +172,7 @@ def decide(stage: Stage, installation_id: str, action: str, policy: Policy) -> N
     [
         (_BROKEN, {"installation.warned", "installation.disabled"}),
         ([*_BROKEN, Step(0, 0, "enable")], {"installation.enabled"}),
-        ([*_BROKEN[1:], Step(0, 0, "success")], {"installation.calmed"}),
+        ([*_BROKEN[1:], Step(0, 0, "success")], {"installation.warning_lifted"}),
         ([Step(0, number, "server_error") for number in range(3)], {"disabling.frozen"}),
     ],
 )

@@ -46,7 +46,7 @@ def test_a_week_is_imported_from_a_file_and_a_second_time_nothing(
         "1 day left out: of tomorrow, as UTC has it (the other system's clock is ahead): import again then",
     ]
     assert second.out.splitlines()[:2] == ["imported the counts of 0 days", "7 days had nothing new"]
-    found = hookfuse("events", "--type", "counts.imported", "--installation", PAGER, "--json").json
+    found = hookfuse("events", "--type", "installation.counts_imported", "--installation", PAGER, "--json").json
     assert [event["data"]["day"] for event in found] == [f"2025-02-0{day}" for day in range(2, 9)]
     assert (found[0]["data"]["source"], found[0]["data"]["by"]) == ("file", "person:ada")
     assert hookfuse("show", PAGER, "--json").json["buffer"][0]["client_error"] == 2
@@ -66,7 +66,7 @@ def test_a_redis_is_read_by_its_url_by_a_variable_or_by_a_file(
     filed = hookfuse("events", "import", "--counts-url-from", tmp_path / "url", "--json")
 
     assert [(one.json["imported"], one.json["unchanged"]) for one in (typed, named, filed)] == [(1, 0), (1, 0), (0, 1)]
-    (event,) = hookfuse("events", "--type", "counts.imported", "--installation", SHOP, "--json").json
+    (event,) = hookfuse("events", "--type", "installation.counts_imported", "--installation", SHOP, "--json").json
     assert event["data"]["timeout"] == 3
     assert event["data"]["source"] == server.url
 
@@ -159,7 +159,7 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(hookfuse: Hookfuse, worl
     assert ended.err == "hookfuse: standard input: 3 days are wrong, and nothing was imported\n"
     assert document.json["fault_count"] == 3
     assert document.json["faults"][0]["place"] == "line 2"
-    assert hookfuse("events", "--type", "counts.imported", "--json").json == []
+    assert hookfuse("events", "--type", "installation.counts_imported", "--json").json == []
 
 
 def test_counts_that_have_shrunk_are_named_and_left(hookfuse: Hookfuse, world: World) -> None:
