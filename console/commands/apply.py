@@ -1,5 +1,6 @@
 """`hookfuse apply`: the registry as a file says."""
 
+from collections import Counter
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from console.output.tables import note, print_json, print_line
-from console.shell.options import json_option
+from console.shell.options import by_option, json_option, person
 from console.shell.session import Session
 from eventstore.common.address_rules import AddressRules
 from eventstore.common.endpoint_url import Target, parse_url
+from eventstore.common.identifiers import HOME_STREAM
 from eventstore.errors import ConfigurationError
+from eventstore.events.catalogue import AuditRecorded
+from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import read_installations
 from eventstore.registry.apply import Change, app_label, apply_document
 from eventstore.registry.document import AppEntry, RegistryDocument, read_registry_document
@@ -28,9 +32,10 @@ __all__ = ["apply"]
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--prune", is_flag=True, help="Remove the installations that the file leaves out.")
+@by_option
 @json_option
 @click.pass_obj
-def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
+def apply(session: Session, file: Path, *, prune: bool, by: str, is_json: bool) -> None:
     """Bring organizations, apps and installations to the state of FILE (TOML); - = standard input.
 
     All of it or nothing; a second time nothing changes. Secrets and UUIDs that FILE leaves out are made once
@@ -39,6 +44,7 @@ def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
     \b
     Example:
       hookfuse apply registry.toml
+      hookfuse apply --by deploy-481 registry.toml
     """  # noqa: D301 - \b is click's
     document = read_registry_document(file)
     for app in document.apps:
@@ -47,6 +53,8 @@ def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
     session.home.prepare()
     with Store(session.home.database, session.clock) as store, store.transaction() as transaction:
         changes = apply_document(transaction, document, is_pruned=prune)
+        if changes:
+            transaction.append(NewEvent(HOME_STREAM, _audit(changes, by)))
         left_out_count = _count_left_out(transaction, document)
     session.home.ring_doorbell()
     warnings = _warnings(session, newly_addressed(document.apps, changes))
@@ -57,6 +65,12 @@ def apply(session: Session, file: Path, prune: bool, is_json: bool) -> None:
         _print_summary(changes, left_out_count)
     for text in warnings:
         note(f"warning: {text}")
+
+
+def _audit(changes: list[Change], by: str) -> AuditRecorded:
+    """Return the entry of who applied the file: how much of it was new is said, and the events beside it say what."""
+    counts = Counter(change.action for change in changes)
+    return AuditRecorded("registry.apply", person(by), "home", {action: str(count) for action, count in counts.items()})
 
 
 def _warnings(session: Session, apps: list[AppEntry]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import click
 
-from console.output.request_row import request_row
+from console.output.request_row import request_row, shown_class
 from console.output.tables import Column, note_limit, print_json_rows, print_table, shown_id
 from console.output.times import short_time
 from console.shell.filters import (
@@ -98,6 +98,6 @@ def request_cells(request: LoggedRequest) -> tuple[object, ...]:
         attempt.attempt,
         attempt.status_code,
         f"{attempt.duration_ms:.0f}",
-        ": ".join(part for part in (attempt.error_class, attempt.detail) if part),
+        ": ".join(part for part in (shown_class(attempt), attempt.detail) if part),
         attempt.webhook_url,
     )

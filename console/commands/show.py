@@ -5,7 +5,7 @@ from msgspec.structs import asdict
 
 from console.output.event_text import failure_text
 from console.output.installation_text import breaker_text, disabling_row, ledger_text, outage_row
-from console.output.request_row import request_row
+from console.output.request_row import request_row, shown_class
 from console.output.tables import Column, print_facts, print_json, print_line, print_table
 from console.output.times import short_time
 from console.shell.as_of import as_of_option, moment_row, seeing
@@ -109,7 +109,7 @@ def _request_cells(request: LoggedRequest) -> tuple[object, ...]:
         attempt.attempt,
         attempt.status_code,
         f"{attempt.duration_ms:.0f}",
-        attempt.error_class,
+        shown_class(attempt),
     )
 
 

@@ -1,9 +1,10 @@
 """A row of the request log, as docs/original.md, section 5 has it, and what hookfuse knows beside it."""
 
+from eventstore.events.catalogue import AttemptEvent
 from eventstore.projections.request_log import LoggedRequest
 from eventstore.projections.request_log import request_row as flow_row
 
-__all__ = ["request_row"]
+__all__ = ["request_row", "shown_class"]
 
 
 def request_row(request: LoggedRequest) -> dict[str, object]:
@@ -21,3 +22,8 @@ def request_row(request: LoggedRequest) -> dict[str, object]:
         "detail": attempt.detail,
         "position": request.position,
     }
+
+
+def shown_class(attempt: AttemptEvent) -> str:
+    """Return an attempt's error class, and of one that stands for several cases which of them it was."""
+    return f"{attempt.error_class} ({attempt.fault})" if attempt.fault else attempt.error_class or ""

@@ -101,7 +101,7 @@ class Stage:
 
     def apply(self, paths: dict[int, str], owners: Sequence[str] = ("owner@acme.example",), **fields: str) -> None:
         """Register app ids with what the receiver answers them, one installation each, secret `secret-ID`."""
-        self.run("apply", str(self.write_registry(paths, owners, **fields)))
+        self.run("apply", "--by", "ops", str(self.write_registry(paths, owners, **fields)))
 
     def write_registry(self, paths: dict[int, str], owners: Sequence[str], **fields: str) -> Path:
         """Write the registry file that `apply` applies."""

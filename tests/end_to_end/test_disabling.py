@@ -26,7 +26,7 @@ def test_a_broken_integration_is_disabled_with_evidence_audit_and_mails(stage: S
     (disabled,) = stage.json("events", "--type", "installation.disabled")
     assert disabled["data"]["cause"] == "policy"
     assert (disabled["data"]["evidence"]["policy"], disabled["data"]["evidence"]["rule"]) == ("balanced", "no-success")
-    (audit,) = stage.json("audit")
+    audit, _applied = stage.json("audit")
     assert (audit["event"], audit["actor"], audit["target"]) == (
         "internal-integration.disable",
         "system",
@@ -95,6 +95,7 @@ def test_enabling_by_hand_starts_with_an_empty_buffer(stage: Stage) -> None:
     assert [(one["event"], one["actor"]) for one in stage.json("audit")] == [
         ("internal-integration.enable", "person:ann"),
         ("internal-integration.disable", "system"),
+        ("registry.apply", "person:ops"),
     ]
 
 

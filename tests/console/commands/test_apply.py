@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +60,15 @@ def test_apply_a_second_time_changes_nothing(hookfuse: Hookfuse, registry: Path)
     hookfuse("apply", registry)
 
     assert hookfuse("apply", registry).out == "nothing to change\n"
+
+
+def test_apply_records_who_changed_something_and_how_much(hookfuse: Hookfuse, registry: Path) -> None:
+    hookfuse("apply", registry, "--by", "deploy-481")
+    hookfuse("apply", registry, "--by", "nobody")  # changes nothing, so there is nothing to record
+
+    (entry,) = json.loads(hookfuse("audit", "--json").out)
+    assert (entry["event"], entry["actor"], entry["target"]) == ("registry.apply", "person:deploy-481", "home")
+    assert entry["data"] == {"registered": "2", "created": "1"}
 
 
 def test_apply_names_the_fields_that_changed_but_no_secret(hookfuse: Hookfuse, registry: Path) -> None:

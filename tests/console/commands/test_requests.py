@@ -1,7 +1,9 @@
 import pytest
 
 from console.shell.exit_codes import ExitCode
+from eventstore.events.catalogue import DeliveryFailed
 from tests.console.conftest import CHAT, PAGER, SHOP, Hookfuse, World
+from tests.eventstore.facts import attempt, record
 
 ALWAYS = {"date", "response_code", "webhook_url"}
 BESIDE = {
@@ -94,3 +96,11 @@ def test_a_table_in_a_pipe_is_not_cut_off(hookfuse: Hookfuse, world: World, monk
 
     assert line.split()[:5] == ["2025-02-04T12:00:00Z", "6", CHAT, "metric_alert.critical", "1"]
     assert line.endswith("server_error: 500 Internal\\x1b[2J Server Error  https://chat.example/hook")
+
+
+def test_the_tables_say_which_case_of_a_class_it_was(hookfuse: Hookfuse, world: World) -> None:
+    with world.store() as store:
+        record(store, attempt(DeliveryFailed, error_class="protocol", fault="reset", app_id=5), installation_id=PAGER)
+
+    assert "  protocol (reset)" in hookfuse("requests", "--installation", PAGER, "--limit", 1).out
+    assert "  protocol (reset)" in hookfuse("show", PAGER).out

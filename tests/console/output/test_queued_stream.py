@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,12 @@ class Pipe:
     writer: int
     text: bytearray = field(default_factory=bytearray)
     thread: threading.Thread | None = None
+    streams: list[QueuedStream] = field(default_factory=list)
+
+    def stream(self, **arguments: Any) -> QueuedStream:
+        """Return a stream into it, which has written all before the pipe's number can be another's."""
+        self.streams.append(QueuedStream(self.writer, **arguments))
+        return self.streams[-1]
 
     def fill(self) -> None:
         os.set_blocking(self.writer, False)
@@ -46,16 +53,17 @@ class Pipe:
 def pipe() -> Iterator[Pipe]:
     pipe = Pipe(*os.pipe())
     yield pipe
-    os.close(pipe.writer)
     if pipe.thread is None:
         pipe.begin_to_read()  # lets a thread that waits for the pipe go on
+    assert all(stream.drain(20) for stream in pipe.streams)
+    os.close(pipe.writer)
     assert pipe.thread is not None
     pipe.thread.join(20)
     os.close(pipe.reader)
 
 
 def test_what_is_written_arrives_in_order(pipe: Pipe) -> None:
-    stream = QueuedStream(pipe.writer)
+    stream = pipe.stream()
     for number in range(100):
         stream.write(f"line {number}\n".encode())
 
@@ -67,7 +75,7 @@ def test_what_is_written_arrives_in_order(pipe: Pipe) -> None:
 
 
 def test_a_line_that_comes_in_pieces_goes_as_one_and_half_a_line_at_the_end(pipe: Pipe) -> None:
-    stream = QueuedStream(pipe.writer)
+    stream = pipe.stream()
     for piece in (b"a ", b"li", b"ne\nand half"):
         stream.write(piece)
 
@@ -78,7 +86,7 @@ def test_a_line_that_comes_in_pieces_goes_as_one_and_half_a_line_at_the_end(pipe
 
 def test_nobody_waits_for_a_pipe_that_nobody_reads_and_what_did_not_fit_is_counted(pipe: Pipe) -> None:
     pipe.fill()
-    stream = QueuedStream(pipe.writer, queue_bytes=1_000)
+    stream = pipe.stream(queue_bytes=1_000)
     for _ in range(1_000):
         stream.write(b"nine more\n")  # returns, or this test never ends
 
@@ -89,7 +97,7 @@ def test_nobody_waits_for_a_pipe_that_nobody_reads_and_what_did_not_fit_is_count
 def test_once_it_is_read_again_that_lines_were_dropped_is_a_line_and_is_told(pipe: Pipe) -> None:
     pipe.fill()
     told: list[int] = []
-    stream = QueuedStream(pipe.writer, queue_bytes=1_000, on_dropped=told.append)
+    stream = pipe.stream(queue_bytes=1_000, on_dropped=told.append)
     for _ in range(1_000):
         stream.write(b"nine more\n")
     dropped = stream.dropped_lines
@@ -105,7 +113,7 @@ def test_once_it_is_read_again_that_lines_were_dropped_is_a_line_and_is_told(pip
 
 def test_an_end_does_not_wait_for_a_pipe_that_nobody_reads(pipe: Pipe) -> None:
     pipe.fill()
-    stream = QueuedStream(pipe.writer)
+    stream = pipe.stream()
     stream.write(b"one\ntwo\nthree\n")
 
     assert not stream.drain(0.0)
@@ -126,7 +134,7 @@ def test_a_pipe_whose_reader_has_gone_takes_nothing_and_stops_nobody() -> None:
 def test_a_pipe_that_somebody_has_made_one_that_does_not_wait_loses_no_line(pipe: Pipe) -> None:
     pipe.fill()
     os.set_blocking(pipe.writer, False)
-    stream = QueuedStream(pipe.writer)
+    stream = pipe.stream()
     stream.write(b"patience\n")
     pipe.begin_to_read()
 
