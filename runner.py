@@ -167,7 +167,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
 
 
 def _warn_of_certificates(home: Home) -> None:
-    """Say at the start which client certificates can't be used, or not for long: what needs them waits."""
+    """Warn at the start which client certificates can't be used, or not for long: what needs them waits."""
     from contextlib import closing
     from datetime import UTC, datetime
 
@@ -260,7 +260,7 @@ def _work(
 
 @contextmanager
 def _stop_on_signals(wake: int) -> Iterator[threading.Event]:
-    """Let SIGTERM and SIGINT ask for a stop, by waking who reads from a pipe; a second one ends the process at once."""
+    """Translate SIGTERM and SIGINT into a stop, by waking who reads from a pipe; a second one ends the process."""
     stop_asked = threading.Event()
 
     def ask_to_stop(number: int, _frame: object) -> None:

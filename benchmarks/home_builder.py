@@ -47,7 +47,7 @@ def write_settings(home: Home, settings: str = "") -> None:
 
 
 def aim_home(home: Home, endpoints: Endpoints) -> None:
-    """Have the apps of a home that is there already send to the receiver, by the numbers that they were made with."""
+    """Point the apps of an existing home at the receiver, by the numbers that they were made with."""
     with Store(home.database) as store, store.transaction() as transaction:
         apps = {
             one.app_id: find_app(transaction.connection, one.app_id) for one in read_installations(store.connection)

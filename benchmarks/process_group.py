@@ -174,7 +174,7 @@ class ProcessGroup:
 
 
 def session_of(leader: int) -> Iterator[int]:
-    """Name the processes that live in a session, those left out that have ended and are waited for."""
+    """Return the processes that live in a session, without those that have ended and are waited for."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             fields = _stat_fields(int(entry.name))

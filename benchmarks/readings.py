@@ -42,7 +42,7 @@ class Row:
 
     @property
     def measure(self) -> float:
-        """What the limits are compared with: the ratio, or the value where it stands alone."""
+        """Return what the limits are compared with: the ratio, or the value where it stands alone."""
         return self.value if self.ratio is None else self.ratio
 
     @property

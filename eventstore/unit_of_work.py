@@ -144,7 +144,7 @@ class Store:
             raise LostCommitsError(loss_text(lost))
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self.connection.close()
         self._mark.close()
         self._turn.close()

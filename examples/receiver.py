@@ -57,7 +57,7 @@ def make_handler(secret: str, status: int) -> type[BaseHTTPRequestHandler]:
             say(f"{event}, delivery {delivery_id}{again}: both signatures hold, answered {answer}")
 
         def log_message(self, *_arguments: object) -> None:
-            """Say nothing: do_POST has said it."""
+            """Log nothing: do_POST has printed it."""
 
     return Handler
 

@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _configures_no_logging_later() -> Iterator[None]:
-    """Let a command that was run within a test's process not configure the logging of the next test."""
+    """Keep a command that was run within a test's process from configuring the logging of the next test."""
     yield
     lazy_log._configure.clear()
 

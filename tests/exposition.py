@@ -24,12 +24,12 @@ class Exposition:
 
     @property
     def sample_names(self) -> set[str]:
-        """All names that an expression can ask for."""
+        """Return all names that an expression can ask for."""
         return {sample.name for sample in self._samples}
 
     @property
     def labels(self) -> set[tuple[str, str]]:
-        """All labels with all values."""
+        """Return all labels with all values."""
         return {pair for sample in self._samples for pair in sample.labels.items()}
 
     def shape(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _one_at_a_time = threading.Lock()  # a copy replaces all that is there: nobody e
 
 
 def install() -> None:
-    """Have every database of this process that is new begin as a copy."""
+    """Begin every new database of this process as a copy."""
     migrations._apply_migrations = _apply_prepared
 
 

@@ -15,7 +15,7 @@ _NEEDED_BYTES = 4 * 2**30
 
 
 def choose(config: pytest.Config) -> None:
-    """Have the folders of tests made in memory, unless the caller or the environment names another place."""
+    """Make the folders of tests in memory, unless the caller or the environment names another place."""
     is_named = config.getoption("basetemp") or "PYTEST_DEBUG_TEMPROOT" in os.environ
     if not is_named and _is_roomy(_MEMORY):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)

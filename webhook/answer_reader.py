@@ -244,7 +244,7 @@ class AnswerReader:
     # What llhttp calls.
 
     def _parse(self, data: bytes) -> str | None:
-        """Have llhttp read on; return what it finds wrong."""
+        """Feed llhttp; return what it finds wrong."""
         assert self._parser is not None  # noqa: S101 - it is there until the answer is complete
         try:
             self._parser.feed_data(data)

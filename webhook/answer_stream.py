@@ -63,7 +63,7 @@ class AnswerStream:
         return iter(lambda: self.read(amt), b"")
 
     def close(self) -> None:
-        """Let go of the connection, whatever is still to come on it."""
+        """Close the connection, whatever is still to come on it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._done(connection, False)

@@ -41,7 +41,7 @@ class Connection:
             self.is_spent = True
 
     def receive(self, reader: AnswerReader) -> None:
-        """Have the reader read on; raise AnswerFault, or an OSError that is no end of the connection."""
+        """Feed the reader; raise AnswerFault, or an OSError that is not an end of the connection."""
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except OSError as error:

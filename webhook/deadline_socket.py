@@ -103,7 +103,7 @@ class Exchange:
 
     @contextmanager
     def sharing_dial_time(self, count: int) -> Iterator[None]:
-        """Let the block have an even share of what is left for connecting, as one of so many tries."""
+        """Limit the block to an even share of what is left for connecting, as one of so many tries."""
         ends_at_s = self.connect_ends_at_s
         self.connect_ends_at_s = time.monotonic() + self.dial_budget_s() / count
         try:

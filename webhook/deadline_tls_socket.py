@@ -109,7 +109,7 @@ class DeadlineTlsSocket:
         return self._tls.read(bufsize)
 
     def _drive(self, act: Callable[[], _Result], until_s: float, exchange: Exchange) -> _Result:
-        """Have OpenSSL do something, and carry what it wants to send and to receive, until a moment."""
+        """Run something of OpenSSL, and carry what it wants to send and to receive, until a moment."""
         while True:
             try:
                 result = act()

@@ -50,11 +50,11 @@ class Proxy:
 
     @property
     def name(self) -> str:
-        """What may be shown of it."""
+        """Return what may be shown of it."""
         return f"{_bracketed(self.host)}:{self.port}"
 
     def open_tunnel(self, connection: DeadlineTcpSocket, host: str, port: int, exchange: Exchange) -> None:
-        """Have the proxy connect to a host and port; after that the connection is one to the endpoint.
+        """Ask the proxy to connect to a host and port; after that the connection is one to the endpoint.
 
         Raise ShortageError where the proxy itself is what is wrong; AddressBlocked where it does not allow the target;
         OSError or TimeoutError where it did not get through.

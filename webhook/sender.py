@@ -92,7 +92,7 @@ class WebhookRequest:
 
     @property
     def secret_texts(self) -> tuple[str, ...]:
-        """What no outcome may show: what the request is signed with, what it carries, and what else is named."""
+        """Return what no outcome may show: what the request is signed with, what it carries, and what else is named."""
         return (*self.secrets, *(value for _, value in self.custom_headers), *self.other_secrets)
 
 
@@ -109,10 +109,10 @@ class WebhookSender(Protocol):
         """
 
     def close_idle(self) -> None:
-        """Let go of what was kept and has been of no use for a while; called again and again."""
+        """Close what was kept and has been of no use for a while; called again and again."""
 
     def close(self) -> None:
-        """Let go of what is kept between requests."""
+        """Close what is kept between requests."""
 
 
 def _new_request_id() -> str:

@@ -104,7 +104,7 @@ def _hosts(guard: AddressGuard, endpoints: Iterable[tuple[str, str]]) -> tuple[l
 def _look_up(
     guard: AddressGuard, hosts: Sequence[str], resolve: Callable[[str], Sequence[str]], lookup_s: float
 ) -> tuple[list[str], list[str]]:
-    """Name the hosts that can't be found, and what the guard says against others."""
+    """Resolve the hosts; return those that can't be found, and what the guard says against others."""
     answers: queue.SimpleQueue[tuple[str, Sequence[str] | OSError]] = queue.SimpleQueue()
     for host in hosts:
         threading.Thread(target=_answer, args=(host, resolve, answers), daemon=True).start()

@@ -18,4 +18,4 @@ class NullObservability:
         """Tell nobody."""
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing: there is nothing to close."""

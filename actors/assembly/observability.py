@@ -80,7 +80,7 @@ class Observability:
             tell_if_alive(self._metrics_actor, CountEvents())
 
     def note_stopping(self) -> None:
-        """Say to those who watch that an end is near."""
+        """Tell those who watch that the end is near."""
         if self._watch is not None:
             self._watch.note_stopping()
 

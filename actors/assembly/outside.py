@@ -18,7 +18,7 @@ log = structlog.get_logger("hookfuse.daemon")
 
 
 def share_of_files(configuration: Configuration, shard: Shard) -> FileBudget:
-    """Have as many files allowed as are needed, and say so where fewer requests can be under way than configured."""
+    """Raise the limit of open files as far as needed, and log where fewer requests fit than configured."""
     wanted = shard.part_of(configuration.delivery.in_flight)
     needed = files_needed(wanted)
     files = share_out(raise_file_limit(needed), wanted)

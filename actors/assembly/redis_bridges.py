@@ -50,7 +50,7 @@ class RedisBridges:
 
     @property
     def refs(self) -> list[Ref]:
-        """Those that there are."""
+        """Return the bridges that there are."""
         return [ref for ref in (self._projector, self._intake) if ref is not None]
 
     def look_around(self) -> None:

@@ -127,7 +127,7 @@ class ActorSystem:
         self._dependencies = wiring.installation_dependencies(journal, self._supervisor, self._dispatcher, sender)
 
     def look_around(self) -> None:
-        """Have all look for work; what they find they do by themselves.
+        """Ask all actors to look for work; what they find they do by themselves.
 
         Each ring of a producer has the dispatcher look. The others look every 0.1 s at most: what they look for is
         seldom there, and where it begins in this daemon they are told.
@@ -151,7 +151,7 @@ class ActorSystem:
         self._tell(self._supervisor, WatchOutage())
 
     def keep_house(self) -> None:
-        """Have the journal drop what is kept for a time only; one worker does it for all."""
+        """Ask the journal to drop what is kept for a time only; one worker does it for all."""
         if self._housekeeping is not None:
             self._housekeeping.keep()
 

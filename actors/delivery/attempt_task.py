@@ -81,7 +81,7 @@ def record_outcome(
     *,
     body: bytes = b"",
 ) -> None:
-    """Have the journal record an outcome, and when the delivery is to be tried again, and let `ref` know."""
+    """Ask the journal to record an outcome and the time of the next attempt, and to tell `ref`."""
     now = parts.clock.now()
     retry_at = None
     if not delivery.is_probe:  # what is tried out is not tried again

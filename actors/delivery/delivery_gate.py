@@ -67,7 +67,7 @@ class DeliveryGate:
         return time_text(max(ahead)) if ahead else None
 
     def acquire(self, sequence: int, now: datetime) -> str | None:
-        """Let a delivery through, and return None; or give the moment at which it may ask again."""
+        """Admit a delivery and return None, or return the time at which it may ask again."""
         closed = self.closed_until(now)
         if closed is not None:
             return closed
@@ -87,7 +87,7 @@ class DeliveryGate:
             self._trial = None
 
     def postpone(self, until: datetime) -> None:
-        """Let nothing through before a moment, as this machine is short of something; nobody else hears of it."""
+        """Admit nothing before a given time, as this machine is short of something; nobody else hears of it."""
         self._short_until = until
 
     def record(self, sequence: int, event: AttemptEvent, now: datetime) -> BreakerOpened | BreakerClosed | None:

@@ -92,7 +92,7 @@ class InstallationActor(SupervisedActor[Message]):
             self._reviews.make_up(self._endpoint, recent, position)
 
     def on_stop(self) -> None:
-        """Say that it is active no more."""
+        """Count the actor as no longer active."""
         tell_if_alive(self._dependencies.supervisor, NoteHealth(self._installation_id, is_failing=None))
 
     def receive(self, message: Message) -> None:
@@ -176,7 +176,7 @@ class InstallationActor(SupervisedActor[Message]):
         self._lane.add(delivery, lambda: attempt(self._dependencies, endpoint, delivery, self.actor_ref))
 
     def _take_back(self) -> None:
-        """Let go of what has not begun, once it may not be sent, or would wait for a silence; the queue keeps it."""
+        """Release what has not begun, once it may not be sent, or would wait for a silence; the queue keeps it."""
         if not self._lane.has_waiting:
             return
         until = self._closed_until()
@@ -190,7 +190,7 @@ class InstallationActor(SupervisedActor[Message]):
             self._put_back(delivery, until or time_text(self._dependencies.clock.now()))
 
     def _put_back(self, delivery: QueuedDelivery, until: str) -> None:
-        """Let go of a delivery that may not be attempted yet; the queue keeps it, and no attempt is used up."""
+        """Release a delivery that may not be attempted yet; the queue keeps it, and no attempt is used up."""
         settle = Release(
             self._installation_id,
             delivery.sequence,
@@ -202,14 +202,14 @@ class InstallationActor(SupervisedActor[Message]):
         tell_if_alive(self._dependencies.dispatcher, settle)
 
     def _postpone(self, delivery: QueuedDelivery) -> None:
-        """Let go of a delivery that cannot be attempted, or not be recorded; the queue keeps it."""
+        """Release a delivery that cannot be attempted, or not be recorded; the queue keeps it."""
         self._load()
         again = time_text(self._dependencies.clock.now() + timedelta(seconds=_POSTPONED_S))
         settle = Release(self._installation_id, delivery.sequence, again, is_answered=False, is_postponed=True)
         tell_if_alive(self._dependencies.dispatcher, settle)
 
     def _postpone_short(self, delivery: QueuedDelivery, lack: Lack) -> None:
-        """Let go of a delivery that this machine could not send: no attempt is used up, and nothing counts for it."""
+        """Release a delivery that this machine could not send: no attempt is used up, and nothing counts for it."""
         self._dependencies.budget.shortages.note(
             lack, done="deliveries are postponed by some seconds; no attempt is used up, and nothing is counted"
         )
@@ -251,7 +251,7 @@ class InstallationActor(SupervisedActor[Message]):
         return self._endpoint is not None and self._endpoint.installation.is_active
 
     def _follow(self, sequence: int, event: AttemptEvent) -> None:
-        """Have breaker and supervisor know how it went; the breaker passes over what comes after a disabling."""
+        """Tell breaker and supervisor how it went; the breaker passes over what comes after a disabling."""
         if self._gate is not None and self._is_active():
             change = self._noted(self._gate, sequence, event)
             if change is not None:

@@ -64,7 +64,7 @@ class LaneWatch:
         self._rung_s = self.clock_s()
 
     def look_around(self) -> None:
-        """Have those begin what waits in which nothing has begun for a while; on any thread."""
+        """Begin what waits in lanes in which nothing has begun for a while; on any thread."""
         before_s = self.clock_s() - _STUCK_S
         for lane in tuple(self.lanes):
             lane.begin_all_if_stuck(before_s)

@@ -239,7 +239,7 @@ class DispatcherActor(SupervisedActor[Message]):
         self._shares.had_its_turn(share, self._dependencies.clock_s(), has_got_some=bool(claimed.deliveries))
 
     def _look_after(self, share: Share, wait: QueuedWait | None) -> None:
-        """Have it put right, once, that the next one waits for too long: it came from a clock that is ahead."""
+        """Correct, once, that the next delivery waits for too long: it came from a clock that is ahead."""
         if wait is None or wait.due_at == share.astray:
             return
         if self._dependencies.wait_rule.is_astray(wait, self._dependencies.clock.now()):

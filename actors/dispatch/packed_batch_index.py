@@ -39,7 +39,7 @@ class PackedBatchIndex:
             self._packed_batches_of.setdefault(installation_id, []).append(packed_batch)
 
     def installations(self) -> Collection[str]:
-        """Name those that packed batches were put here for, and perhaps some whose last one was opened."""
+        """Return those that packed batches were put here for, and perhaps some whose last one was opened."""
         return self._packed_batches_of.keys()
 
     def first_of(self, installation_id: str) -> int | None:

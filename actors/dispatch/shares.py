@@ -88,14 +88,14 @@ class Shares:
         return len(self._shares)
 
     def line_up_again(self) -> None:
-        """Let nobody wait in line any more; whoever is made ready lines up anew."""
+        """Empty the line; whoever is made ready lines up anew."""
         for line in (self._silent, self._new, self._answering):
             line.waiting.clear()
         for share in self._shares.values():
             share.is_in_line = False
 
     def make_ready(self, installation_id: str) -> Share:
-        """Let an installation, for which something may be due, wait for its turn."""
+        """Put an installation, for which something may be due, into the line."""
         share = self._shares.get(installation_id)
         if share is None:
             window = min(self._room.first_window, self._room.per_installation)

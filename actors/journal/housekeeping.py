@@ -39,7 +39,7 @@ class Housekeeping:
         self._said = known
 
     def keep(self) -> None:
-        """Have the WAL cut, look at the clock and, where it is believed, drop what is too old."""
+        """Cut the WAL, check the clock and, where it is believed, drop what is too old."""
         self._tell_journal(TrimWal())
         now = self._clock.now()  # before the look: a leap in between is seen
         if self.keep_clock().doubt is not None:
@@ -50,7 +50,7 @@ class Housekeeping:
         self._tell_journal(ExpirePayloads(time_text(now - keep_payloads)))
 
     def keep_clock(self) -> ClockPair:
-        """Have it written down what time it is, as far as it can be told, and return that."""
+        """Record what time it is, as far as it can be told, and return that."""
         pair = self._watch.look()
         self._say(pair)
         self._tell_journal(KeepClock(pair))

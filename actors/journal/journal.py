@@ -154,7 +154,7 @@ class JournalActor(SupervisedActor[Message]):
         self._commit()
 
     def on_stop(self) -> None:
-        """Give the connection back; the last turn has committed."""
+        """Close the connection; the last turn has committed."""
         self._store.close()
 
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002

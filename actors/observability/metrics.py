@@ -97,7 +97,7 @@ class Metrics:
         return generate_latest(self.registry) + generate_latest(gauges)
 
     def _begin_at_zero(self) -> None:
-        """Have each series there from the start: a rate needs the zero before the first one."""
+        """Create each series at the start: a rate needs the zero before the first one."""
         for name in EVENT_CLASSES:
             self._events.labels(name)
         for outcome in ("succeeded", "probe"):

@@ -84,7 +84,7 @@ class MetricsActor(SupervisedActor[CountEvents]):
         return events[:-of_last] or events
 
     def _send(self, statsd: Statsd, stored: StoredEvent) -> None:
-        """Give the original's metrics (docs/original.md, sections 1 and 6)."""
+        """Send the original's metrics (docs/original.md, sections 1 and 6)."""
         event = stored.event
         if isinstance(event, AttemptEvent):
             slug, integration = self._names(event.app_id)

@@ -32,7 +32,7 @@ class Connections:
         self._stages: dict[socket.socket, Stage] = {}  # the oldest first
 
     def admit(self, connection: socket.socket) -> bool:
-        """Let one in, in the place of another where there is no room; return whether it may stay."""
+        """Admit a connection, in the place of another where there is no room; return whether it may stay."""
         with self._lock:
             if len(self._stages) >= self._room:
                 leaving = self._choose()
@@ -51,7 +51,7 @@ class Connections:
                 self._stages[connection] = stage
 
     def forget(self, connection: socket.socket) -> None:
-        """Give its room to others."""
+        """Free a connection's place."""
         with self._lock:
             self._stages.pop(connection, None)
 

@@ -101,7 +101,7 @@ class Daemon(_Process):
         return system.failure or observability.failure
 
     def lead_worker_pool(self, count: int, workers_lock: int) -> str:
-        """Have `count` worker processes do the work until a stop is asked for; return what went wrong.
+        """Run `count` worker processes until a stop is asked for; return what went wrong.
 
         `workers_lock`: the descriptor by which they hold the home too.
         """
@@ -217,7 +217,7 @@ class Worker(_Process):
 
 
 def _tell_manager(manager: ServiceManager, worker_pool: WorkerPool) -> None:
-    """Say that all has started when each share is looked after, and that this process lives.
+    """Report that all has started when each share is looked after, and that this process is alive.
 
     A worker that is silent is this process's to replace; one that hangs itself is the service manager's.
     """

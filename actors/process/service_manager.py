@@ -34,20 +34,20 @@ class ServiceManager:
         self._has_complained = False
 
     def ready(self) -> None:
-        """Say that it has started: what is queued is delivered from now on; once, however often this is called."""
+        """Report that it has started: what is queued is delivered from now on; once, however often this is called."""
         if self._is_ready:
             return
         self._is_ready = True
         self._say(f"READY=1\nMAINPID={self._pid}")
 
     def alive(self) -> None:
-        """Say that the loop has come round; as often as it is asked for, however often this is called."""
+        """Report that the loop has come round; as often as it is asked for, however often this is called."""
         if self._interval_s and self._clock_s() >= self._due_s:
             self._due_s = self._clock_s() + self._interval_s
             self._say("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """Say that it ends what is in flight, and then itself."""
+        """Report that it ends what is in flight, and then itself."""
         self._say("STOPPING=1")
 
     def _say(self, text: str) -> None:

@@ -52,7 +52,7 @@ class WorkerPipe:
         return bytes(greeting) + byte
 
     def end_with_daemon(self) -> None:
-        """Have the process end, at once and whatever it does, when the daemon has."""
+        """End the process, at once and whatever it does, when the daemon has ended."""
         threading.Thread(target=self._end_with_daemon, name="daemon-watch", daemon=True).start()
 
     def _end_with_daemon(self) -> None:

@@ -86,7 +86,7 @@ class WorkerPool:
 
     @property
     def descriptors(self) -> list[int]:
-        """What can be read from when `attend` has something to do."""
+        """Return what can be read from when `attend` has something to do."""
         return [worker.descriptor for worker in self._workers.values()]
 
     def start(self) -> None:
@@ -96,12 +96,12 @@ class WorkerPool:
         self._tell_changed()
 
     def look_around(self) -> None:
-        """Have all look for work."""
+        """Ask all workers to look for work."""
         for worker in self._workers.values():
             worker.tell(Order.LOOK_AROUND)  # one that has so many orders waiting will look anyway
 
     def ask_how_they_fare(self) -> None:
-        """Have all say it; what they answer is taken in by `attend`."""
+        """Ask all workers for their status; `attend` reads the answers."""
         now_s = self._clock_s()
         if (stood_s := now_s - self._asked_s) > _STOOD_S:  # nobody was asked meanwhile, so nobody was silent
             self._heard_s = {number: heard_s + stood_s for number, heard_s in self._heard_s.items()}
@@ -168,7 +168,7 @@ class WorkerPool:
         return False
 
     def stop(self, timeout_s: float) -> None:
-        """Have all stop, wait for them, and kill those that have not ended after so many seconds."""
+        """Stop all workers, wait for them, and kill those that have not ended after so many seconds."""
         self._is_stopping = True
         deadline_s = self._clock_s() + timeout_s
         for worker in self._workers.values():

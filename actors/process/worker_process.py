@@ -58,7 +58,7 @@ class WorkerProcess:
 
     @property
     def descriptor(self) -> int:
-        """What can be read from when it has answered, or has ended."""
+        """Return what can be read from when it has answered, or has ended."""
         return self._answers.fileno()
 
     def tell(self, order: Order) -> bool:

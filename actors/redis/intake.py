@@ -53,7 +53,7 @@ class IntakeActor(SupervisedActor[Ingest]):
         self._adopt_at: datetime | None = None
 
     def receive(self, _message: Ingest) -> bool:
-        """Let go of what was attempted, and take new entries in; the reply says whether there was either."""
+        """Acknowledge what was attempted, and take new entries in; the reply says whether there was either."""
         now = self._dependencies.clock.now()
         if is_held(self._not_before, now, self._dependencies.retry_s):
             return False
@@ -70,7 +70,7 @@ class IntakeActor(SupervisedActor[Ingest]):
         return count > 0
 
     def on_stop(self) -> None:
-        """Give the connections back; what was read and not attempted is read again by the next daemon."""
+        """Close the connections; what was read and not attempted is read again by the next daemon."""
         self._dependencies.intake.close()
 
     def _look(self, now: datetime) -> int:

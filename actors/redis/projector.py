@@ -69,7 +69,7 @@ class ProjectorActor(SupervisedActor[CatchUp]):
         return bool(count)
 
     def on_stop(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._dependencies.projection.close()
 
     def _put_off(self, error: Exception, now: datetime) -> None:

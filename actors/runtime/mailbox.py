@@ -65,7 +65,7 @@ class Mailbox:
         return not self._envelopes
 
     def open(self, schedule: Callable[[], None]) -> None:
-        """Have the first turn scheduled. Raises what `schedule` raises."""
+        """Schedule the first turn. Raises what `schedule` raises."""
         self._schedule = schedule
         schedule()
 
@@ -109,7 +109,7 @@ class Mailbox:
         self._is_scheduled = True
 
     def begin_turn(self, messages: int) -> None:
-        """Let `get` hand out as many messages at most before the turn is over."""
+        """Allow `get` to hand out as many messages at most before the turn is over."""
         self._turn_left = messages
 
     def get(self) -> "Envelope[Any]":

@@ -6,7 +6,7 @@ __all__ = ["give_memory_back"]
 
 
 def give_memory_back() -> None:
-    """Let the system have what was freed, where the C library keeps it for later (glibc's malloc_trim).
+    """Return to the system what was freed, where the C library keeps it for later (glibc's malloc_trim).
 
     Tens of thousands of actors that have come and gone leave a tenth of the memory behind otherwise. Nothing happens
     where there is no such function.

@@ -74,7 +74,7 @@ class ShortageWatch:
             log.warning("shortage_began", short_of=lack.what, done=done, fix=lack.fix)
 
     def look_around(self) -> None:
-        """Say what is over."""
+        """Log what is over."""
         if not self._episodes:
             return
         before_s = self._clock_s() - _OVER_S

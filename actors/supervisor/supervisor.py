@@ -100,7 +100,7 @@ class SupervisorActor(SupervisedActor[Message]):
             self._is_said_frozen = read_outage(connection).is_frozen
 
     def receive(self, message: Message) -> None:
-        """Have it decided, and tell those whom it concerns."""
+        """Take the decision, and tell those whom it concerns."""
         match message:
             case ReviewInstallation():
                 self._review(message)
@@ -114,7 +114,7 @@ class SupervisorActor(SupervisedActor[Message]):
                 self._probe()
 
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
-        """Let the installation go on; its next failure asks again."""
+        """Release the installation; its next failure asks again."""
         if isinstance(message, ReviewInstallation | ReviewAfterProbe):
             tell_if_alive(message.reply_to, Refresh())
 
@@ -176,7 +176,7 @@ class SupervisorActor(SupervisedActor[Message]):
             self._decide(LiftFreeze(rule, self._watched_since))
 
     def _say_freeze(self) -> None:
-        """Say loudly what has changed since it was said last, whichever worker's outcomes have brought it about."""
+        """Log loudly what has changed since the last time, whichever worker's outcomes have brought it about."""
         with self._dependencies.readers.borrow() as connection:
             if read_outage(connection).is_frozen == self._is_said_frozen:
                 return

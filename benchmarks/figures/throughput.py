@@ -41,7 +41,7 @@ def run_throughput(conditions: Conditions, figures: frozenset[str]) -> Iterator[
 
 
 def drain_hookfuse(conditions: Conditions, count: int = 0, *, addresses: int = 1) -> Drain:
-    """Have hookfuse work a backlog off on a new home, and see that each delivery is recorded."""
+    """Run hookfuse on a new home until its backlog is done, and check that each delivery is recorded."""
     count = count or _HOOKFUSE_GUESSED_PER_S * conditions.pick(_SECONDS, _QUICK_SECONDS)
     with conditions.scratch() as folder, Endpoints(folder, addresses=addresses) as endpoints:
         flow = HookfuseFlow.on_new_home(folder, endpoints, processes=conditions.processes, apps=INSTALLATIONS)
@@ -52,7 +52,7 @@ def drain_hookfuse(conditions: Conditions, count: int = 0, *, addresses: int = 1
 
 
 def drain_peer(conditions: Conditions, name: str, *, addresses: int = 1) -> Drain:
-    """Have a peer work a backlog off."""
+    """Run a peer until its backlog is done."""
     peer = PEERS[name]
     count = max(100, peer.guessed_per_s * conditions.pick(_SECONDS, _QUICK_SECONDS))
     with (
@@ -66,7 +66,7 @@ def drain_peer(conditions: Conditions, name: str, *, addresses: int = 1) -> Drai
 
 
 def drain_bare(conditions: Conditions) -> Drain:
-    """Have bare loops send as much."""
+    """Send as much by bare loops."""
     count = _BARE_GUESSED_PER_S * conditions.pick(_SECONDS, _QUICK_SECONDS)
     with conditions.scratch() as folder, Endpoints(folder) as endpoints:
         loops = BareLoops(folder, endpoints, processes=conditions.processes, threads=_BARE_THREADS)

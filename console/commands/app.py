@@ -89,7 +89,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
 @json_option
 @click.pass_obj
 def rotate(session: Session, app_name: str, *, overlap: timedelta, path: str | None, by: str, is_json: bool) -> None:
-    """Give APP (its number or slug) a new client secret; the old one signs too until the overlap ends.
+    """Create a new client secret for APP (its number or slug); the old one signs too until the overlap ends.
 
     During the overlap webhook-signature holds a signature with each of the two, and Sentry-Hook-Signature, which
     has room for one, is made with the old one. After a leak, end the old one at once with --overlap 0. The secret

@@ -109,7 +109,7 @@ def restore(session: Session, source: Path, *, is_json: bool) -> ExitCode:
 
 
 def _say_faults(findings: Iterable[Diagnostic]) -> ExitCode:
-    """Say what is wrong with single rows, as doctor does."""
+    """Print what is wrong with single rows, as doctor does."""
     faults = [one for one in findings if one.level == "fault"]
     for one in faults:
         note(f"{one.subject}: {one.text}: {one.fix}")

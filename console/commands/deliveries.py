@@ -122,7 +122,7 @@ def _cells(delivery: QueuedDelivery, hold: Hold | None) -> tuple[object, ...]:
 
 
 def _due_text(delivery: QueuedDelivery, hold: Hold | None) -> str:
-    """Say when it is due; of one that is held past that, what holds it."""
+    """Return when it is due; of one that is held past that, what holds it."""
     if delivery.state != "waiting":
         return ""
     if delivery.is_probe:
@@ -277,7 +277,7 @@ def drop(
     by: str,
     is_json: bool,
 ) -> None:
-    """Give dead or missed deliveries up; their data is gone, the decision is recorded.
+    """Drop dead or missed deliveries for good; their data is gone, the decision is recorded.
 
     By its id, or with --state waiting, one that waits can be given up too; an attempt that is under way is made all the
     same, and its outcome is not recorded.

@@ -204,7 +204,7 @@ def _step(title: str) -> None:
 
 
 def _say(text: str = "", indent: str = "   ", colour: str | None = None) -> None:
-    """Say something, on as many lines as it takes; the later ones begin behind the indent."""
+    """Print something, on as many lines as it takes; the later ones begin behind the indent."""
     width, later = min(shutil.get_terminal_size().columns, 100), " " * len(indent)
     wrapper = textwrap.TextWrapper(width, indent, later, break_long_words=False, break_on_hyphens=False)
     lines = wrapper.wrap(printable(text))

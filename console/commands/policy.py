@@ -116,7 +116,7 @@ def _print(found: Policy, faults: tuple[PolicyFault, ...], notes: Notes) -> None
 
 
 def _sentence(rule: Rule, found: Policy) -> str:
-    """Say in words when a rule fires."""
+    """Return in words when a rule fires."""
     if isinstance(rule, StreakRule):
         return f"{counted(rule.days, 'day')} in a row, today the last, have errors and no success"
     if not isinstance(rule, DayRule):

@@ -44,7 +44,7 @@ class ProbeRun:
 
     @property
     def is_success(self) -> bool:
-        """Whether the endpoint answered it with success."""
+        """Return whether the endpoint answered it with success."""
         return self.outcome is not None and isinstance(self.outcome.event, ProbeSucceeded)
 
 

@@ -99,7 +99,7 @@ def _said(loss: AcceptedLoss | None) -> str:
 @json_option
 @click.pass_obj
 def forget_damaged(session: Session, *, reason: str, by: str, is_json: bool) -> None:
-    """Let go of what is damaged and kept apart: packed batches of large batches, and idempotency keys.
+    """Delete what is damaged and kept apart: packed batches of large batches, and idempotency keys.
 
     `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries anew from where they came
     from first, under other idempotency keys. A key that is let go of can be used again.

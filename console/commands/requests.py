@@ -88,7 +88,7 @@ def requests(
 
 
 def request_cells(request: LoggedRequest) -> tuple[object, ...]:
-    """Give one attempt as the table shows it."""
+    """Return one attempt as the table shows it."""
     attempt = request.attempt
     return (
         short_time(request.date),

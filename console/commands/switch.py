@@ -159,7 +159,7 @@ def _nothing_to_recover(ledger: Ledger) -> str:
 
 
 def _missed_text(installation_id: str, ledger: Ledger) -> str:
-    """Say what of the missed stays missed, and what can be done about it."""
+    """Return what of the missed stays missed, and what can be done about it."""
     sendable_count = ledger.count - ledger.without_payload
     if sendable_count:
         return (

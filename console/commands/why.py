@@ -150,7 +150,7 @@ def _progress(account: Account) -> dict[str, object]:
 
 
 def _exemption(account: Account) -> str:
-    """Say why the machine would not disable it, however near it is."""
+    """Return why the machine would not disable it, however close to it it is."""
     outage = account.outage
     if not account.installation.is_active:
         return f"it is {account.installation.state}: nothing is sent to it"

@@ -130,7 +130,7 @@ def _exception(exc_info: Any) -> object:
 
 
 def _as_argument(_logger: Any, _method_name: str, line: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
-    """Have structlog pass the line on as it is, and not as keywords."""
+    """Return the line as structlog's positional argument, and not as keywords."""
     return (line,), {}
 
 

@@ -75,7 +75,7 @@ class Scene:
         return self.stop_daemon()
 
     def stop_daemon(self) -> int:
-        """Have the daemon end in order, if it has not ended, and return its exit code; 0 where none was started."""
+        """Stop the daemon in order, if it has not ended, and return its exit code; 0 where none was started."""
         daemon, self._daemon = self._daemon, None
         return daemon.stop() if daemon else 0
 
@@ -141,7 +141,7 @@ class Scene:
 def promises(
     scene: Scene, healthy: set[str], broken: set[str], late_id: str, owners: Sequence[str]
 ) -> Iterator[Promise]:
-    """Say which promises this run has kept: from the events, the receivers' own notes, and the mails.
+    """Return which promises this run has kept: from the events, the receivers' own notes, and the mails.
 
     `healthy` and `broken` are the ids that were queued for each app, `late_id` came after the disabling.
     """

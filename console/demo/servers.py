@@ -93,7 +93,7 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
         )
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Daemon:
@@ -117,7 +117,7 @@ class Daemon:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended, None while it runs."""
+        """Return how it ended, None while it runs."""
         return self._keeper.poll()
 
     def last_words(self) -> str:
@@ -125,7 +125,7 @@ class Daemon:
         return (self._output.read_text(errors="replace").strip().splitlines() or [""])[-1]
 
     def stop(self) -> int:
-        """Have it end, and return its exit code as a shell says it."""
+        """Stop it, and return its exit code as a shell gives it."""
         assert self._keeper.stdin is not None and self._keeper.stdout is not None  # noqa: S101, PT018 - asked for
         self._keeper.stdin.close()
         try:

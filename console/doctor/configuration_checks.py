@@ -60,7 +60,7 @@ def check_configuration(configuration: Configuration) -> Iterator[Diagnostic]:
 
 
 def check_judging(home: Home, configuration: Configuration) -> Diagnostic:
-    """See that the policy of the home can be read, and that all of its rules can fire."""
+    """Check that the policy of the home can be read, and that all of its rules can fire."""
     try:
         policy = configured_policy(home, configuration.policy)
     except DocumentError as error:
@@ -75,7 +75,7 @@ def check_judging(home: Home, configuration: Configuration) -> Diagnostic:
 
 
 def check_limits(configuration: Configuration) -> Diagnostic:
-    """See that each process may open as many connections as it is told to; a daemon raises its own soft limit."""
+    """Check that each process may open as many connections as configured; a daemon raises its own soft limit."""
     wanted = WHOLE.shared_out(configuration.daemon.processes)[0].part_of(configuration.delivery.in_flight)
     needed = files_needed(wanted)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -92,7 +92,7 @@ def check_limits(configuration: Configuration) -> Diagnostic:
 
 
 def check_redis(configuration: Configuration, connection: sqlite3.Connection) -> Iterator[Diagnostic]:
-    """See that it answers, and how far it has come."""
+    """Check that it answers, and how far it has come."""
     state = redis_state(connection, configuration.redis)
     if state is None:
         return
@@ -109,7 +109,7 @@ def check_redis(configuration: Configuration, connection: sqlite3.Connection) ->
 
 
 def check_stream(configuration: Configuration) -> Iterator[Diagnostic]:
-    """See that the stream's server answers, and that nothing there is poison."""
+    """Check that the stream's server answers, and that nothing there is poison."""
     depth = stream_depth(configuration)
     if depth is None:
         return

@@ -27,7 +27,7 @@ _SUBJECT = "database"
 
 
 def check_work(connection: sqlite3.Connection, *, is_running: bool, now: datetime) -> Iterator[Diagnostic]:
-    """See whether anything has been lying about."""
+    """Check whether anything has been left undone for long."""
     counts = count_deliveries(connection)
     waiting = counts.get("waiting", 0)
     text = f"{waiting} waiting, {counts.get('missed', 0)} missed, {counts.get('dead', 0)} dead"
@@ -57,7 +57,7 @@ def check_work(connection: sqlite3.Connection, *, is_running: bool, now: datetim
 
 
 def check_daemon(home: Home) -> Iterator[Diagnostic]:
-    """See whether one runs, and whether somebody reads what it says."""
+    """Check whether a daemon runs, and whether its output is read."""
     pid = home.daemon_pid()
     if pid is None:
         yield Diagnostic.good("daemon", "none runs")
@@ -73,7 +73,7 @@ def check_daemon(home: Home) -> Iterator[Diagnostic]:
 
 
 def check_mark(database: Path, mark: Mark | None, connection: sqlite3.Connection) -> Diagnostic:
-    """See that all that was committed is there; `mark` was read before the database was opened."""
+    """Check that all that was committed is there; `mark` was read before the database was opened."""
     if mark is None:
         return Diagnostic.warning(
             "commits",

@@ -23,7 +23,7 @@ _SYNCS = 5
 
 
 def check_permissions(home: Home) -> Iterator[Diagnostic]:
-    """See that nobody else can reach what the home holds, and that this user can write it."""
+    """Check that nobody else can reach what the home holds, and that this user can write it."""
     is_open = bool(stat.S_IMODE(home.path.stat().st_mode) & 0o077)
     foreign = [path for path in _kept_paths(home) if path.lstat().st_uid != os.geteuid()]
     if is_open:
@@ -46,7 +46,7 @@ def check_permissions(home: Home) -> Iterator[Diagnostic]:
 
 
 def check_disk(home: Home) -> Diagnostic:
-    """See how much room there is."""
+    """Check how much room there is."""
     usage = shutil.disk_usage(home.path)
     text = f"{_size(usage.free)} of {_size(usage.total)} free, and the database takes {_size(_database_bytes(home))}"
     fix = "make room: a full disk stops deliveries (nothing is lost by it, and nothing new is taken)"
@@ -58,7 +58,7 @@ def check_disk(home: Home) -> Diagnostic:
 
 
 def check_wal(home: Home) -> Diagnostic:
-    """See whether the write-ahead log can be put back into the database."""
+    """Check whether the write-ahead log can be put back into the database."""
     size = wal_bytes(home.database)
     text = f"the database's WAL takes {_size(size)}"
     if size > 4 * WAL_LIMIT_BYTES:

@@ -33,7 +33,7 @@ class CountSource:
 
     @property
     def kind(self) -> str:
-        """What an event says of it: the place of a Redis, or that it was a file."""
+        """Return what an event says of the source: the place of a Redis, or that it was a file."""
         return "file" if self.path else self.name
 
     @contextmanager

@@ -70,7 +70,7 @@ def _partial(path: Path) -> Path:
 
 
 def _require_place(path: Path, *, is_forced: bool) -> None:
-    """Say so before the work is done, not after it."""
+    """Raise before the work is done, and not after it, where nothing could be written."""
     with suppress(FileNotFoundError):
         is_regular = stat.S_ISREG(path.lstat().st_mode)
         if not is_forced:

@@ -28,7 +28,7 @@ class LineOutput:
             self.flush()
 
     def flush(self) -> None:
-        """Have all that was added written."""
+        """Write all that was added."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []  # nothing twice, if this is interrupted
@@ -40,7 +40,7 @@ class LineOutput:
 
 
 def print_account(reader: LogReader) -> None:
-    """Say on standard error which files were damaged or gone, and how many lines were broken."""
+    """Print on standard error which files were damaged or gone, and how many lines were broken."""
     lines = reader.faults[:_MOST_FAULTS]
     if len(reader.faults) > _MOST_FAULTS:
         lines = [*lines, f"and {len(reader.faults) - _MOST_FAULTS} files more"]

@@ -72,7 +72,7 @@ class LogStream:
 
     @property
     def inode(self) -> tuple[int, int] | None:
-        """Which file is open, whatever it is called by now; None = none is."""
+        """Return which file is open, whatever it is called by now; None = none is."""
         if self._stream is None:
             return None
         status = os.fstat(self._stream.fileno())

@@ -23,7 +23,7 @@ _OVER = ("pauses", "open breakers")
 
 
 def doubt_text(survey: ClockSurvey) -> str:
-    """Say that the clock is doubted, by how much it is off, and until when; empty = it is believed."""
+    """Return that the clock is doubted, by how much it is off, and until when; empty = it is believed."""
     if survey.doubt_left_s is None or survey.expected is None:
         return ""
     now, expected = parse_time(survey.now), parse_time(survey.expected)

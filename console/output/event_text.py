@@ -63,7 +63,7 @@ def _value(value: object) -> str:
 
 
 def failure_text(failure: FailureRecord | None) -> str:
-    """Name a failed attempt on one line."""
+    """Return a failed attempt on one line."""
     if failure is None:
         return ""
     said = f": {failure.excerpt}" if failure.excerpt else ""

@@ -96,7 +96,7 @@ def draw(picture: Picture, file: BinaryIO, file_format: str) -> None:
 
 @contextmanager
 def _plain_matplotlib() -> Iterator[None]:
-    """Let matplotlib draw the same whatever settings of a person's own it finds, and put them back."""
+    """Reset matplotlib within the block, so that it draws the same whatever settings of a person's it finds."""
     backend = os.environ.pop("MPLBACKEND", None)  # one that it does not know fails its import
     try:
         from matplotlib import style  # noqa: PLC0415 - as above

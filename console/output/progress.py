@@ -27,7 +27,7 @@ class SlowProgress:
         self._is_over = False
 
     def advance(self, count: int) -> None:
-        """Say that so much more is done."""
+        """Record that so much more is done."""
         self._done += count
         if self._bar is not None:
             self._bar[0].update(self._bar[1], completed=self._done)

@@ -49,7 +49,7 @@ class QueuedStream(io.RawIOBase):
         self._thread: threading.Thread | None = None
 
     def writable(self) -> bool:
-        """Say that it is there to be written to."""
+        """Return True: it is there to be written to."""
         return True
 
     def fileno(self) -> int:

@@ -28,7 +28,7 @@ class RedisState:
 
     @property
     def text(self) -> str:
-        """Say it on one line."""
+        """Return it on one line."""
         if self.lag_events is None:
             return f"away: {self.error}"
         behind = f"{self.lag_events:,} events behind" if self.lag_events else "up to date"

@@ -59,7 +59,7 @@ class OutputLostError(Exception):
 
 
 def flush_output() -> None:
-    """Have all that was printed written. Raises OutputLostError; BrokenPipeError when nobody reads any more."""
+    """Write all that was printed. Raises OutputLostError; BrokenPipeError when nobody reads any more."""
     with _losing_output():
         sys.stdout.flush()
 
@@ -137,13 +137,13 @@ def print_table(
 
 
 def note_limit(shown_count: int, limit: int, further: str = "a larger --limit") -> None:
-    """Say on standard error that there may be more where as many rows as asked for were shown."""
+    """Print on standard error that there may be more where as many rows as asked for were shown."""
     if shown_count == limit:
         click.echo(f"hookfuse: that is as many as are shown at once: see {further}", err=True)
 
 
 def note(text: str) -> None:
-    """Say something beside the result, on standard error."""
+    """Print something beside the result, on standard error."""
     click.echo(f"hookfuse: {printable(text)}", err=True)
 
 
@@ -239,7 +239,7 @@ def _print_in_two_lines(
 
 
 def _print_records(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
-    """Give each row as names and values, one below the other, where no table fits."""
+    """Print each row as names and values, one below the other, where no table fits."""
     for number, line in enumerate(cells):
         if number:
             print_line()

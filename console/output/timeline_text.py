@@ -202,7 +202,7 @@ def _word_for(succeeded: int, failures: int) -> str:
 
 
 def _classes(failed: Mapping[str, int]) -> str:
-    """Name what failed; where all is of one class its count has been given already."""
+    """Return what failed; where all is of one class its count has been given already."""
     if len(failed) == 1:
         return next(iter(failed)) or "failed"
     return ", ".join(f"{count:,} {name or 'failed'}" for name, count in failed.items())

@@ -155,6 +155,6 @@ def _show_traceback() -> None:
 
 
 def _silence_stdout() -> None:
-    """Let what is still buffered go nowhere, so that the interpreter's own flush finds no broken pipe."""
+    """Discard what is still buffered, so that the interpreter's own flush finds no broken pipe."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -65,7 +65,7 @@ def _first_alert(home: Home) -> tuple[str, tuple[str, ...]]:
 
 
 def _command_name() -> str:
-    """Name the command as it can be typed here: by its path where the shell would not find it."""
+    """Return the command as it can be typed here: by its path where the shell would not find it."""
     path = Path(sys.argv[0])
     return _shown(path.absolute()) if path.name == "hookfuse" else "hookfuse"
 

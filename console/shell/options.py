@@ -46,7 +46,7 @@ def limit_option(default: int, largest: int = LARGEST) -> Callable[[Command], Co
 
 
 def person(name: str) -> str:
-    """Name a person as events and audit entries do."""
+    """Return a person's name as events and audit entries have it."""
     return f"person:{name}"
 
 

@@ -210,7 +210,7 @@ def _section(name: str, kind: type[Struct]) -> str:
 
 
 def _limits(setting: Mapping[str, Any]) -> str:
-    """Say in words what a JSON schema allows."""
+    """Return in words what a JSON schema allows."""
     if "enum" in setting:
         return " or ".join(f"`{json.dumps(value)}`" for value in setting["enum"])
     bounds = _bounds(setting)

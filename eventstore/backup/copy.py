@@ -135,7 +135,7 @@ def _set_aside(home: Home) -> Path | None:
 
 
 def _check(path: Path, watch: Watch) -> int:
-    """Have all of a copy looked at, and return the last position. Raises DatabaseError."""
+    """Check all of a copy, and return the last position. Raises DatabaseError."""
     with explained(path), closing(open_copy(path)) as connection:
         if not found_schema(connection):
             raise NotADatabaseError(f"{path}: this is no database of hookfuse")

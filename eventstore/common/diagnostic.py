@@ -17,7 +17,7 @@ class Diagnostic:
 
     @classmethod
     def good(cls, subject: str, text: str) -> "Diagnostic":
-        """All is well."""
+        """Return a diagnostic that says that all is well."""
         return cls(subject, "good", text)
 
     @classmethod

@@ -80,7 +80,7 @@ def parse_uuid(text: str) -> str:
 
 
 def installation_stream(installation_id: str) -> str:
-    """Name the stream that holds what happens to one installation."""
+    """Return the name of the stream that holds what happens to one installation."""
     return _INSTALLATION_PREFIX + installation_id
 
 
@@ -90,17 +90,17 @@ def installation_of(stream: str) -> str:
 
 
 def app_stream(app_id: int) -> str:
-    """Name the stream that holds an app's registration and changes."""
+    """Return the name of the stream that holds an app's registration and changes."""
     return f"app-{app_id}"
 
 
 def organization_stream(organization_id: int) -> str:
-    """Name the stream that holds an organization's registration and changes."""
+    """Return the name of the stream that holds an organization's registration and changes."""
     return f"organization-{organization_id}"
 
 
 def import_stream(import_id: str) -> str:
-    """Name the stream that holds what an import of history decided, of its own so that it is in no other's way."""
+    """Return the name of the stream for the decisions of an import, its own so that it is in no other's way."""
     return f"import-{import_id}"
 
 

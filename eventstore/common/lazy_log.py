@@ -22,7 +22,7 @@ class LazyLog:
 
 
 def configure_later(configure: Callable[[], None]) -> None:
-    """Have logging configured before the first line is logged by a LazyLog, and not sooner."""
+    """Configure logging before the first line is logged by a LazyLog, and not sooner."""
     _configure[:] = [configure]
 
 

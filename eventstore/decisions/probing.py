@@ -84,7 +84,7 @@ def enqueue_probe(transaction: Transaction, installation_id: str, *, by: str) ->
 
 
 def sender_of_probe(delivery: QueuedDelivery) -> str:
-    """Name who sent a test delivery: system or person:NAME."""
+    """Return who sent a test delivery: system or person:NAME."""
     return msgspec.json.decode(delivery.data, type=_ProbeData).sent_by
 
 

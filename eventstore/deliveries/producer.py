@@ -67,7 +67,7 @@ class Producer:
         return self._process_id != os.getpid()
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close the database."""
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -62,7 +62,7 @@ def _record_all(transaction: Transaction, records: Sequence[DeliveryRecord]) -> 
 
 
 def _acknowledge_all(transaction: Transaction, records: Sequence[DeliveryRecord]) -> list[bool]:
-    """Let the queue know, and say of each record whether it still waited for that attempt."""
+    """Acknowledge the records to the queue, and return for each whether it still waited for that attempt."""
     done = [record.delivery for record in records if record.is_done]
     removed = iter(remove_delivered(transaction.connection, done) if done else ())
     return [next(removed) if record.is_done else _acknowledge(transaction, record) for record in records]

@@ -20,7 +20,7 @@ __all__ = ["drop_kept", "lay_out", "resend_kept"]
 
 
 def resend_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str, reason: str = "") -> None:
-    """Let dead or missed deliveries wait again, all or none, under their ids and in the order of queueing.
+    """Requeue dead or missed deliveries, all or none, under their ids and in the order of queueing.
 
     One that waits is due at once; what else holds it (its breaker, a pause, its ordering key) still does.
     Raises NotFoundError (the queue does not hold one) and RejectedError (one is a test delivery, or has no payload any
@@ -45,7 +45,7 @@ def resend_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: st
 
 
 def drop_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: str, reason: str) -> None:
-    """Give deliveries up, dead, missed or waiting, all or none.
+    """Drop deliveries, dead, missed or waiting, all or none.
 
     Raises NotFoundError (the queue does not hold one) and RejectedError (one is a test delivery).
     """

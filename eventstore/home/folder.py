@@ -54,7 +54,7 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> "Home":
-        """Name the home that HOOKFUSE_HOME gives, `.hookfuse` where it gives none."""
+        """Return the home that HOOKFUSE_HOME names, `.hookfuse` where it names none."""
         return cls(os.environ.get("HOOKFUSE_HOME") or ".hookfuse")
 
     def prepare(self) -> None:
@@ -75,7 +75,7 @@ class Home:
             ) from error
 
     def _refuse_foreign_folder(self) -> None:
-        """Let nobody turn a folder that has another use, such as /tmp, into a private home."""
+        """Raise rather than turn a folder that has another use, such as /tmp, into a private home."""
         if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
         kept = (self.configuration, self.log.parent, self.outbox, self.report, self._lock, self._workers_lock)

@@ -33,7 +33,7 @@ class AcceptedLoss:
 
 
 def accept_loss(home: Home, clock: Clock, *, by: str, reason: str) -> AcceptedLoss | None:
-    """Have the mark stand for what is there, and record who decided so; None = nothing is missing, nothing changed.
+    """Reset the mark to what is there, and record who decided so; None = nothing is missing, nothing changed.
 
     Numbers of deliveries that are lost are not given again; positions of events are, as the log has no gaps, and what
     follows a log by position reads it anew (docs/backup.md). Where there is no database any more a new one is made.

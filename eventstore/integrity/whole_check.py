@@ -78,7 +78,7 @@ def require_none(faults: Sequence[str], parts: Sequence[str]) -> None:
 
 
 def integrity_faults(connection: sqlite3.Connection, tables: Sequence[str] = ()) -> list[str]:
-    """Have SQLite look at every page, row and index entry, of some tables or of all; return the first faults."""
+    """Check every page, row and index entry, of some tables or of all; return the first faults."""
     found: list[str] = []
     for pragma in [f"PRAGMA integrity_check('{table}')" for table in tables] or [
         f"PRAGMA integrity_check({_MOST_NAMED})"

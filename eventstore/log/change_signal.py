@@ -6,7 +6,7 @@ __all__ = ["change_version", "notify_change"]
 
 
 def notify_change(connection: sqlite3.Connection) -> None:
-    """Have a running daemon look at the registry and at the whole queue again, once this is committed."""
+    """Tell a running daemon to look at the registry and at the whole queue again, once this is committed."""
     connection.execute("UPDATE attention SET version = version + 1")
 
 

@@ -44,7 +44,7 @@ class BreakerRule:
 
     @property
     def waits(self) -> Backoff:
-        """How long it is open after the first failure that opens it, and after each trial that fails."""
+        """Return how long it is open after the first failure that opens it, and after each trial that fails."""
         return Backoff((self.open_s,), factor=2.0, max_s=self.longest_open_s)
 
 
@@ -148,7 +148,7 @@ class Breaker:
         self._streak = 0 if is_success else self._streak + 1
 
     def _forget_beyond(self, newest: datetime) -> None:
-        """Let go of what has left the window that ends with the newest outcome, or came from a clock that was ahead."""
+        """Drop what has left the window that ends with the newest outcome, or came from a clock that was ahead."""
         window = timedelta(seconds=self.rule.window_s)
         while self._outcomes and not newest - window < self._outcomes[0][0] < newest + window:
             _, was_success = self._outcomes.popleft()

@@ -43,7 +43,7 @@ def check_policy(policy: Policy) -> tuple[PolicyFault, ...]:
 
 
 def out_of_reach(policy: Policy, breaker: BreakerRule | None) -> tuple[tuple[str, str], ...]:
-    """Name the rules whose time-outs an endpoint that never answers does not reach beside the breaker, and why.
+    """Return the rules whose time-outs an endpoint that never answers does not reach beside the breaker, and why.
 
     They are no faults: an endpoint that answers now and then keeps the breaker closed, and can reach them.
     """

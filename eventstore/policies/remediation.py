@@ -24,7 +24,7 @@ class Remediation:
 
 
 def suggest_remediation(policy: Policy, days: Sequence[DayCounts], rule: str, today: date) -> Remediation:
-    """Name the single thing that stands between these days and a disabling.
+    """Return the single thing that stands between these days and a disabling.
 
     `rule` is the one that spoke, `receiver` (it answered 410 Gone) or `person`. Where several rules have fired
     and no single thing would do, all that are needed are named.

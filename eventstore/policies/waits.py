@@ -83,7 +83,7 @@ def bounded_waits(rule: WaitRule, waits: Sequence[QueuedWait], now: datetime) ->
 
 
 def _paced_anew(rule: WaitRule, paced: Sequence[QueuedWait], now: datetime) -> list[tuple[str, int]]:
-    """Have a recovery go on now, at the pace that it has: so its last moment is its count by its pace away."""
+    """Return a recovery that goes on now, at the pace that it has: its last moment is its count by its pace away."""
     if not paced:
         return []
     moments = [parse_time(one.due_at) for one in paced]

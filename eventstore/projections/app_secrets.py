@@ -72,7 +72,7 @@ def signing_secrets(secrets: AppSecrets, now: datetime) -> tuple[str, ...]:
 
 
 def no_secret_text(app_id: int) -> str:
-    """Say that an app has no secret, as after an import of its history, and how it gets one."""
+    """Return that an app has no secret, as after an import of its history, and how it gets one."""
     return (
         f"app {app_id} has no secret here: give it one with hookfuse apply REGISTRY.toml,"
         f" or hookfuse app rotate-secret {app_id}"
@@ -125,7 +125,7 @@ def _checksum(app_id: int, *stored: bytes | None) -> int:
 
 
 def bound_overlaps(connection: sqlite3.Connection, latest: str) -> int:
-    """Have no previous secret sign after `latest` (time_text), within the caller's transaction; return how many did."""
+    """End the overlaps that last beyond `latest` (time_text), within the caller's transaction; return how many."""
     rows = connection.execute("SELECT app_id FROM secrets WHERE previous_until > ?", (latest,)).fetchall()
     bounded = [(app_id, secrets) for (app_id,) in rows if (secrets := read_secrets(connection, app_id)) is not None]
     for app_id, secrets in bounded:

@@ -30,7 +30,7 @@ class Claim:
 def installations_with_waiting(
     connection: sqlite3.Connection, *, after_sequence: int = 0
 ) -> tuple[tuple[str, ...], int]:
-    """Name the installations with deliveries queued after a sequence number, and return the newest number."""
+    """Return the installations with deliveries queued after a sequence number, and the newest number."""
     (newest,) = connection.execute("SELECT coalesce(max(sequence), 0) FROM queue").fetchone()
     if after_sequence == 0:  # all of them: by the index, without touching the payloads
         rows = connection.execute("SELECT DISTINCT installation_id FROM queue WHERE state = 'waiting'")

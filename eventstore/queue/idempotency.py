@@ -48,7 +48,7 @@ def damaged_keys(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
 
 
 def forget_damaged_keys(connection: sqlite3.Connection) -> int:
-    """Let go of the keys that are not what was stored, and return how many."""
+    """Delete the keys that are not what was stored, and return how many."""
     keys = damaged_keys(connection)
     connection.executemany(
         "DELETE FROM idempotency_keys WHERE CAST(installation_id AS BLOB) = ? AND CAST(idempotency_key AS BLOB) = ?",

@@ -18,7 +18,7 @@ __all__ = [
 
 
 def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
-    """Let a dead or missed delivery wait again, with all its attempts before it; not one whose payload is gone."""
+    """Requeue a dead or missed delivery, with all its attempts before it; not one whose payload is gone."""
     cursor = connection.execute(
         "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, due_at = ?"
         " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
@@ -28,7 +28,7 @@ def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at
 
 
 def make_due(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
-    """Have a delivery that waits be due by a moment; the attempts that were made stay, as one may be under way."""
+    """Make a waiting delivery due by a moment; the attempts that were made stay, as one may be under way."""
     cursor = connection.execute(
         "UPDATE queue SET due_at = ? WHERE sequence = ? AND state = 'waiting' AND NOT is_probe",
         (due_at, delivery.sequence),

@@ -56,7 +56,7 @@ def read_recoverable(connection: sqlite3.Connection, installation_id: str) -> li
 
 
 def recover_missed(connection: sqlite3.Connection, due_at_of: Iterable[tuple[str, int]]) -> None:
-    """Let missed deliveries, and those that are being recovered already, wait until the moment given for each.
+    """Requeue missed deliveries, and those that are being recovered already, until the moment given for each.
 
     The pairs are of a moment and a sequence number.
     """

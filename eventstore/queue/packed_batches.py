@@ -181,7 +181,7 @@ def read_packed_batches(
 
 
 def damaged_packed_batch_texts(connection: sqlite3.Connection) -> list[str]:
-    """Say of each packed batch that is damaged, kept apart or not yet found, when it was queued and what it held."""
+    """Return for each damaged packed batch, kept apart or not yet found, when it was queued and what it held."""
     rows = connection.execute(
         "SELECT first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB), deliveries, checksum, 0"
         " FROM parcels UNION ALL SELECT first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB),"
@@ -204,7 +204,7 @@ def damaged_packed_batches(connection: sqlite3.Connection) -> list[int]:
 
 
 def forget_damaged_packed_batches(connection: sqlite3.Connection) -> int:
-    """Let go of the packed batches that are kept apart, and return how many deliveries they held."""
+    """Delete the packed batches that are kept apart, and return how many deliveries they held."""
     counts = connection.execute("DELETE FROM damaged_parcels RETURNING delivery_count").fetchall()
     return sum(count for (count,) in counts)
 

@@ -12,7 +12,7 @@ def newest_sequence(connection: sqlite3.Connection) -> int:
 
 
 def skip_sequences(connection: sqlite3.Connection, up_to_sequence: int) -> None:
-    """Give no sequence number up to that one any more, as deliveries had them that are lost."""
+    """Skip all sequence numbers up to that one, as deliveries had them that are lost."""
     count = up_to_sequence - newest_sequence(connection)
     if count > 0:
         reserve_sequences(connection, count)

@@ -80,7 +80,7 @@ class RedisChange:
 
 
 def buffer_key(place: Place, day: str) -> str:
-    """Name the hash of one day's counts."""
+    """Return the key of the hash of one day's counts."""
     return f"sentry-app-error:{place.app_id}:{place.organization_id}:{day}"
 
 

@@ -87,7 +87,7 @@ class RedisProjection:
         self._client: Redis = open_redis(url, timeout_s=timeout_s)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._client.close()
 
     def lag(self, connection: sqlite3.Connection) -> int:

@@ -28,7 +28,7 @@ class StreamDepth:
 
     @property
     def text(self) -> str:
-        """Say it on one line."""
+        """Return it on one line."""
         if self.error:
             return f"away: {self.error}"
         dead = f", {self.dead:,} dead" if self.dead else ""
@@ -36,7 +36,7 @@ class StreamDepth:
 
 
 def dead_stream_of(stream: str) -> str:
-    """Name the stream that poison entries of a stream are put into, with the reason."""
+    """Return the name of the stream that poison entries of a stream are put into, with the reason."""
     return f"{stream}:dead"
 
 

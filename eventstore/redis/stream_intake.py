@@ -64,7 +64,7 @@ class StreamIntake:
         return dead_stream_of(self._rule.stream)
 
     def close(self) -> None:
-        """Give both connections back."""
+        """Close both connections."""
         self._client.close()
         self._producer.close()
 
@@ -100,7 +100,7 @@ class StreamIntake:
             return read_again + self._keep(self._read(b">", block_s))
 
     def acknowledge(self) -> int:
-        """Let go, in Redis, of what was attempted here; return how many."""
+        """Acknowledge, in Redis, what was attempted here; return how many."""
         rule, connection = self._rule, self._producer.store.connection
         rows = connection.execute(
             "SELECT entry_id FROM stream_entries LEFT JOIN queue USING (delivery_id) WHERE stream = ?"
@@ -241,7 +241,7 @@ class StreamIntake:
         return int(count)
 
     def _show_alive(self) -> None:
-        """Let what waits here for long, behind an open breaker say, not count as that of a reader that is gone."""
+        """Refresh what waits here for long, behind an open breaker say, so that no reader takes it for abandoned."""
         rule, after = self._rule, "-"
         while pending := self._client.xpending_range(rule.stream, rule.group, after, "+", _CHUNK, rule.consumer):
             entry_ids = [cast("bytes", one["message_id"]).decode() for one in pending]

@@ -126,7 +126,7 @@ def _apply_app(transaction: Transaction, entry: AppEntry) -> Iterable[Change]:
 
 
 def _released(transaction: Transaction, app: AppChanged) -> list[Change]:
-    """Have what was learned about an endpoint forgotten with it, and return what that lets go on."""
+    """Forget what was learned about an endpoint with it, and return what that lets go on."""
     changed = tuple(name for name in _ENDPOINT_FIELDS if name in app.changed)
     if not changed:
         return []

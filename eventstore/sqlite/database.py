@@ -144,7 +144,7 @@ def wal_bytes(path: Path) -> int:
 
 @contextmanager
 def reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """Have all that is read within the block be of one moment, that of the transaction where there is one already."""
+    """Read all within the block as of one moment, that of the transaction where there is one already."""
     if connection.in_transaction:
         yield
         return
@@ -174,7 +174,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def waiting_at_most(connection: sqlite3.Connection, wait_s: float) -> Iterator[None]:
-    """Have statements within the block wait for another process's lock for so long only, and not for BUSY_S."""
+    """Limit how long statements within the block wait for another process's lock, instead of BUSY_S."""
     wait_at_most(connection, wait_s)
     try:
         yield
@@ -183,7 +183,7 @@ def waiting_at_most(connection: sqlite3.Connection, wait_s: float) -> Iterator[N
 
 
 def wait_at_most(connection: sqlite3.Connection, wait_s: float) -> None:
-    """Have statements from now on wait for another process's lock for so long."""
+    """Limit how long statements from now on wait for another process's lock."""
     connection.execute(f"PRAGMA busy_timeout = {max(1, int(wait_s * 1000))}")
 
 
@@ -216,7 +216,7 @@ def _lacking_files() -> OSError:
 
 
 def _refuse_loss(path: Path) -> None:
-    """Let nobody begin anew where there was a database: beside it lies what only one that was used leaves."""
+    """Raise where there was a database: beside it lies what only one that was used leaves."""
     # First the traces, then the size: another process may be making both at this moment.
     traces = (mark_path(path), path.with_name(f"{path.name}-wal"), path.parent / "logs" / "hookfuse.jsonl")
     trace = next((one for one in traces if _size_bytes(one)), None)

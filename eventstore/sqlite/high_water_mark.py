@@ -67,7 +67,7 @@ class Mark:
 
 
 def mark_path(database: Path) -> Path:
-    """Name the file beside a database."""
+    """Return the file beside a database."""
     return database.with_name(f"{database.name}-mark")
 
 

@@ -44,7 +44,7 @@ class WriterLock:
 
     @contextmanager
     def taken(self, patience_s: float | None = None) -> Iterator[None]:
-        """Have the turn within the block. Raises DatabaseError when it does not come so soon, unless it is patient."""
+        """Hold the lock within the block. Raises DatabaseError when it does not come so soon, unless it is patient."""
         self._rest()
         is_wanted = not self._take_if_free()
         if is_wanted:
@@ -59,7 +59,7 @@ class WriterLock:
                 self._rests_until_s = taken_s + had_s + min(had_s, _LONGEST_REST_S)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -101,7 +101,7 @@ class _Import:
                 self._faults.add(*fault)
 
     def conclude(self, transaction: Transaction, *, is_mail_sent: bool, is_dry_run: bool) -> None:
-        """See to the mails, and let a running daemon notice. Raises TakenBackError when nothing is to stay."""
+        """Settle the mails, and notify a running daemon. Raises TakenBackError when nothing is to stay."""
         if self._imported_count and not self._faults.count:
             self._pending_mails, self._given_up_mails = self._mails.settle(transaction, is_sent=is_mail_sent)
             self._apps_without_secret = apps_without_secret(transaction.connection)

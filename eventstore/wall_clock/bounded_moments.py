@@ -21,7 +21,7 @@ _KEY_SLACK = timedelta(days=1)
 
 
 def bound_waits(transaction: Transaction, installation_ids: Iterable[str], rule: WaitRule) -> int:
-    """Have no delivery to these installations wait for longer than its rule allows; return how many did."""
+    """Limit how long deliveries to these installations wait to what their rules allow; return how many changed."""
     now = transaction.now
     bounded: list[tuple[str, int]] = []
     for installation_id in installation_ids:
@@ -34,7 +34,7 @@ def bound_waits(transaction: Transaction, installation_ids: Iterable[str], rule:
 
 
 def bound_kept(connection: sqlite3.Connection, now: datetime) -> int:
-    """Have no idempotency key be remembered, and no secret sign, for longer than its rule allows; return how many did.
+    """Limit how long keys are remembered and old secrets sign to what their rules allow; return how many changed.
 
     Only by a clock that is believed: by one that is behind, all that is sound would seem to lie ahead.
     """

@@ -19,7 +19,7 @@ class CounterChange:
 
 
 def counter_changes(before: Iterable[DayCounts], after: Iterable[DayCounts]) -> tuple[CounterChange, ...]:
-    """Name the counters that differ, by day; a day that is not there counts nothing."""
+    """Return the counters that differ, by day; a day that is not there counts nothing."""
     earlier, later = ({counts.day: counts for counts in days} for days in (before, after))
     return tuple(
         CounterChange(day, counted, *counts)

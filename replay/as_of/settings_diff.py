@@ -30,7 +30,7 @@ def organization_settings(event: OrganizationRegistered) -> Settings:
 
 
 def changes_between(before: Settings, after: Settings) -> tuple[FieldChange, ...]:
-    """Name what differs; what is on one side only was, or is, not there."""
+    """Return what differs; what is on one side only was, or is, not there."""
     return tuple(
         FieldChange(name, before.get(name), after.get(name))
         for name in dict.fromkeys((*before, *after))

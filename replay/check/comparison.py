@@ -36,7 +36,7 @@ class Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns, those of the key first."""
+        """Return all columns, those of the key first."""
         return self.key + self.others
 
 
@@ -65,7 +65,7 @@ class Repaired:
 
     @property
     def rows(self) -> int:
-        """All of them."""
+        """Return how many rows there are in all."""
         return self.inserted + self.updated + self.deleted
 
 

@@ -122,7 +122,7 @@ def _count_text(count: int | None) -> str | None:
 
 
 def _row_text(row: bytes) -> str:
-    """Name a row by what tells it from others; bodies are long."""
+    """Return what tells a row from others; bodies are long."""
     try:
         fields = msgspec.json.decode(row, type=dict[str, object])
     except msgspec.MsgspecError:

@@ -56,7 +56,7 @@ class Remake:
             advance(log_range.events)
 
     def finish(self) -> None:
-        """Have everything that was read in the scratch's tables."""
+        """Write everything that was read to the scratch's tables."""
         if self._buffer is not None:
             with together(self.connection):
                 self._buffer.write()

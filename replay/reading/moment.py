@@ -55,7 +55,7 @@ class Moment:
 
 
 def moment_text(moment: Moment) -> str:
-    """Name a moment for a person."""
+    """Return a moment as a person reads it."""
     return f"{time_text(moment.at)[:19]}Z (event {moment.position})"
 
 

@@ -47,7 +47,7 @@ class EntryList:
         self.entries[number] = structs.replace(self.entries[number], **changes)
 
     def reach(self, number: int, stored: StoredEvent, **changes: Any) -> None:
-        """Let one go on to a later event, and change fields of it."""
+        """Extend an entry to a later event, and change fields of it."""
         self.change(number, last_at=stored.recorded_at, last_position=stored.position, **changes)
 
     def last(self, entry_class: type[Entry], key: Hashable = None) -> int | None:

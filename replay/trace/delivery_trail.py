@@ -64,7 +64,7 @@ class Trail:
 def find_stream(
     connection: sqlite3.Connection, delivery_id: str, *, is_thorough: bool, advance: Advance | None = None
 ) -> str | None:
-    """Name the stream of a delivery's installation: by the queue, or by the first event that names it.
+    """Return the stream of a delivery's installation: by the queue, or by the first event that names it.
 
     The events are those recorded after the id was made; `is_thorough`: all of them, and then those before it.
     """
@@ -127,7 +127,7 @@ def _first_version(connection: sqlite3.Connection, stream: str, earliest: str, n
 def _search(
     connection: sqlite3.Connection, delivery_id: str, first: int, last: int, advance: Advance | None
 ) -> str | None:
-    """Name the stream of the first event of a range of positions that names a delivery."""
+    """Return the stream of the first event of a range of positions that names a delivery."""
     for start in range(first, last + 1, _BATCH):
         rows = connection.execute(
             "SELECT stream, type, schema, data FROM events WHERE position BETWEEN ? AND ? AND instr(data, ?)"

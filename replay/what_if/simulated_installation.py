@@ -70,12 +70,12 @@ class SimulatedInstallation:
         return self.is_on and self.is_begun and not self.is_exempt
 
     def make_due(self) -> None:
-        """Have the next outcome reviewed, whatever was known before."""
+        """Require a review of the next outcome, whatever was known before."""
         is_reviewed = self.is_on and self.is_begun and not self.is_exempt  # not by the property: this is asked often
         self.failures_left = self.successes_left = -1 if is_reviewed else UNLIMITED
 
     def allow(self, margin: ReviewSkip) -> None:
-        """Let so many outcomes of the day pass without a review."""
+        """Allow so many outcomes of the day without a review."""
         self.failures_left, self.successes_left = max(0, margin.failures), max(0, margin.successes)
 
     def turn_to(self, day: str, window_days: int) -> None:

@@ -214,7 +214,7 @@ class Stage:
         )
 
     def put_off(self, delivery: QueuedDelivery, seconds: float) -> str:
-        """Have a delivery wait for its next attempt; return the moment."""
+        """Postpone a delivery to its next attempt; return the moment."""
         due_at = time_text(self.clock.now() + timedelta(seconds=seconds))
         self.store.connection.execute(
             "UPDATE queue SET attempts = attempts + 1, last_error = '500 server_error', due_at = ? WHERE sequence = ?",
@@ -474,7 +474,7 @@ class Works:
         self._start()
 
     def look_around(self, *, after_s: float = 0.0) -> int:
-        """Let time pass, crank everything, and return how many requests were sent meanwhile."""
+        """Advance the clock, crank everything, and return how many requests were sent meanwhile."""
         before = len(self.receiver.requests)
         self.stage.clock.advance(seconds=after_s)
         self.stage.clock_s += after_s

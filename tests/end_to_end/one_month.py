@@ -150,7 +150,7 @@ def _fix(store: Store) -> None:
 
 
 def _settle(system: ActorSystem) -> None:
-    """Let everything that is due at this hour happen."""
+    """Run everything that is due at this hour."""
     deadline_s = time.monotonic() + LIMIT_S
     system.look_around()
     while not system.is_drained():

@@ -44,7 +44,7 @@ class Server:
         return self.log.read_bytes().count(b"\n")
 
     def answer_first(self, count: float = inf) -> None:
-        """Have the receiver answer the first so many requests ever, and hold back the answers to all that follow."""
+        """Answer the first so many requests ever, and hold back the answers to all that follow."""
         assert self.process is not None
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -53,7 +53,7 @@ class Server:
         assert self.process.stdout.readline() == f"{count:g}\n"
 
     def tell(self, code: int) -> None:
-        """Have the receiver answer this status code at /told from now on."""
+        """Answer this status code at /told from now on."""
         partial = self.log.with_name(self.log.name + ".partial")
         partial.write_text(str(code))
         partial.rename(self.log.with_name(self.log.name + ".told"))

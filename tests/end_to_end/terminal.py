@@ -56,7 +56,7 @@ class Terminal:
 
     @contextmanager
     def started(self, command: str) -> Iterator[Iterator[str]]:
-        """Have a command run, as in a terminal of its own; give the lines that it says. Ctrl-C ends it."""
+        """Start a command as in a terminal of its own; yield its lines. Ctrl-C ends it."""
         words = ["bash", "-c", f"exec {command.strip()} 2>&1"]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self._environment, cwd=ROOT) as process:
             assert process.stdout is not None

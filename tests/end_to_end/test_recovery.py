@@ -7,7 +7,7 @@ _INSTALLATION = installation_id(5)
 
 
 def _disable_and_miss(stage: Stage, missed: int) -> None:
-    """Let the endpoint say 410, and miss what comes then."""
+    """Answer 410, and miss what comes then."""
     stage.apply({5: "/told"})
     stage.receiver.tell(410)
     stage.send([(5, "issue.created")])

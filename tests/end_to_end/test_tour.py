@@ -27,7 +27,7 @@ class Tour:
 
     @contextmanager
     def receiver(self, status: str = "") -> Iterator[Iterator[str]]:
-        """Have the receiver run until the end of the block."""
+        """Run the receiver until the end of the block."""
         command = _RECEIVER.replace(".hookfuse", str(self.terminal.home)).replace("8080", str(self.terminal.port))
         with self.terminal.started(f"{command} {status}") as lines:
             next(lines)  # where it listens

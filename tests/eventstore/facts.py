@@ -85,7 +85,7 @@ def break_by_balanced(store: Store, clock: ManualClock, installation_id: str = I
 
 
 def path_of(store: Store) -> Path:
-    """Name the file of a store."""
+    """Return the file of a store."""
     return Path(store.connection.execute("PRAGMA database_list").fetchone()[2])
 
 

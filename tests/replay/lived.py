@@ -75,7 +75,7 @@ class Lived:
         self.close()
 
     def live(self, history: Sequence[Step]) -> None:
-        """Let things happen; one that cannot happen now does not."""
+        """Carry the steps out; one that cannot happen now does not."""
         for what, number, is_other in history:
             self.clock.advance(seconds=600)
             if what in ("put", "off", "on", "expire", "recover"):

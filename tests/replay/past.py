@@ -74,7 +74,7 @@ def _document(sight: PointInTimeView) -> Document:
 
 
 def happen(store: Store, what: str, installation_id: str = INSTALLATION_ID) -> None:
-    """Let something happen; where it cannot happen now nothing does."""
+    """Carry a step out; where it cannot happen now nothing does."""
     with suppress(RejectedError):
         HAPPENINGS[what](store, installation_id)
 

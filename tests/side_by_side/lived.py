@@ -102,7 +102,7 @@ class Lived:
             self.stage.clock.advance(days=self.dice.choice((1, 1, 1, 1, 2, 3)))
 
     def step(self) -> None:
-        """Have something happen, and the actors do what follows."""
+        """Carry a step out, and what the actors do then."""
         dice, one = self.dice, self.dice.choice(self.ids)
         what = dice.choices(tuple(STEPS), tuple(STEPS.values()))[0]
         if what == "send":

@@ -19,7 +19,7 @@ SHORT = Timeouts(connect_s=2.0, read_s=2.0, total_s=0.3)
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_to_believe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have a sender read one of certifi's certificates instead of all, which takes 40 ms each time."""
+    """Read one of certifi's certificates instead of all, which takes 40 ms each time."""
     first, end, _ = Path(DEFAULT_CA_BUNDLE_PATH).read_text().partition("-----END CERTIFICATE-----\n")
     one = tmp_path_factory.mktemp("certifi") / "first.pem"
     one.write_text(first + end)

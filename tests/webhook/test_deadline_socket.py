@@ -30,7 +30,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[DeadlineTcpSocket, s
 
 
 def while_polling(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> list[float]:
-    """Have something happen as soon as poll() is called; return the milliseconds that it is called with."""
+    """Call something as soon as poll() is called; return the milliseconds that it is called with."""
     waits_ms: list[float] = []
     real = select.poll
 

@@ -32,7 +32,7 @@ def tls_of(certificate: Path, version: ssl.TLSVersion) -> ssl.SSLContext:
 
 
 def answer_by_number(client: Client) -> None:
-    """Give the answer that the path of the request has the number of, and end the connection."""
+    """Send the answer that the path of the request has the number of, and end the connection."""
     request = client.read_request()
     if request:
         with suppress(OSError):

@@ -159,7 +159,7 @@ def _watched(
 
 
 def _spare_daemon(session: Session, seconds: Callable[[], float] = time.monotonic) -> Callable[[], None]:
-    """Give what ends an import, with nothing done, for which a running daemon would have to wait for too long."""
+    """Return what ends an import, with nothing done, for which a running daemon would have to wait too long."""
     deadline_s = seconds() + _PATIENCE_OF_A_DAEMON_S
 
     def spare() -> None:

@@ -75,7 +75,7 @@ def delivery(session: Session, /, *, delivery_id: str, files: tuple[Path, ...], 
 
 
 def _holds(connection: sqlite3.Connection, queued: QueuedDelivery, now: datetime) -> list[str]:
-    """Say what holds a waiting delivery back now, beside the time at which it is due."""
+    """Return what holds a waiting delivery back now, beside the time at which it is due."""
     if queued.state != "waiting":
         return []
     installation = find_installation(connection, queued.installation_id)

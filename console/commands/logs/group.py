@@ -153,7 +153,7 @@ def _path_to_follow(session: Session, files: tuple[Path, ...], query: LogQuery) 
 
 
 def _look_again(output: LineOutput) -> bool:
-    """Have what was shown seen, and wait; a pipe that nobody reads any more ends the waiting, and the command."""
+    """Flush what was shown, and wait; a pipe that nobody reads any more ends the waiting, and the command."""
     output.flush()
     watch = select.poll()
     watch.register(sys.stdout.fileno(), 0)  # for nothing but its end
@@ -164,7 +164,7 @@ def _look_again(output: LineOutput) -> bool:
 
 @contextmanager
 def _saying_account(reader: LogReader, output: LineOutput) -> Iterator[None]:
-    """Say at the end, however it comes, what could not be read; after the lines that stand before it."""
+    """Print at the end, however it comes, what could not be read; after the lines that stand before it."""
     try:
         yield
         output.flush()

@@ -106,7 +106,7 @@ def _read(session: Session, installation: str, first: str, last: str | None) -> 
 
 
 def _after(moment: Moment) -> Moment:
-    """Give what begins after a moment: what was recorded at a time belongs to the state at that time."""
+    """Return what begins after a moment: what was recorded at a time belongs to the state at that time."""
     return replace(moment, at=moment.at + timedelta(microseconds=1)) if moment.is_by_time else moment
 
 

@@ -15,7 +15,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def projection_option(command: Command) -> Command:
-    """Give an option --projection."""
+    """Return an option --projection."""
     return click.option(
         "--projection",
         "names",
@@ -27,18 +27,18 @@ def projection_option(command: Command) -> Command:
 
 
 def wanted_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Give the projections that are meant: all where none was named."""
+    """Return the projections that are meant: all where none was named."""
     return tuple(name for name in ALL_NAMES if name in names) or ALL_NAMES
 
 
 def count_events(session: Session) -> int:
-    """Say how many events there are to be read, for a progress bar. Raises HomeError, DatabaseError."""
+    """Return how many events there are to be read, for a progress bar. Raises HomeError, DatabaseError."""
     with session.reading() as connection:
         return last_position(connection)
 
 
 def payload_facts(waiting: int | None, without_payload: int | None) -> dict[str, object]:
-    """Say what of the queue is neither compared nor repaired."""
+    """Return what of the queue is neither compared nor repaired."""
     return {
         "waiting": f"{waiting} (the queue's own: not compared)" if waiting else None,
         "payload lost": f"{without_payload} (kept deliveries that can only be dropped)" if without_payload else None,

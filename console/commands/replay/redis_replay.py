@@ -43,7 +43,7 @@ def rebuild_redis(session: Session, *, is_json: bool) -> ExitCode:
 
 
 def verify_redis(session: Session, *, limit: int, is_json: bool) -> ExitCode:
-    """Name each value in Redis that the events do not bear out."""
+    """Print each value in Redis that the events do not bear out."""
     with (
         _opened(session) as projection,
         session.reading_on() as connection,

@@ -1405,7 +1405,7 @@ def test_a_success_that_comes_meanwhile_asks_for_nothing(stage: Stage, lines: li
 
 
 def move(stage: Stage, url: str) -> None:
-    """Give the app of ONE another URL, as `hookfuse apply` does."""
+    """Change the URL of the app of ONE, as `hookfuse apply` does."""
     known = find_app(stage.store.connection, find_installation(stage.store.connection, ONE).app_id)
     entry = AppEntry(
         known.app_id, known.slug, known.name, known.organization_id, url, headers=(f"X-Key: {HEADER_VALUE}",)

@@ -53,7 +53,7 @@ class Road:
         return [after - before for before, after in pairwise(self.began_s)]
 
     def have_another_at_work(self) -> None:
-        """Have an attempt made to another installation."""
+        """Start an attempt to another installation."""
         pool = ManualPool()
         Lane(pool, self.watch).add(_delivery(0), lambda: AT_ONCE)
         pool.run_all()
@@ -193,7 +193,7 @@ def test_what_is_taken_back_is_not_made() -> None:
 
 
 def stuck(road: Road, *, for_s: float) -> int:
-    """Have the first of three attempts take so long, and return how many threads more are called for meanwhile."""
+    """Start three attempts, the first of which takes so long; return how many more threads are asked for."""
     called: list[int] = []
 
     def look() -> None:

@@ -353,7 +353,7 @@ def plain_text(message: EmailMessage) -> str:
 
 
 def burst(stage: Stage, count: int, *, owners: tuple[str, ...] = (ADA,)) -> list[str]:
-    """Have so many installations with the same owners disabled."""
+    """Disable so many installations with the same owners."""
     ids = [f"{number:08d}-1111-4111-8111-111111111111" for number in range(1, count + 1)]
     stage.register(*ids, owners=owners)
     for installation_id in ids:

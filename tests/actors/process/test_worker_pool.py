@@ -91,7 +91,7 @@ class Troop:
         self.worker_pool.attend()
 
     def answer(self, *answers: Answer) -> None:
-        """Have each worker answer, in their order; say whether the worker pool is drained then."""
+        """Answer for each worker, in their order; return whether the worker pool is drained then."""
         for worker, answer in zip(self.started, answers, strict=True):
             worker.answers.append(answer)
         self.worker_pool.attend()

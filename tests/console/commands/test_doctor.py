@@ -141,7 +141,7 @@ def test_a_clock_that_went_back_is_a_fault(healthy: World) -> None:
 
 
 def write_pair(world: World, *, days: float) -> None:
-    """Have a daemon of before written down a moment so many days ago, in another boot of the machine."""
+    """Write a moment so many days ago as a daemon of another boot of the machine did."""
     pair = ClockPair(world.clock.now() - timedelta(days=days), Uptime("another boot", 5.0))
     with world.store() as store:
         write_clock_pair(store.connection, pair)

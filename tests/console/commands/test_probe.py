@@ -31,7 +31,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def answering(daemon: World, seconds: list[float], monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], None]:
-    """Let a daemon answer the test delivery while the command waits."""
+    """Answer the test delivery as a daemon does, while the command waits."""
 
     def answer_with(answer: Answer) -> None:
         def pause(pause_s: float) -> None:

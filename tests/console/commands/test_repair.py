@@ -25,7 +25,7 @@ def _audit(hookfuse: Hookfuse) -> dict[str, Any]:
 
 
 def _damage_an_index(world: World) -> None:
-    """Let an index say something else than its table: it stays one of these columns, of fewer rows."""
+    """Make an index differ from its table: it stays one of these columns, of fewer rows."""
     with closing(sqlite3.connect(world.home.database, isolation_level=None)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         name = "queue_by_installation"

@@ -28,7 +28,7 @@ def append(world: World, stream: str, *events: Event) -> None:
 
 
 def make_internal(world: World) -> None:
-    """Let the machine disable what is near to its limit."""
+    """Make the app internal, so that the machine may disable what is close to its limit."""
     changed = AppChanged(7, "shop", "Shop", "uuid-7", "internal", 17, "https://shop.example/hook")
     append(world, app_stream(7), changed)
 

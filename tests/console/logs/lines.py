@@ -61,7 +61,7 @@ class _TimeOfLines(datetime):
 
 
 def write_as_daemon(path: Path, lines: Sequence[bytes]) -> None:
-    """Have the daemon's own log write lines, one a second and rotated on the way."""
+    """Write lines by the daemon's own log, one a second and rotated on the way."""
     file = daemon_log(path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log_file, "datetime", _TimeOfLines)

@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def _written(home: Home, count: int = 300) -> list[bytes]:
-    """Have the daemon's own log write lines, with rotations on the way."""
+    """Write lines by the daemon's own log, with rotations on the way."""
     outcomes = {0: "failed", 1: "timed_out"}
     lines = [line(number, outcome=outcomes.get(number % 10, "succeeded")) for number in range(count)]
     write_as_daemon(home.log, lines)

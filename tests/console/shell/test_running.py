@@ -18,7 +18,7 @@ STRICT = structs.replace(BALANCED, name="strict", version=7)
 
 @pytest.fixture
 def daemon(world: World) -> Iterator[World]:
-    """Have a daemon run by another policy and without warnings, while the home's settings are the defaults."""
+    """Run a daemon by another policy and without warnings, while the home's settings are the defaults."""
     running = configuration_of({"warnings": {"enabled": False}})
     with world.home.held_by_daemon():
         write_report(world.home.report, DaemonReport(os.getpid(), 0, STRICT, "all", digests_of(running)))

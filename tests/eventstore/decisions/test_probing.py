@@ -330,7 +330,7 @@ def test_a_success_from_before_the_disabling_enables_nothing(disabled: Store, cl
 
 
 def flap(store: Store, clock: ManualClock, *, after_s: float, by: str = "system") -> None:
-    """Let it be enabled, and disabled by the machine again after so long."""
+    """Enable it, and disable it by the machine again after so long."""
     switch_on(store, by)
     clock.advance(seconds=after_s)
     switch_off(store)

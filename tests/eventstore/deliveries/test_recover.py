@@ -69,7 +69,7 @@ def record(store: Store, delivery: QueuedDelivery, end: str) -> int:
 
 
 def miss(store: Store, count: int = 1, key: str = "", installation_id: str = INSTALLATION_ID) -> list[str]:
-    """Let a disabled installation miss deliveries, queued a second apart."""
+    """Miss deliveries to a disabled installation, queued a second apart."""
     ids = []
     for _ in range(count):
         ids += put(store, key, installation_id=installation_id)

@@ -23,7 +23,7 @@ MAIL = MailRequested("m", "<m@x>", "ada@x", "integration-disabled", 7)
 
 
 def number_fields(struct: type[Struct]) -> Iterator[str]:
-    """Name the whole numbers within a value, those of values within it too."""
+    """Return the whole numbers within a value, those of values within it too."""
     for field in fields(struct):
         if field.type is int:
             yield field.name

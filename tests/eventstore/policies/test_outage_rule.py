@@ -93,7 +93,7 @@ def test_what_freezes_does_not_thaw_at_once(working: int, old: int, new: int) ->
 
 
 def note(store: Store, *changes: tuple[str, datetime | None], rule: OutageRule = RULE) -> DisablingFrozen | None:
-    """Have the watch know of installations and since when each fails."""
+    """Tell the watch of installations and since when each fails."""
     with store.transaction() as transaction:
         return note_health(transaction, [HealthChange(name, since) for name, since in changes], rule)
 

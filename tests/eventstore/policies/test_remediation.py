@@ -29,7 +29,7 @@ def helping(policy: Policy, *days: DayCounts) -> Remediation:
 
 
 def changed(before: tuple[DayCounts, ...], remediation: Remediation) -> dict[str, dict[str, int]]:
-    """Say by how much each class of each day differs."""
+    """Return by how much each class of each day differs."""
     known = {day.day: day for day in before}
     found = {
         day.day: {

@@ -272,7 +272,7 @@ def changed(*fields: str) -> EndpointChanged:
 
 
 def move(store: Store) -> None:
-    """Give the app another URL, as `apply` does."""
+    """Change the app's URL, as `apply` does."""
     app = AppChanged(42, "pager", "Pager", "uuid-42", "internal", 17, NEW_URL, changed=("webhook_url",))
     with store.transaction() as transaction:
         transaction.append(NewEvent(app_stream(42), app))

@@ -33,7 +33,7 @@ ONE, TWO = "i-1", "j-2"
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have packed batches of three deliveries, of every batch."""
+    """Make packed batches of three deliveries, of every batch."""
     monkeypatch.setattr(enqueue_module, "_MANY", 1)
     monkeypatch.setattr(packed_batches_module, "_MOST_DELIVERIES", 3)
 

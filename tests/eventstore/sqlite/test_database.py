@@ -37,7 +37,7 @@ def counts(store: Store) -> list[int]:
 
 @contextmanager
 def full_disk(store: Store) -> Iterator[None]:
-    """Let no page more be taken: https://www.sqlite.org/pragma.html#pragma_max_page_count."""
+    """Refuse every further page: https://www.sqlite.org/pragma.html#pragma_max_page_count."""
     (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
     store.connection.execute(f"PRAGMA max_page_count = {pages}")
     yield
@@ -46,7 +46,7 @@ def full_disk(store: Store) -> Iterator[None]:
 
 @contextmanager
 def limited_files(size_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size: the write of a commit then fails."""
+    """Limit the size of this process's files: the write of a commit then fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:

@@ -126,7 +126,7 @@ def test_only_events_of_after_the_id_was_made_are_looked_at(store: Store, clock:
 def test_what_was_recorded_before_its_id_was_made_is_found_when_nothing_else_is(
     store: Store, clock: ManualClock
 ) -> None:
-    """As after a clock was set back, or with history of another home."""
+    """Read what there is after a clock was set back, or with history of another home."""
     made = _id(_START + timedelta(days=300))
     record(store, failed(delivery_id=made))
 

@@ -134,7 +134,7 @@ def same(supposed: Ending | None, real: Ending) -> bool:
 
 
 def live(stage: Stage, policy: Policy, lived: Sequence[Step], *, is_warned: bool) -> None:
-    """Have dispatcher, installations, journal and supervisor live through it, on a clock that is moved by hand."""
+    """Run dispatcher, installations, journal and supervisor through it, on a clock that is moved by hand."""
     receiver = Receiver()
     stage.register(*INSTALLATIONS)
     works = Works(
