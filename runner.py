@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -133,9 +134,8 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
         log_file = configure_daemon_logging(home, configuration.log, is_terminal=sys.stderr.isatty())
         stack.callback(log_file.close)
         log = structlog.get_logger("hookfuse.daemon")
-        doorbell = home.open_doorbell()
-        stack.callback(os.close, doorbell)
-        stop_asked = stack.enter_context(_stop_on_signals(doorbell))
+        doorbell = stack.enter_context(home.doorbell.listen())
+        stop_asked = stack.enter_context(_stop_on_signals(doorbell.wake))
         with suppress(OSError):  # a daemon whose standard error is full, or closed, delivers all the same
             click.echo(greeting(home, configuration, count), err=True)
         log.info(
@@ -243,7 +243,7 @@ def _work(
             home=home,
             configuration=configuration,
             policy=policy,
-            stop_asked=stack.enter_context(_stop_on_signals(woken)),
+            stop_asked=stack.enter_context(_stop_on_signals(partial(_ring, woken))),
             keep_log=log_file.look,
             dropped_lines=dropped_lines,
             line=line,
@@ -258,17 +258,21 @@ def _work(
     return failure
 
 
+def _ring(descriptor: int) -> None:
+    with suppress(BlockingIOError):  # so many rings wait that nobody sleeps
+        os.write(descriptor, b"!")
+
+
 @contextmanager
-def _stop_on_signals(wake: int) -> Iterator[threading.Event]:
-    """Translate SIGTERM and SIGINT into a stop, by waking who reads from a pipe; a second one ends the process."""
+def _stop_on_signals(wake: Callable[[], object]) -> Iterator[threading.Event]:
+    """Translate SIGTERM and SIGINT into a stop, by waking who waits; a second one ends the process."""
     stop_asked = threading.Event()
 
     def ask_to_stop(number: int, _frame: object) -> None:
         if stop_asked.is_set():
             os._exit(128 + number)
         stop_asked.set()
-        with suppress(BlockingIOError):  # so many rings wait that nobody sleeps
-            os.write(wake, b"!")
+        wake()
 
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -35,6 +35,8 @@ eventstore.events
 eventstore.sqlite
 eventstore.policies -> events
 eventstore.home -> sqlite
+eventstore.ports
+eventstore.memory
 eventstore.log -> events policies sqlite
 eventstore.queue -> policies sqlite
 eventstore.settings -> home policies

@@ -25,6 +25,7 @@ from eventstore.home.folder import Home
 from eventstore.integrity.loss_watch import LossWatch
 from eventstore.integrity.scrubbing import Scrub
 from eventstore.policies.policy import Policy
+from eventstore.ports.change_signal import ChangeListener
 from eventstore.settings.configuration import Configuration
 from eventstore.settings.handover import pack_settings
 
@@ -62,7 +63,7 @@ class _Process:
 class Daemon(_Process):
     """The process that holds the home: it does the work, or has workers do it. `losses`: of the database."""
 
-    doorbell: int
+    doorbell: ChangeListener
     losses: LossWatch
     is_drain: bool
 
@@ -76,7 +77,7 @@ class Daemon(_Process):
         scrub = Scrub(self.home)
         with closing(self._open_observability()) as observability:
             system = start_system(
-                self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.ring_doorbell
+                self.home, self.configuration, self.policy, shard=WHOLE, on_failure=self.home.doorbell.notify
             )
             observability.show(system)
             manager.ready()
@@ -149,18 +150,16 @@ class Daemon(_Process):
         return Observability(
             self.home,
             self.configuration,
-            on_failure=self.home.ring_doorbell,
+            on_failure=self.home.doorbell.notify,
             dropped_lines=self.dropped_lines,
         )
 
     def _wait(self, *others: int) -> bool:
         """Wait for a ring, for something to read from the others, or for a while; return whether it rang."""
         timeout_s = _DRAIN_POLL_S if self.is_drain else self.configuration.daemon.poll_s
-        readable, _, _ = select.select([self.doorbell, *others], [], [], timeout_s)
-        if self.doorbell not in readable:
-            return False
-        os.read(self.doorbell, 65_536)
-        return True
+        waited_at: list[ChangeListener | int] = [self.doorbell, *others]
+        readable, _, _ = select.select(waited_at, [], [], timeout_s)
+        return self.doorbell in readable and self.doorbell.heard()
 
     def _name_workers(self, pids: list[int]) -> None:
         try:
@@ -188,7 +187,7 @@ class Worker(_Process):
             self.policy,
             shard=self.shard,
             on_failure=lambda: os.write(self.woken, b"!"),
-            wake_lead=self.home.ring_doorbell,
+            wake_lead=self.home.doorbell.notify,
         )
         is_time = _every(_HOUSEKEEPING_S)
         while not self.stop_asked.is_set() and not system.failure:

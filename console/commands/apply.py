@@ -56,7 +56,7 @@ def apply(session: Session, file: Path, *, prune: bool, by: str, is_json: bool) 
         if changes:
             transaction.append(NewEvent(HOME_STREAM, _audit(changes, by)))
         left_out_count = _count_left_out(transaction, document)
-    session.home.ring_doorbell()
+    session.home.doorbell.notify()
     warnings = _warnings(session, newly_addressed(document.apps, changes))
     if is_json:
         home = str(session.home.path)

@@ -96,7 +96,7 @@ def _send_batch(session: Session, path: str, *, is_json: bool) -> None:
         chunks = [prepare(deliveries[start : start + _CHUNK]) for start in range(0, len(deliveries), _CHUNK)]
         with SlowProgress("queueing", len(deliveries)) as progress, producer.store.transaction() as transaction:
             queued_count = _queue(transaction, chunks, progress)
-    session.home.ring_doorbell()
+    session.home.doorbell.notify()
     duplicate_count = len(deliveries) - queued_count
     if is_json:
         print_json({"queued": queued_count, "duplicates": duplicate_count})

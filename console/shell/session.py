@@ -106,7 +106,7 @@ class Session:
         self.require_home()
         with Store(self.home.database, self.clock) as store:
             yield store
-        self.home.ring_doorbell()
+        self.home.doorbell.notify()
 
 
 def open_session(home_path: Path, clock: Clock | None = None) -> Session:

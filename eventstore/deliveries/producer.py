@@ -87,7 +87,7 @@ class Producer:
         batch = prepare(checked)
         with self.store.transaction() as transaction:
             delivery_ids = admit(transaction, batch)
-        self.home.ring_doorbell()
+        self.home.doorbell.notify()
         return delivery_ids
 
     def _reopen_in_child(self) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from eventstore.common.file_system import refusal
 from eventstore.common.identifiers import new_id, parse_uuid
-from eventstore.common.lazy_log import LazyLog
 from eventstore.common.shortage import raise_shortage
 from eventstore.errors import DaemonRunningError, HomeError, RejectedError
+from eventstore.home.doorbell import Doorbell
 from eventstore.sqlite.high_water_mark import mark_path
 
 __all__ = ["Home"]
@@ -34,7 +34,7 @@ class Home:
         self.report = self.path / "daemon.json"
         self._lock = self.path / "daemon.lock"
         self._workers_lock = self.path / "workers.lock"
-        self._doorbell = self.path / "doorbell"
+        self.doorbell = Doorbell(self.path / "doorbell")
 
     def require(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
@@ -79,7 +79,7 @@ class Home:
         if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
         kept = (self.configuration, self.log.parent, self.outbox, self.report, self._lock, self._workers_lock)
-        own = {*(path.name for path in kept), self._doorbell.name, _IDENTITY, mark_path(self.database).name}
+        own = {*(path.name for path in kept), self.doorbell.path.name, _IDENTITY, mark_path(self.database).name}
         foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
         if foreign:
             raise HomeError(
@@ -89,7 +89,14 @@ class Home:
 
     def refuse_own(self, target: Path) -> None:
         """Raise RejectedError where a file that is to be written would be one of the home's own, by whatever name."""
-        own = (self.configuration, self.report, self._lock, self._workers_lock, self._doorbell, self.path / _IDENTITY)
+        own = (
+            self.configuration,
+            self.report,
+            self._lock,
+            self._workers_lock,
+            self.doorbell.path,
+            self.path / _IDENTITY,
+        )
         try:
             place = target.parent.resolve() / target.name
             home = self.path.resolve()
@@ -185,61 +192,6 @@ class Home:
         finally:
             os.close(descriptor)
         return None
-
-    def open_doorbell(self) -> int:
-        """Make the named pipe on which producers ring, and open it for the daemon; return its descriptor.
-
-        What else is there by its name goes: a file always has something to read, and would keep the daemon awake.
-        Raises HomeError where it can't.
-        """
-        try:
-            descriptor = self._open_pipe()
-            if descriptor is None:
-                self._remove_foreign_doorbell()
-                os.mkfifo(self._doorbell, 0o600)
-                descriptor = self._open_pipe()
-        except OSError as error:
-            raise_shortage(error, f"home {self.path}: {self._doorbell.name} not opened")
-            raise HomeError(
-                f"home {self.path}: {self._doorbell.name} cannot be made ({error.strerror}): it is to be a named pipe,"
-                " and whatever else is there has to go"
-            ) from error
-        if descriptor is None:
-            raise HomeError(f"home {self.path}: {self._doorbell.name} is not a named pipe, and was put there just now")
-        return descriptor
-
-    def _open_pipe(self) -> int | None:
-        """Open the doorbell, made where it is missing; None = something else is there, or nobody may open it."""
-        with suppress(FileExistsError):
-            os.mkfifo(self._doorbell, 0o600)
-        if not stat.S_ISFIFO(self._doorbell.lstat().st_mode):
-            return None
-        try:
-            # Read and write: with a writer of its own the daemon never sees an end of file.
-            return os.open(self._doorbell, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except PermissionError:
-            return None
-
-    def _remove_foreign_doorbell(self) -> None:
-        if stat.S_ISDIR(self._doorbell.lstat().st_mode):
-            self._doorbell.rmdir()  # one that holds something is not ours to empty
-        else:
-            self._doorbell.unlink()
-        log = LazyLog("hookfuse.home")
-        log.warning("doorbell_replaced", path=str(self._doorbell), done="it was no named pipe of ours; one is made")
-
-    def ring_doorbell(self) -> None:
-        """Wake the daemon; where none runs, or its pipe is full, nothing is needed and nothing happens."""
-        try:
-            descriptor = os.open(self._doorbell, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:  # no daemon: what is committed is found when one starts
-            return
-        try:
-            with suppress(OSError):
-                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):  # no file grows by a byte a delivery
-                    os.write(descriptor, b"!")
-        finally:
-            os.close(descriptor)
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -181,7 +181,7 @@ class StreamIntake:
         if checked:
             with self._producer.store.transaction() as transaction:
                 poison |= self._enqueue(transaction, checked)
-            self._producer.home.ring_doorbell()
+            self._producer.home.doorbell.notify()
         for entry in entries:
             if entry[0] in poison:
                 self._bury(entry, poison[entry[0]])

@@ -105,7 +105,7 @@ def _import_events(session: Session, file: str, *, is_dry_run: bool, is_mail_sen
     with _store(session, is_dry_run=is_dry_run) as store, opened_input(file) as source:
         summary = _import(session, store, source, is_mail_sent=is_mail_sent, is_dry_run=is_dry_run)
     if not is_dry_run:
-        session.home.ring_doorbell()
+        session.home.doorbell.notify()
     if is_json:
         print_json(_document(summary, is_dry_run=is_dry_run))
     elif summary.fault_count:

@@ -64,7 +64,7 @@ def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where:
             advance_check=advance_check,
         )
     if rebuilt.repaired:
-        session.home.ring_doorbell()
+        session.home.doorbell.notify()
     if is_json:
         print_json(_document(rebuilt, wanted))
     else:

@@ -1,6 +1,5 @@
 import base64
 import logging
-import os
 from pathlib import Path
 
 import pytest
@@ -153,12 +152,12 @@ def test_an_unknown_app_is_not_found(hookfuse: Hookfuse, world: World, words: tu
 
 @pytest.mark.parametrize("words", [("rotate-secret", 5), ("signing-key", 5)])
 def test_a_running_daemon_is_woken(hookfuse: Hookfuse, world: World, words: tuple[object, ...]) -> None:
-    doorbell = world.home.open_doorbell()
+    doorbell = world.home.doorbell.listen()
     try:
         hookfuse("app", *words)
-        assert os.read(doorbell, 10) == b"!"
+        assert doorbell.heard()
     finally:
-        os.close(doorbell)
+        doorbell.close()
 
 
 # --- signing-key ---

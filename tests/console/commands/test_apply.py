@@ -155,18 +155,17 @@ def test_a_wrong_file_makes_no_home(hookfuse: Hookfuse, tmp_path: Path) -> None:
 
 
 def test_apply_wakes_a_running_daemon(hookfuse: Hookfuse, registry: Path, tmp_path: Path) -> None:
-    import os
 
     from eventstore.home.folder import Home
 
     home = Home(tmp_path / "home")
     home.prepare()
-    doorbell = home.open_doorbell()
+    doorbell = home.doorbell.listen()
     try:
         hookfuse("apply", registry)
-        assert os.read(doorbell, 10) == b"!"
+        assert doorbell.heard()
     finally:
-        os.close(doorbell)
+        doorbell.close()
 
 
 def test_secret_goes_into_a_private_new_file_and_nowhere_else(

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Sequence
 
 import pytest
@@ -273,12 +272,12 @@ def test_what_makes_no_sense_is_one_line(hookfuse: Hookfuse, world: World, words
 
 
 def test_sending_again_wakes_a_running_daemon(hookfuse: Hookfuse, world: World) -> None:
-    doorbell = world.home.open_doorbell()
+    doorbell = world.home.doorbell.listen()
     try:
         hookfuse("deliveries", "resend", world.dead_id)
-        assert os.read(doorbell, 10) == b"!"
+        assert doorbell.heard()
     finally:
-        os.close(doorbell)
+        doorbell.close()
 
 
 def test_what_a_breaker_or_a_key_holds_is_not_said_to_be_due_in_the_past(hookfuse: Hookfuse, world: World) -> None:

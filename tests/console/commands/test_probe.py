@@ -179,14 +179,13 @@ def test_an_outcome_of_the_last_moment_counts(
 
 
 def test_a_running_daemon_is_woken(hookfuse: Hookfuse, daemon: World, seconds: list[float]) -> None:
-    import os
 
-    doorbell = daemon.home.open_doorbell()
+    doorbell = daemon.home.doorbell.listen()
     try:
         hookfuse("test", CHAT, "--timeout", "0.1s")
-        assert os.read(doorbell, 10).startswith(b"!")
+        assert doorbell.heard()
     finally:
-        os.close(doorbell)
+        doorbell.close()
 
 
 @pytest.mark.parametrize("text", ["", "0", "soon", "2h", "-3s"])

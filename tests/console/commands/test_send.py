@@ -1,5 +1,4 @@
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -176,9 +175,9 @@ def test_a_batch_that_cannot_be_read_is_one_line(hookfuse: Hookfuse, world: Worl
 
 
 def test_sending_wakes_a_running_daemon(hookfuse: Hookfuse, world: World) -> None:
-    doorbell = world.home.open_doorbell()
+    doorbell = world.home.doorbell.listen()
     try:
         hookfuse("send", "--batch", "-", stdin=_line())
-        assert os.read(doorbell, 10) == b"!"
+        assert doorbell.heard()
     finally:
-        os.close(doorbell)
+        doorbell.close()

@@ -156,9 +156,9 @@ def test_a_decision_that_cannot_be_taken_is_one_line(
 
 
 def test_a_decision_wakes_a_running_daemon(hookfuse: Hookfuse, world: World) -> None:
-    doorbell = world.home.open_doorbell()
+    doorbell = world.home.doorbell.listen()
     try:
         hookfuse("disable", PAGER, "--reason", "x")
-        assert os.read(doorbell, 10) == b"!"
+        assert doorbell.heard()
     finally:
-        os.close(doorbell)
+        doorbell.close()

@@ -80,11 +80,11 @@ def test_what_was_sent_is_on_disk(producer: Producer, home: Home) -> None:
 
 
 def test_sending_rings_the_doorbell(producer: Producer, home: Home) -> None:
-    descriptor = home.open_doorbell()
+    doorbell = home.doorbell.listen()
     producer.send([new()])
 
-    assert os.read(descriptor, 10) == b"!"
-    os.close(descriptor)
+    assert doorbell.heard()
+    doorbell.close()
 
 
 def test_one_bad_delivery_keeps_all_out(producer: Producer, home: Home) -> None:

@@ -1,12 +1,9 @@
 import os
-import select
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,10 +36,6 @@ def daemon_on(home: Home) -> subprocess.Popen[str]:
 def end(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
-
-
-def is_rung(descriptor: int) -> bool:
-    return bool(select.select([descriptor], [], [], 0)[0])
 
 
 def test_home_is_made_with_its_parents_and_private(tmp_path: Path) -> None:
@@ -223,85 +216,6 @@ def test_lock_is_private(home: Home) -> None:
         assert stat.S_IMODE((home.path / "daemon.lock").stat().st_mode) == 0o600
 
 
-def test_ringing_wakes_the_daemon(home: Home) -> None:
-    descriptor = home.open_doorbell()
-    try:
-        assert not is_rung(descriptor)
-        home.ring_doorbell()
-        assert is_rung(descriptor)
-        assert os.read(descriptor, 100) == b"!"
-        assert not is_rung(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def test_ringing_without_a_daemon_is_harmless(home: Home) -> None:
-    home.ring_doorbell()
-    os.close(home.open_doorbell())
-    home.ring_doorbell()
-
-    descriptor = home.open_doorbell()
-    assert not is_rung(descriptor)
-    os.close(descriptor)
-
-
-def test_ringing_never_blocks_when_nobody_listens(home: Home) -> None:
-    descriptor = home.open_doorbell()
-    os.write(descriptor, b"!" * 65_536)
-    home.ring_doorbell()
-
-    assert is_rung(descriptor)
-    os.close(descriptor)
-
-
-def _make_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-
-
-FOREIGN: dict[str, Callable[[Path], object]] = {
-    "a file": lambda path: path.write_bytes(b"something to read"),
-    "an empty file": lambda path: path.write_bytes(b""),
-    "an empty folder": lambda path: path.mkdir(),
-    "a socket": _make_socket,
-    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
-    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
-    "a link to a file": lambda path: path.symlink_to("daemon.lock"),
-}
-
-
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_what_stands_in_the_place_of_the_doorbell_is_replaced_by_one(home: Home, kind: str) -> None:
-    path = home.path / "doorbell"
-    FOREIGN[kind](path)
-    descriptor = home.open_doorbell()
-    try:
-        assert not is_rung(descriptor), "there is nothing to read before somebody rings"
-        home.ring_doorbell()
-
-        assert is_rung(descriptor)
-        assert stat.S_ISFIFO(path.lstat().st_mode)
-        assert stat.S_IMODE(path.lstat().st_mode) == 0o600
-    finally:
-        os.close(descriptor)
-
-
-def test_a_folder_that_holds_something_is_not_removed_for_a_doorbell_and_that_is_said(home: Home) -> None:
-    (home.path / "doorbell").mkdir()
-    (home.path / "doorbell" / "precious").write_bytes(b"")
-
-    with pytest.raises(HomeError, match=r"doorbell cannot be made \(.*\): it is to be a named pipe"):
-        home.open_doorbell()
-    assert (home.path / "doorbell" / "precious").exists()
-
-
-def test_ringing_adds_nothing_to_what_is_no_doorbell(home: Home) -> None:
-    (home.path / "doorbell").write_bytes(b"")
-    home.ring_doorbell()
-
-    assert (home.path / "doorbell").read_bytes() == b""
-
-
 def test_a_home_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
     with pytest.raises(HomeError, match=r"no home at .*new \(it does not exist\): start the daemon"):
         Home(tmp_path / "new").require()
@@ -331,13 +245,6 @@ def test_a_folder_with_another_use_is_never_made_private(tmp_path: Path) -> None
 
     assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
-
-
-def test_a_doorbell_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-
-    with pytest.raises(HomeError, match=r"home .*: doorbell cannot be made \(No such file or directory\)"):
-        home.open_doorbell()
 
 
 @pytest.mark.parametrize(
