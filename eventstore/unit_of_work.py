@@ -11,8 +11,9 @@ from typing import Self
 
 from eventstore.common.clock import Clock, SystemClock, time_text
 from eventstore.errors import LostCommitsError
-from eventstore.log.event_log import NewEvent, StoredEvent, append_events
+from eventstore.log.event_log import NewEvent, StoredEvent
 from eventstore.log.snapshots import renew_snapshots
+from eventstore.log.sqlite_log import SqliteLog
 from eventstore.projections.catalogue import project
 from eventstore.sqlite.database import (
     BUSY_S,
@@ -54,9 +55,11 @@ class Transaction:
     now: datetime
     position: int = 0
     recorded_at: str = field(init=False)
+    log: SqliteLog = field(init=False)
 
     def __post_init__(self) -> None:
         """Write the moment down once."""
+        self.log = SqliteLog(self.connection)
         self.recorded_at = time_text(self.now)
 
     def append(self, *new_events: NewEvent, expected_versions: Mapping[str, int] | None = None) -> list[StoredEvent]:
@@ -64,9 +67,7 @@ class Transaction:
 
         Raises ConflictError when a stream is not at the version that is expected of it.
         """
-        stored_events = append_events(
-            self.connection, new_events, recorded_at=self.recorded_at, expected_versions=expected_versions
-        )
+        stored_events = self.log.append(new_events, recorded_at=self.recorded_at, expected_versions=expected_versions)
         if stored_events:
             self.position = stored_events[-1].position
         project(self.connection, stored_events)

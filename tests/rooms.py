@@ -35,10 +35,8 @@ eventstore.events
 eventstore.sqlite
 eventstore.policies -> events
 eventstore.home -> sqlite
-eventstore.ports
-eventstore.memory
 eventstore.log -> events policies sqlite
-eventstore.queue -> policies sqlite
+eventstore.queue -> log policies sqlite
 eventstore.settings -> home policies
 eventstore.projections -> events log policies sqlite
 eventstore.unit_of_work -> log projections sqlite
@@ -47,7 +45,9 @@ eventstore.registry -> events log projections unit_of_work
 eventstore.wall_clock -> log policies projections unit_of_work
 eventstore.views -> events log policies projections queue sqlite wall_clock
 eventstore.decisions -> events log policies projections queue unit_of_work views
-eventstore.deliveries -> decisions events home log projections queue settings sqlite unit_of_work
+eventstore.deliveries -> decisions events home log policies projections queue settings sqlite unit_of_work
+eventstore.ports -> deliveries log queue
+eventstore.memory -> decisions deliveries events log policies queue
 eventstore.backup -> home integrity sqlite
 eventstore -> deliveries home queue
 eventstore.redis -> deliveries events log policies projections queue settings unit_of_work

@@ -23,9 +23,11 @@ from eventstore.common.backoff import Backoff
 from eventstore.common.clock import Clock
 from eventstore.common.shard import Shard
 from eventstore.decisions.digest import DigestRule
+from eventstore.deliveries.commit_group import SqliteCommitter
 from eventstore.home.folder import Home
 from eventstore.policies.clock_doubt import Doubt
 from eventstore.policies.policy import Policy
+from eventstore.queue.sqlite_queue import SqliteQueue
 from eventstore.settings.configuration import Configuration
 from eventstore.sqlite.reader_pool import Readers
 from eventstore.unit_of_work import Store
@@ -63,6 +65,7 @@ class Wiring:
             budget=self.budget,
             escalate=self.escalate,
             store=store,
+            committer=SqliteCommitter(store),
             company=GroupCommit(enough=self.configuration.delivery.per_installation),
         )
 
@@ -119,7 +122,7 @@ class Wiring:
         """Start the dispatcher; `spawn` starts an installation's actor."""
         delivery = self.configuration.delivery
         dependencies = DispatcherDependencies(
-            readers=self.readers,
+            queue=SqliteQueue(self.readers),
             journal=journal,
             clock=self.clock,
             spawn=spawn,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -30,12 +30,10 @@ from actors.runtime.thread_pool import Pool
 from actors.runtime.timers import Timers
 from eventstore.common.clock import Clock, time_text
 from eventstore.common.shard import WHOLE, Shard
-from eventstore.log.change_signal import change_version
 from eventstore.policies.waits import QueuedWait, WaitRule
-from eventstore.queue.claim import Claim, claim, installations_with_waiting
-from eventstore.queue.packed_batches import is_unopened, unopened_packed_batches
-from eventstore.sqlite.database import reading
-from eventstore.sqlite.reader_pool import Readers
+from eventstore.ports.queue import Queue
+from eventstore.queue.claim import Claim
+from eventstore.queue.news import Seen
 
 __all__ = ["DispatcherActor", "DispatcherDependencies"]
 
@@ -62,7 +60,7 @@ class DispatcherDependencies:
     may wait.
     """
 
-    readers: Readers
+    queue: Queue
     journal: Ref
     clock: Clock
     spawn: Callable[[str], Ref]
@@ -89,9 +87,8 @@ class DispatcherActor(SupervisedActor[Message]):
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._dependencies = parts
         self._shares = Shares(parts.room)
-        self._last_sequence = 0
+        self._seen = Seen()
         self._packed_batches = PackedBatchIndex()
-        self._attention = -1
         self._is_claiming = True
         self._left_behind = 0
         self._looked_at: datetime | None = None
@@ -125,41 +122,40 @@ class DispatcherActor(SupervisedActor[Message]):
 
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
         """Look for everything anew; what is handed out is still known."""
-        self._attention = -1
+        self._look_anew()
         self._shares.line_up_again()
 
     def _look_around(self) -> None:
         has_leapt = self._has_leapt()
         if has_leapt:  # the moments that were set are those of another clock
-            self._attention = -1
+            self._look_anew()
             self._shares.timers = Timers()
-        # Of one moment: else what another worker makes of a packed batch in between would be seen as neither.
-        with self._dependencies.readers.borrow() as connection, reading(connection):
-            attention = change_version(connection)
-            is_new = attention != self._attention
-            found, self._last_sequence = installations_with_waiting(
-                connection, after_sequence=0 if is_new else self._last_sequence
+        news = self._dependencies.queue.poll(self._seen)
+        # First of all, as nothing of it can fail: whoever looks again goes on behind them.
+        for packed_batch, counts in news.packed_batches:
+            theirs = self._dependencies.shard.of(counts)
+            self._packed_batches.put(
+                packed_batch, {installation_id: counts[installation_id] for installation_id in theirs}
             )
-            packed_batches = unopened_packed_batches(connection, after_sequence=self._packed_batches.newest)
-        if is_new:
-            self._attention = attention
+        self._seen = news.seen
+        if news.is_changed:
             for share in self._shares:
                 share.not_before = ""  # a test delivery, or a person's decision, goes through a closed gate
                 if share.ref is not None:
                     share.ref.tell(Refresh())
             self._make_all_ready(self._packed_batches.installations())
-        mine = self._dependencies.shard.of(found)
+        mine = self._dependencies.shard.of(news.installations)
         if has_leapt:
             self._bound(mine)
         self._make_all_ready(mine)
-        for packed_batch, counts in packed_batches:
-            theirs = self._dependencies.shard.of(counts)
-            self._packed_batches.put(
-                packed_batch, {installation_id: counts[installation_id] for installation_id in theirs}
-            )
-            self._make_all_ready(theirs)
+        for _, counts in news.packed_batches:
+            self._make_all_ready(self._dependencies.shard.of(counts))
         self._make_all_ready(self._shares.timers.take_due(time_text(self._dependencies.clock.now())))
         self._put_idle_away()
+
+    def _look_anew(self) -> None:
+        """Have the next look see all that waits as new; the index has what it has of packed batches."""
+        self._seen = replace(self._seen, version=Seen().version)
 
     def _has_leapt(self) -> bool:
         """Return whether the clock was set back since the last look; before the first it may have been, too."""
@@ -187,19 +183,15 @@ class DispatcherActor(SupervisedActor[Message]):
 
     def _claim_for(self, picked: list[tuple[Share, int]], due_at: str) -> None:
         limits = {share.installation_id: room for share, room in picked}
-        with self._dependencies.readers.borrow() as connection:
-            claims = claim(
-                connection,
-                limits,
-                due_at=due_at,
-                held_sequences=[sequence for share, _ in picked for sequence in share.held],
-                before={
-                    one: packed_batch
-                    for one in limits
-                    if (packed_batch := self._packed_batches.first_of(one)) is not None
-                },
-                known_packed_batch=self._packed_batches.newest,
-            )
+        claims = self._dependencies.queue.claim(
+            limits,
+            due_at=due_at,
+            held_sequences=[sequence for share, _ in picked for sequence in share.held],
+            before={
+                one: packed_batch for one in limits if (packed_batch := self._packed_batches.first_of(one)) is not None
+            },
+            known_packed_batch=self._seen.packed_batch,
+        )
         for share, room in picked:
             self._take(share, room, claims[share.installation_id])
 
@@ -208,8 +200,7 @@ class DispatcherActor(SupervisedActor[Message]):
         wanted = self._packed_batches.next_to_open(self._dependencies.clock_s())
         if not wanted:
             return False
-        with self._dependencies.readers.borrow() as connection:
-            unopened = tuple(packed_batch for packed_batch in wanted if is_unopened(connection, packed_batch))
+        unopened = self._dependencies.queue.unopened(wanted)
         if unopened:
             self._dependencies.journal.tell(UnpackBatches(unopened, self.actor_ref))
         self._opened(packed_batch for packed_batch in wanted if packed_batch not in unopened)

@@ -18,7 +18,6 @@ class PackedBatchIndex:
     """
 
     def __init__(self) -> None:
-        self.newest = 0
         self._counts_of: dict[int, Mapping[str, int]] = {}
         self._packed_batches_of: dict[str, list[int]] = {}
         self._wanted: dict[int, None] = {}
@@ -32,7 +31,6 @@ class PackedBatchIndex:
 
     def put(self, packed_batch: int, counts: Mapping[str, int]) -> None:
         """Add a packed batch newer than all before it, and how many deliveries to each installation it holds."""
-        self.newest = packed_batch
         if counts:
             self._counts_of[packed_batch] = counts
         for installation_id in counts:

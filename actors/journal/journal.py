@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pykka
 import structlog
 
-from actors.journal.transactions import decide, write
+from actors.journal.transactions import decide
 from actors.messages import (
     BatchesUnpacked,
     BeginWatch,
@@ -32,11 +32,13 @@ from actors.runtime.thread_pool import Pool
 from eventstore.common.shortage import lack_of
 from eventstore.decisions.decision import Decision
 from eventstore.decisions.outage_watch import begin_watch
+from eventstore.deliveries.commit_group import CommitGroup
 from eventstore.deliveries.retention import expire_payloads
 from eventstore.errors import DatabaseError, NotFoundError, RejectedError, ShortageError
 from eventstore.log.event_log import NewEvent
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.waits import WaitRule
+from eventstore.ports.committer import Committer
 from eventstore.queue.idempotency import forget_idempotency_keys
 from eventstore.unit_of_work import Store
 from eventstore.wall_clock.bounded_moments import bound_kept, bound_waits
@@ -92,12 +94,14 @@ class JournalActor(SupervisedActor[Message]):
         budget: RestartBudget,
         escalate: Callable[[str], None],
         store: Store,
+        committer: Committer,
         company: GroupCommit = GroupCommit(),
         clock_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
         self._store = store
+        self._committer = committer
         self._group_commit = company
         self._clock_s = clock_s
         self._sleep = sleep
@@ -255,25 +259,26 @@ class JournalActor(SupervisedActor[Message]):
         health: list[RecordHealth],
         packed_batches: list[UnpackBatches],
     ) -> None:
-        positions = self._write_group(group, events, health, packed_batches)
+        positions = self._write_group(
+            CommitGroup(
+                records=[message.record for message in group],
+                events=events,
+                health=[message.change for message in health],
+                rule=health[-1].rule if health else None,
+                packed_batches=[one for asked in packed_batches for one in asked.packed_batches],
+            )
+        )
         for message, position in zip(group, positions, strict=True):
             _reply(message, position)
         for asked in packed_batches:
             tell_if_alive(asked.reply_to, BatchesUnpacked(asked.packed_batches))
 
-    def _write_group(
-        self,
-        group: list[RecordDelivery],
-        events: list[NewEvent],
-        health: list[RecordHealth],
-        packed_batches: list[UnpackBatches],
-    ) -> list[int]:
-        """Write it all in one transaction; while this machine is short of something, again and again for a minute."""
+    def _write_group(self, group: CommitGroup) -> list[int]:
+        """Commit a group; while this machine is short of something, again and again for a minute."""
         until_s = self._clock_s() + _SHORT_S
         while True:
             try:
-                with self._store.transaction() as transaction:
-                    return write(transaction, group, events, health, packed_batches)
+                return self._committer.commit(group)
             except Exception as error:
                 lack = lack_of(error)
                 if lack is None or self._clock_s() > until_s:

@@ -19,7 +19,7 @@ from eventstore.queue.acknowledge import mark_dead, mark_missed, mark_retry, rem
 from eventstore.queue.delivery import QueuedDelivery, error_text
 from eventstore.unit_of_work import Transaction
 
-__all__ = ["DeliveryRecord", "record_deliveries"]
+__all__ = ["DeliveryRecord", "events_of", "record_deliveries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _record_all(transaction: Transaction, records: Sequence[DeliveryRecord]) -> 
     for record, is_counted in zip(records, counted, strict=True):
         offsets.append(len(new_events) if is_counted else -1)
         if is_counted:
-            new_events += _events(record)
+            new_events += events_of(record)
     if not new_events:
         return [0] * len(records)
     stored = transaction.append(*new_events)
@@ -78,7 +78,8 @@ def _acknowledge(transaction: Transaction, record: DeliveryRecord) -> bool:
     return mark_dead(connection, delivery, last_error=last_error)
 
 
-def _events(record: DeliveryRecord) -> list[NewEvent]:
+def events_of(record: DeliveryRecord) -> list[NewEvent]:
+    """Return what is recorded of an outcome that the queue waited for."""
     delivery, event = record.delivery, record.event
     stream = installation_stream(delivery.installation_id)
     if delivery.is_probe:

@@ -24,9 +24,12 @@ __all__ = [
     "StoredEvent",
     "append_events",
     "chain_hash",
+    "check_versions",
     "last_position",
     "one_by_one",
+    "origin_of",
     "read_events",
+    "read_head",
 ]
 
 # What stands for the hash before the first event.
@@ -95,17 +98,17 @@ def append_events(
     `expected_versions` names for a stream the version it must be at, 0 = it must be new.
     Raises ConflictError when it is not.
     """
-    position, previous_hash = _tail(connection)
+    position, previous_hash = read_head(connection)
     expected_versions = expected_versions or {}
     streams = {*expected_versions, *(new.stream for new in new_events)}
     versions = _versions(connection, streams)
-    _check_versions(versions, expected_versions)
+    check_versions(versions, expected_versions)
     rows, stored = [], []
     for new in new_events:
         position += 1
         versions[new.stream] += 1
         event = new.event
-        origin = new.origin or Origin(recorded_at, event.schema, encode_event(event), event.type_name)
+        origin = origin_of(new, recorded_at)
         previous_hash = chain_hash(
             previous_hash,
             position=position,
@@ -131,6 +134,12 @@ def append_events(
         stored.append(StoredEvent(position, new.stream, versions[new.stream], origin.recorded_at, event))
     insert_rows(connection, "INSERT INTO events", rows)
     return stored
+
+
+def origin_of(new: NewEvent, recorded_at: str) -> Origin:
+    """Return when and in which stored form an event is recorded: now and in today's, unless it comes from elsewhere."""
+    event = new.event
+    return new.origin or Origin(recorded_at, event.schema, encode_event(event), event.type_name)
 
 
 def chain_hash(
@@ -200,7 +209,8 @@ def read_events(
         yield StoredEvent(position, stream_name, version, recorded_at, event)
 
 
-def _tail(connection: sqlite3.Connection) -> tuple[int, bytes]:
+def read_head(connection: sqlite3.Connection) -> tuple[int, bytes]:
+    """Return the position and the hash of the newest event; 0 and NO_HASH when there is none."""
     row = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
     return (row[0], row[1]) if row else (0, NO_HASH)
 
@@ -214,7 +224,8 @@ def _versions(connection: sqlite3.Connection, streams: Iterable[str]) -> dict[st
     return msgspec.json.decode(versions, type=dict[str, int])
 
 
-def _check_versions(versions: Mapping[str, int], expected_versions: Mapping[str, int]) -> None:
+def check_versions(versions: Mapping[str, int], expected_versions: Mapping[str, int]) -> None:
+    """Raise ConflictError where a stream is not at the version that is expected of it; without a version it is new."""
     for stream, expected in expected_versions.items():
-        if versions[stream] != expected:
-            raise ConflictError(f"stream {stream} is at version {versions[stream]}, and {expected} was expected")
+        if versions.get(stream, 0) != expected:
+            raise ConflictError(f"stream {stream} is at version {versions.get(stream, 0)}, and {expected} was expected")

@@ -28,6 +28,7 @@ from eventstore.common.identifiers import app_stream, installation_stream, organ
 from eventstore.decisions.decision import Decision
 from eventstore.decisions.disable import DisableRequest, disable
 from eventstore.decisions.review import ReviewRequest, review
+from eventstore.deliveries.commit_group import SqliteCommitter
 from eventstore.events.catalogue import (
     AppRegistered,
     DeliveryFailed,
@@ -42,6 +43,7 @@ from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
 from eventstore.queue.queries import find_delivery
+from eventstore.queue.sqlite_queue import SqliteQueue
 from eventstore.sqlite.reader_pool import Readers
 from eventstore.unit_of_work import Store
 from webhook import (
@@ -280,12 +282,14 @@ class Stage:
         return store
 
     def journal(self, store: Store | None = None, **company: Any) -> Ref:
+        store = store or self.open_store()
         return self.keep(
             JournalActor.start(
                 pool=self.journal_pool,
                 budget=self.budget,
                 escalate=self.escalations.append,
-                store=store or self.open_store(),
+                store=store,
+                committer=SqliteCommitter(store),
                 **company,
             )
         )
@@ -293,7 +297,7 @@ class Stage:
     def dispatcher(self, spawn: Any, *, journal: Ref | None = None, **limits: Any) -> Ref:
         room = {"in_flight": 100, "per_installation": 8, "first_window": 1000, "new_share": 1.0, "silent_share": 1.0}
         parts = DispatcherDependencies(
-            readers=self.readers,
+            queue=SqliteQueue(self.readers),
             journal=journal or self.journal(),
             clock=self.clock,
             spawn=spawn,

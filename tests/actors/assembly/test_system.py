@@ -19,10 +19,8 @@ from actors.assembly.rules import gate_rule, outage_rule, probing_rule
 from actors.assembly.system import ActorSystem
 from actors.delivery.delivery_gate import GateRule
 from actors.delivery.lane import LaneWatch
-from actors.dispatch import dispatcher as dispatcher_module
 from actors.dispatch.dispatcher import DispatcherActor
 from actors.journal import journal as journal_module
-from actors.journal import transactions
 from actors.mail import mailer as mailer_module
 from actors.mail.mail_transport import MemoryTransport
 from actors.mail.maildir_transport import MaildirTransport
@@ -31,12 +29,14 @@ from actors.messages import PauseClaiming
 from eventstore.common.shard import WHOLE
 from eventstore.common.uptime import read_uptime
 from eventstore.decisions.probing import ProbingRule
+from eventstore.deliveries import commit_group
 from eventstore.errors import DiskFullError
 from eventstore.home.folder import Home
 from eventstore.policies.breaker import BreakerRule
 from eventstore.policies.clock_doubt import ClockPair
 from eventstore.policies.outage_rule import OutageRule
 from eventstore.queue.queries import count_deliveries
+from eventstore.queue.sqlite_queue import SqliteQueue
 from eventstore.settings.configuration import Configuration, configuration_of, load_configuration
 from eventstore.wall_clock.watch import write_clock_pair
 from tests.actors.stage import GONE, ONE, OWNERS, SERVER_ERROR, Receiver, Stage, lines_of
@@ -351,7 +351,7 @@ def test_an_answer_that_comes_after_the_stop_is_no_failure(plant: Plant, lines: 
 def test_stop_keeps_its_deadline_though_the_dispatcher_hangs(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
     system = plant.start(settings="[daemon]\nstop_s = 0.3\n")
-    monkeypatch.setattr(dispatcher_module, "change_version", lambda _connection: int(goes_on.wait(WAIT_S)))
+    monkeypatch.setattr(SqliteQueue, "poll", lambda *_: goes_on.wait(WAIT_S) or _fail())
     started_s = time.monotonic()
     system.stop()
     took_s = time.monotonic() - started_s
@@ -424,7 +424,7 @@ def test_a_disk_that_is_full_is_said_as_the_failure_and_nothing_is_lost(
     def record(*_arguments: object) -> Any:
         raise DiskFullError("the disk is full")
 
-    monkeypatch.setattr(transactions, "record_deliveries", record)
+    monkeypatch.setattr(commit_group, "record_deliveries", record)
     system = plant.start(settings="[daemon]\nstop_s = 2\n")
     system.look_around()
 
@@ -440,7 +440,7 @@ def test_more_crashes_than_the_budget_has_are_said_as_the_failure(
 ) -> None:
     plant.stage.register(ONE)
     plant.stage.enqueue(ONE)
-    monkeypatch.setattr(dispatcher_module, "claim", _fail)
+    monkeypatch.setattr(SqliteQueue, "claim", _fail)
     system = plant.start(settings="[daemon]\nrestarts = 2\n")
     while not plant.failed.wait(0.001):
         system.look_around()
@@ -462,7 +462,7 @@ def test_a_crash_of_the_dispatcher_while_it_is_asked_does_not_reach_who_drains(
     plant.stage.enqueue(ONE)
     system = plant.start()
     with monkeypatch.context() as patch:
-        patch.setattr(dispatcher_module, "change_version", _fail)
+        patch.setattr(SqliteQueue, "poll", _fail)
         while_it_crashes = system.is_drained()
     plant.drain(system)
 
@@ -487,7 +487,7 @@ def test_a_stop_during_which_the_dispatcher_crashes_stops_the_others_all_the_sam
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = plant.start()
-    monkeypatch.setattr(dispatcher_module, "change_version", _fail)
+    monkeypatch.setattr(SqliteQueue, "poll", _fail)
     system.stop()
 
     assert own_threads() == set()

@@ -6,7 +6,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.typing import EventDict
 
-from actors.dispatch import dispatcher as dispatcher_module
 from actors.dispatch.dispatcher import DispatcherActor
 from actors.messages import (
     BatchesUnpacked,
@@ -28,6 +27,7 @@ from eventstore.events.catalogue import InstallationEnabled
 from eventstore.log.change_signal import notify_change
 from eventstore.queue.acknowledge import mark_missed
 from eventstore.queue.delivery import QueuedDelivery
+from eventstore.queue.sqlite_queue import SqliteQueue
 from eventstore.registry.apply import apply_document
 from eventstore.registry.document import AppEntry, RegistryDocument
 from tests.actors.stage import ONE, THREE, TWO, Heard, Stage
@@ -637,7 +637,7 @@ def test_a_crash_while_reading_the_queue_is_mended_by_the_next_look(
     desk = Desk(stage, per_installation=1)
     (first,) = desk.look_around()
     with monkeypatch.context() as patch:
-        patch.setattr(dispatcher_module, "claim", _fail)
+        patch.setattr(SqliteQueue, "claim", _fail)
         during = desk.settle(first)
 
     assert during == []
