@@ -39,12 +39,12 @@ _SWITCH_INTERVAL_S = 0.001
 
 
 @cli.command("run")
-@click.option("--drain", "is_drain", is_flag=True, help="Exit when nothing is due any more.")
+@click.option("--drain", "is_drain", is_flag=True, help="Exit once nothing is due.")
 @click.option(
     "--processes",
     type=click.IntRange(1, _MOST_PROCESSES),
     metavar="N",
-    help="How many processes share the work; where it is left out, [daemon] processes says so.",
+    help="How many processes share the work; by default [daemon] processes.",
 )
 @click.pass_context
 def run_daemon(context: click.Context, *, is_drain: bool, processes: int | None) -> None:

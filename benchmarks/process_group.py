@@ -183,7 +183,7 @@ def session_of(leader: int) -> Iterator[int]:
 
 
 def cpu_seconds(process_id: int) -> float:
-    """Return the CPU seconds of a process and of its children that have ended, 0 when it is no more."""
+    """Return the CPU seconds of a process and of its children that have ended, 0 when it is gone."""
     fields = _stat_fields(process_id)
     # utime, stime, cutime and cstime of proc(5), counted from the state.
     return sum(int(field) for field in fields[11:15]) / _TICKS_A_SECOND

@@ -28,7 +28,7 @@ _BACKLOG: Final = 4096
 
 
 class RequestError(ValueError):
-    """The bytes are no request that this receiver understands."""
+    """The bytes are not a request that this receiver understands."""
 
 
 def request_end(data: bytes) -> int:

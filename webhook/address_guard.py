@@ -51,7 +51,7 @@ class AddressGuard:
         except ValueError:
             address = None
         if address is None:
-            raise AddressBlocked(f"{text} of {host} has a zone id or is no address; no setting allows it")
+            raise AddressBlocked(f"{text} of {host} has a zone id or is not an address; no setting allows it")
         reason = self._rules.reason_against(address)
         if reason is not None:
             raise AddressBlocked(f"{address} of {host} is {reason}" if text != host else f"{address} is {reason}")

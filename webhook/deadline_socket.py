@@ -176,7 +176,7 @@ class DeadlineTcpSocket(socket.socket):
         return data
 
     def receive_while_dialing(self, bufsize: int) -> bytes:
-        """Receive what a proxy says within the connect time: it is no part of the answer, and does not count."""
+        """Receive what a proxy says within the connect time: it is not part of the answer, and does not count."""
         exchange = current_exchange()
         return self.receive_until(bufsize, time.monotonic() + exchange.dial_budget_s(), exchange)
 
@@ -225,7 +225,7 @@ class DeadlineTcpSocket(socket.socket):
             rest = rest[self.send(rest, flags) :]
 
     def _limit(self, option: int, until_s: float) -> None:
-        left_us = max(1, int(min(until_s - time.monotonic(), _SHORT_S) * 1e6))  # zero would be no limit
+        left_us = max(1, int(min(until_s - time.monotonic(), _SHORT_S) * 1e6))  # zero would mean no limit
         self.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*divmod(left_us, 1_000_000)))
 
     def _wait(self, event: int, until_s: float, exchange: Exchange) -> None:

@@ -1,6 +1,6 @@
 """TLS over a socket that knows its deadline: in pieces, so that the deadline is looked at between any two of them.
 
-Where OpenSSL has the socket itself it reads on for as long as something comes that is no data of the application's. An
+Where OpenSSL has the socket itself it reads on for as long as something comes that is not data of the application's. An
 endpoint that sent tickets of TLS 1.3 without a pause held a thread of two seconds for as long as it liked, with a core.
 """
 

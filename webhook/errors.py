@@ -6,7 +6,7 @@ WebhookError
 ├── RequestInvalidError   a WebhookRequest could not be sent as it is described
 ├── ConnectFailed         no connection; the cause is what the system said
 ├── ConnectTimedOut       no connection within the connect time
-├── AnswerFault           what came is no whole answer (webhook/fault.py)
+├── AnswerFault           what came is not a whole answer (webhook/fault.py)
 │   └── BodyFault         its head is, and its body is not
 └── AddressBlocked        the guard refuses where the request would go
     └── UrlRefusedError   it is refused by its URL alone, before any name is looked up

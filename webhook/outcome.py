@@ -21,7 +21,7 @@ class OutcomeKind(StrEnum):
 
 
 class ErrorClass(StrEnum):
-    """Why an attempt was no success."""
+    """Why an attempt was not a success."""
 
     REDIRECT = "redirect"  # any 3xx: redirects are not followed
     CLIENT_ERROR = "client_error"  # 4xx but for the two below

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 HIDDEN: Final = "[hidden]"
-# Shorter ones are no secrets, and would blacken half of a text.
+# Shorter ones are not secrets, and would blacken half of a text.
 _FEWEST_CHARACTERS: Final = 6
 # So much of a secret's beginning, at the end of a text, is taken for a secret that was cut off.
 _FEWEST_OF_A_CUT_ONE: Final = 4

@@ -105,7 +105,7 @@ class WebhookSender(Protocol):
     def send(self, request: WebhookRequest) -> Outcome:
         """Return what came of one attempt; raise ShortageError, and nothing else, when this machine could not make it.
 
-        That is no outcome: the endpoint may never have heard of it, and it is to be made again.
+        That is not an outcome: the endpoint may never have heard of it, and it is to be made again.
         """
 
     def close_idle(self) -> None:
@@ -156,7 +156,7 @@ class Sender:
     def send(self, request: WebhookRequest) -> Outcome:
         """Return what came of one attempt; it is over at the request's total time.
 
-        An exception that is no doing of the endpoint is an outcome too, of class `internal`, unless this machine was
+        An exception that the endpoint has not caused is an outcome too, of class `internal`, unless this machine was
         short of something: then ShortageError is raised, and nothing else ever is.
         """
         mask = SecretMask(request.secret_texts)
@@ -171,7 +171,7 @@ class Sender:
                     "attempt_crashed",
                     delivery_id=request.delivery_id,
                     traceback=hidden_traceback(error, mask),
-                    done="recorded as failed attempt of class internal, which is counted nowhere",
+                    done="recorded as a failed attempt of class internal, which is counted nowhere",
                 )
             return outcome
 

@@ -48,7 +48,7 @@ class TlsContexts:
     def of(self, client: ClientFiles | None) -> ssl.SSLContext:
         """Return the context of a client certificate, read anew when its files are others, or that without one.
 
-        Raises ShortageError where the files cannot be used: that is no endpoint's failure.
+        Raises ShortageError where the files cannot be used: that is not an endpoint's failure.
         """
         if client is None:
             return self._plain

@@ -36,7 +36,7 @@ def check_mail(
             yield Diagnostic.good("mail", f"no mail server is configured: mails go into {postbox.path}")
         if mail_to is not None:
             _send_one(postbox, sender_address, mail_to, now)
-            yield Diagnostic.good("mail", f"a test mail to {mail_to} was taken; see that it arrives")
+            yield Diagnostic.good("mail", f"a test mail to {mail_to} was accepted: check that it arrives")
     except MailError as error:
         yield Diagnostic.fault(
             "mail", str(error), "see [smtp] and [mail] of hookfuse.toml, and HOOKFUSE_SMTP__PASSWORD; mails wait"
@@ -61,7 +61,7 @@ def check_endpoints(
         yield Diagnostic.fault(
             "endpoints",
             f"{len(unknown)} of {len(hosts)} hosts cannot be found: {_listed(unknown)}",
-            "see to this machine's DNS (/etc/resolv.conf) when it is all of them, else to the app's webhook_url",
+            "check this machine's DNS (/etc/resolv.conf) if none can be found, else the app's webhook_url",
         )
     if blocked:
         yield Diagnostic.fault(

@@ -154,7 +154,7 @@ class Observability:
 
     def _liveness(self) -> dict[str, str]:
         lasts_s = self._pool.longest_task_s()
-        return {"metrics_actor": "ok" if lasts_s < _TURN_S else f"is at one turn for {lasts_s:.0f} s"}
+        return {"metrics_actor": "ok" if lasts_s < _TURN_S else f"has been in one turn for {lasts_s:.0f} s"}
 
     def _escalate(self, reason: str) -> None:
         self.failure = reason

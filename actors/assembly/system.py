@@ -203,7 +203,7 @@ class ActorSystem:
     def liveness(self) -> dict[str, str]:
         """Return whether no actor was given up, and none is at one turn for over a minute; on any thread."""
         slow = [
-            f"{pool.name} is at one turn for {lasts_s:.0f} s"
+            f"{pool.name} has been in one turn for {lasts_s:.0f} s"
             for pool in self._pools
             if pool.name != SEND_POOL and (lasts_s := pool.longest_task_s()) > _TURN_S
         ]
@@ -240,7 +240,9 @@ class ActorSystem:
             while self._load(deadline_s).held_deliveries and time.monotonic() < deadline_s and not self.failure:
                 time.sleep(0.01)
         except Exception as error:  # noqa: BLE001 - the others are stopped all the same
-            log.warning("in_flight_unknown", error=repr(error), done="stopped without waiting; the queue has it all")
+            log.warning(
+                "in_flight_unknown", error=repr(error), done="stopped without waiting; everything is in the queue"
+            )
 
     def _load(self, deadline_s: float = float("inf")) -> Load:
         timeout_s = min(_ASK_TIMEOUT_S, max(0.1, deadline_s - time.monotonic()))
@@ -270,7 +272,7 @@ class ActorSystem:
 def _ask(ref: Ref, message: object, deadline_s: float) -> object:
     left_s = deadline_s - time.monotonic()
     if left_s <= 0:
-        raise pykka.Timeout(f"{ref} was not asked any more")
+        raise pykka.Timeout(f"{ref} was no longer asked")
     return ref.ask(message, timeout=left_s)
 
 

@@ -47,7 +47,7 @@ def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: Queue
                 "attempt_crashed",
                 delivery_id=delivery.delivery_id,
                 traceback=hidden_traceback(error, SecretMask(endpoint.secrets.texts())),
-                done="recorded as failed attempt",
+                done="recorded as a failed attempt",
             )
             outcome = own_failure(error)
     try:
@@ -60,14 +60,14 @@ def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: Queue
             "outcome_unheard",
             installation_id=delivery.installation_id,
             delivery_id=delivery.delivery_id,
-            done="the daemon has stopped meanwhile; it is sent again under the same delivery id by the next one",
+            done="the daemon has stopped; the next one sends it again under the same delivery id",
         )
     except Exception:
         log.exception(
             "outcome_lost",
             installation_id=delivery.installation_id,
             delivery_id=delivery.delivery_id,
-            done="not recorded; it is sent again under the same delivery id by the next daemon",
+            done="not recorded; the next daemon sends it again under the same delivery id",
         )
     return outcome
 

@@ -18,7 +18,7 @@ def log_record(installation_id: str, record: DeliveryRecord, position: int) -> N
             "outcome_ignored",
             installation_id=installation_id,
             delivery_id=event.delivery_id,
-            done="not counted: the queue does not wait for this attempt any more",
+            done="not counted: the queue no longer waits for this attempt",
         )
     elif isinstance(event, AttemptEvent):
         kind, _, outcome = event.type_name.partition(".")

@@ -211,7 +211,7 @@ class InstallationActor(SupervisedActor[Message]):
     def _postpone_short(self, delivery: QueuedDelivery, lack: Lack) -> None:
         """Release a delivery that this machine could not send: no attempt is used up, and nothing counts for it."""
         self._dependencies.budget.shortages.note(
-            lack, done="deliveries are postponed by some seconds; no attempt is used up, and nothing is counted"
+            lack, done="deliveries are postponed by a few seconds; no attempt is used up, and nothing is counted"
         )
         until = self._dependencies.clock.now() + timedelta(seconds=_SHORT_S * (0.5 + self._dependencies.random_unit()))
         self._leave(delivery.sequence)

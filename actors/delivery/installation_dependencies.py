@@ -42,5 +42,5 @@ class InstallationDependencies:
     is_warned: bool = True
     is_probed: bool = False
     random_unit: Callable[[], float] = field(default=random.random)
-    # By which the secret of before a rotation ends; None = by the clock.
+    # By which the previous secret a rotation ends; None = by the clock.
     believed_now: Callable[[], datetime] | None = None

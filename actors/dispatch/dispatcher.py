@@ -46,7 +46,7 @@ _MANY = 1000
 # that gets its deliveries one by one has a claim made for each.
 _STOCK_WINDOWS = 4
 
-# Clocks that are looked after are set back by less, if at all.
+# Clocks that have a worker are set back by less, if at all.
 _STEP = timedelta(seconds=1)
 
 Message = Poll | PauseClaiming | ReportLoad | Release | Hold | BatchesUnpacked

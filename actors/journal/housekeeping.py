@@ -69,7 +69,7 @@ class Housekeeping:
                 " machine's clock (NTP)",
             )
         elif pair.doubt is None and said is not None:
-            log.warning("clock_believed", clock=clock, done="what is kept for a time only expires again")
+            log.warning("clock_believed", clock=clock, done="what is kept for a limited time expires again")
 
 
 def _is_another(said: Doubt, doubt: Doubt) -> bool:

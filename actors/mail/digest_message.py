@@ -75,7 +75,7 @@ def render_digest(
 
 def _because(notice: DisabledNotice | WarningNotice) -> str:
     if isinstance(notice, WarningNotice):
-        return f"at {notice.level}% of being disabled: {notice.rule}"
+        return f"{notice.level}% of the way to being disabled: {notice.rule}"
     if notice.cause == "receiver":
         return "the receiver itself asked for no more requests (410 Gone)"
     return notice.rule or f"a person disabled it: {notice.reason}"

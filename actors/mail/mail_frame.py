@@ -64,7 +64,7 @@ def headed_message(
 ) -> EmailMessage:
     """Return a mail without a body, ready for any postbox.
 
-    Raises MailRefused if the recipient is no address, MailDeferred if the sender is none.
+    Raises MailRefused if the recipient is not an address, MailDeferred if the sender is none.
     """
     message = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
     message["Message-ID"] = message_id

@@ -89,7 +89,7 @@ def render_disabled_notice(
 
     `sender_address` is `a@b` or `Name <a@b>`, `message_id` has its angle brackets, `date` is aware.
     The same arguments give the same mail, but for the boundary between its parts.
-    Raises MailRefused if the recipient is no address, MailDeferred if the sender is none.
+    Raises MailRefused if the recipient is not an address, MailDeferred if the sender is none.
     """
     subject = f"Action required: Fix your {_subject_name(notice)} integration"
     message = headed_message(
@@ -121,7 +121,7 @@ def render_warning_notice(
     date: datetime,
 ) -> EmailMessage:
     """Return the mail that warns one owner; all is as in `render_disabled_notice`."""
-    subject = f"{_subject_name(notice)} integration: at {notice.level}% of being disabled"
+    subject = f"{_subject_name(notice)} integration: {notice.level}% of the way to being disabled"
     message = headed_message(
         kind="warning-notice",
         subject=subject,

@@ -40,9 +40,9 @@ class MaildirTransport:
         """Raise MailDeferred where a folder can't be made or written to; nothing is changed."""
         for folder in (self.path, *(self.path / name for name in _FOLDERS)):
             if os.path.lexists(folder) and not folder.is_dir():
-                raise MailDeferred(f"{folder} is not a folder: move it away, and one is made")
+                raise MailDeferred(f"{folder} is not a folder: move it away, and one will be created")
             if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-                raise MailDeferred(f"{folder} cannot be written to: see to its owner and permissions")
+                raise MailDeferred(f"{folder} cannot be written to: check its owner and permissions")
 
 
 def _sync_folder(path: Path) -> None:

@@ -20,7 +20,7 @@ def disabled_notice(connection: sqlite3.Connection, mail: PendingMail) -> Disabl
     stored = _event_at(connection, mail.about_position)
     disabled = stored.event
     if not isinstance(disabled, InstallationDisabled):
-        raise NotFoundError(f"position {mail.about_position} is no installation.disabled")
+        raise NotFoundError(f"position {mail.about_position} is not an installation.disabled")
     app = find_app(connection, disabled.app_id)
     organization = find_organization(connection, disabled.organization_id)
     evidence = disabled.evidence
@@ -49,7 +49,7 @@ def warning_notice(connection: sqlite3.Connection, mail: PendingMail) -> Warning
     stored = _event_at(connection, mail.about_position)
     warned = stored.event
     if not isinstance(warned, InstallationWarned):
-        raise NotFoundError(f"position {mail.about_position} is no installation.warned")
+        raise NotFoundError(f"position {mail.about_position} is not an installation.warned")
     app = find_app(connection, warned.app_id)
     organization = find_organization(connection, warned.organization_id)
     evidence = warned.evidence

@@ -128,7 +128,7 @@ def _greet(connection: smtplib.SMTP) -> None:
 
 
 def _sender(message: EmailMessage) -> str:
-    """Return the envelope's sender, from the header From; MailDeferred if that is no address."""
+    """Return the envelope's sender, from the header From; MailDeferred if that is not an address."""
     try:
         return checked_address(parseaddr(str(message["From"]))[1])
     except MailRefused as error:

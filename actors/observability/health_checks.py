@@ -37,7 +37,7 @@ class HealthSource(Protocol):
 class HealthChecks:
     """Knows how a daemon fares, and tells it on the endpoint's threads; it changes nothing.
 
-    `own` and `own_liveness`: the numbers of what counts for those who watch, which is no part of the work, and whether
+    `own` and `own_liveness`: the numbers of what counts for those who watch, which is not part of the work, and whether
     it is alive. `read_stream`: asks the stream that the queue is fed from.
     """
 

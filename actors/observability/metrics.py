@@ -31,7 +31,7 @@ _CLASSES = {"", *ErrorClass}
 _EVENTS_A_COMMIT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-# When a counter began is no metric worth a line each.
+# When a counter began is not a metric worth a line each.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -116,7 +116,7 @@ class _Gauges(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return one family after the other."""
-        yield _one("ready", "Whether it does its work, as /readyz says.", int(self._readings.is_ready))
+        yield _one("ready", "Whether the daemon is ready, as /readyz says.", int(self._readings.is_ready))
         yield from self._of_database()
         yield from self._of_redis()
         yield from self._of_stream()
@@ -125,15 +125,26 @@ class _Gauges(Collector):
     def _of_database(self) -> Iterable[Metric]:
         signs = self._readings.signs
         yield _by("queue_deliveries", "Deliveries in the queue, by state.", "state", signs.deliveries)
-        yield _one("queue_oldest_waiting_seconds", "Age of what waits longest.", signs.oldest_waiting_s or 0.0)
         yield _one(
-            "queue_overdue_seconds", "For how long something has been due that nothing holds back.", signs.overdue_s
+            "queue_oldest_waiting_seconds",
+            "Age of the delivery that has waited longest.",
+            signs.oldest_waiting_s or 0.0,
+        )
+        yield _one(
+            "queue_overdue_seconds",
+            "How long the oldest delivery that nothing holds back has been due.",
+            signs.overdue_s,
         )
         yield _by("installations", "Installations, by state.", "state", signs.installations)
         yield _by("breakers", "Breakers that are not closed, by state.", "state", signs.breakers)
         yield _one("paused_installations", "Installations whose endpoint asked for a pause.", signs.paused)
         warned = {str(level): count for level, count in signs.warned.items()}
-        yield _by("warned_installations", "Installations warned of, by percent of the way.", "level", warned)
+        yield _by(
+            "warned_installations",
+            "Installations whose owners were warned, by percent of the way to being disabled.",
+            "level",
+            warned,
+        )
         yield _by("mails", "Mails, by state.", "state", signs.mails)
         yield _one("disabling_frozen", "Whether automatic disabling is frozen.", int(signs.is_frozen))
         yield _one("clock_doubted", "Whether the clock is doubted: nothing expires.", int(signs.is_clock_doubted))
@@ -144,7 +155,7 @@ class _Gauges(Collector):
         lag = self._readings.redis_lag
         if lag is None:
             return
-        yield _one("redis_up", "Whether the Redis answers that the events are projected to.", int(lag >= 0))
+        yield _one("redis_up", "Whether the Redis to which the events are projected answers.", int(lag >= 0))
         if lag >= 0:
             yield _one("redis_lag_events", "Events that are not in Redis yet.", lag)
 
@@ -152,7 +163,7 @@ class _Gauges(Collector):
         stream = self._readings.stream
         if stream is None:
             return
-        yield _one("stream_up", "Whether the Redis answers that the queue is fed from.", int(not stream.error))
+        yield _one("stream_up", "Whether the Redis from which the queue is fed answers.", int(not stream.error))
         if not stream.error:
             counts = {"unread": stream.unread, "pending": stream.pending, "dead": stream.dead}
             yield _by("stream_entries", "Entries of the stream that the queue is fed from, by state.", "state", counts)
@@ -172,14 +183,16 @@ class _Gauges(Collector):
         yield _one("actors", "Actors alive.", process_stats.actors)
         yield _one(
             "mailbox_messages",
-            "Messages that wait for the actors that everybody tells.",
+            "Messages waiting for the actors that all others send to.",
             process_stats.mailbox_messages,
         )
-        yield _one("deliveries_in_flight", "Deliveries handed out and not settled.", process_stats.deliveries_in_flight)
+        yield _one(
+            "deliveries_in_flight", "Deliveries handed out and not yet settled.", process_stats.deliveries_in_flight
+        )
         yield CounterMetricFamily("hookfuse_actor_crashes", "Actors that crashed.", value=process_stats.crashes)
         yield CounterMetricFamily(
             "hookfuse_stderr_dropped_lines",
-            "Lines of standard error that were dropped, as nobody read them.",
+            "Lines of standard error that were dropped because nobody read them.",
             value=process_stats.dropped_lines,
         )
 

@@ -21,7 +21,7 @@ from eventstore.sqlite.reader_pool import Readers
 __all__ = ["MetricsActor", "MetricsDependencies"]
 
 _BATCH_EVENTS = 2000
-# What was recorded longer ago than this, and is new here, has come with an import: it is no news of this daemon.
+# What was recorded longer ago than this, and is new here, has come with an import: it is not news of this daemon.
 _HISTORY = timedelta(hours=1)
 
 

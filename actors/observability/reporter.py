@@ -37,4 +37,4 @@ class Reporter:
         try:
             write_report(self._path, report)
         except HomeError as error:
-            log.warning("report_not_written", error=str(error), done="`hookfuse doctor` does not know it")
+            log.warning("report_not_written", error=str(error), done="`hookfuse doctor` cannot read it")

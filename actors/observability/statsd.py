@@ -99,5 +99,5 @@ class Statsd:
             "statsd_unreachable",
             address=f"{self._host}:{self._port}",
             error=error.strerror or str(error),
-            done="counts are lost until it is there; said once",
+            done="counts are lost until it is there; logged once",
         )

@@ -165,7 +165,7 @@ class Daemon(_Process):
         try:
             self.home.name_workers(pids)
         except HomeError as error:
-            log.warning("workers_not_named", error=str(error), done="`hookfuse status` does not know them")
+            log.warning("workers_not_named", error=str(error), done="`hookfuse status` cannot show them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

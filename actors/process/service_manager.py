@@ -62,7 +62,7 @@ class ServiceManager:
         except OSError as error:
             if not self._has_complained:
                 self._has_complained = True
-                log.warning("service_manager_unreachable", error=str(error), done="deliveries go on; said once")
+                log.warning("service_manager_unreachable", error=str(error), done="deliveries go on; logged once")
 
 
 def _interval_s(environment: Mapping[str, str], pid: int) -> float:

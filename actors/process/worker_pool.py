@@ -121,7 +121,7 @@ class WorkerPool:
     def _silent(self) -> list[str]:
         # Said before the worker is killed for it.
         return [
-            f"worker {number} has not been heard for {silent_s:.0f} s"
+            f"worker {number} has not been heard from for {silent_s:.0f} s"
             for number, heard_s in sorted(dict(self._heard_s).items())
             if (silent_s := self._clock_s() - heard_s) > self._patience_s(number) / 2
         ]
@@ -137,7 +137,7 @@ class WorkerPool:
     def readiness(self) -> dict[str, str]:
         """Return whether each share has a worker that is at work; on any thread."""
         at_work = len(self._at_work)
-        return {"shares": "ok" if at_work == self._count else f"{at_work} of {self._count} are looked after"}
+        return {"shares": "ok" if at_work == self._count else f"{at_work} of {self._count} have a worker"}
 
     def attend(self) -> None:
         """Take in what the workers have answered, and deal with those that have ended, are silent or never started."""
@@ -178,7 +178,7 @@ class WorkerPool:
             self.attend()
         for worker in list(self._workers.values()):
             log.warning(
-                "worker_did_not_stop", worker=worker.number, pid=worker.pid, done="killed; the queue has it all"
+                "worker_did_not_stop", worker=worker.number, pid=worker.pid, done="killed; everything is in the queue"
             )
             worker.kill()
             worker.reap()

@@ -97,7 +97,7 @@ class WorkerProcess:
         """Wait for its end; return its exit code (negative: the signal that ended it), and the reason in words."""
         try:
             code = self._process.wait(_REAP_S)
-        except subprocess.TimeoutExpired:  # its pipes are closed, and it lives: it is no use any more
+        except subprocess.TimeoutExpired:  # its pipes are closed, and it lives: it is of no use any more
             self.kill()
             code = self._process.wait()
         self._orders.close()

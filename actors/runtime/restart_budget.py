@@ -19,7 +19,7 @@ _OVER_S = 15.0
 class RestartBudget:
     """At most `intensity` restarts within `period_s` seconds, as in OTP; actors on many threads share one.
 
-    A crash for want of something that this machine is short of is no fault of the actor's: it spends nothing, and
+    A crash for want of something that this machine is short of is not a fault of the actor's: it spends nothing, and
     `shortages` is told.
     """
 

@@ -30,11 +30,11 @@ class _Status(click.ParamType[int]):
         if text.isdecimal() and int(text) in INCIDENT_STATUSES:
             return int(text)
         known = ", ".join(f"{label} ({number})" for number, label in INCIDENT_STATUSES.items())
-        raise click.BadParameter(f"{text[:60]!r} is no incident status; there are: {known}", ctx, param)
+        raise click.BadParameter(f"{text[:60]!r} is not an incident status; there are: {known}", ctx, param)
 
 
 @click.command()
-@click.option("--app", metavar="ID|SLUG", required=True, help="The app that is told.")
+@click.option("--app", metavar="ID|SLUG", required=True, help="The app to alert.")
 @click.option("--organization", metavar="ID|SLUG", required=True, help="The organization of the incident.")
 @click.option("--incident", "incident_id", type=NUMBER, required=True, help="The incident.")
 @click.option("--action", "action_id", type=NUMBER, required=True, help="The alert rule's action.")
@@ -42,8 +42,10 @@ class _Status(click.ParamType[int]):
     "--status", type=_Status(), required=True, metavar="STATUS", help="open, resolved, warning, critical, or a number."
 )
 @click.option("--attachment", required=True, metavar="FILE|-", help="The alert as a JSON object; - = standard input.")
-@click.option("--metric-value", help="The metric's value; taken for compatibility, and not sent.")
-@click.option("--notification-uuid", help="The same one queues once for its action and status.")
+@click.option("--metric-value", help="The metric's value; accepted for compatibility, and not sent.")
+@click.option(
+    "--notification-uuid", help="An idempotency key: the same one queues only once for its action and status."
+)
 @json_option
 @click.pass_obj
 def alert(

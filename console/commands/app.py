@@ -26,7 +26,7 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 @click.group()
 def app() -> None:
-    """Look after one app.
+    """Manage one app's secret and signing key.
 
     \b
     Example:
@@ -38,7 +38,7 @@ def app() -> None:
 @app.command("secret")
 @click.argument("app_name", metavar="APP")
 @click.option("--to", "path", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file to write.")
-@click.option("--force", is_flag=True, help="Put the file in the place of one that is there.")
+@click.option("--force", is_flag=True, help="Replace the file if there is one.")
 @click.pass_obj
 def secret(session: Session, app_name: str, path: Path, force: bool) -> None:
     """Write the client secret of APP (its number or slug) to a new file that only you may read.
@@ -65,7 +65,7 @@ def secret(session: Session, app_name: str, path: Path, force: bool) -> None:
 def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip())
     if found is None and text.strip() != "0":
-        raise click.BadParameter(f"{text[:60]!r} is no duration such as 0, 90s, 30m, 24h or 7d")
+        raise click.BadParameter(f"{text[:60]!r} is not a duration such as 0, 90s, 30m, 24h or 7d")
     return timedelta(seconds=float(found.group(1)) * _UNIT_S[found.group(2)] if found else 0)
 
 
@@ -77,7 +77,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
     show_default=True,
     metavar="DURATION",
     callback=_duration,
-    help="How long the old secret signs too, such as 90s, 30m, 24h or 7d; 0 = it ends at once.",
+    help="How long the old secret keeps signing too, such as 90s, 30m, 24h or 7d; 0 = it ends at once.",
 )
 @click.option(
     "--secret-from",
@@ -115,7 +115,7 @@ def rotate(session: Session, app_name: str, *, overlap: timedelta, path: str | N
         return
     print_line(f"rotated the client secret of app {app_id} ({slug}), now version {done.secret_version}")
     if done.overlap_until is None:
-        print_line("the old one signs nothing any more")
+        print_line("the old one no longer signs anything")
     else:
         print_line(f"the old and the new one both sign until {short_time(done.overlap_until)}")
         print_line("until then Sentry-Hook-Signature, which has room for one, is made with the old one")
@@ -124,8 +124,8 @@ def rotate(session: Session, app_name: str, *, overlap: timedelta, path: str | N
 
 @app.command("signing-key")
 @click.argument("app_name", metavar="APP")
-@click.option("--rotate", "is_rotated", is_flag=True, help="Put a new key in the old one's place, at once.")
-@click.option("--remove", "is_removed", is_flag=True, help="Sign with no such key any more.")
+@click.option("--rotate", "is_rotated", is_flag=True, help="Replace the key, at once.")
+@click.option("--remove", "is_removed", is_flag=True, help="Remove the key: nothing is signed with it any longer.")
 @by_option
 @json_option
 @click.pass_obj
@@ -141,7 +141,7 @@ def signing_key(session: Session, app_name: str, *, is_rotated: bool, is_removed
       hookfuse app signing-key 5 --rotate
     """  # noqa: D301 - \b is click's
     if is_rotated and is_removed:
-        raise click.UsageError("--rotate and --remove exclude each other")
+        raise click.UsageError("--rotate and --remove are mutually exclusive")
     with session.writing() as store, store.transaction() as transaction:
         found = find_named_app(transaction.connection, app_name)
         app_id, slug = found.app_id, found.slug
@@ -157,4 +157,4 @@ def signing_key(session: Session, app_name: str, *, is_rotated: bool, is_removed
     else:
         print_line(public_key)
         if is_changed:
-            print_line(f"made just now: deliveries of app {app_id} ({slug}) are signed with it (v1a)")
+            print_line(f"created just now: deliveries of app {app_id} ({slug}) are signed with it (v1a)")

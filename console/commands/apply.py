@@ -80,7 +80,7 @@ def _warnings(session: Session, apps: list[AppEntry]) -> list[str]:
         # The daemon's may be others, by its environment: so this is a warning, and nothing is refused.
         guard = session.configuration().guard
     except ConfigurationError as error:
-        return [f"the URLs were not looked at by the settings in [guard], which cannot be read: {error}"]
+        return [f"the URLs were not checked against [guard], which cannot be read: {error}"]
     return endpoint_warnings(apps, guard)
 
 
@@ -112,7 +112,7 @@ def endpoint_warnings(apps: Iterable[AppEntry], guard: "GuardSettings") -> list[
     rules = AddressRules(guard.allow_networks, guard.deny_networks)
     reasons = ((app, _reason(parse_url(app.webhook_url), rules, guard)) for app in apps)
     return [
-        f"{app_label(app)}: nothing is sent to its webhook_url by the settings in [guard]: {reason}"
+        f"{app_label(app)}: nothing will be sent to its webhook_url, because of [guard]: {reason}"
         for app, reason in reasons
         if reason
     ]

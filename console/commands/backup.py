@@ -34,7 +34,7 @@ def _print_metadata(context: click.Context, _parameter: click.Parameter, value: 
 @click.command()
 @click.argument("target", type=_FILE, metavar="FILE")
 @click.option(
-    "--without-secrets", is_flag=True, help="Leave the secrets out: for looking into, and not to be restored."
+    "--without-secrets", is_flag=True, help="Leave the secrets out: for inspection only, as it cannot be restored."
 )
 @click.option(
     "--datasette-metadata",
@@ -42,7 +42,7 @@ def _print_metadata(context: click.Context, _parameter: click.Parameter, value: 
     is_eager=True,
     expose_value=False,
     callback=_print_metadata,
-    help="Print where the metadata for Datasette is, which describes such a copy.",
+    help="Print the path of the Datasette metadata that describes such a copy.",
 )
 @json_option
 @click.pass_obj

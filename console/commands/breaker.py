@@ -30,7 +30,7 @@ def breaker() -> None:
 @json_option
 @click.pass_obj
 def close(session: Session, installation: str, *, reason: str, by: str, is_json: bool) -> None:
-    """Close the breaker of INSTALLATION (its UUID, or the first 6 or more characters).
+    """Close the breaker of INSTALLATION (its UUID, or at least its first 6 characters).
 
     What it holds flows within a second, and what waits for its next attempt when that is due, under the stricter
     limits that follow each closing. Who closed it and

@@ -50,10 +50,10 @@ _COLUMNS = (
 @installation_option
 @event_option
 @click.option(
-    "--error-class", metavar="CLASS", help="Only those that failed last with this class, such as server_error."
+    "--error-class", metavar="CLASS", help="Only those whose last failure was of this class, such as server_error."
 )
 @period_options
-@click.option("--payload", is_flag=True, help="With the data that is to be sent.")
+@click.option("--payload", is_flag=True, help="Show the payload too.")
 @limit_option(100)
 @json_option
 @click.pass_context
@@ -161,7 +161,7 @@ def _document(delivery: QueuedDelivery, hold: Hold | None, *, is_with_payload: b
 
 @deliveries.command("resend")
 @click.argument("delivery_ids", nargs=-1, metavar="[DELIVERY_ID]...")
-@click.option("--installation", metavar="ID", help="All that are kept of this installation.")
+@click.option("--installation", metavar="ID", help="All kept deliveries of this installation.")
 @click.option(
     "--state", type=click.Choice(["dead", "missed", "waiting"]), help="With --installation: only in this state."
 )
@@ -210,7 +210,7 @@ def _print_resent(count: int, gone_count: int, *, is_due: bool, is_json: bool) -
         return
     print_line(_counted(count, "is due now", "are due now") if is_due else _counted(count, "waits again", "wait again"))
     if gone_count:
-        print_line(_counted(gone_count, "has no payload any more", "have no payload any more"))
+        print_line(_counted(gone_count, "no longer has a payload", "no longer have a payload"))
 
 
 def _require_either(delivery_ids: tuple[str, ...], installation: str | None, state: str | None) -> None:
@@ -257,7 +257,7 @@ def _in_batches(
 
 @deliveries.command("drop")
 @click.argument("delivery_ids", nargs=-1, metavar="[DELIVERY_ID]...")
-@click.option("--installation", metavar="ID", help="All dead ones of this installation.")
+@click.option("--installation", metavar="ID", help="All dead deliveries of this installation.")
 @click.option(
     "--state",
     type=click.Choice(["dead", "missed", "waiting"]),

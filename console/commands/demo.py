@@ -165,7 +165,7 @@ class Story:
         scene.start_daemon()
         scene.wait_until(lambda: not scene.waiting_count(), "the queue to be empty")
         seen = len(scene.healthy.sightings), len(scene.broken.sightings)
-        _say(f"Nothing waits any more. Pager has seen {seen[0]} requests, Chat Bridge {seen[1]}.")
+        _say(f"Nothing is waiting any longer. Pager has seen {seen[0]} requests, Chat Bridge {seen[1]}.")
 
     def _look_at_the_broken_one(self) -> str:
         scene = self._scene
@@ -220,7 +220,7 @@ def _output(text: str) -> None:
 
 
 @click.command()
-@click.option("--keep", "is_kept", is_flag=True, help="Keep the folder, to look around in it.")
+@click.option("--keep", "is_kept", is_flag=True, help="Keep the folder, so that you can look around in it.")
 @click.pass_context
 def demo(context: click.Context, is_kept: bool) -> None:
     """Show what hookfuse does, in seconds and with a real daemon.
@@ -240,7 +240,7 @@ def demo(context: click.Context, is_kept: bool) -> None:
         try:
             found = Story(scene).play()
         except DemoError as error:
-            found = [Promise(f"the story broke off: {error}", is_kept=False)]
+            found = [Promise(f"the demo broke off: {error}", is_kept=False)]
         is_good = all(promise.is_kept for promise in found)
         scene.is_kept = is_kept or not is_good
     _step("7. What you saw")

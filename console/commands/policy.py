@@ -55,7 +55,7 @@ def check(session: Session, name: str, is_json: bool) -> ExitCode:
     """Check a policy, and point out rules that can never fire and limits that change nothing.
 
     What the breaker of the home leaves out of reach is noted beside it. It ends with 11 when there is any fault. A file
-    that is no policy at all ends with 3, and the place is named.
+    that is not a policy at all ends with 3, and the place is named.
 
     \b
     Example:

@@ -52,7 +52,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) ->
     found = _DURATION.fullmatch(text.strip())
     seconds = float(found.group(1)) * _UNIT_S[found.group(2)] if found else 0.0
     if not 0 < seconds <= _LONGEST_S:
-        raise click.BadParameter("it is a time such as 30s or 2m, an hour at most")
+        raise click.BadParameter("give a duration such as 30s or 2m, an hour at most")
     return seconds
 
 
@@ -171,7 +171,7 @@ def _wait(
         if outcome is not None:
             return outcome, ""
         if session.home.daemon_pid() is None:
-            return None, "the daemon has stopped before it was answered"
+            return None, "the daemon stopped before the test delivery was answered"
         if _monotonic_s() >= deadline_s:
             return None, f"no outcome after {timeout_s:g} s"
         _pause(_POLL_S)

@@ -40,7 +40,7 @@ def reindex(session: Session, *, is_json: bool) -> None:
     if is_json:
         print_json({"database": str(session.home.database), "events": position})
         return
-    print_line(f"made all indexes anew; the database is whole, and holds {position:,} events")
+    print_line(f"rebuilt all indexes; the database is intact, and holds {position:,} events")
 
 
 @click.command("accept-loss")

@@ -28,10 +28,12 @@ _CHUNK = 1_000
 
 
 @click.command()
-@click.option("--installation", metavar="ID", help="Whom to send to (its UUID, or the first 6 or more characters).")
+@click.option(
+    "--installation", metavar="ID", help="The installation to send to (its UUID, or at least its first 6 characters)."
+)
 @click.option("--event", "event_name", metavar="NAME", help="The event's name, such as issue.created.")
 @click.option("--data", metavar="FILE|-", help="The data as a JSON object; - = standard input.")
-@click.option("--idempotency-key", metavar="KEY", help="The same key queues once.")
+@click.option("--idempotency-key", metavar="KEY", help="An idempotency key: the same one queues only once.")
 @click.option("--ordering-key", default="", metavar="KEY", help="Deliveries with the same key arrive in order.")
 @click.option("--batch", metavar="FILE.jsonl|-", help="Queue every line of a file, all or none.")
 @json_option
@@ -62,7 +64,7 @@ def send(
     single = (installation, event_name, data, idempotency_key, ordering_key or None)
     if batch is not None:
         if any(value is not None for value in single):
-            raise click.UsageError("--batch stands alone: its lines hold the rest")
+            raise click.UsageError("--batch takes no other option: its lines hold the rest")
         _send_batch(session, batch, is_json=is_json)
     elif installation is None or event_name is None or data is None:
         raise click.UsageError("give --installation, --event and --data, or --batch")

@@ -35,7 +35,7 @@ _REQUEST_COLUMNS = (
 @json_option
 @click.pass_obj
 def show(session: Session, installation: str, as_of: str | None, is_json: bool) -> None:
-    """Show all about INSTALLATION (its UUID, or the first 6 or more characters), but no secret.
+    """Show all about INSTALLATION (its UUID, or at least its first 6 characters), but no secret.
 
     The buffer has the days of the policy's window on which there was traffic. With --as-of all is as it was
     then, judged on that day by the policy that is configured now; how many deliveries waited is not known.
@@ -140,7 +140,7 @@ def _health_facts(view: InstallationView) -> dict[str, object]:
     level, failures = view.installation.warned_level, view.failures
     latest = [f"{one.count} {one.error_class}" for one in failures.latest]
     return {
-        "warned": f"the owners were told at {level}%" if level else "",
+        "warned": f"the owners were warned at {level}%" if level else "",
         "breaker": breaker_text(view.breaker),
         "paused": f"until {short_time(view.hold_until)}, as its endpoint asked" if view.hold_until else "",
         "failures": ", ".join(f"{count} {name}" for name, count in failures.by_class.items())

@@ -33,7 +33,7 @@ __all__ = ["disable", "enable"]
 @json_option
 @click.pass_obj
 def disable(session: Session, installation: str, *, reason: str, by: str, no_mail: bool, is_json: bool) -> None:
-    """Stop sending to INSTALLATION (its UUID, or the first 6 or more characters).
+    """Stop sending to INSTALLATION (its UUID, or at least its first 6 characters).
 
     What arrives for it is kept as missed. The decision, who took it and why are recorded, and the owners are
     mailed.
@@ -70,9 +70,9 @@ def disable(session: Session, installation: str, *, reason: str, by: str, no_mai
 @click.argument("installation")
 @reason_option()
 @by_option
-@click.option("--probe", is_flag=True, help="Send a test delivery first, and enable only when it succeeds.")
+@click.option("--probe", is_flag=True, help="Send a test delivery first, and enable only if it succeeds.")
 @timeout_option
-@click.option("--recover", is_flag=True, help="Send what it missed, in the order of queueing and paced.")
+@click.option("--recover", is_flag=True, help="Send what it missed, paced and in the order of queueing.")
 @json_option
 @click.pass_obj
 def enable(

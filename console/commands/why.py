@@ -142,7 +142,7 @@ def _progress(account: Account) -> dict[str, object]:
         "policy": f"{account.evidence.policy}, version {account.evidence.policy_version}",
         "rule": account.evidence.rule,
         "because": account.evidence.explanation,
-        "warned": f"the owners were told at {level}%" if level else "",
+        "warned": f"the owners were warned at {level}%" if level else "",
         "breaker": f"{breaker} ({account.opening.explanation})" if account.opening else breaker,
         "paused": f"until {short_time(account.hold_until)}, as its endpoint asked" if account.hold_until else "",
         "disabling": _exemption(account),
@@ -173,7 +173,7 @@ def _print_days(days: tuple[DayRecord, ...]) -> None:
     names = [name for name in JUDGED_CLASSES if name == "success" or any(getattr(day, name) for day in days)]
     columns = [Column("day", is_whole=True), *(Column(name, is_number=True) for name in names)]
     rows = [[day.day, *(getattr(day, name) for name in names)] for day in days]
-    print_table(columns, rows, title="what was judged", empty="no traffic in the window")
+    print_table(columns, rows, title="what was evaluated", empty="no traffic in the window")
 
 
 def _positions(account: Account, moment: Moment | None) -> dict[str, object]:
@@ -181,7 +181,7 @@ def _positions(account: Account, moment: Moment | None) -> dict[str, object]:
     decision = account.positions["decision"]
     return {
         "events": ", ".join(f"{name.replace('_', ' ')} {position}" for name, position in named.items()),
-        "judged up to": account.positions["up_to"],
+        "evaluated up to": account.positions["up_to"],
         "to read them": _to_read(account, decision, moment),
     }
 

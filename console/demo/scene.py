@@ -168,7 +168,7 @@ def promises(
     yield Promise(
         f"it found the signature good on all {verified} of {seen.total()} requests", verified == seen.total() > 0
     )
-    yield Promise("nothing waits any more", scene.waiting_count() == 0)
+    yield Promise("nothing is waiting any longer", scene.waiting_count() == 0)
     evidence = [event.evidence for event in disablings if isinstance(event, InstallationDisabled) and event.evidence]
     days = len(evidence[0].days) if evidence else 0
     yield Promise(

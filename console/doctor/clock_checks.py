@@ -14,9 +14,9 @@ __all__ = ["check_clock"]
 
 _SUBJECT = "clock"
 _EARLIEST_YEAR = 2026
-_SET_IT = "set the clock (NTP); what waits is put right by the daemon within a minute"
+_SET_IT = "set the clock (NTP); the daemon corrects what waits within a minute"
 _IS_PAST = (
-    "nothing, if the clock is right now: a running daemon puts the waits right (docs/clock.md), and days and"
+    "nothing, if the clock is right now: a running daemon corrects the waits (docs/clock.md), and days and"
     " policies pass over what lies ahead"
 )
 
@@ -38,7 +38,7 @@ def _faults(survey: ClockSurvey) -> Iterator[Diagnostic]:
         yield Diagnostic.warning(
             _SUBJECT,
             f"it is doubted: {doubt_text(survey)}",
-            "set the clock (NTP); if it is right, as after a long rest, that passes by itself",
+            "set the clock (NTP); if it is right, as after a long standstill, this passes by itself",
         )
     is_confirmed = survey.expected is not None and not survey.is_doubted
     texts = ahead_texts(survey)

@@ -56,7 +56,7 @@ def check_configuration(configuration: Configuration) -> Iterator[Diagnostic]:
             "allow it on a test machine only",
         )
     if not found:
-        yield Diagnostic.good(_SUBJECT, "time-outs and waits go together")
+        yield Diagnostic.good(_SUBJECT, "time-outs and waits fit together")
 
 
 def check_judging(home: Home, configuration: Configuration) -> Diagnostic:
@@ -64,7 +64,9 @@ def check_judging(home: Home, configuration: Configuration) -> Diagnostic:
     try:
         policy = configured_policy(home, configuration.policy)
     except DocumentError as error:
-        return Diagnostic.fault("policy", str(error), "fix the file, or name a policy that ships: no daemon starts so")
+        return Diagnostic.fault(
+            "policy", str(error), "fix the file, or name a policy that ships: no daemon starts until then"
+        )
     named = f"{policy.name} (version {policy.version})"
     silent = [fault.rule for fault in check_policy(policy) if fault.fires == "never"]
     if silent:
@@ -120,7 +122,7 @@ def check_stream(configuration: Configuration) -> Iterator[Diagnostic]:
     elif depth.dead:
         dead = dead_stream_of(configuration.queue.stream)
         yield Diagnostic.warning(
-            "stream", depth.text, f"redis-cli xrange {dead} - + count 10 says why; xdel lets go of them"
+            "stream", depth.text, f"redis-cli xrange {dead} - + count 10 shows why; xdel removes them"
         )
     else:
         yield Diagnostic.good("stream", depth.text)

@@ -68,7 +68,7 @@ def check_daemon(home: Home) -> Iterator[Diagnostic]:
         yield Diagnostic.warning(
             "daemon",
             f"{dropped:,} lines of standard error were dropped since its start, as nobody read them",
-            f"see to what its standard error goes to; {home.log} has what was logged",
+            f"check where its standard error goes; {home.log} has what was logged",
         )
 
 

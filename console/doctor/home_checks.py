@@ -29,7 +29,7 @@ def check_permissions(home: Home) -> Iterator[Diagnostic]:
     if is_open:
         yield Diagnostic.fault(
             "permissions",
-            f"others may look into {home.path}, whose database holds secrets",
+            f"others may read {home.path}, whose database holds secrets",
             f"chmod 700 {home.path}; rotate the secrets if somebody else has read it",
         )
     if foreign:
@@ -37,10 +37,10 @@ def check_permissions(home: Home) -> Iterator[Diagnostic]:
         yield Diagnostic.warning(
             "permissions",
             f"{foreign[0]} belongs to user {owner}, and this is user {os.geteuid()}{_more(foreign)}",
-            "run hookfuse as one user always, or give the files to that user (chown)",
+            "always run hookfuse as one user, or give the files to that user (chown)",
         )
     if not os.access(home.path, os.W_OK | os.X_OK):
-        yield Diagnostic.fault("permissions", f"{home.path} cannot be written", "run as its owner, or see to its mode")
+        yield Diagnostic.fault("permissions", f"{home.path} cannot be written", "run as its owner, or correct its mode")
     elif not is_open and not foreign:
         yield Diagnostic.good("permissions", "private, and writable by this user")
 
@@ -76,10 +76,8 @@ def check_sync(home: Home) -> Diagnostic:
     try:
         times_ms = _time_syncs(home.path)
     except OSError as error:
-        return Diagnostic.fault(
-            "disk", f"a file in {home.path} cannot be written ({error.strerror})", "see to the disk"
-        )
-    text = f"{median(times_ms):.1f} ms until something is safely on it"
+        return Diagnostic.fault("disk", f"a file in {home.path} cannot be written ({error.strerror})", "check the disk")
+    text = f"{median(times_ms):.1f} ms until a write is safely on it"
     if median(times_ms) > _SYNC_WARNING_MS:
         return Diagnostic.warning("disk", text, "keep the home on a faster disk: each commit waits for it")
     return Diagnostic.good("disk", text)

@@ -59,7 +59,7 @@ def read_batch(
         if not text.strip():
             blank_count += 1
             if blank_count > BLANK_LINES_MAX:
-                raise DocumentError(f"{name}: over {BLANK_LINES_MAX:,} blank lines, and no more is read")
+                raise DocumentError(f"{name}: over {BLANK_LINES_MAX:,} blank lines, and nothing more is read")
             continue
         if len(line) > most_bytes:
             raise RejectedError(f"{name}, line {number}: over {most_bytes} bytes ([limits] attachment_bytes)")

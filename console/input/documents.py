@@ -34,7 +34,7 @@ def read_secret_line(path: str) -> str:
     name = input_name(Path(path))
     content = read_beginning(Path(path), _SECRET_BYTES + 1)
     if len(content) > _SECRET_BYTES:
-        raise DocumentError(f"{name}: over {_SECRET_BYTES} bytes are no secret")
+        raise DocumentError(f"{name}: over {_SECRET_BYTES} bytes, which is too long for a secret")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:

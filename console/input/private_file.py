@@ -39,7 +39,7 @@ def new_private_file(home: Home, path: Path, *, is_forced: bool) -> Iterator[Bin
                 with suppress(FileNotFoundError):
                     partial.unlink()
     except FileExistsError as error:
-        raise RejectedError(f"{path} is there already: name another file, or add --force") from error
+        raise RejectedError(f"{path} already exists: name another file, or add --force") from error
     except OSError as error:
         raise RejectedError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -76,7 +76,7 @@ def _require_place(path: Path, *, is_forced: bool) -> None:
         if not is_forced:
             raise FileExistsError
         if not is_regular:
-            raise RejectedError(f"{path} is no regular file, and is not replaced")
+            raise RejectedError(f"{path} is not a regular file, and is not replaced")
 
 
 def _put_in_place(partial: Path, path: Path, *, is_forced: bool) -> None:

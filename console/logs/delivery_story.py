@@ -189,7 +189,7 @@ def _state(sources: StorySources) -> str:
     if queued is not None:
         return f"{queued.state}, payload gone" if queued.is_expired else queued.state
     ends = [_STATES[stored.type] for stored in sources.trail.events if stored.type in _STATES]
-    return ends[-1] if ends else "unknown: it is not in the queue any more, and its end is not recorded"
+    return ends[-1] if ends else "unknown: it is no longer in the queue, and its end is not recorded"
 
 
 def _notes(sources: StorySources, logged: Collection[int | None]) -> Iterator[str]:
@@ -204,7 +204,7 @@ def _notes(sources: StorySources, logged: Collection[int | None]) -> Iterator[st
         yield f"{sources.trail.left_out} more events of the installation are left out"
     strange = [entry.position for _, entry in sources.lines if entry.position and entry.position not in logged]
     if strange:
-        yield f"the log names event {strange[0]}, which is not one of this delivery: it may be of another home"
+        yield f"the log names event {strange[0]}, which is not one of this delivery: it may belong to another home"
     if not sources.trail.events and sources.lines:
         yield "it is known from the log only: no event names it"
 
@@ -251,7 +251,7 @@ def _wait(due_at: str, began_at: str, around: Sequence[StoredEvent]) -> Iterator
         return
     reasons = [_reason(stored) for stored in around if _held(stored, due_at, began_at)]
     why = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
-    unknown = "for its turn (order, a rate limit, other deliveries), or no daemon was at work"
+    unknown = "for its turn (order, a rate limit, other deliveries), or no daemon was running"
     yield Wait(due_at, f"due, and waits {age_text(lasted)}: {why or unknown}")
 
 

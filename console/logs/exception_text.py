@@ -17,7 +17,7 @@ def exception_lines(exception: object) -> list[str]:
     """Return the lines to show below the line that has an exception; what has another form is shown as it is."""
     lines = list(_chain(exception, 0)) if exception is not None else []
     more = len(lines) - _MOST_LINES
-    return [*lines[:_MOST_LINES], f"... and {more} lines more"] if more > 0 else lines
+    return [*lines[:_MOST_LINES], f"... and {more} more lines"] if more > 0 else lines
 
 
 def _chain(stacks: object, depth: int) -> Iterator[str]:

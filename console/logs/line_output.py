@@ -43,7 +43,7 @@ def print_account(reader: LogReader) -> None:
     """Print on standard error which files were damaged or gone, and how many lines were broken."""
     lines = reader.faults[:_MOST_FAULTS]
     if len(reader.faults) > _MOST_FAULTS:
-        lines = [*lines, f"and {len(reader.faults) - _MOST_FAULTS} files more"]
+        lines = [*lines, f"and {len(reader.faults) - _MOST_FAULTS} more files"]
     if reader.broken:
         lines = [*lines, f"{reader.broken:,} of {reader.lines:,} lines could not be read"]
     for line in lines:

@@ -145,7 +145,7 @@ class LogStream:
         except (gzip.BadGzipFile, zlib.error):
             self.fault = "the compressed file is damaged"
         except OSError as error:
-            self.fault = f"it cannot be read on ({error.strerror or error})"
+            self.fault = f"it cannot be read further ({error.strerror or error})"
 
 
 def find_streams(path: Path) -> list[LogStream]:
@@ -239,7 +239,7 @@ def _rotated(path: Path) -> Iterator[LogStream]:
         for entry in os.scandir(path.parent):
             found = _ROTATED.fullmatch(entry.name.removeprefix(path.name + "."))
             if found is not None and entry.name.startswith(path.name + "."):
-                with suppress(ValueError):  # digits that are no time: not one of ours
+                with suppress(ValueError):  # digits that are not a time: not one of ours
                     ends[found["ended_at"]] = datetime.strptime(found["ended_at"], _ROTATED_TIME).replace(tzinfo=UTC)
     begun_at = None
     for text, ended_at in sorted(ends.items()):

@@ -25,7 +25,7 @@ _OPTIONS = (
     click.option(
         "--installation",
         metavar="ID",
-        help="Only of this installation (its UUID, or the first 6 or more characters).",
+        help="Only of this installation (its UUID, or at least its first 6 characters).",
     ),
     click.option("--delivery", metavar="ID", help="Only of this delivery, in the same forms."),
     click.option(
@@ -33,7 +33,9 @@ _OPTIONS = (
         metavar="NAME",
         help="Only of this event: the log's, such as delivery_attempted, or the delivery's, such as issue.created.",
     ),
-    click.option("--level", type=click.Choice(LEVELS), metavar="LEVEL", help="Only of this level, or a graver one."),
+    click.option(
+        "--level", type=click.Choice(LEVELS), metavar="LEVEL", help="Only of this level, or a more severe one."
+    ),
     click.option(
         "--outcome", type=click.Choice(_OUTCOMES), metavar="OUTCOME", help=f"Only with this: {', '.join(_OUTCOMES)}."
     ),
@@ -95,5 +97,5 @@ def _id_or_beginning(text: str | None) -> str:
 
 def _event(text: str | None) -> str:
     if text is not None and not text.strip():
-        raise RejectedError("--event names no event: one of the log's, or a delivery's, such as issue.created")
+        raise RejectedError("--event does not name an event: one of the log's, or a delivery's, such as issue.created")
     return text or ""

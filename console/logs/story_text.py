@@ -86,12 +86,14 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     DeliveryExhausted: lambda event: f"dead: no attempts are left after {event.attempts}",
     DeliveryRequeued: lambda event: _decided(f"sent again (it was {event.was})", event),
     DeliveryDropped: lambda event: _decided(f"given up (it was {event.was})", event),
-    DeliveryExpired: lambda event: f"its payload is dropped, as it was kept for long enough (it is {event.was})",
+    DeliveryExpired: lambda event: f"its payload is dropped, as its retention is over (it is {event.was})",
     BreakerOpened: _opened,
     BreakerClosed: lambda event: (
         f"the breaker {_closed(event)}, with stricter limits until {short_time(event.strict_until)}: deliveries flow"
     ),
-    EndpointChanged: lambda event: f"its {', '.join(event.changed)} is another: the breaker is closed, deliveries flow",
+    EndpointChanged: lambda event: (
+        f"its {', '.join(event.changed)} was changed: the breaker is closed, deliveries flow"
+    ),
     InstallationDisabled: _disabled,
     InstallationEnabled: lambda event: _decided("the installation is enabled", event),
     InstallationRemoved: lambda _event: "the installation is removed",

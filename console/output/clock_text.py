@@ -14,7 +14,7 @@ _ONE = {
     "mails": "mail",
     "pauses": "pause",
     "open breakers": "open breaker",
-    "secrets of before": "secret of before",
+    "previous secrets": "previous secret",
     "idempotency keys": "idempotency key",
 }
 # What lies so far ahead is over (eventstore.policies.waits); the moment stands until the endpoint's next failure

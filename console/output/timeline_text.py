@@ -85,7 +85,7 @@ def _attempts(entry: Attempts) -> tuple[str, list[str]]:
         told = f"{entry.succeeded:,}, and no attempt failed"
     beside = [grouped(entry.exhausted, "delivery", "deliveries") + " given up"] if entry.exhausted else []
     beside += [text] if (text := _breaker(entry)) else []
-    beside += [f"nothing on {grouped(entry.quiet_days, 'day')} of it"] if entry.quiet_days else []
+    beside += [f"none on {grouped(entry.quiet_days, 'day')} of it"] if entry.quiet_days else []
     return _word_for(entry.succeeded, failures), [told] + (["; ".join(beside)] if beside else [])
 
 
@@ -102,7 +102,7 @@ def _missed(entry: Missed) -> tuple[str, list[str]]:
 @_words.register
 def _warned(entry: Warnings) -> tuple[str, list[str]]:
     again = f"{grouped(entry.count, 'time')}, the last " if entry.count > 1 else ""
-    calmed = [f"calm again at {when_text(entry.lifted_at, is_exact=False)}"] if entry.lifted_at else []
+    calmed = [f"the warning was lifted at {when_text(entry.lifted_at, is_exact=False)}"] if entry.lifted_at else []
     return "warned", [f"{again}at {entry.level}%: {entry.evidence.explanation}", *calmed, *_mailed(entry.mails)]
 
 
@@ -139,7 +139,7 @@ def _removed(entry: Removal) -> tuple[str, list[str]]:
 @_words.register
 def _recovery(entry: Recovery) -> tuple[str, list[str]]:
     what = grouped(entry.deliveries, "missed delivery", "missed deliveries")
-    gone = f" ({entry.without_payload} more had no payload any more)" if entry.without_payload else ""
+    gone = f" ({entry.without_payload} more no longer had a payload)" if entry.without_payload else ""
     again = f", {grouped(entry.count, 'time')}" if entry.count > 1 else ""
     return "recovery", [f"{what} sent by {entry.by}{gone}{again}{'' if entry.completed_at else ', not done yet'}"]
 
@@ -148,7 +148,7 @@ def _recovery(entry: Recovery) -> tuple[str, list[str]]:
 def _operator_action(entry: OperatorAction) -> tuple[str, list[str]]:
     what = grouped(entry.count, f"{entry.was} delivery", f"{entry.was} deliveries")
     if entry.what == "expired":
-        return "expired", [f"the payload of {what} was dropped, as it was kept for long enough"]
+        return "expired", [f"the payload of {what} was dropped, as its retention is over"]
     done = "sent again" if entry.what == "requeued" else "given up"
     return entry.what, [f"{what} {done} by {entry.by}{': ' + entry.reason if entry.reason else ''}"]
 

@@ -25,7 +25,7 @@ def moment(text: str | None, now: datetime) -> datetime | None:
             return now - timedelta(seconds=float(ago.group(1)) * _UNIT_S[ago.group(2)])
         return parse_time(text.strip())
     except (ValueError, OverflowError) as error:
-        raise RejectedError(f"{text[:60]!r} is no time such as 2025-02-01T10:00, 2025-02-01, 2h or 3d") from error
+        raise RejectedError(f"{text[:60]!r} is not a time such as 2025-02-01T10:00, 2025-02-01, 2h or 3d") from error
 
 
 def short_time(recorded_at: str) -> str:

@@ -47,7 +47,7 @@ def as_of_option(command: Command) -> Command:
 def seeing(session: Session, installation: str, as_of: str | None) -> Iterator[PointInTimeView]:
     """Look at an installation now or, with `as_of`, as it was then.
 
-    Raises NotFoundError, also when it was not there yet; RejectedError when `as_of` is no moment of the past.
+    Raises NotFoundError, also when it was not there yet; RejectedError when `as_of` is not a moment of the past.
     """
     with session.reading() as connection:
         installation_id = resolve_installation(connection, installation)

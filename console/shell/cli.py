@@ -23,7 +23,7 @@ Errors are one line on standard error."""
 
 _COMMANDS = (
     LazyCommand("apply", "console.commands.apply:apply", "Bring the registry to the state of a file."),
-    LazyCommand("app", "console.commands.app:app", "Look after one app."),
+    LazyCommand("app", "console.commands.app:app", "Manage one app's secret and signing key."),
     LazyCommand("alert", "console.commands.alert:alert", "Queue an incident's alert."),
     LazyCommand("send", "console.commands.send:send", "Queue an event, or a file of many."),
     LazyCommand("disable", "console.commands.switch:disable", "Stop sending to an installation."),
@@ -32,8 +32,8 @@ _COMMANDS = (
     LazyCommand("test", "console.commands.probe_test:test", "Send a test delivery to an installation."),
     LazyCommand("status", "console.commands.status:status", "Show how things stand."),
     LazyCommand("installations", "console.commands.installations:installations", "List the installations."),
-    LazyCommand("show", "console.commands.show:show", "Show all about one installation."),
-    LazyCommand("why", "console.commands.why:why", "Show why one is disabled, or how near to it."),
+    LazyCommand("show", "console.commands.show:show", "Show everything about one installation."),
+    LazyCommand("why", "console.commands.why:why", "Show why an installation is disabled, or how close it is."),
     LazyCommand("policy", "console.commands.policy:policy", "Read and check policies."),
     LazyCommand("requests", "console.commands.requests:requests", "Show the request log."),
     LazyCommand("audit", "console.commands.audit:audit", "Show who decided what."),
@@ -42,11 +42,11 @@ _COMMANDS = (
     LazyCommand("deliveries", "console.commands.deliveries:deliveries", "Show what waits, was missed or is dead."),
     LazyCommand("logs", "console.commands.logs.group:logs", "Show, follow and sum up the daemon's log."),
     LazyCommand("backup", "console.commands.backup:backup", "Copy the database to a file."),
-    LazyCommand("restore", "console.commands.backup:restore", "Put a copy of the database back."),
-    LazyCommand("reindex", "console.commands.repair:reindex", "Make the database's indexes anew."),
+    LazyCommand("restore", "console.commands.backup:restore", "Restore a copy of the database."),
+    LazyCommand("reindex", "console.commands.repair:reindex", "Rebuild the database's indexes."),
     LazyCommand("accept-loss", "console.commands.repair:accept_loss", "Go on without commits that are lost."),
-    LazyCommand("forget-damaged", "console.commands.repair:forget_damaged", "Let go of damaged packed batches."),
-    LazyCommand("demo", "console.commands.demo:demo", "Show the story, with real processes."),
+    LazyCommand("forget-damaged", "console.commands.repair:forget_damaged", "Delete damaged packed batches."),
+    LazyCommand("demo", "console.commands.demo:demo", "Watch it work, with real processes."),
 )
 
 

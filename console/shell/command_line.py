@@ -80,14 +80,14 @@ def _show_usage(error: click.ClickException) -> int:
 
 
 def _of_no_text(error: Exception, arguments: Sequence[str]) -> Exception | None:
-    """Return the error that says which argument is no text: a file may be named so, but nothing in the database."""
+    """Return the error that says which argument is not text: a file may be named so, but nothing in the database."""
     if not isinstance(error, UnicodeEncodeError):
         return None
     for argument in arguments:
         if any("\udc80" <= character <= "\udcff" for character in argument):  # bytes, as os.fsdecode keeps them
             from eventstore.errors import RejectedError  # noqa: PLC0415 - whoever got so far has imported it
 
-            return RejectedError(f"{argument[:60]!r} is not UTF-8, as every name and key is")
+            return RejectedError(f"{argument[:60]!r} is not UTF-8, and every name and key is")
     return None
 
 
@@ -96,7 +96,7 @@ def _show_error(error: Exception) -> int:
 
     if isinstance(error, OutputLostError):
         _silence_stdout()
-        _say(f"done, but what there was to say could not be written: {error}")
+        _say(f"done, but the output could not be written: {error}")
         return ExitCode.OUTPUT_LOST
     # The store takes 200 ms to import; whoever got so far has done it.
     from eventstore.common.shortage import DISK, lack_of, raise_shortage  # noqa: PLC0415

@@ -12,5 +12,5 @@ event_type_option = click.option(
     multiple=True,
     type=click.Choice(sorted(EVENT_CLASSES)),
     metavar="TYPE",
-    help="Only of this type, such as delivery.failed; may be given again.",
+    help="Only of this type, such as delivery.failed; may be repeated.",
 )

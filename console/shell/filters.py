@@ -84,12 +84,12 @@ def period_options(command: Command) -> Command:
 
 
 def period(since: str | None, until: str | None, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """Read both ends of a period. Raises RejectedError where one is no time, or nothing can lie between them."""
+    """Read both ends of a period. Raises RejectedError where one is not a time, or nothing can lie between them."""
     start, end = moment(since, now), moment(until, now)
     if start is not None and end is not None and start > end:
-        raise RejectedError(f"--since {_short(start)} is after --until {_short(end)}: change them round")
+        raise RejectedError(f"--since {_short(start)} is after --until {_short(end)}: swap them")
     if start is not None and end is None and start > now:
-        raise RejectedError(f"--since {_short(start)} lies ahead: nothing is recorded of it yet")
+        raise RejectedError(f"--since {_short(start)} lies in the future: nothing is recorded of it yet")
     return start, end
 
 
@@ -131,7 +131,7 @@ def _number(text: str) -> int | None:
 
 def _only_one(kind: str, text: str, found: tuple[int, ...]) -> int:
     if not text.strip():
-        raise RejectedError(f"--{kind} names nothing: give a number or a slug")
+        raise RejectedError(f"--{kind} is empty: give a number or a slug")
     if not found:
         raise NotFoundError(f"{kind} {text[:60]!r} is not known: see `hookfuse installations`")
     if len(found) > 1:

@@ -79,4 +79,4 @@ def _metrics_address(listen: str) -> str:
     host, _, port = listen.rpartition(":")
     if int(port):
         return f"http://{listen}/metrics"
-    return f"at a free port of {host}: the log's line observer_listening has it"
+    return f"on a free port of {host}: the log's line observer_listening names it"

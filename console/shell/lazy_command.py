@@ -20,7 +20,7 @@ class LazyCommand(click.Command):
         module, _, attribute = self.target.partition(":")
         command = getattr(import_module(module), attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{self.target} is no click command")
+            raise TypeError(f"{self.target} is not a click command")
         return command
 
     def make_context(

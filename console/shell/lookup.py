@@ -29,5 +29,7 @@ def _resolve_beginning(connection: sqlite3.Connection, beginning: str) -> str:
     if not found:
         raise NotFoundError(f"installation {beginning} is not known: see `hookfuse installations`")
     if len(found) > 1:
-        raise RejectedError(f"several installations start with {beginning}, {found[0]} among them: give more of it")
+        raise RejectedError(
+            f"several installations start with {beginning}, {found[0]} among them: give more characters"
+        )
     return found[0]

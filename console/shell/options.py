@@ -30,7 +30,7 @@ NUMBER = click.IntRange(0, LARGEST)
 json_option = click.option("--json", "is_json", is_flag=True, help="Print one JSON document, for a program.")
 
 installation_option = click.option(
-    "--installation", metavar="ID", help="Only of this installation (its UUID, or the first 6 or more characters)."
+    "--installation", metavar="ID", help="Only of this installation (its UUID, or at least its first 6 characters)."
 )
 
 

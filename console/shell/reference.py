@@ -40,7 +40,7 @@ HOOKFUSE_RETRY__SCHEDULE='[5, 60, 600]' hookfuse run
 * An unknown table or key, a wrong type and a value outside its limits are errors. The command names all of
   them on one line and exits with 3.
 * Names say the unit: `_s` is seconds, `_bytes` is bytes. Days are UTC days.
-* `HOOKFUSE_HOME` names the home folder (default `.hookfuse`). It is no setting of the file.
+* `HOOKFUSE_HOME` names the home folder (default `.hookfuse`). It is not a setting of the file.
 * `HOOKFUSE_DEBUG=1` adds a traceback to an error that was not foreseen.
 
 An example for trying things out on one machine:

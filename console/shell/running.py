@@ -23,7 +23,7 @@ def pending_tables(session: Session) -> tuple[str, ...]:
 def pending_settings_text(session: Session) -> str:
     """Return what a restart of the daemon would change, empty = nothing that is known."""
     judging, chosen = pending_policy(session)
-    parts = [f"policy {chosen}, while the daemon judges by {judging}"] if chosen else []
+    parts = [f"policy {chosen}, while the daemon uses {judging}"] if chosen else []
     tables = [f"[{name}]" for name in pending_tables(session) if not (chosen and name == "policy")]
     parts += [f"other values in {', '.join(tables)} than the daemon runs by"] if tables else []
     return f"the settings have {', and '.join(parts)}: restart it" if parts else ""

@@ -53,7 +53,7 @@ def new_copy(home: Home, target: Path) -> Iterator[Path]:
     there already, or is the home's own, and DatabaseError when it cannot be written.
     """
     if os.path.lexists(target):  # unlike Path.exists it takes a name that is too long for none, which open() tells
-        raise RejectedError(f"{target} is there already: name a file that is not")
+        raise RejectedError(f"{target} already exists: name another file")
     home.refuse_own(target)
     remove_abandoned(target.parent)
     draft = target.with_name(f"{DRAFT_PREFIX}{new_id()}.{target.name}")
@@ -101,7 +101,7 @@ def restore(home: Home, backup: Path, watch: Watch = quietly) -> tuple[int, Path
     except (DamagedFileError, NewerSchemaError) as error:
         raise RejectedError(f"{backup}: {error}") from error
     except DatabaseError as error:
-        raise RejectedError(f"{backup}: this is no copy that `hookfuse backup` made, or it is damaged") from error
+        raise RejectedError(f"{backup}: this is not a copy that `hookfuse backup` made, or it is damaged") from error
     home.prepare()
     with home.held_by_daemon():
         draft = home.database.with_name(f"{DRAFT_PREFIX}{new_id()}")
@@ -138,7 +138,7 @@ def _check(path: Path, watch: Watch) -> int:
     """Check all of a copy, and return the last position. Raises DatabaseError."""
     with explained(path), closing(open_copy(path)) as connection:
         if not found_schema(connection):
-            raise NotADatabaseError(f"{path}: this is no database of hookfuse")
+            raise NotADatabaseError(f"{path}: this is not a hookfuse database")
         connection.execute("PRAGMA trusted_schema = OFF")
         return require_whole(connection, watch)
 
@@ -159,7 +159,7 @@ def _refuse_a_looking_copy(path: Path) -> None:
     with explained(path), closing(open_copy(path)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if {"events", "installations"} <= tables and "secrets" not in tables:
-        raise RejectedError(f"{path} was made without secrets: it is for looking into, and cannot be restored")
+        raise RejectedError(f"{path} was made without secrets: it is for inspection only, and cannot be restored")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -168,7 +168,7 @@ def _carried_ipv4(address: Address) -> tuple[IPv4Address, ...]:
 def _local_nat64(address: IPv6Address) -> tuple[IPv4Address, ...]:
     """Return what a translator may read: its prefix is any of RFC 6052 section 2.2 within RFC 8215's /48.
 
-    Which one it is only its operator knows. The octet of bits 64 to 71 is no part of the IPv4 address; what reads as
+    Which one it is only its operator knows. The octet of bits 64 to 71 is not part of the IPv4 address; what reads as
     0.0.0.0/8 is most likely none, as it is what the prefixes of the others look like.
     """
     value = int(address)

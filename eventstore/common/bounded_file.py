@@ -27,7 +27,7 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
     """Return all of a file, or of standard input as `-`. Raises DocumentError, also for one over the limit."""
     content = read_beginning(path, limit_bytes + 1)
     if len(content) > limit_bytes:
-        raise DocumentError(f"{input_name(path)}: over {limit_bytes:,} bytes, which is the most that is read of it")
+        raise DocumentError(f"{input_name(path)}: over {limit_bytes:,} bytes, which is the most that is read")
     return content
 
 

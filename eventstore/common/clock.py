@@ -58,7 +58,7 @@ def stored_bound(moment: datetime | None) -> str | None:
 def parse_time(text: str) -> datetime:
     """Read a moment from ISO 8601 text; without an offset it is UTC.
 
-    Raises ValueError when the text is no date or time.
+    Raises ValueError when the text is not a date or time.
     """
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

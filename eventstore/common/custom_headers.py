@@ -51,7 +51,7 @@ def parse_custom_headers(lines: Iterable[str]) -> Headers:
             raise HeaderInvalidError(f"more than {CUSTOM_HEADERS} custom headers")
         name, value = _parse_line(number, line)
         if name.lower() in parsed:
-            raise HeaderInvalidError(f"header {number} ({name}) is there twice")
+            raise HeaderInvalidError(f"header {number} ({name}) is given twice")
         parsed[name.lower()] = (name, value)
     return tuple(parsed.values())
 

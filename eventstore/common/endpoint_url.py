@@ -19,7 +19,7 @@ HIGHEST_PORT: Final = 65_535
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 # Parsers drop tabs and line ends silently, and disagree on a backslash: each would send the request elsewhere than
-# where the check looked. A lone surrogate is no character at all.
+# where the check looked. A lone surrogate is not a character at all.
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ud800-\udfff]")
 # RFC 3986 section 3, for URLs with an authority. Every text without what is forbidden is of this form or refused.
 _URL: Final = re.compile(r"(?P<scheme>[^:/?#]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?")
@@ -62,7 +62,7 @@ def parse_url(url: str) -> Target:
         raise UrlInvalidError("the URL's scheme is neither https:// nor http://")
     authority = parts["authority"]
     if "@" in authority:
-        raise UrlInvalidError("the URL has a user name in it, and credentials belong into headers")
+        raise UrlInvalidError("the URL has a user name in it, and credentials belong in headers")
     split = _AUTHORITY.fullmatch(authority)
     if split is None:
         raise UrlInvalidError(f"the URL's host is malformed: {authority[:80]}")
@@ -90,7 +90,7 @@ def _port(text: str | None, default: int) -> int:
 
 def _ipv6(text: str) -> str:
     if "%" in text:
-        raise UrlInvalidError(f"the URL's host has a zone id, which is of one machine only: [{text[:80]}]")
+        raise UrlInvalidError(f"the URL's host has a zone id, which has a meaning on one machine only: [{text[:80]}]")
     try:
         return str(IPv6Address(text))
     except ValueError:

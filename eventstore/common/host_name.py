@@ -39,7 +39,7 @@ def ascii_host(host: str) -> str:
         return _ipv4(name, host)
     if (longest := max(map(len, labels))) > LABEL_CHARACTERS:
         raise UrlInvalidError(
-            f"the URL's host name has a label of {longest} characters ({LABEL_CHARACTERS} are the most): {_shown(host)}"
+            f"the URL's host name has a label of {longest} characters (at most {LABEL_CHARACTERS}): {_shown(host)}"
         )
     if len(name.removesuffix(".")) > HOST_CHARACTERS:
         raise UrlInvalidError(f"the URL's host name is longer than {HOST_CHARACTERS} characters: {_shown(host)}")
@@ -58,7 +58,7 @@ def _ipv4(name: str, host: str) -> str:
         raise UrlInvalidError(
             f"the URL's host ends in a number and is neither an IPv4 address nor a host name: {_shown(host)}"
         ) from None
-    raise UrlInvalidError(f"the URL's host name is another spelling of {meant}, write that: {_shown(host)}")
+    raise UrlInvalidError(f"the URL's host name is another spelling of {meant}: write that: {_shown(host)}")
 
 
 def _meant_ipv4(parts: list[str]) -> IPv4Address:

@@ -18,7 +18,7 @@ LINE_BYTES_MAX = 256 * 1024 * 1024
 
 
 class EndlessInputError(DocumentError):
-    """A file goes on and on with what is no line of it."""
+    """A file goes on and on with what is not a line of it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,7 +50,9 @@ class Faults:
         del self._first[self._kept :]
         if self.count > FAULTS_MAX:
             first = self._first[0]
-            raise EndlessInputError(f"over {FAULTS_MAX:,} faults, and no more is read; {first.place}: {first.text}")
+            raise EndlessInputError(
+                f"over {FAULTS_MAX:,} faults, and nothing more is read; {first.place}: {first.text}"
+            )
 
 
 def read_lines(stream: BinaryIO, limit_bytes: int) -> Iterator[tuple[int, bytes | None]]:
@@ -69,13 +71,13 @@ def read_lines(stream: BinaryIO, limit_bytes: int) -> Iterator[tuple[int, bytes 
         else:
             blank_count += 1
             if blank_count > BLANK_LINES_MAX:
-                raise EndlessInputError(f"over {BLANK_LINES_MAX:,} blank lines, and no more is read")
+                raise EndlessInputError(f"over {BLANK_LINES_MAX:,} blank lines, and nothing more is read")
 
 
 def _skip_rest(stream: BinaryIO, line: bytes, limit_bytes: int, number: int) -> None:
     skipped_bytes = len(line)
     while line and not line.endswith(b"\n"):
         if skipped_bytes > LINE_BYTES_MAX:
-            raise EndlessInputError(f"line {number} has over {LINE_BYTES_MAX // 1024**2} MiB, and no more is read")
+            raise EndlessInputError(f"line {number} has over {LINE_BYTES_MAX // 1024**2} MiB, and nothing more is read")
         line = stream.readline(limit_bytes)
         skipped_bytes += len(line)

@@ -30,9 +30,9 @@ def ascii_address(text: str) -> str:
     if not at or not local or not domain:
         raise _invalid(text, "it is not of the form name@domain")
     if "@" in local:
-        raise _invalid(text, "there is more than one @")
+        raise _invalid(text, "it has more than one @")
     if not local.isascii():
-        raise _invalid(text, "the name before the @ has characters beyond ASCII, which mails are not sent to here")
+        raise _invalid(text, "the name before the @ has characters beyond ASCII, to which no mail is sent")
     if _LOCAL_PART.fullmatch(local) is None:
         raise _invalid(text, "the name before the @ has a character, or a dot in a place, that it cannot have")
     if len(local) > _LOCAL_PART_OCTETS:
@@ -51,7 +51,7 @@ def _ascii_domain(text: str, domain: str) -> str:
     except UrlInvalidError:
         name = ""
     if _DOMAIN.fullmatch(name) is None:
-        raise _invalid(text, "what stands behind the @ is not a domain name")
+        raise _invalid(text, "what follows the @ is not a domain name")
     return name
 
 

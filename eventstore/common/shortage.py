@@ -15,13 +15,13 @@ MEMORY = Lack("memory", "give the machine, or the service, more memory, or lower
 THREADS = Lack("threads", "raise the limit of processes and threads (TasksMax= of the service, ulimit -u)")
 DISK = Lack("room on the disk", "make room")
 LEAVE = Lack(
-    "leave to connect: a rule of its own refuses it",
+    "permission to connect: a rule of its own refuses it",
     "see its firewall's output rules, IPAddressDeny= of the service, and SELinux or AppArmor",
     is_of_machine=False,
 )
-ROUTES = Lack("room for routes or ports", "try again later; where it stays, see net.ipv4 and net.ipv6 of sysctl")
+ROUTES = Lack("room for routes or ports", "try again later; if it persists, see net.ipv4 and net.ipv6 of sysctl")
 LOOKUPS = Lack(
-    "threads for name lookups", "see to the machine's resolver; names that hang are in `hookfuse status` as dns"
+    "threads for name lookups", "check the machine's resolver; names that hang are in `hookfuse status` as dns"
 )
 
 # By errno(3). None of them can be brought about by whoever is at the other end of a connection.
@@ -29,7 +29,7 @@ LOOKUPS = Lack(
 # a machine that has lost its network is what the outage rule is for (eventstore/policies/outage_rule.py).
 _BY_ERRNO = {
     errno.EMFILE: FILES,
-    errno.ENFILE: Lack("open files of the whole machine", "raise fs.file-max, or see who has them open"),
+    errno.ENFILE: Lack("open files of the whole machine", "raise fs.file-max, or find out who has them open"),
     errno.ENOMEM: MEMORY,
     errno.ENOBUFS: Lack("network buffers", "give the kernel more memory for sockets, or lower in_flight"),
     errno.EADDRNOTAVAIL: Lack(

@@ -68,7 +68,7 @@ def disable(transaction: Transaction, request: DisableRequest) -> Decision:
     if installation.state == "removed":
         raise RejectedError(f"installation {request.installation_id} is removed")
     app = find_app(transaction.connection, installation.app_id)
-    # A person's word is no evaluation, but gets the counts beside it too.
+    # A person's word is not an evaluation, but gets the counts beside it too.
     now = transaction.now
     evaluation = read_evaluation(transaction.connection, request.installation_id, request.policy, now)
     disabling = Disabling("person", request.by, request.reason, request.policy, request.mail_domain, request.is_mailed)

@@ -83,7 +83,7 @@ def lift_freeze(transaction: Transaction, rule: OutageRule | None, *, watched_si
     now = transaction.now
     watched_s = (now - watched_since).total_seconds()
     if rule is not None and not has_freeze_passed(transaction.connection, rule, now, watched_s=watched_s):
-        return Decision.declined("too many fail still")
+        return Decision.declined("too many are still failing")
     state = read_failing_share(transaction.connection, rule or OutageRule(), now)
     (stored,) = transaction.append(NewEvent(FLEET_STREAM, DisablingThawed(state.active, state.failing)))
     return Decision(Change.THAWED, position=stored.position)

@@ -143,12 +143,14 @@ def enable_after_probe(
     if installation.state != "disabled":
         return Decision.declined(f"it is {installation.state}")
     if not _is_disabled_by_machine(connection, installation):
-        return Decision.declined("a person has disabled it, and only a person enables it")
+        return Decision.declined("a person has disabled it, and only a person can enable it")
     # One that was disabled while the clock was ahead was so before, whatever the moments say.
     if probe_enqueued_at is not None and probe_enqueued_at < installation.changed_at <= transaction.recorded_at:
         return Decision.declined("it was disabled after the test delivery was queued")
     if rule is not None and _is_cooling_down(connection, rule, installation):
-        return Decision.declined("it was disabled so soon after a test delivery had enabled it that a person decides")
+        return Decision.declined(
+            "it was disabled so soon after a test delivery had enabled it that a person has to decide"
+        )
     return enable(transaction, installation_id, by=SYSTEM, reason="a test delivery succeeded")
 
 

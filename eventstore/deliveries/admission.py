@@ -47,7 +47,7 @@ def require_admissible(connection: sqlite3.Connection, deliveries: Sequence[NewD
             continue
         held = find_row(connection, delivery.delivery_id)
         if held is not None and held.installation_id != delivery.installation_id:
-            raise RejectedError(f"delivery {delivery.delivery_id} is one to installation {held.installation_id}")
+            raise RejectedError(f"delivery {delivery.delivery_id} belongs to installation {held.installation_id}")
 
 
 def checked_delivery(delivery: NewDelivery, limit_bytes: int) -> NewDelivery:
@@ -104,7 +104,7 @@ def _json_fault(text: str, error: Exception) -> str:
         return f"not JSON: {error}"
     # JSON by its grammar, and yet there are parsers that choke on it.
     if isinstance(error, msgspec.ValidationError):
-        return "a number in the data is beyond those that a 64-bit float holds: write it as a string"
+        return "a number in the data is too large for a 64-bit float: write it as a string"
     if _HALF_A_CHARACTER.search(json.dumps(value, ensure_ascii=False)):
-        return "a string in the data has half of a character: \\ud800 to \\udfff stand in pairs"
+        return "a string in the data has half of a surrogate pair (\\ud800 to \\udfff)"
     return f"not JSON: {error}"

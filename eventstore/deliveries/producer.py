@@ -126,7 +126,7 @@ def send_incident_alert_notification(
     """
     status = INCIDENT_STATUSES.get(new_status)
     if status is None:
-        raise RejectedError(f"{new_status} is no incident status: {INCIDENT_STATUSES}")
+        raise RejectedError(f"{new_status} is not an incident status: {INCIDENT_STATUSES}")
     producer = _producer()
     with explained(producer.home.database):
         installation = _find_installation(producer, sentry_app_id, organization_id, action_id, incident_id)

@@ -55,7 +55,7 @@ def due_moments(start: datetime, count: int, per_s: float) -> list[str]:
     Raises RejectedError when there is no such pace.
     """
     if per_s <= 0:
-        raise RejectedError(f"{per_s:g} deliveries a second is no pace")
+        raise RejectedError(f"{per_s:g} deliveries a second is not a valid pace")
     try:
         return [time_text(start + timedelta(seconds=number / per_s)) for number in range(count)]
     except OverflowError as error:

@@ -99,13 +99,13 @@ def _refuse_probe(delivery: QueuedDelivery) -> None:
 def _require_payload(delivery: QueuedDelivery) -> None:
     if delivery.is_expired:
         raise RejectedError(
-            f"delivery {delivery.delivery_id} has no payload any more, as it was kept for long enough:"
+            f"delivery {delivery.delivery_id} no longer has a payload, as it was kept for long enough:"
             " it cannot be sent again, only dropped"
         )
     if not delivery.is_intact:
         raise RejectedError(
             f"delivery {delivery.delivery_id} is damaged: its payload is not what was queued, and is never sent;"
-            " queue it anew from where it came from, and drop this one"
+            " queue it again from its source, and drop this one"
         )
 
 

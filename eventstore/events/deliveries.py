@@ -49,7 +49,7 @@ class DeliveryDropped(Event, frozen=True):
 
 
 class DeliveryExpired(Event, frozen=True):
-    """A kept delivery's payload was dropped, as it was kept for long enough: it cannot be sent any more."""
+    """A kept delivery's payload was dropped, as its retention is over: it cannot be sent any more."""
 
     type_name: ClassVar[str] = "delivery.expired"
     delivery_id: str

@@ -108,4 +108,6 @@ class Doorbell:
         else:
             self.path.unlink()
         log = LazyLog("hookfuse.home")
-        log.warning("doorbell_replaced", path=str(self.path), done="it was no named pipe of ours; one is made")
+        log.warning(
+            "doorbell_replaced", path=str(self.path), done="it was not a named pipe of ours; a new one was created"
+        )

@@ -125,7 +125,7 @@ class Home:
             return parse_uuid(path.read_text().strip())
         except (OSError, RejectedError) as error:
             raise_shortage(error, f"{path}: not opened")
-            raise HomeError(f"{path} cannot be read, or is no UUID: remove it, and a new one is made") from error
+            raise HomeError(f"{path} cannot be read, or is not a UUID: remove it, and a new one is made") from error
 
     @contextmanager
     def held_by_daemon(self) -> Iterator[int]:
@@ -217,7 +217,7 @@ def _read_pids(descriptor: int) -> tuple[int, ...]:
 
 
 def _has_locked(descriptor: int, *, patience_s: float) -> bool:
-    # daemon_pid() of another process holds a shared lock for some microseconds: that is no daemon.
+    # daemon_pid() of another process holds a shared lock for some microseconds: that is not a daemon.
     deadline_s = time.monotonic() + patience_s
     while True:
         with suppress(BlockingIOError):

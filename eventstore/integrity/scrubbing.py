@@ -105,4 +105,4 @@ class Scrub:
 
     def _report(self, text: str) -> None:
         self._faults += 1
-        _log.error("damage_found", error=text, done="deliveries go on; hookfuse doctor says what repairs it")
+        _log.error("damage_found", error=text, done="deliveries go on; hookfuse doctor says how to repair it")

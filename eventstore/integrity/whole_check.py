@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 FIX = "stop the daemon, then hookfuse reindex, which repairs indexes; where that does not help, restore a backup"
-FIX_SCHEMA = "see who did that; drop what is foreign with sqlite3, or restore a backup"
+FIX_SCHEMA = "find out who did that; drop what is foreign with sqlite3, or restore a backup"
 _MOST_NAMED = 3
 # Steps of SQLite's machine between two looks at the progress: some milliseconds.
 _STEPS = 500_000
@@ -103,10 +103,10 @@ def foreign_parts(connection: sqlite3.Connection) -> list[str]:
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     found, expected = _parts(connection), _expected_parts(version)
-    texts = [f"{kind} {name} is not hookfuse's" for kind, name in sorted(found.keys() - expected.keys())]
+    texts = [f"{kind} {name} is foreign" for kind, name in sorted(found.keys() - expected.keys())]
     texts += [f"{kind} {name} is missing" for kind, name in sorted(expected.keys() - found.keys())]
     texts += [
-        f"{kind} {name} is not as hookfuse made it"
+        f"{kind} {name} differs from what hookfuse created"
         for kind, name in sorted(found.keys() & expected.keys())
         if found[kind, name] != expected[kind, name] and "sqlite_migrations" not in name
     ]
@@ -141,7 +141,7 @@ def _telling(connection: sqlite3.Connection, progress: Advancing) -> Iterator[No
 
 @contextmanager
 def _as_stored(connection: sqlite3.Connection) -> Iterator[None]:
-    """Read what is no text any more as some other text."""
+    """Read what is not text any more as some other text."""
     connection.text_factory = lambda stored: stored.decode(errors="backslashreplace")
     try:
         yield

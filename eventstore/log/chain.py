@@ -28,7 +28,7 @@ def follow_chain(
 
     `previous`: the hash of the one before, None = the log's beginning, or not known.
     """
-    # Texts as the bytes that they are stored as: what is no text is a fault, and not to end the reading.
+    # Texts as the bytes that they are stored as: what is not text is a fault, and not to end the reading.
     rows = connection.execute(
         "SELECT position, CAST(stream AS BLOB), version, CAST(type AS BLOB), schema, CAST(recorded_at AS BLOB),"
         " CAST(data AS BLOB), CAST(hash AS BLOB),"
@@ -70,5 +70,5 @@ def _fault(row: tuple[int, bytes, int, bytes, int, bytes, bytes, bytes, int], pr
             data=data.decode(),
         )
     except (UnicodeDecodeError, AttributeError):
-        return "holds bytes that are no text"
+        return "holds bytes that are not text"
     return "" if expected == stored_hash else "is not what was recorded"

@@ -21,7 +21,7 @@ class MemoryListener:
         return self._reader
 
     def wake(self) -> None:
-        """Have this end hear something."""
+        """Wake this end."""
         with suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
@@ -67,6 +67,6 @@ class MemoryChangeSignal:
         return listener
 
     def forget(self, listener: MemoryListener) -> None:
-        """Have one be told nothing any more."""
+        """Stop telling an end."""
         with self._lock:
             self._listeners.remove(listener)

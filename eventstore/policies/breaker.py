@@ -155,7 +155,7 @@ class Breaker:
             self._failures -= not was_success
 
     def _explain(self, factor: int) -> str:
-        # One failure is no streak: a busy endpoint with a few errors must come out of its recovery.
+        # One failure is not a streak: a busy endpoint with a few errors must come out of its recovery.
         streak_min = min(self.rule.streak_min, max(2, self.rule.streak_min // factor))
         if self._streak >= streak_min:
             return f"{self._streak} failures in a row (the limit is {streak_min})"

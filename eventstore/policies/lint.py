@@ -45,7 +45,7 @@ def check_policy(policy: Policy) -> tuple[PolicyFault, ...]:
 def out_of_reach(policy: Policy, breaker: BreakerRule | None) -> tuple[tuple[str, str], ...]:
     """Return the rules whose time-outs an endpoint that never answers does not reach beside the breaker, and why.
 
-    They are no faults: an endpoint that answers now and then keeps the breaker closed, and can reach them.
+    They are not faults: an endpoint that answers now and then keeps the breaker closed, and can reach them.
     """
     if breaker is None:
         return ()
@@ -79,7 +79,7 @@ def _idle(rule: Rule, policy: Policy) -> Iterator[PolicyFault]:
         if rest and rule.timeout_min is not None:
             yield PolicyFault(rule.name, "in part", f"timeout_min: {rest}")
     if rule.timeout_min is None and rule.timeout_share_above != -1:
-        yield PolicyFault(rule.name, "in part", "timeout_share_above says nothing without timeout_min")
+        yield PolicyFault(rule.name, "in part", "timeout_share_above has no effect without timeout_min")
 
 
 def _impossible(rule: Rule, policy: Policy) -> str:

@@ -41,7 +41,7 @@ def should_lift_freeze(rule: OutageRule, state: FailingShare, *, watched_s: floa
 
 
 def _has_seen_enough(rule: OutageRule, state: FailingShare, watched_s: float) -> bool:
-    # When nobody is active that is no sign of anything: what fails is between two attempts, perhaps hours apart.
+    # When nobody is active that is not a sign of anything: what fails is between two attempts, perhaps hours apart.
     return state.active > 0 and (state.active >= rule.installations_min or watched_s > rule.window_s)
 
 

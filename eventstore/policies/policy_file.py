@@ -36,7 +36,7 @@ def read_policy_document(path: Path) -> Policy:
     Raises DocumentError that names the file and the place.
     """
     if _is_other_than_a_file(path):  # it may be one that nobody ever writes into
-        raise DocumentError(f"{path}: this is no file that can be read")
+        raise DocumentError(f"{path}: this cannot be read as a file")
     try:
         policy = msgspec.convert(read_toml(path, _FILE_BYTES), Policy)
     except msgspec.ValidationError as error:
@@ -101,8 +101,8 @@ def _faults(policy: Policy) -> Iterator[tuple[str, str]]:
     for field, names in (("errors", policy.errors), ("checked_after", policy.checked_after)):
         for name in names:
             if name not in ERROR_CLASSES:
-                yield field, f"{name[:60]!r} is no class of error; there are: {', '.join(ERROR_CLASSES)}"
-        yield from ((field, f"{name} is there twice") for name in _repeated(names))
+                yield field, f"{name[:60]!r} is not an error class; there are: {', '.join(ERROR_CLASSES)}"
+        yield from ((field, f"{name} is given twice") for name in _repeated(names))
     if policy.no_answer not in _NO_ANSWER:
         yield "no_answer", f"{policy.no_answer[:60]!r} is none of: {', '.join(_NO_ANSWER)}"
     if len(policy.rules) > _RULES:

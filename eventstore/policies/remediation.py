@@ -31,7 +31,7 @@ def suggest_remediation(policy: Policy, days: Sequence[DayCounts], rule: str, to
     """
     counts = {day.day: as_evaluated(policy, day) for day in days}
     if rule == "receiver":
-        return _given("Another answer than 410 Gone would have prevented it.", counts)
+        return _given("Any answer other than 410 Gone would have prevented it.", counts)
     spoken = next((one for one in policy.rules if one.name == rule), None)
     if spoken is None:
         return _given("", counts)
@@ -118,7 +118,7 @@ def _averted_day(policy: Policy, rule: DayRule, counts: dict[str, DayCounts], to
         return _given("", counts)
     if nearest.day != today.isoformat():
         gone = date.fromisoformat(nearest.day) + timedelta(days=policy.window_days)
-        return _given(f"Nothing has to be done: {nearest.day} is over, and is forgotten on {gone}.", counts)
+        return _given(f"Nothing has to be done: {nearest.day} is over, and leaves the window on {gone}.", counts)
     if nearest.timeout < rule.timeout_min:
         so_far = f"{noun(nearest.timeout, 'has', 'have')} been {counted(nearest.timeout, 'time-out')} so far"
         limit = f"{rule.timeout_min} within the day would disable it"

@@ -18,7 +18,7 @@ __all__ = ["LONGEST_PAUSE_S", "QueuedWait", "WaitRule", "bounded_waits", "is_hel
 
 # A pause that an endpoint asks for is no longer than a day, nor is any breaker open for longer (docs/configuration.md).
 LONGEST_PAUSE_S = 86_400.0
-# Steps by which clocks are set, and those of two processes differ, are no leaps.
+# Steps by which clocks are set, and those of two processes differ, are not leaps.
 _STEP_S = 60.0
 _SLACK_S = 1.0
 

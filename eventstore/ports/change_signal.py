@@ -13,7 +13,7 @@ class ChangeListener(Protocol):
         """Return a descriptor that can be read from once there is something to hear, for `select`."""
 
     def wake(self) -> None:
-        """Have whoever waits at this end hear something; from a signal handler too, and never waiting."""
+        """Wake whoever waits at this end; from a signal handler too, and never waiting."""
 
     def heard(self) -> bool:
         """Return whether there was a notice since the last time; any number of them count as one. Never waits."""

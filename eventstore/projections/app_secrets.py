@@ -25,7 +25,7 @@ __all__ = [
 
 _log = LazyLog("hookfuse.registry")
 
-# Longer than any change freeze; beyond it two secrets are no rotation but a habit.
+# Longer than any change freeze; beyond it two secrets are not a rotation but a habit.
 LONGEST_OVERLAP: Final = timedelta(days=90)
 
 Pairs = tuple[tuple[str, str], ...]

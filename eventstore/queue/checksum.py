@@ -1,7 +1,7 @@
 """A checksum for each delivery that waits: what a disk has changed is never signed and sent.
 
-CRC-32 finds every change of up to 32 bits in a row, and takes a microsecond. It is no defence against somebody who can
-write to the database. https://www.zlib.net/manual.html#Checksum
+CRC-32 finds every change of up to 32 bits in a row, and takes a microsecond. It is not a defence against somebody who
+can write to the database. https://www.zlib.net/manual.html#Checksum
 """
 
 from zlib import crc32

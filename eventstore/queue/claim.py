@@ -141,7 +141,7 @@ def _read_claimed(connection: sqlite3.Connection, wanted: Mapping[str, object]) 
     except sqlite3.OperationalError as error:
         if "decode" not in str(error):
             raise
-    # One of them holds what is no text any more. It is read as other text, which its checksum does not fit.
+    # One of them holds what is not text any more. It is read as other text, which its checksum does not fit.
     connection.text_factory = lambda stored: stored.decode(errors="backslashreplace")
     try:
         return connection.execute(_CLAIM, wanted).fetchall()

@@ -35,7 +35,7 @@ def first_id(
 
 
 def damaged_keys(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
-    """Return installation and key of all that are not what was stored; damaged texts may be no UTF-8."""
+    """Return installation and key of all that are not what was stored; damaged texts may not be UTF-8."""
     rows = connection.execute(
         "SELECT CAST(installation_id AS BLOB), CAST(idempotency_key AS BLOB), CAST(delivery_id AS BLOB), checksum"
         " FROM idempotency_keys WHERE checksum IS NOT NULL ORDER BY enqueued_at"

@@ -163,7 +163,7 @@ def longest_due(connection: sqlite3.Connection, now: datetime) -> str | None:
     """Return since when something is due that could be sent at once, None = nothing is.
 
     That is: its installation is active, its breaker is closed, no pause was asked for, nothing is before it in its
-    ordering key, and it is no test delivery and no part of a recovery, which is paced.
+    ordering key, and it is not a test delivery and no part of a recovery, which is paced.
     """
     with reading(connection):
         moments = {"now": time_text(now), "latest": latest_pause(now)}

@@ -38,7 +38,7 @@ def open_redis(url: str, *, timeout_s: float = 5.0, setting: str = "[redis] url"
     except (ValueError, TypeError) as error:
         # The error's own text may quote the URL, which may have a password in it.
         raise ConfigurationError(
-            f"{setting} {shown_url(url)!r} is no URL such as redis://localhost:6379/0 or unix:///run/redis.sock"
+            f"{setting} {shown_url(url)!r} is not a URL such as redis://localhost:6379/0 or unix:///run/redis.sock"
         ) from error
 
 

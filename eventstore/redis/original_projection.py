@@ -99,7 +99,7 @@ class RedisProjection:
         return last_position(connection) - mark.position
 
     def known_mark(self, connection: sqlite3.Connection) -> Mark:
-        """Return how far it has come. Raises RejectedError where that is no event of this log."""
+        """Return how far it has come. Raises RejectedError where that is not an event of this log."""
         with redis_explained(self.url):
             return self._known_mark(connection, self._client)
 
@@ -180,7 +180,7 @@ class RedisProjection:
         mark = _mark(client)
         if mark is not None and _is_known(connection, mark):
             return mark
-        where, fix = f"Redis at {shown_url(self.url)}", "`hookfuse replay rebuild --to redis` makes its keys anew"
+        where, fix = f"Redis at {shown_url(self.url)}", "`hookfuse replay rebuild --to redis` rebuilds its keys"
         if mark is not None:
             raise RejectedError(f"{where} is at event {mark.position} of another log: {fix}")
         if self._client.exists(MARK_KEY):

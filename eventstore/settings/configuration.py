@@ -63,7 +63,7 @@ def load_configuration(path: Path) -> Configuration:
     Raises ConfigurationError that names every setting that is wrong, on one line.
     """
     if (path.is_symlink() or path.exists()) and not path.is_file():
-        raise ConfigurationError(f"{path}: this is no file that can be read")
+        raise ConfigurationError(f"{path}: this cannot be read as a file")
     _check_variables(os.environ)
     try:
         table = read_toml(path, _FILE_BYTES) if path.exists() else {}
@@ -117,7 +117,7 @@ def _section(name: str, kind: Any, given: object, variables: Mapping[str, str], 
             number = f".{place[1]}" if place and place[1] else ""
             faults.append(f"{name}.{key}{number}: {_PLACE.sub('', text)}")
     if name == "policy" and table.get("file") and "name" in table:
-        faults.append("policy: name and file exclude each other: leave one of them out")
+        faults.append("policy: name and file are mutually exclusive: leave one of them out")
     return kind(**values) if len(faults) == before else None
 
 
@@ -125,7 +125,7 @@ def _json_of(name: str, text: str, faults: list[str]) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        faults.append(f"{name}: it is no JSON, as which tables are written in the environment")
+        faults.append(f"{name}: it is not JSON, as which tables are written in the environment")
         return {}
 
 
@@ -137,7 +137,7 @@ def _value(kind: Any, given: object, *, is_text: bool) -> Any:
         try:
             given = msgspec.json.decode(str(given))
         except msgspec.DecodeError as error:
-            raise ValueError("it is no JSON, as which lists are written in the environment") from error
+            raise ValueError("it is not JSON, as which lists are written in the environment") from error
     value = msgspec.convert(given, kind, strict=not is_text, dec_hook=read_secret)
     for check in _checks(kind):
         value = check(value)
@@ -176,7 +176,7 @@ def _check_variables(variables: Iterable[str]) -> None:
     for name in sorted(variables):
         meant = _meant_variable(name)
         if meant:
-            raise ConfigurationError(f"the environment: {name} is no setting; two underscores are needed: {meant}")
+            raise ConfigurationError(f"the environment: {name} is not a setting; two underscores are needed: {meant}")
 
 
 def _meant_variable(variable: str) -> str:

@@ -42,7 +42,7 @@ def _fault(path: Path) -> str | None:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _FILE_BYTES:
             # OpenSSL reads a file to its end, which it may not have.
-            return f"this is no file of at most {_FILE_BYTES:,} bytes"
+            return f"this is not a file of at most {_FILE_BYTES:,} bytes"
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError:
         return "there is no certificate in PEM in it"

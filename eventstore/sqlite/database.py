@@ -58,7 +58,7 @@ _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
     "SQLITE_IOERR": (DiskFullError, "the disk cannot be written (full, or failing); nothing was changed"),
     "SQLITE_NOTADB": (
         NotADatabaseError,
-        "this file is no SQLite database: move it away, or name another home",
+        "this file is not a SQLite database: move it away, or name another home",
     ),
     "SQLITE_CORRUPT": (
         DamagedFileError,
@@ -90,7 +90,7 @@ def explained(path: Path | str = "events.db") -> Iterator[None]:
         if name.startswith(_MAY_BE_READ_ONLY) and is_read_only(Path(path)):
             raise DatabaseError(f"{path}: {READ_ONLY} ({name})") from error
         if name == "SQLITE_NOTADB" and mark_path(Path(path)).exists():
-            raise NotADatabaseError(f"{path}: is no SQLite database any more: {WAY_OUT} ({name})") from error
+            raise NotADatabaseError(f"{path}: is not a SQLite database any more: {WAY_OUT} ({name})") from error
         for code, (error_class, meaning) in _MEANINGS.items():
             if name.startswith(code):
                 raise error_class(f"{path}: {meaning} ({name})") from error

@@ -117,7 +117,7 @@ def _open(path: Path, flags: int) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise DatabaseError(f"{path} is no regular file: {_AWAY}")
+    raise DatabaseError(f"{path} is not a regular file: {_AWAY}")
 
 
 def reached_by(connection: sqlite3.Connection) -> Mark:

@@ -46,7 +46,7 @@ def read_bucket(number: int, place: str, key: str, fields: Mapping[str, str | in
     """Read a key and its fields. Raises DocumentError that says what is wrong with them."""
     found = _KEY.fullmatch(key)
     if found is None or not _is_day(found.group(3)):
-        raise DocumentError(f"{key[:100]!r} is no key such as sentry-app-error:5:17:2025-02-01")
+        raise DocumentError(f"{key[:100]!r} is not a key such as sentry-app-error:5:17:2025-02-01")
     counts = {name: _count(field, fields.get(field, 0)) for field, name in _CLASS_OF.items()}
     unknown = sorted(fields.keys() - _CLASS_OF.keys())
     if unknown:
@@ -65,7 +65,7 @@ def read_bucket_lines(lines: Iterable[tuple[int, bytes | None]], faults: Faults)
 
 def _read_line(number: int, content: bytes | None) -> CountBucket:
     if content is None:
-        raise DocumentError(f"over {BUCKET_LINE_BYTES} bytes are no counts of a day")
+        raise DocumentError(f"over {BUCKET_LINE_BYTES} bytes, which is too long for the counts of a day")
     try:
         line = _decoder.decode(content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -79,7 +79,7 @@ def _read_line(number: int, content: bytes | None) -> CountBucket:
 
 def _count(field: str, value: str | int) -> int:
     if not _COUNT.fullmatch(str(value)) or int(value) > LARGEST_COUNT:
-        raise DocumentError(f"{field} is no count from 0 to {LARGEST_COUNT}: {str(value)[:60]!r}")
+        raise DocumentError(f"{field} is not a count from 0 to {LARGEST_COUNT}: {str(value)[:60]!r}")
     return int(value)
 
 

@@ -69,7 +69,7 @@ _ANY_VALUE = (str, str | None, float, float | None, bool, tuple[str, ...], dict[
 def moment_fault(text: str, now: datetime) -> str:
     """Return what is wrong with the moment at which an event is said to have been recorded; empty = nothing."""
     if not _is_moment(text):
-        return f"recorded_at: {text[:60]!r} is no moment such as 2025-02-01T10:00:00.123456Z"
+        return f"recorded_at: {text[:60]!r} is not a time such as 2025-02-01T10:00:00.123456Z"
     if text < _EARLIEST:
         return f"recorded_at: {text} is before {_EARLIEST}"
     if parse_time(text) > now + _AHEAD:
@@ -131,9 +131,9 @@ def _stream_faults(stream: str, event: Event) -> Iterator[str]:
         return
     wanted = _stream_of(stream, event)
     if wanted is None:
-        yield f"{event.type_name} belongs into the stream of an installation, named by a UUID in its usual spelling"
+        yield f"{event.type_name} belongs in the stream of an installation, named by a UUID in its usual spelling"
     elif wanted != stream:
-        yield f"{event.type_name} belongs into the stream {wanted}"
+        yield f"{event.type_name} belongs in the stream {wanted}"
 
 
 def _stream_of(stream: str, event: Event) -> str | None:
@@ -185,9 +185,9 @@ def _looked_at(struct: type[Struct]) -> tuple[str, ...]:
 
 def _text_fault(name: str, text: str, recorded_at: str) -> str:
     if name == "day" and not _is_day(text):
-        return f"is no day such as 2025-02-01: {text[:60]!r}"
+        return f"is not a day such as 2025-02-01: {text[:60]!r}"
     if name in _MOMENTS and not _is_moment(text):
-        return f"is no moment such as 2025-02-01T10:00:00.123456Z: {text[:60]!r}"
+        return f"is not a time such as 2025-02-01T10:00:00.123456Z: {text[:60]!r}"
     if name in _WAITS and parse_time(text) > parse_time(recorded_at) + _LONGEST_WAIT:
         return f"is over {_LONGEST_WAIT.days} days after the event: {text}"
     return ""

@@ -127,7 +127,7 @@ class Staging:
 
     def _stage(self, number: int, content: bytes | None, now: datetime) -> None:
         if content is None:
-            raise DocumentError(f"over {LINE_BYTES} bytes are no event")
+            raise DocumentError(f"over {LINE_BYTES} bytes, which is too long for an event")
         line = read_event_line(content)
         if line.position <= self._last_position:
             raise DocumentError(f"position {line.position} does not come after {self._last_position}, as it must")

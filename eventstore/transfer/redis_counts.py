@@ -33,7 +33,7 @@ def read_redis_counts(
         client = open_redis(url, timeout_s=timeout_s)
     except ConfigurationError:
         # Not as its cause: it quotes the URL.
-        raise RejectedError("that is no URL such as redis://localhost:6379/0 or unix:///run/redis.sock") from None
+        raise RejectedError("that is not a URL such as redis://localhost:6379/0 or unix:///run/redis.sock") from None
     with closing(client), redis_explained(url):
         if client.exists(MARK_KEY):
             raise RejectedError(
@@ -54,7 +54,7 @@ def _read_hashes(client: "Redis", keys: list[bytes]) -> list[object]:
     with client.pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.hgetall(key)
-        # What is no hash is an answer too, and not the end of all.
+        # What is not a hash is an answer too, and not the end of all.
         return list(pipeline.execute(raise_on_error=False))
 
 

@@ -53,7 +53,7 @@ def hold_of(installation: Installation, now: datetime) -> str | None:
 
 
 def read_opening(connection: sqlite3.Connection, installation_id: str) -> Opening | None:
-    """Return the breaker's last opening that was no dry run, None = there is none."""
+    """Return the breaker's last opening that was not a dry run, None = there is none."""
     opened = read_events(
         connection,
         stream=installation_stream(installation_id),

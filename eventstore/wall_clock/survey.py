@@ -14,7 +14,7 @@ from eventstore.wall_clock.watch import stored_clock_pair
 __all__ = ["ClockSurvey", "MomentsAhead", "survey_clock"]
 
 _NEWEST_EVENTS = 1000
-# Clocks of machines that are looked after differ by less.
+# Clocks of machines that have a worker differ by less.
 _SKEW = timedelta(seconds=5)
 
 _EVENTS = (
@@ -40,7 +40,7 @@ _WAITS = {
         "SELECT count(*), max(breaker_open_until) FROM installations"
         " WHERE state = 'active' AND breaker_open_until > :pause"
     ),
-    "secrets of before": "SELECT count(*), max(previous_until) FROM secrets WHERE previous_until > :overlap",
+    "previous secrets": "SELECT count(*), max(previous_until) FROM secrets WHERE previous_until > :overlap",
     "idempotency keys": "SELECT count(*), max(enqueued_at) FROM idempotency_keys WHERE enqueued_at > :tomorrow",
 }
 

@@ -82,7 +82,7 @@ class AsOfView:
     def _versions(self, moment: Moment) -> Versions:
         versions = {one: version for one, version in self._history.versions(moment).items() if one != MAIL_STREAM}
         if any(versions[stream] < version for stream, version in self._followed.items()):
-            raise RejectedError(f"{moment_text(moment)} is before what was looked at last: the past moves forward only")
+            raise RejectedError(f"{moment_text(moment)} is before what was looked at last: the past only moves forward")
         return versions
 
     def _follow_attempt(self, row: EventRow) -> None:

@@ -14,7 +14,7 @@ from replay.projecting.remake import Advance
 __all__ = ["Anchor", "Fault", "LogCheck", "check_log"]
 
 _BATCH_EVENTS = 2_000
-# Texts as the bytes that they are stored as: what is no text is to be named, and not to end the reading.
+# Texts as the bytes that they are stored as: what is not text is to be named, and not to end the reading.
 _ROWS = (
     "SELECT position, CAST(stream AS BLOB), version, CAST(type AS BLOB), schema, CAST(recorded_at AS BLOB),"
     " CAST(data AS BLOB), CAST(hash AS BLOB) FROM events WHERE position > ? AND position <= ?"
@@ -107,7 +107,7 @@ class _Follower:
         try:
             texts = _Texts(stream.decode(), type_name.decode(), recorded_at.decode(), data.decode())
         except UnicodeDecodeError:
-            self._add(position, "holds bytes that are no UTF-8 text")
+            self._add(position, "holds bytes that are not UTF-8 text")
             self._before = (stored_hash,)
         else:
             self._follow_chain(row, texts)

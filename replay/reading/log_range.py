@@ -83,7 +83,7 @@ def naming_damage(connection: sqlite3.Connection, log_range: LogRange) -> Iterat
         position = _first_without_text(connection, log_range)
         if position is None:
             raise
-        raise DamagedLogError(f"event {position} holds bytes that are no text") from error
+        raise DamagedLogError(f"event {position} holds bytes that are not text") from error
 
 
 def _first_without_text(connection: sqlite3.Connection, log_range: LogRange) -> int | None:

@@ -81,7 +81,7 @@ def moment_at(connection: sqlite3.Connection, at: datetime, now: datetime) -> Mo
     Raises RejectedError for a moment that lies ahead, of which nothing is recorded.
     """
     if at > now:
-        raise RejectedError(f"{time_text(at)[:19]}Z lies ahead: nothing is known of it yet")
+        raise RejectedError(f"{time_text(at)[:19]}Z lies in the future: nothing is known of it yet")
     time_at = "SELECT recorded_at FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1"
     position = _count_up_to(
         last_position(connection), time_text(at), lambda one: connection.execute(time_at, (one,)).fetchone()

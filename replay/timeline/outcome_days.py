@@ -59,7 +59,7 @@ class OutcomeDays:
         self.days[recorded_at[:10]][counted_class(type_name, error_class, fault) or OTHER] += 1
 
     def follow(self, stored: StoredEvent) -> None:
-        """Take in one more event that is no attempt at a delivery."""
+        """Take in one more event that is not an attempt at a delivery."""
         match stored.event:
             case DeliveryMissed():
                 self.days[day_of(stored.recorded_at)][MISSED] += 1

@@ -197,7 +197,7 @@ def _steps_to_day(rule: DayRule, today: Tally, target: float) -> int:
 
 
 def _steps_from_half(rule: DayRule, today: Tally) -> int:
-    """Return with which further outcome that is no time-out today's progress can fall below the half, 0 = it has."""
+    """Return with which further outcome that is not a time-out today's progress can fall below the half, 0 = it has."""
     if _progress_of_day(rule, today) < _HALF:
         return 0
     if rule.fatal_min is not None and today[_FATAL] >= rule.fatal_min:

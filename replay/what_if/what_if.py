@@ -249,7 +249,7 @@ class WhatIf:
     # --- what there are few of ---
 
     def _follow(self, row: RawEvent) -> None:
-        """Take in an event that is no outcome of a delivery; most of them say nothing here."""
+        """Take in an event that is not an outcome of a delivery; most of them say nothing here."""
         position, stream, type_name, schema, recorded_at, data = row
         if type_name in EVENT_CLASSES and type_name not in _FOLLOWED:
             return

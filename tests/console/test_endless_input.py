@@ -20,12 +20,12 @@ LINE_ENDS = b"\n" * 1_000_001
 # What each command reads, and a part of what it says of an input that has no end.
 COMMANDS = {
     ("apply", "FILE"): "over 16,777,216 bytes",
-    ("policy", "show", "FILE"): "no file that can be read",
+    ("policy", "show", "FILE"): "cannot be read as a file",
     ("events", "import", "FILE"): "line 1 has over 256 MiB",
     ("events", "import", "--counts", "FILE"): "line 1 has over 256 MiB",
     ("send", "--batch", "FILE"): "line 1: over 1056768 bytes",
     ("send", "--installation", "7c1f0a52", "--event", "metric_alert.open", "--data", "FILE"): "over 1048576 bytes",
-    ("app", "rotate-secret", "5", "--secret-from", "FILE"): "over 8192 bytes are no secret",
+    ("app", "rotate-secret", "5", "--secret-from", "FILE"): "over 8192 bytes, which is too long for a secret",
 }
 
 
@@ -69,7 +69,7 @@ def test_lines_that_are_all_wrong_are_counted_up_to_a_limit(hookfuse: Hookfuse, 
     ended = hookfuse("events", "import", path, home=world.home.path)
 
     assert ended.code == ExitCode.BAD_INPUT
-    assert "over 100,000 faults, and no more is read; line 1: " in ended.err
+    assert "over 100,000 faults, and nothing more is read; line 1: " in ended.err
 
 
 def test_a_configuration_is_read_up_to_a_limit(hookfuse: Hookfuse, world: World) -> None:
@@ -78,7 +78,7 @@ def test_a_configuration_is_read_up_to_a_limit(hookfuse: Hookfuse, world: World)
     ended = hookfuse("policy", "show", home=world.home.path)
 
     assert ended.code == ExitCode.BAD_INPUT
-    assert "hookfuse.toml: over 1,048,576 bytes, which is the most that is read of it" in ended.err
+    assert "hookfuse.toml: over 1,048,576 bytes, which is the most that is read" in ended.err
 
 
 @pytest.mark.parametrize("content", [b"x = " + b"[" * 100_000, b"x = " + b"9" * 5_000, b"\xff\xfeo\x00"])

@@ -72,7 +72,7 @@ def test_a_file_that_is_no_database_is_one_line(hookfuse: Hookfuse, world: World
 
     assert ended.code == ExitCode.DATABASE
     assert (ended.out, ended.err.count("\n")) == ("", 1)
-    assert f"{world.home.database}: this file is no SQLite database" in ended.err
+    assert f"{world.home.database}: this file is not a SQLite database" in ended.err
 
 
 @pytest.mark.parametrize("words", [READING[0], WRITING[0]], ids=" ".join)

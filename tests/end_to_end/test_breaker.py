@@ -16,7 +16,7 @@ def test_deliveries_wait_behind_an_open_breaker_and_flow_when_a_trial_succeeds(s
         wait_until(lambda: len(stage.look("events", "--type", "breaker.opened")) >= 2, "a trial that fails")
         stage.receiver.tell(200)
         wait_until(lambda: stage.look("events", "--type", "breaker.closed"), "a trial that succeeds")
-        wait_until(lambda: not stage.look("deliveries", "--state", "waiting"), "nothing waits any more")
+        wait_until(lambda: not stage.look("deliveries", "--state", "waiting"), "nothing is waiting any longer")
         daemon.terminate()
         assert daemon.wait(LIMIT_S) == 0
 

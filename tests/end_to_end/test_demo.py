@@ -48,7 +48,7 @@ def test_demo_fails_and_says_why_when_its_story_cannot_go_on(tmp_path: Path) -> 
     )
 
     assert done.returncode == ExitCode.FAILED
-    assert "[FAILED] the story broke off: waited 1 s in vain for 1000000 deliveries" in " ".join(done.stdout.split())
+    assert "[FAILED] the demo broke off: waited 1 s in vain for 1000000 deliveries" in " ".join(done.stdout.split())
     assert not _still_running(tmp_path)
     assert [path.name.startswith("hookfuse-demo-") for path in tmp_path.iterdir()] == [True]
 

@@ -24,5 +24,5 @@ def test_a_fault_is_exit_code_11(stage: Stage) -> None:
 
     done = stage.run("doctor", code=11)
 
-    assert "others may look into" in done.stdout
+    assert "others may read" in done.stdout
     assert "chmod 700" in done.stdout

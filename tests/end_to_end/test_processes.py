@@ -161,7 +161,7 @@ def test_a_worker_that_is_killed_is_back_and_the_other_goes_on_untouched(stage: 
 def test_a_worker_that_is_started_again_has_the_settings_of_the_first_start(stage: Stage) -> None:
     stage.apply(dict.fromkeys(_APPS, "/200"))
     with _worker_pool(stage) as daemon:
-        (stage.home / "hookfuse.toml").write_text("this is no TOML")
+        (stage.home / "hookfuse.toml").write_text("this is not TOML")
         os.kill(_workers(stage)[0], signal.SIGKILL)
         wait_until(lambda: len(_started(stage)) == 3, "the worker is back")
         stage.configure()

@@ -153,7 +153,7 @@ def _kill_first(stage: Stage, killed: set[int]) -> bool:
 
 
 def _is_missed(watcher: Watcher) -> bool:
-    return watcher.health("/readyz")[1]["shares"] == "1 of 2 are looked after"
+    return watcher.health("/readyz")[1]["shares"] == "1 of 2 have a worker"
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_code_3_before_anything_is_sent(stage: Stage) -> None:

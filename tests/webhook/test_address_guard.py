@@ -55,7 +55,7 @@ HOSTILE_ADDRESSES = {
     "fec0::1": "site-local",
     "ff02::1": "multicast",
     "4000::1": "not global unicast",
-    "internal.example": "no address",
+    "internal.example": "not an address",
 }
 
 HOSTILE_URLS = {

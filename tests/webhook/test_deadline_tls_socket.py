@@ -1,4 +1,4 @@
-"""Over TLS too the deadline is looked at between any two pieces, and what is no part of an answer has an end."""
+"""Over TLS too the deadline is looked at between any two pieces, and what is not part of an answer has an end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests through an egress proxy go to the checked address, and its own faults are no endpoint's failure."""
+"""Requests through an egress proxy go to the checked address, and its own faults are not the endpoint's failure."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_the_credentials_in_a_header_are_secret_by_themselves(value: str, shown:
 
 
 def test_what_is_too_short_for_a_secret_blackens_nothing() -> None:
-    assert SecretMask(["", "a", "abcde"]).hide("abcde is no secret") == "abcde is no secret"
+    assert SecretMask(["", "a", "abcde"]).hide("abcde is not a secret") == "abcde is not a secret"
 
 
 def test_of_two_secrets_one_of_which_is_in_the_other_none_is_half_shown() -> None:

@@ -1,4 +1,4 @@
-"""Whatever this machine is short of on the way of a request is no outcome of the endpoint."""
+"""Whatever this machine is short of on the way of a request is not an outcome of the endpoint."""
 
 from __future__ import annotations
 

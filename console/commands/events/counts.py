@@ -72,11 +72,11 @@ def _print_summary(summary: CountSummary, rule: CountRule) -> None:
         f"{'would import' if rule.is_dry_run else 'imported'} the counts of {grouped(summary.imported_count, 'day')}"
     )
     for count, text in (
-        (summary.unchanged_count, "had nothing new"),
+        (summary.unchanged_count, "contained nothing new"),
         (summary.too_old_count, f"left out: before the {rule.window_days} days that a policy looks at"),
         (
             summary.ahead_count,
-            "left out: of tomorrow, as UTC has it (the other system's clock is ahead): import again then",
+            "left out: of tomorrow in UTC (the other system's clock is ahead): import again then",
         ),
         (summary.unknown_count, "left out: of apps that are not installed here"),
         (summary.smaller_count, "left as they are: with less than was imported before"),

@@ -36,7 +36,7 @@ _CHUNK = 1_000
     metavar="FILE|-",
     help="The file to write, compressed when its name ends in .gz; - = standard output.",
 )
-@click.option("--force", is_flag=True, help="Put the file in the place of one that is there.")
+@click.option("--force", is_flag=True, help="Replace the file if there is one.")
 @installation_option
 @event_type_option
 @click.option("--since", metavar="TIME", help="Only what was recorded since then: 2025-02-01T10:00, or 2h, 3d ago.")
@@ -46,7 +46,7 @@ _CHUNK = 1_000
     type=NUMBER,
     default=0,
     metavar="POSITION",
-    help="Only after this position: what has come since.",
+    help="Only what came after this position.",
 )
 @click.pass_obj
 def export(

@@ -35,7 +35,7 @@ _SEE = " (see --send-pending-mails)"
 
 @click.command("import")
 @click.argument("file", metavar="[FILE|-]", required=False)
-@click.option("--dry-run", is_flag=True, help="Do all of it, say what came of it, and take it back.")
+@click.option("--dry-run", is_flag=True, help="Do everything, report the result, and roll it back.")
 @click.option(
     "--send-pending-mails",
     "pending_mails",
@@ -45,7 +45,7 @@ _SEE = " (see --send-pending-mails)"
 @click.option(
     "--counts",
     metavar="URL|FILE|-",
-    help="Import counts a day instead: from a Redis (redis://, rediss://, unix://), or from lines of JSON.",
+    help="Import daily counts instead: from a Redis (redis://, rediss://, unix://), or from lines of JSON.",
 )
 @click.option("--counts-env", metavar="VAR", help="The same, from the Redis whose URL is in an environment variable.")
 @click.option("--counts-url-from", metavar="FILE|-", help="The same, from the Redis whose URL is in a file.")
@@ -165,7 +165,7 @@ def _spare_daemon(session: Session, seconds: Callable[[], float] = time.monotoni
     def spare() -> None:
         if seconds() > deadline_s and session.home.daemon_pid() is not None:
             raise DaemonRunningError(
-                f"this import takes longer than the daemon on home {session.home.path} can wait:"
+                f"this import takes longer than the running daemon on home {session.home.path} can wait:"
                 " stop it first; nothing was imported"
             )
 
@@ -198,7 +198,7 @@ def _print_summary(summary: ImportSummary, *, is_dry_run: bool) -> None:
     if summary.pending_mails:
         print_line(f"{grouped(summary.pending_mails, 'pending mail')} of the history: the daemon sends them")
     if summary.apps_without_secret:
-        print_line("secrets are in no export, and what is queued for an app without one waits:")
+        print_line("exports hold no secrets, and what is queued for an app without one waits:")
     for app in summary.apps_without_secret[:_APPS_SHOWN]:
         print_line(no_secret_text(app.app_id))
     left = len(summary.apps_without_secret) - _APPS_SHOWN

@@ -53,15 +53,20 @@ class _LogsGroup(click.Group):
         command = self.commands.get(args[0]) if args else None
         if command is None:
             return super().make_context(info_name, args, parent, **extra)
-        # By its name only: the files of the group are no words of the command's usage.
+        # By its name only: the files of the group are not words of the command's usage.
         above = click.Context(click.Command(None), info_name=info_name, parent=parent)
         return command.make_context(args[0], args[1:], above, **extra)
 
 
 @click.group(cls=_LogsGroup, invoke_without_command=True, subcommand_metavar="| COMMAND ...")
 @filter_options
-@click.option("-n", "--last", type=click.IntRange(0, _MOST_LAST), metavar="COUNT", help="Only the last ones.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is added; first the last 10, or those asked for.")
+@click.option("-n", "--last", type=click.IntRange(0, _MOST_LAST), metavar="COUNT", help="Only the last lines.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Follow the log: print the last 10 lines, or those asked for, then each new one.",
+)
 @click.option("--json", "is_json", is_flag=True, help="Print the lines as they are, one JSON object a line.")
 @click.option(
     "--lnav-format",
@@ -69,7 +74,7 @@ class _LogsGroup(click.Group):
     is_eager=True,
     expose_value=False,
     callback=_print_format,
-    help="Print where the format file for lnav is.",
+    help="Print the path of the format file for lnav.",
 )
 @file_argument
 @click.pass_obj
@@ -140,15 +145,15 @@ def _follow(session: Session, files: tuple[Path, ...], query: LogQuery, last: in
 
 def _path_to_follow(session: Session, files: tuple[Path, ...], query: LogQuery) -> Path:
     if query.until is not None:
-        raise click.UsageError("--until has no meaning for what is yet to come")
+        raise click.UsageError("--until makes no sense for what is still to come")
     if not files:
         require_home_folder(session)
         return session.home.log
     if len(files) > 1 or str(files[0]) == "-":
-        raise click.UsageError("-f follows one file, which is named")
+        raise click.UsageError("-f follows one file: name it")
     require_readable(files[0])
     if is_compressed(files[0]):
-        raise DocumentError(f"{files[0]} is compressed: nothing is added to it any more")
+        raise DocumentError(f"{files[0]} is compressed: nothing is added to it any longer")
     return files[0]
 
 

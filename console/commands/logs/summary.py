@@ -27,7 +27,9 @@ _INSTALLATIONS = (Column("installation"), _LINES, Column("failures", is_number=T
 
 @click.command()
 @filter_options
-@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many of each kind.")
+@click.option(
+    "--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many to list of each kind."
+)
 @json_option
 @file_argument
 @click.pass_obj

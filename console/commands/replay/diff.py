@@ -58,12 +58,12 @@ class _Difference:
 
 @click.command()
 @click.argument("installation")
-@click.option("--from", "first", required=True, metavar="TIME|POSITION", help="The earlier moment (3d: so long ago).")
+@click.option("--from", "first", required=True, metavar="TIME|POSITION", help="The earlier moment (3d: that long ago).")
 @click.option("--to", "last", metavar="TIME|POSITION", show_default="now", help="The later moment.")
 @json_option
 @click.pass_obj
 def diff(session: Session, installation: str, *, first: str, last: str | None, is_json: bool) -> None:
-    """Show what has changed about INSTALLATION (its UUID, or the first 6 or more characters) between two moments.
+    """Show what has changed about INSTALLATION (its UUID, or at least its first 6 characters) between two moments.
 
     State, evaluation and progress, breaker, the app's settings, owners, counters by day, and the decisions between.
 
@@ -86,7 +86,7 @@ def _read(session: Session, installation: str, first: str, last: str | None) -> 
         earlier = read_moment(connection, first, now)
         later = latest_moment(connection, now) if last is None else read_moment(connection, last, now)
         if earlier.is_after(later):
-            raise RejectedError(f"{moment_text(earlier)} is after {moment_text(later)}: change them round")
+            raise RejectedError(f"{moment_text(earlier)} is after {moment_text(later)}: swap them")
         after = _after(earlier)
         entries = tell(connection, installation_id, later, since=after)
     with open_past(session.home.database, installation_id) as past:
@@ -176,7 +176,7 @@ def _print(found: _Difference) -> None:
     if found.changes:
         print_facts({one.name: f"{one.before or 'none'} → {one.after or 'none'}" for one in found.changes})
     else:
-        print_line("none: all stands as it stood")
+        print_line("none: everything is as it was")
     print_line()
     _print_counters(found.counters)
     print_line()

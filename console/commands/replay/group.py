@@ -7,12 +7,16 @@ from console.shell.lazy_command import LazyCommand
 __all__ = ["replay"]
 
 _COMMANDS: tuple[LazyCommand, ...] = (
-    LazyCommand("rebuild", "console.commands.replay.rebuild:rebuild", "Bring projections into step with the events."),
+    LazyCommand(
+        "rebuild", "console.commands.replay.rebuild:rebuild", "Bring the projections into agreement with the events."
+    ),
     LazyCommand(
         "verify", "console.commands.replay.verify:verify", "Compare projections with the events; check the log."
     ),
-    LazyCommand("what-if", "console.commands.replay.what_if:suppose", "Judge what was recorded by another policy."),
-    LazyCommand("diff", "console.commands.replay.diff:diff", "Show what changed about one between two moments."),
+    LazyCommand("what-if", "console.commands.replay.what_if:suppose", "Evaluate what was recorded by another policy."),
+    LazyCommand(
+        "diff", "console.commands.replay.diff:diff", "Show what changed about an installation between two moments."
+    ),
     LazyCommand("timeline", "console.commands.replay.timeline:timeline", "Tell the story of one installation."),
 )
 

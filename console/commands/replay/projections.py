@@ -22,7 +22,7 @@ def projection_option(command: Command) -> Command:
         multiple=True,
         type=click.Choice(sorted(ALL_NAMES)),
         metavar="NAME",
-        help=f"Only this one ({', '.join(sorted(ALL_NAMES))}); may be given again.",
+        help=f"Only this projection ({', '.join(sorted(ALL_NAMES))}); may be repeated.",
     )(command)
 
 

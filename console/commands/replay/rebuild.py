@@ -29,7 +29,7 @@ _COLUMNS = (
     is_flag=True,
     help="Change rows without checking the log's chain first, by the events as they can be read.",
 )
-@click.option("--to", "where", type=click.Choice(["redis"]), help="Make what stands in Redis anew instead.")
+@click.option("--to", "where", type=click.Choice(["redis"]), help="Rebuild the keys in Redis instead.")
 @json_option
 @click.pass_obj
 def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where: str | None, is_json: bool) -> ExitCode:
@@ -46,7 +46,7 @@ def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where:
     """  # noqa: D301 - \b is click's
     if where is not None:
         if names or unchecked:
-            raise click.UsageError("--to redis makes all that stands there anew: it goes with no other option")
+            raise click.UsageError("--to redis rebuilds all keys there: it takes no other option")
         return rebuild_redis(session, is_json=is_json)
     wanted = wanted_names(names)
     total = count_events(session)
@@ -78,7 +78,7 @@ def _print(rebuilt: Rebuilt) -> None:
         print_table(_COLUMNS, rows, title="rows repaired")
         print_line()
     else:
-        print_line("every row is in step with the events: nothing was changed")
+        print_line("every row agrees with the events: nothing was changed")
     print_facts(
         {
             "events": rebuilt.up_to_position,

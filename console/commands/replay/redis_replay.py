@@ -38,7 +38,7 @@ def rebuild_redis(session: Session, *, is_json: bool) -> ExitCode:
     if is_json:
         print_json({"url": shown_url(projection.url), "events": total})
     else:
-        print_line(f"made the keys in Redis at {shown_url(projection.url)} anew from {total:,} events")
+        print_line(f"rebuilt the keys in Redis at {shown_url(projection.url)} from {total:,} events")
     return ExitCode.OK
 
 

@@ -44,8 +44,8 @@ class _Story:
 
 @click.command()
 @click.argument("installation")
-@click.option("--since", metavar="TIME|POSITION", help="Only what was not over by then (2h, 3d: so long ago).")
-@click.option("--until", metavar="TIME|POSITION", help="Only what was recorded by then.")
+@click.option("--since", metavar="TIME|POSITION", help="Only what was still going on then (2h, 3d: that long ago).")
+@click.option("--until", metavar="TIME|POSITION", help="Only what was recorded up to then.")
 @click.option(
     "--plot",
     "picture_path",
@@ -64,7 +64,7 @@ def timeline(
     picture_path: Path | None,
     is_json: bool,
 ) -> None:
-    """Tell the story of INSTALLATION (its UUID, or the first 6 or more characters) in about a page.
+    """Tell the story of INSTALLATION (its UUID, or at least its first 6 characters) in about a page.
 
     Attempts that went alike are one line; decisions have their evidence and what became of the mails; then
     there is who did what and why, settings that were changed, and times without traffic.
@@ -111,7 +111,7 @@ def _read(
         last = latest_moment(connection, now) if until is None else read_moment(connection, until, now)
         first = None if since is None else read_moment(connection, since, now)
         if first is not None and first.is_after(last):
-            raise RejectedError(f"{moment_text(first)} is after {moment_text(last)}: change them round")
+            raise RejectedError(f"{moment_text(first)} is after {moment_text(last)}: swap them")
         found = find_installation(connection, installation_id)
         app = find_app(connection, found.app_id)
         count = History(connection, installation_id).count_events(last)

@@ -52,7 +52,7 @@ def _anchor(_context: click.Context, _parameter: click.Parameter, text: str | No
     callback=_anchor,
     help="With --log: the last event of an earlier check, which the log must still hold.",
 )
-@click.option("--against", "where", type=click.Choice(["redis"]), help="Compare what stands in Redis instead.")
+@click.option("--against", "where", type=click.Choice(["redis"]), help="Compare the keys in Redis instead.")
 @limit_option(1000, 100_000)
 @json_option
 @click.pass_obj

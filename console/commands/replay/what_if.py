@@ -40,7 +40,7 @@ _COUNTS = ("missed", "avoided", "delivered", "attempts_saved")
 
 @click.command("what-if")
 @click.argument("installations", nargs=-1, metavar="[INSTALLATION]...")
-@click.option("--policy", "policy_name", required=True, metavar="NAME|FILE", help="The policy to judge by.")
+@click.option("--policy", "policy_name", required=True, metavar="NAME|FILE", help="The policy to evaluate by.")
 @click.option(
     "--since",
     metavar="TIME",
@@ -158,7 +158,7 @@ def _print(told: _Told) -> None:
         for episode in outcome.episodes
         if episode.is_different
     ]
-    empty = "nothing: all would have gone as it did" if told.outcomes else "there is nothing to judge"
+    empty = "nothing: everything would have gone as it did" if told.outcomes else "there is nothing to evaluate"
     print_table(_COLUMNS, rows, title="what differs", empty=empty)
     for rule, note in told.notes:
         click.echo(f"hookfuse: note on rule {rule}: {note}", err=True)

@@ -85,7 +85,10 @@ def test_a_file_where_the_folder_of_mails_is_to_be_is_a_fault(tmp_path: Path, pl
     (tmp_path / place).touch()
     (found,) = mail(MaildirTransport(tmp_path / "outbox"))
 
-    assert (found.level, found.text) == ("fault", f"{tmp_path / place} is not a folder: move it away, and one is made")
+    assert (found.level, found.text) == (
+        "fault",
+        f"{tmp_path / place} is not a folder: move it away, and one will be created",
+    )
 
 
 def test_without_a_mail_server_the_folder_is_named(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_an_actor_that_is_at_one_turn_for_long_is_named(plant: Plant, monkeypatc
 
     monkeypatch.setattr("actors.assembly.system._TURN_S", 0.0)  # as if a minute had gone by
     try:
-        assert system.liveness()["turns"].startswith("mailer is at one turn for ")
+        assert system.liveness()["turns"].startswith("mailer has been in one turn for ")
     finally:
         postbox.gate.set()
 

@@ -470,7 +470,7 @@ def seven_error_days(stage: Stage) -> None:
 
 @pytest.mark.parametrize("error_class", list(ErrorClass))
 def test_sentry_2024_checks_only_after_what_the_original_records(stage: Stage, error_class: ErrorClass) -> None:
-    """docs/original.md, sections 3 and 4: seven error days were counted, and the next attempt is no error."""
+    """docs/original.md, sections 3 and 4: seven error days were counted, and the next attempt is not an error."""
     stage.register(ONE)
     seven_error_days(stage)
     post = Post(stage, outcome(error_class), policy=SENTRY_2024)

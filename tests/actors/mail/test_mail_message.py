@@ -368,7 +368,7 @@ def test_the_warning_s_headers_are_those_of_an_automatic_notice() -> None:
     message = parsed(warned())
 
     assert message.keys() == HEADERS
-    assert message["Subject"] == "Pager integration: at 50% of being disabled"
+    assert message["Subject"] == "Pager integration: 50% of the way to being disabled"
     assert message["X-Hookfuse-Kind"] == "warning-notice"
     assert message["Message-ID"] == "<warned.4711@hookfuse.example>"
     assert [each.get_content_type() for each in message.walk()] == ["multipart/alternative", "text/plain", "text/html"]
@@ -458,7 +458,7 @@ def test_any_app_name_gives_a_warning_one_subject_line(app_name: str) -> None:
     received = parsed(warned(replace(WARNING, app_name=app_name)))
 
     assert received.keys() == HEADERS
-    assert received["Subject"] == one_line(f"{one_line(app_name, 100)} integration: at 50% of being disabled")
+    assert received["Subject"] == one_line(f"{one_line(app_name, 100)} integration: 50% of the way to being disabled")
 
 
 @pytest.mark.parametrize("kind", ["plain", "html"])

@@ -324,7 +324,7 @@ def test_a_warning_is_mailed_as_one(stage: Stage, lines: list[EventDict]) -> Non
     stage.run()
 
     ((message, recipient),) = postbox.deliveries
-    assert (message["Subject"], recipient) == ("Pager integration: at 50% of being disabled", ADA)
+    assert (message["Subject"], recipient) == ("Pager integration: 50% of the way to being disabled", ADA)
     assert message["X-Hookfuse-Kind"] == "warning-notice"
     assert len(stage.events("mail.sent")) == 1
 

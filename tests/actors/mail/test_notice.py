@@ -66,7 +66,7 @@ def test_a_receiver_s_notice_has_neither_rule_nor_reason_of_a_person(stage: Stag
     notice = notice_of(stage, "receiver", reason="the endpoint answered 410 Gone")
 
     assert (notice.cause, notice.reason, notice.policy, notice.rule) == ("receiver", "", "", "")
-    assert notice.remediation == "Another answer than 410 Gone would have prevented it."
+    assert notice.remediation == "Any answer other than 410 Gone would have prevented it."
 
 
 def test_a_disabling_without_failures_has_none_to_show(stage: Stage) -> None:

@@ -91,7 +91,7 @@ def test_before_anybody_does_the_work_it_lives_and_is_not_ready(stage: Stage) ->
 
 
 def test_a_share_that_nobody_looks_after_is_alive_and_not_ready(watched: Watched) -> None:
-    watched.subject.missing = "1 of 2 are looked after"
+    watched.subject.missing = "1 of 2 have a worker"
 
     assert watched.watch.liveness().is_good
     assert not watched.watch.readiness().is_good

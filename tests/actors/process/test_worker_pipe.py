@@ -172,12 +172,12 @@ def test_the_numbers_that_a_worker_has_said_last_are_kept() -> None:
 
 
 def test_what_is_wrong_with_a_worker_is_known_until_it_says_otherwise() -> None:
-    program = "print('health journal is at one turn for 75 s', flush=True); input(); print('health ', flush=True)"
+    program = "print('health journal has been in one turn for 75 s', flush=True); input(); print('health ', flush=True)"
     worker = WorkerProcess(1, [sys.executable, "-c", program], os.environ, greeting=b"", inherited=2)
 
     assert worker.health == ""
     assert hear(worker, 1) == [Answer.HEALTH]
-    assert worker.health == "journal is at one turn for 75 s"
+    assert worker.health == "journal has been in one turn for 75 s"
     worker._orders.write(b"\n")
     assert hear(worker, 1) == [Answer.HEALTH]
     assert worker.health == ""

@@ -297,8 +297,8 @@ def test_it_is_ready_when_each_share_has_a_worker_that_has_been_heard(troop: Tro
     fares(troop, troop.started[2])
     found.append(troop.worker_pool.readiness()["shares"])
 
-    half = "1 of 2 are looked after"
-    assert found == ["0 of 2 are looked after", half, "ok", half, "ok"]
+    half = "1 of 2 have a worker"
+    assert found == ["0 of 2 have a worker", half, "ok", half, "ok"]
 
 
 def test_one_that_is_silent_for_long_is_no_sign_of_life(troop: Troop) -> None:
@@ -308,7 +308,7 @@ def test_one_that_is_silent_for_long_is_no_sign_of_life(troop: Troop) -> None:
     fares(troop, troop.started[0])
     troop.now_s += 6
 
-    assert troop.worker_pool.liveness()["workers"].startswith("worker 2 has not been heard for ")
+    assert troop.worker_pool.liveness()["workers"].startswith("worker 2 has not been heard from for ")
     fares(troop, troop.started[1])
     assert troop.worker_pool.liveness() == {"workers": "ok"}
 
@@ -368,8 +368,8 @@ def test_while_it_stops_nobody_is_killed_for_being_silent(troop: Troop, lines: l
 
 
 def test_what_is_wrong_with_a_worker_is_wrong_with_the_daemon(troop: Troop) -> None:
-    troop.started[1].health = "journal is at one turn for 75 s"
-    assert troop.worker_pool.liveness() == {"workers": "worker 2: journal is at one turn for 75 s"}
+    troop.started[1].health = "journal has been in one turn for 75 s"
+    assert troop.worker_pool.liveness() == {"workers": "worker 2: journal has been in one turn for 75 s"}
     troop.started[1].health = ""
     assert troop.worker_pool.liveness() == {"workers": "ok"}
 
@@ -417,7 +417,7 @@ def test_a_worker_that_this_machine_is_too_short_of_something_to_start_is_starte
         troop.worker_pool.attend()
     assert (troop.worker_pool.failure, len(troop.started)) == ("", 2)
     assert len(lines_of(lines, "shortage_began")) == 1
-    assert troop.worker_pool.readiness() == {"shares": "0 of 2 are looked after"}
+    assert troop.worker_pool.readiness() == {"shares": "0 of 2 have a worker"}
 
     troop.fault = None
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What this machine is short of is no outcome: postponed, not counted, said once, over by itself."""
+"""What this machine is short of is not an outcome: postponed, not counted, said once, over by itself."""
 
 import pytest
 from structlog.typing import EventDict

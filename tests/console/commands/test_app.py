@@ -61,7 +61,7 @@ def test_an_overlap_is_as_long_as_a_person_says(hookfuse: Hookfuse, world: World
 def test_without_an_overlap_the_old_secret_ends_at_once(hookfuse: Hookfuse, world: World, overlap: str) -> None:
     ended = hookfuse("app", "rotate-secret", 5, "--overlap", overlap)
 
-    assert "the old one signs nothing any more" in ended.out
+    assert "the old one no longer signs anything" in ended.out
     assert signing(world) == (kept(world).client_secret,)
 
 
@@ -70,7 +70,7 @@ def test_what_is_no_duration_is_a_usage_error(hookfuse: Hookfuse, world: World, 
     ended = hookfuse("app", "rotate-secret", 5, f"--overlap={overlap}")
 
     assert ended.code == ExitCode.USAGE
-    assert "no duration such as" in ended.err
+    assert "is not a duration such as" in ended.err
     assert kept(world).client_secret == SECRET
 
 
@@ -104,7 +104,7 @@ def test_a_secret_comes_from_standard_input(hookfuse: Hookfuse, world: World) ->
         (NEW.encode() + b"\nsecond line\n", "standard input: a secret is one line of printable characters"),
         (NEW.encode() + b"\x00", "standard input: a secret is one line of printable characters"),
         (NEW.encode() + b"\xff", "standard input: not UTF-8 text"),
-        (NEW.encode() * 1000, "standard input: over 8192 bytes are no secret"),
+        (NEW.encode() * 1000, "standard input: over 8192 bytes, which is too long for a secret"),
     ],
 )
 def test_what_is_no_secret_is_refused_without_showing_it(
@@ -169,7 +169,7 @@ def test_a_signing_key_is_made_once_and_its_public_half_is_printed(hookfuse: Hoo
 
     assert public_key.startswith("whpk_")
     assert len(base64.b64decode(public_key.removeprefix("whpk_"), validate=True)) == 32
-    assert note == "made just now: deliveries of app 5 (pager) are signed with it (v1a)"
+    assert note == "created just now: deliveries of app 5 (pager) are signed with it (v1a)"
     assert again.out == f"{public_key}\n"
     assert audit_events(hookfuse).count(("sentry-app.add-signing-key", "person:ann")) == 1
 
@@ -201,7 +201,7 @@ def test_rotating_and_removing_a_signing_key_exclude_each_other(hookfuse: Hookfu
     ended = hookfuse("app", "signing-key", 5, "--rotate", "--remove")
 
     assert ended.code == ExitCode.USAGE
-    assert "exclude each other" in ended.err
+    assert "are mutually exclusive" in ended.err
 
 
 def test_no_secret_and_no_private_key_is_in_any_output_or_log(

@@ -276,9 +276,7 @@ def test_a_url_that_the_guard_would_block_is_taken_and_warned_of_once(
     first, second = hookfuse("apply", registry), hookfuse("apply", registry)
 
     assert (first.code, first.err.count("\n")) == (ExitCode.OK, 1)
-    assert (
-        f"warning: app 5 (pager): nothing is sent to its webhook_url by the settings in [guard]: {reason}" in first.err
-    )
+    assert f"warning: app 5 (pager): nothing will be sent to its webhook_url, because of [guard]: {reason}" in first.err
     assert (second.out, second.err) == ("nothing to change\n", "")
 
 
@@ -304,7 +302,7 @@ def test_settings_that_cannot_be_read_are_a_warning_where_only_a_warning_needs_t
     ended = hookfuse("apply", registry)
 
     assert ended.code == ExitCode.OK
-    assert "the URLs were not looked at by the settings in [guard], which cannot be read: " in ended.err
+    assert "the URLs were not checked against [guard], which cannot be read: " in ended.err
 
 
 def with_certificate(registry: Path, *lines: str) -> None:

@@ -19,10 +19,10 @@ _DAMAGE = [
     ),
 ]
 _FOREIGN = [
-    ("CREATE TRIGGER t AFTER INSERT ON events BEGIN UPDATE apps SET name = 'x'; END", "trigger t is not hookfuse's"),
-    ("CREATE VIEW v AS SELECT client_secret FROM secrets", "view v is not hookfuse's"),
-    ("CREATE INDEX i ON apps (name)", "index i is not hookfuse's"),
-    ("CREATE TABLE t (a)", "table t is not hookfuse's"),
+    ("CREATE TRIGGER t AFTER INSERT ON events BEGIN UPDATE apps SET name = 'x'; END", "trigger t is foreign"),
+    ("CREATE VIEW v AS SELECT client_secret FROM secrets", "view v is foreign"),
+    ("CREATE INDEX i ON apps (name)", "index i is foreign"),
+    ("CREATE TABLE t (a)", "table t is foreign"),
     ("DROP INDEX queue_by_installation", "index queue_by_installation is missing"),
 ]
 

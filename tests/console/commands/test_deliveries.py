@@ -118,7 +118,7 @@ def test_a_delivery_without_payload_is_not_sent_again_but_dropped(hookfuse: Hook
     dropped = hookfuse("deliveries", "drop", world.dead_id, "--reason", "stale")
 
     assert resent.code == ExitCode.BAD_INPUT
-    assert "has no payload any more" in resent.err
+    assert "no longer has a payload" in resent.err
     assert (dropped.code, dropped.out) == (0, "1 delivery dropped\n")
 
 
@@ -128,7 +128,7 @@ def test_sending_all_again_says_how_many_have_no_payload(hookfuse: Hookfuse, wor
 
     ended = hookfuse("deliveries", "resend", "--installation", CHAT)
 
-    assert ended.out.splitlines() == ["2 deliveries wait again", "1 delivery has no payload any more"]
+    assert ended.out.splitlines() == ["2 deliveries wait again", "1 delivery no longer has a payload"]
 
 
 def test_all_dead_ones_of_an_installation_are_dropped_and_nothing_else(

@@ -80,7 +80,7 @@ def test_a_home_that_others_may_look_into_is_a_fault(healthy: World) -> None:
 
     (found,) = look(healthy)["permissions"]
     assert found.level == "fault"
-    assert "others may look into" in found.text
+    assert "others may read" in found.text
 
 
 def test_a_file_that_others_could_read_but_can_not_reach_is_none(healthy: World) -> None:
@@ -178,7 +178,7 @@ def test_events_and_waits_of_a_clock_that_was_ahead_are_named(healthy: World) ->
         ("UPDATE queue SET state = 'waiting', due_at = :far WHERE state = 'dead'", "1 delivery"),
         ("UPDATE queue SET state = 'waiting', is_recovery = 1, due_at = :far WHERE state = 'missed'", "1 recover"),
         ("UPDATE installations SET breaker_open_until = :far", "open breaker"),
-        ("UPDATE secrets SET previous_until = :far", " of before until"),
+        ("UPDATE secrets SET previous_until = :far", "previous secrets until"),
         ("INSERT INTO idempotency_keys VALUES ('i', 'k', 'd', :far, NULL)", "1 idempotency key"),
         (
             (

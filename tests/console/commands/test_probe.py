@@ -153,7 +153,9 @@ def test_a_daemon_that_stops_meanwhile_is_not_waited_for(
 
     ended = hookfuse("test", CHAT)
 
-    assert ended.err == ("hookfuse: the daemon has stopped before it was answered; the test delivery is dropped\n")
+    assert ended.err == (
+        "hookfuse: the daemon stopped before the test delivery was answered; the test delivery is dropped\n"
+    )
     assert _probes(daemon) == []
 
 

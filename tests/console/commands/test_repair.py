@@ -74,7 +74,7 @@ def test_reindex_mends_what_the_start_and_backup_refuse(hookfuse: Hookfuse, worl
     assert refused.code == ExitCode.DATABASE
     assert "hookfuse reindex" in refused.err
     assert (repaired.code, repaired.err) == (ExitCode.OK, "")
-    assert repaired.out.startswith("made all indexes anew; the database is whole, and holds ")
+    assert repaired.out.startswith("rebuilt all indexes; the database is intact, and holds ")
     assert hookfuse("backup", tmp_path / "copy.db").code == before
 
 

@@ -56,7 +56,7 @@ def test_the_same_key_gives_the_same_id(hookfuse: Hookfuse, world: World, data: 
         (("--installation", PAGER, "--event", "Issue Created"), 3, "is not an event name such as issue.created"),
         (("--installation", PAGER, *EVENT, "--idempotency-key", ""), 3, "an idempotency key has 1 to 256"),
         (("--installation", PAGER), 2, "give --installation, --event and --data, or --batch"),
-        (("--installation", PAGER, *EVENT, "--batch", "x"), 2, "--batch stands alone"),
+        (("--installation", PAGER, *EVENT, "--batch", "x"), 2, "--batch takes no other option"),
     ],
 )
 def test_what_cannot_be_sent_is_one_line_and_queues_nothing(

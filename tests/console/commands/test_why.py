@@ -125,7 +125,7 @@ def test_of_a_receiver_s_wish_it_says_what_it_answered(hookfuse: Hookfuse, world
     shown = hookfuse("why", PAGER).out
 
     assert facts(shown)["cause"] == "the receiver: it answered 410 Gone"
-    assert "\nAnother answer than 410 Gone would have prevented it.\n" in shown
+    assert "\nAny answer other than 410 Gone would have prevented it.\n" in shown
 
 
 def test_an_active_one_says_how_near_by_which_rule_and_what_would_stop_it(hookfuse: Hookfuse, world: World) -> None:
@@ -170,7 +170,7 @@ def test_a_warning_is_named_until_it_is_over(hookfuse: Hookfuse, world: World) -
     append(world, installation_stream(SHOP), InstallationWarningLifted(SHOP))
     calmed = hookfuse("why", SHOP, "--json").json
 
-    assert (warned["warned_level"], shown["warned"]) == (50, "the owners were told at 50%")
+    assert (warned["warned_level"], shown["warned"]) == (50, "the owners were warned at 50%")
     assert shown["events"].endswith(f"warning {warned['positions']['warning']}")
     assert (calmed["warned_level"], calmed["positions"]["warning"]) == (0, None)
 
@@ -246,7 +246,7 @@ def test_one_without_traffic_says_so(hookfuse: Hookfuse, world: World) -> None:
     world.clock.advance(days=40)
     shown = hookfuse("why", PAGER).out
 
-    assert "what was judged\nno traffic in the window\n" in shown
+    assert "what was evaluated\nno traffic in the window\n" in shown
 
 
 def test_neither_escapes_nor_secrets_are_shown(hookfuse: Hookfuse, world: World) -> None:

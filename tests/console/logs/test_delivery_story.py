@@ -143,9 +143,9 @@ def test_what_the_log_alone_knows_is_a_story_too() -> None:
     story = tell_story(_sources(lines=[_logged(7, 1, event="delivery_attempted")]))
 
     assert (story.installation_id, story.event) == (PAGER, "issue.created")
-    assert story.state == "unknown: it is not in the queue any more, and its end is not recorded"
+    assert story.state == "unknown: it is no longer in the queue, and its end is not recorded"
     assert story.notes == (
-        "the log names event 7, which is not one of this delivery: it may be of another home",
+        "the log names event 7, which is not one of this delivery: it may belong to another home",
         "it is known from the log only: no event names it",
     )
 
@@ -181,7 +181,7 @@ def test_why_a_due_delivery_waited_is_told() -> None:
         (_at(430), "due, and waits 7m 49s: the endpoint had asked for a pause until 2025-02-03T12:13:20Z"),
         (
             _at(901),
-            "due, and waits 18m 18s: for its turn (order, a rate limit, other deliveries), or no daemon was at work",
+            "due, and waits 18m 18s: for its turn (order, a rate limit, other deliveries), or no daemon was running",
         ),
     ]
     assert (

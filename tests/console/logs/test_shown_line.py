@@ -115,7 +115,7 @@ def test_a_long_exception_is_cut() -> None:
 
     lines = exception_lines([{"exc_type": "E", "exc_value": "", "frames": frames}])
 
-    assert (len(lines), lines[-1]) == (201, "... and 301 lines more")
+    assert (len(lines), lines[-1]) == (201, "... and 301 more lines")
 
 
 def test_groups_within_groups_end_somewhere() -> None:

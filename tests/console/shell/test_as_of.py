@@ -102,12 +102,12 @@ def test_a_breaker_that_opened_later_is_not_open_then(hookfuse: Hookfuse, world:
         ("2025-02-01", ExitCode.NOT_FOUND, "was not there yet at 2025-02-01T00:00:00Z (event 0)"),
         ("4000", ExitCode.BAD_INPUT, "there is no event 4000: the last one is "),
         ("9" * 40, ExitCode.BAD_INPUT, "there is no event 9999"),
-        ("2025-02-09", ExitCode.BAD_INPUT, "2025-02-09T00:00:00Z lies ahead: nothing is known of it yet"),
-        ("-1", ExitCode.BAD_INPUT, "'-1' is no time such as"),
+        ("2025-02-09", ExitCode.BAD_INPUT, "2025-02-09T00:00:00Z lies in the future: nothing is known of it yet"),
+        ("-1", ExitCode.BAD_INPUT, "'-1' is not a time such as"),
         ("yesterday", ExitCode.BAD_INPUT, "and no position of an event"),
-        ("", ExitCode.BAD_INPUT, "'' is no time such as"),
+        ("", ExitCode.BAD_INPUT, "'' is not a time such as"),
         ("٣", ExitCode.NOT_FOUND, "was not there yet"),  # a digit of another script is one
-        ("99999999w", ExitCode.BAD_INPUT, "is no time such as"),
+        ("99999999w", ExitCode.BAD_INPUT, "is not a time such as"),
     ],
 )
 def test_what_is_no_moment_of_its_past_is_said_so(

@@ -61,7 +61,7 @@ def test_bytes_that_are_no_text_are_bad_input_and_no_bug(capsys: pytest.CaptureF
         run_command_line(command, ["ac\udcffme"])
 
     assert end.value.code == ExitCode.BAD_INPUT
-    assert capsys.readouterr().err == "hookfuse: 'ac\\udcffme' is not UTF-8, as every name and key is\n"
+    assert capsys.readouterr().err == "hookfuse: 'ac\\udcffme' is not UTF-8, and every name and key is\n"
 
 
 def test_text_that_cannot_be_written_is_a_bug_where_no_argument_is_to_blame(
@@ -158,7 +158,7 @@ def test_a_standard_output_that_is_closed_is_no_success(world: World) -> None:
     ended = subprocess.run(command, stderr=subprocess.PIPE, check=False)
 
     assert ended.returncode == ExitCode.OUTPUT_LOST
-    assert ended.stderr.startswith(b"hookfuse: done, but what there was to say could not be written")
+    assert ended.stderr.startswith(b"hookfuse: done, but the output could not be written")
 
 
 def test_standard_output_on_a_full_disk_is_one_line(world: World) -> None:
@@ -171,9 +171,7 @@ def test_standard_output_on_a_full_disk_is_one_line(world: World) -> None:
         )
 
     assert ended.returncode == ExitCode.OUTPUT_LOST
-    assert ended.stderr == (
-        b"hookfuse: done, but what there was to say could not be written: No space left on device\n"
-    )
+    assert ended.stderr == (b"hookfuse: done, but the output could not be written: No space left on device\n")
 
 
 def test_sigint_while_a_command_waits_ends_it_with_130(world: World) -> None:

@@ -34,7 +34,7 @@ def test_what_lies_ahead_is_refused(hookfuse: Hookfuse, world: World, command: t
     ended = hookfuse(*command, "--since", "2097-01-01")
 
     assert (ended.code, ended.out) == (3, "")
-    assert "lies ahead" in ended.err
+    assert "lies in the future" in ended.err
 
 
 @pytest.mark.parametrize(

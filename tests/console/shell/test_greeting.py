@@ -39,8 +39,8 @@ def test_an_example_that_leads_nowhere_says_so(tmp_path: Path, url: str | None, 
     ("listen", "told"),
     [
         ("127.0.0.1:9464", "  metrics   http://127.0.0.1:9464/metrics"),
-        ("127.0.0.1:0", "  metrics   at a free port of 127.0.0.1: the log's line observer_listening has it"),
-        ("[::1]:0", "  metrics   at a free port of [::1]: the log's line observer_listening has it"),
+        ("127.0.0.1:0", "  metrics   on a free port of 127.0.0.1: the log's line observer_listening names it"),
+        ("[::1]:0", "  metrics   on a free port of [::1]: the log's line observer_listening names it"),
     ],
 )
 def test_where_the_metrics_are_is_told_and_never_as_port_0(tmp_path: Path, listen: str, told: str) -> None:

@@ -29,7 +29,7 @@ def test_status_names_the_policy_of_the_daemon_and_what_the_settings_say(hookfus
     told = hookfuse("status").out
 
     assert "policy          strict (version 7)" in told
-    assert "the settings have policy balanced (version 1), while the daemon judges by strict (version 7)" in told
+    assert "the settings have policy balanced (version 1), while the daemon uses strict (version 7)" in told
     assert "[warnings]" in told
     assert "restart it" in hookfuse("status", "--json").json["pending_settings"]
 
@@ -39,13 +39,13 @@ def test_why_judges_by_the_policy_and_the_scope_of_the_daemon(hookfuse: Hookfuse
 
     assert "strict, version 7" in told
     assert "not by the machine" not in told, "the daemon disables published apps too"
-    assert "while the daemon judges by strict" in told
+    assert "while the daemon uses strict" in told
 
 
 def test_doctor_warns_of_settings_that_the_daemon_has_not_read(daemon: World) -> None:
     findings = check_home(open_session(daemon.home.path), lambda _configuration, _connection: ())
 
-    assert [one.level for one in findings if "while the daemon judges by" in one.text] == ["warning"]
+    assert [one.level for one in findings if "while the daemon uses" in one.text] == ["warning"]
 
 
 def test_without_a_daemon_or_where_both_agree_nothing_is_said(hookfuse: Hookfuse, world: World) -> None:

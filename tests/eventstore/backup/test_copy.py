@@ -70,7 +70,7 @@ def test_a_copy_is_private_and_one_file(home: Home, store: Store, tmp_path: Path
 def test_nothing_is_overwritten(home: Home, store: Store, tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_text("precious")
 
-    with pytest.raises(RejectedError, match="is there already"):
+    with pytest.raises(RejectedError, match="already exists"):
         back_up(home, tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_text() == "precious"
 
@@ -95,7 +95,7 @@ def test_rubbish_is_not_restored_and_the_database_stays(
     (tmp_path / "copy.db").write_bytes(rubbish)
     store.close()
 
-    with pytest.raises(RejectedError, match=r"copy\.db: this is no copy"):
+    with pytest.raises(RejectedError, match=r"copy\.db: this is not a copy"):
         restore(home, tmp_path / "copy.db")
     assert len(rows_of(home.database, _ALL)) == 3
     assert sorted(path.name for path in home.path.iterdir() if "restore" in path.name) == []
@@ -120,7 +120,7 @@ def test_the_database_of_another_program_is_no_copy(home: Home, store: Store, tm
         connection.execute("CREATE TABLE events (position INTEGER)")
     store.close()
 
-    with pytest.raises(RejectedError, match="this is no copy"):
+    with pytest.raises(RejectedError, match="this is not a copy"):
         restore(home, tmp_path / "copy.db")
 
 

@@ -146,7 +146,7 @@ def test_nothing_is_overwritten_and_what_fails_leaves_nothing(home: Home, store:
     _with_secrets(store)
     (tmp_path / "there").write_text("precious")
 
-    with pytest.raises(RejectedError, match="is there already"):
+    with pytest.raises(RejectedError, match="already exists"):
         copy_without_secrets(home, tmp_path / "there", _quietly)
     with pytest.raises(DatabaseError, match="No such file"):
         copy_without_secrets(home, tmp_path / "none" / "copy.db", _quietly)

@@ -299,7 +299,7 @@ def test_a_success_enables_with_an_audit_entry(disabled: Store) -> None:
 def test_a_persons_disabling_stands(known: Store) -> None:
     switch_off(known, BY_PERSON)
 
-    assert decide(known) == Decision.declined("a person has disabled it, and only a person enables it")
+    assert decide(known) == Decision.declined("a person has disabled it, and only a person can enable it")
     assert find_installation(known.connection, INSTALLATION_ID).state == "disabled"
 
 

@@ -41,6 +41,6 @@ def test_the_id_of_another_installation_s_delivery_is_refused_and_nothing_comes_
     register(store, installation_id=OTHER_INSTALLATION_ID, app_id=43)
     queue(store, new(delivery_id=DELIVERY_ID))
 
-    with pytest.raises(RejectedError, match=f"delivery {DELIVERY_ID} is one to installation {INSTALLATION_ID}"):
+    with pytest.raises(RejectedError, match=f"delivery {DELIVERY_ID} belongs to installation {INSTALLATION_ID}"):
         queue(store, new(OTHER_INSTALLATION_ID), new(OTHER_INSTALLATION_ID, DELIVERY_ID))
     assert [one.delivery_id for one in read_deliveries(store.connection)] == [DELIVERY_ID]

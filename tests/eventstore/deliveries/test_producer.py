@@ -192,7 +192,7 @@ def test_status_numbers_are_those_of_the_original(known: Home, status: int, name
 
 @pytest.mark.parametrize("status", [0, 3, 11, 30, -1])
 def test_unknown_status_is_refused(known: Home, status: int) -> None:
-    with pytest.raises(RejectedError, match="is no incident status"):
+    with pytest.raises(RejectedError, match="is not an incident status"):
         alert(new_status=status)
 
 

@@ -100,7 +100,7 @@ def test_an_empty_queue_has_nothing_to_expire(store: Store) -> None:
 def test_what_has_no_payload_is_not_sent_again_and_nothing_beside_it(kept: Store) -> None:
     expire(kept)
     missed, dead, _, young = queue(kept)
-    with pytest.raises(RejectedError, match=f"{dead.delivery_id} has no payload any more"), kept.transaction() as one:
+    with pytest.raises(RejectedError, match=f"{dead.delivery_id} no longer has a payload"), kept.transaction() as one:
         resend_kept(one, [young.delivery_id, dead.delivery_id], by="person:ada")
 
     assert [one.state for one in queue(kept)] == ["missed", "dead", "waiting", "missed"]

@@ -59,13 +59,13 @@ def test_what_other_parsers_choke_on_is_refused(text: str) -> None:
     "text", ['{"a":"\ud800"}', '{"a":"\\ud800"}', '{"\\udfff x":1}', '{"a":["\\ud83d","\\ude00"]}']
 )
 def test_half_a_character_is_named_as_such(text: str) -> None:
-    with pytest.raises(DocumentError, match=r"has half of a character: \\ud800 to \\udfff stand in pairs"):
+    with pytest.raises(DocumentError, match=r"has half of a surrogate pair"):
         compact_json_object(text)
 
 
 @pytest.mark.parametrize("text", ['{"a":1e999}', '{"a":[-1e400]}'])
 def test_a_number_that_is_too_large_is_named_as_such(text: str) -> None:
-    with pytest.raises(DocumentError, match="a number in the data is beyond those that a 64-bit float holds"):
+    with pytest.raises(DocumentError, match="a number in the data is too large for a 64-bit float"):
         compact_json_object(text)
 
 

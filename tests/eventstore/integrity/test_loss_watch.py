@@ -73,7 +73,7 @@ def test_a_database_that_cannot_be_read_any_more_is_noticed_within_a_minute(
     home.database.write_bytes(content)
     seconds.now_s = 60.0
 
-    assert re.search("is empty, and there was|damaged|no SQLite database any more", losses.lost())
+    assert re.search("is empty, and there was|damaged|not a SQLite database any more", losses.lost())
 
 
 def test_a_database_that_is_whole_is_never_called_lost_whoever_commits(home: Home, store: Store) -> None:

@@ -71,7 +71,7 @@ def test_what_comes_to_nothing_by_itself_is_pointed_out(rule: Rule, fields: dict
 
 def test_limits_that_say_nothing_beside_others_are_pointed_out() -> None:
     assert reasons(DayRule("r", fatal_min=1, timeout_share_above=0.5))[1:] == [
-        "r: in part: timeout_share_above says nothing without timeout_min"
+        "r: in part: timeout_share_above has no effect without timeout_min"
     ]
     assert reasons(DayRule("r", fatal_min=1, timeout_min=3, timeout_share_above=1.0))[1].startswith(
         "r: in part: timeout_min: timeout_share_above is 1"

@@ -94,9 +94,9 @@ def test_what_is_written_is_read_back_the_same(tmp_path_factory: pytest.TempPath
         ("window_days = 5", "window_days = 0", "window_days: it is between 1 and 366"),
         ("window_days = 5", "window_days = 367", "window_days: it is between 1 and 366"),
         ("window_days = 5", "window_days = 5.5", "$.window_days"),
-        ('"server_error"', '"gone"', "errors: 'gone' is no class of error; there are: redirect, client_error,"),
-        ('"server_error"', '"success"', "errors: 'success' is no class of error"),
-        ('"server_error"', '"client_error"', "errors: client_error is there twice"),
+        ('"server_error"', '"gone"', "errors: 'gone' is not an error class; there are: redirect, client_error,"),
+        ('"server_error"', '"success"', "errors: 'success' is not an error class"),
+        ('"server_error"', '"client_error"', "errors: client_error is given twice"),
         ("window_days = 5", "window_days = 5\nwindow = 5", "window"),
         ('kind = "day"', 'kind = "week"', "$.rules[0].kind"),
         ('kind = "day"', "", "$.rules[0]"),
@@ -145,7 +145,7 @@ def test_another_policy_under_a_name_that_ships_is_refused(tmp_path: Path, chang
     [
         (b"name = ", "not TOML: "),
         (b"# caf\xe9", "not UTF-8 text: "),
-        (b"#" * 65_537, "over 65,536 bytes, which is the most that is read of it"),
+        (b"#" * 65_537, "over 65,536 bytes, which is the most that is read"),
         (b"a = " + b"[" * 30_000, "not TOML: nested too deeply"),
         (b"", "Object missing required field `name`"),
     ],
@@ -157,7 +157,7 @@ def test_what_is_no_policy_file_is_explained(tmp_path: Path, content: bytes, fau
 
 @pytest.mark.parametrize("name", [".", "nowhere.toml", "x" * 300, "x\0y"])
 def test_what_cannot_be_read_at_all_is_explained(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DocumentError, match=r"this is no file that can be read|cannot be read: "):
+    with pytest.raises(DocumentError, match=r"this cannot be read as a file|cannot be read: "):
         read_policy_document(tmp_path / name)
 
 
@@ -213,10 +213,10 @@ def test_a_file_of_the_configuration_that_is_wrong_is_named(home: Home) -> None:
 
 def test_a_name_and_a_file_exclude_each_other(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.configuration.write_text('[policy]\nname = "balanced"\nfile = "mine.toml"\n')
-    with pytest.raises(ConfigurationError, match=r"policy: .*name and file exclude each other"):
+    with pytest.raises(ConfigurationError, match=r"policy: .*name and file are mutually exclusive"):
         load_configuration(home.configuration)
 
     home.configuration.write_text('[policy]\nfile = "mine.toml"\n')
     monkeypatch.setenv("HOOKFUSE_POLICY__NAME", "sentry-2024")
-    with pytest.raises(ConfigurationError, match=r"policy: .*name and file exclude each other"):
+    with pytest.raises(ConfigurationError, match=r"policy: .*name and file are mutually exclusive"):
         load_configuration(home.configuration)

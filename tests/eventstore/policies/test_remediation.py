@@ -132,7 +132,7 @@ def test_timeouts_that_were_answered_heal_a_silence_too() -> None:
 def test_another_answer_would_have_prevented_the_receiver_s_disabling() -> None:
     remediation = suggest_remediation(BALANCED, [on(0, client_error=1)], "receiver", TODAY)
 
-    assert remediation.sentence == "Another answer than 410 Gone would have prevented it."
+    assert remediation.sentence == "Any answer other than 410 Gone would have prevented it."
 
 
 @pytest.mark.parametrize("rule", ["person", "", "a rule of another version"])
@@ -172,7 +172,7 @@ def test_answers_would_stop_a_day_that_has_its_thousand_timeouts() -> None:
 
 def test_a_day_of_timeouts_that_is_over_needs_nothing() -> None:
     assert helping(BALANCED, on(1, timeout=900, success=1)).sentence == (
-        "Nothing has to be done: 2025-02-06 is over, and is forgotten on 2025-02-13."
+        "Nothing has to be done: 2025-02-06 is over, and leaves the window on 2025-02-13."
     )
 
 

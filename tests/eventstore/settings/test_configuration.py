@@ -188,7 +188,7 @@ def test_a_configuration_that_is_no_file_is_not_passed_over(tmp_path: Path) -> N
     dangling.symlink_to(tmp_path / "nowhere")
 
     for path in (folder, dangling):
-        with pytest.raises(ConfigurationError, match="no file"):
+        with pytest.raises(ConfigurationError, match="cannot be read as a file"):
             load_configuration(path)
 
 

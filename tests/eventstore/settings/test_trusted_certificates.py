@@ -13,8 +13,8 @@ from tests.webhook.certificates import PrivateCa
 @pytest.mark.parametrize(
     ("path", "fault"),
     [
-        ("/dev/zero", "this is no file of at most 16,777,216 bytes"),
-        ("/", "this is no file of at most 16,777,216 bytes"),
+        ("/dev/zero", "this is not a file of at most 16,777,216 bytes"),
+        ("/", "this is not a file of at most 16,777,216 bytes"),
         ("/nowhere/ca.pem", "cannot be read: No such file or directory"),
         ("/proc/self/status", "there is no certificate in PEM in it"),
         ("a\0b", "cannot be read"),
@@ -37,7 +37,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with large.open("wb") as file:
         file.truncate(1 << 40)
 
-    with pytest.raises(ConfigurationError, match="no file of at most"):
+    with pytest.raises(ConfigurationError, match="not a file of at most"):
         require_trusted(configuration_of({"tls": {"ca_file": str(large)}}))
 
 

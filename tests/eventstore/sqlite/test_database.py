@@ -79,7 +79,7 @@ def test_reader_cannot_write(store: Store, home: Home) -> None:
 def test_file_of_something_else_is_refused_and_kept(home: Home) -> None:
     home.database.write_bytes(b"a diary, and no database at all\n" * 50)
     before = home.database.read_bytes()
-    with pytest.raises(NotADatabaseError, match=r"events\.db: this file is no SQLite database"):
+    with pytest.raises(NotADatabaseError, match=r"events\.db: this file is not a SQLite database"):
         open_database(home.database, is_writer=True)
 
     assert home.database.read_bytes() == before

@@ -231,8 +231,8 @@ def _a_link(mark: Path) -> None:
     ("make", "what"),
     [
         (_a_link, "is a link"),
-        (os.mkfifo, "is no regular file"),
-        (Path.mkdir, r"(is no regular file|cannot be opened \(Is a directory\))"),
+        (os.mkfifo, "is not a regular file"),
+        (Path.mkdir, r"(is not a regular file|cannot be opened \(Is a directory\))"),
     ],
     ids=["link", "pipe", "folder"],
 )

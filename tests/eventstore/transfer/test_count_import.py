@@ -73,25 +73,25 @@ def test_a_bucket_has_the_classes_of_the_original_s_fields() -> None:
 @pytest.mark.parametrize(
     ("key", "fields", "text"),
     [
-        ("sentry-app-error:5:17", {}, "is no key such as"),
-        ("sentry-app-error:5:17:2025-02-30", {}, "is no key such as"),
-        ("sentry-app-error:5:17:2025-2-3", {}, "is no key such as"),
-        ("sentry-app-error:5:17:2025-02-03 ", {}, "is no key such as"),
-        ("sentry-app-error:5:17:2025-02-03\n", {}, "is no key such as"),
-        ("sentry-app-error:05:17:2025-02-03", {}, "is no key such as"),
-        ("sentry-app-error:0:17:2025-02-03", {}, "is no key such as"),
-        ("sentry-app-error:{5}:17:2025-02-03", {}, "is no key such as"),
-        ("sentry-app-error:\u0665:17:2025-02-03", {}, "is no key such as"),
-        (f"sentry-app-error:{2**63}:17:2025-02-03", {}, "is no key such as"),
-        ("sentry-app-webhook-error:{5}:x", {}, "is no key such as"),
-        ("", {}, "is no key such as"),
-        ("sentry-app-error:5:17:2025-02-03", {"error_count": "-1"}, "error_count is no count"),
-        ("sentry-app-error:5:17:2025-02-03", {"error_count": "1.5"}, "error_count is no count"),
-        ("sentry-app-error:5:17:2025-02-03", {"error_count": ""}, "error_count is no count"),
-        ("sentry-app-error:5:17:2025-02-03", {"error_count": "\u0663"}, "error_count is no count"),
-        ("sentry-app-error:5:17:2025-02-03", {"error_count": " 3"}, "error_count is no count"),
-        ("sentry-app-error:5:17:2025-02-03", {"timeout_count": 10**12 + 1}, "timeout_count is no count"),
-        ("sentry-app-error:5:17:2025-02-03", {"fatal_count": "9" * 400}, "fatal_count is no count"),
+        ("sentry-app-error:5:17", {}, "is not a key such as"),
+        ("sentry-app-error:5:17:2025-02-30", {}, "is not a key such as"),
+        ("sentry-app-error:5:17:2025-2-3", {}, "is not a key such as"),
+        ("sentry-app-error:5:17:2025-02-03 ", {}, "is not a key such as"),
+        ("sentry-app-error:5:17:2025-02-03\n", {}, "is not a key such as"),
+        ("sentry-app-error:05:17:2025-02-03", {}, "is not a key such as"),
+        ("sentry-app-error:0:17:2025-02-03", {}, "is not a key such as"),
+        ("sentry-app-error:{5}:17:2025-02-03", {}, "is not a key such as"),
+        ("sentry-app-error:\u0665:17:2025-02-03", {}, "is not a key such as"),
+        (f"sentry-app-error:{2**63}:17:2025-02-03", {}, "is not a key such as"),
+        ("sentry-app-webhook-error:{5}:x", {}, "is not a key such as"),
+        ("", {}, "is not a key such as"),
+        ("sentry-app-error:5:17:2025-02-03", {"error_count": "-1"}, "error_count is not a count"),
+        ("sentry-app-error:5:17:2025-02-03", {"error_count": "1.5"}, "error_count is not a count"),
+        ("sentry-app-error:5:17:2025-02-03", {"error_count": ""}, "error_count is not a count"),
+        ("sentry-app-error:5:17:2025-02-03", {"error_count": "\u0663"}, "error_count is not a count"),
+        ("sentry-app-error:5:17:2025-02-03", {"error_count": " 3"}, "error_count is not a count"),
+        ("sentry-app-error:5:17:2025-02-03", {"timeout_count": 10**12 + 1}, "timeout_count is not a count"),
+        ("sentry-app-error:5:17:2025-02-03", {"fatal_count": "9" * 400}, "fatal_count is not a count"),
         ("sentry-app-error:5:17:2025-02-03", {"halted_count": "1"}, "'halted_count' is none of the fields"),
     ],
 )
@@ -120,7 +120,7 @@ def test_lines_with_faults_are_named_and_the_others_are_read() -> None:
 
     assert [one.app_id for one in found] == [5, 6]
     assert [fault.number for fault in faults.first] == [2, 3, 4, 5, 6, 7, 8, 9]
-    assert faults.first[2].text == f"over {BUCKET_LINE_BYTES} bytes are no counts of a day"
+    assert faults.first[2].text == f"over {BUCKET_LINE_BYTES} bytes, which is too long for the counts of a day"
 
 
 # --- all of them ---

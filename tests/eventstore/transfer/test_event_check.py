@@ -61,14 +61,14 @@ def test_a_registration_has_no_fault() -> None:
         (
             import_stream("one"),
             MailFailed("m", 1, "given up"),
-            "mail.failed belongs into the stream of an installation",
+            "mail.failed belongs in the stream of an installation",
         ),
         ("mail", MailSent("m", 1), ""),
-        ("fleet", MailSent("m", 1), "mail.sent belongs into the stream of an installation"),
+        ("fleet", MailSent("m", 1), "mail.sent belongs in the stream of an installation"),
         (
             f"installation-{INSTALLATION_ID}",
             InstallationCountsImported(INSTALLATION_ID, "2025-02-30", "file", "person:ada"),
-            "day is no day such as 2025-02-01: '2025-02-30'",
+            "day is not a day such as 2025-02-01: '2025-02-30'",
         ),
         ("organization-17", organization("é" * ((URL_BYTES - len(ACME)) // 2)), ""),
         # In characters it is short enough; parse_url would refuse it too.

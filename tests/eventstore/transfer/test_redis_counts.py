@@ -48,7 +48,7 @@ def test_what_is_wrong_is_named_by_its_key(server: RedisServer, redis: Redis) ->
     assert {one.place: one.text.partition(":")[0][:25] for one in faults.first} == {
         "sentry-app-error:5:17": "'sentry-app-error",
         f"sentry-app-error:6:17:{DAY}": "cannot be read as a hash",
-        f"sentry-app-error:7:17:{DAY}": "error_count is no count f",
+        f"sentry-app-error:7:17:{DAY}": "error_count is not a coun",
         f"sentry-app-error:8:17:{DAY}": "'\N{REPLACEMENT CHARACTER}' is none of the fields",
         "sentry-app-error:\\xff": "'sentry-app-error",
     }

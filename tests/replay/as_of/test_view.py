@@ -151,7 +151,7 @@ def test_an_installation_that_never_was_is_not_found(store: Store) -> None:
 
 
 def test_what_lies_ahead_is_no_moment_of_the_past(store: Store, clock: ManualClock) -> None:
-    with pytest.raises(RejectedError, match="lies ahead"):
+    with pytest.raises(RejectedError, match="lies in the future"):
         moment_at(store.connection, clock.now() + timedelta(seconds=1), clock.now())
     with pytest.raises(RejectedError, match="there is no event 4: the last one is 3"):
         moment_of(store.connection, 4)

@@ -92,7 +92,7 @@ def test_a_changed_type_is_a_broken_link_and_one_that_nobody_knows_cannot_be_rea
     [
         ("'{\"delivery_id\":'", "cannot be read: the data of this delivery.failed cannot be read"),
         ("'{}'", "cannot be read: the data of this delivery.failed cannot be read"),
-        ("CAST(x'7bff' AS TEXT)", "holds bytes that are no UTF-8 text"),
+        ("CAST(x'7bff' AS TEXT)", "holds bytes that are not UTF-8 text"),
         ("''", "cannot be read"),
         ("replace(hex(zeroblob(9000)), '0', '[')", "cannot be read"),
     ],

@@ -202,7 +202,10 @@ def test_events_that_come_while_the_log_is_read_are_followed(lived: Lived) -> No
             "UPDATE events SET data = substr(data, 1, 20) WHERE position = 8",
             "event 8: the data of this delivery.failed",
         ),
-        ("UPDATE events SET data = CAST(x'7bff7d' AS TEXT) WHERE position = 8", "event 8 holds bytes that are no text"),
+        (
+            "UPDATE events SET data = CAST(x'7bff7d' AS TEXT) WHERE position = 8",
+            "event 8 holds bytes that are not text",
+        ),
         ("UPDATE events SET type = 'delivery.eaten' WHERE position = 8", "event 8: event type 'delivery.eaten'"),
         ("UPDATE events SET schema = 7 WHERE position = 8", "event 8: delivery.failed with schema 7"),
         ("UPDATE events SET schema = 'x' WHERE position = 8", "event 8: delivery.failed with schema x"),
@@ -279,7 +282,7 @@ def test_a_log_whose_end_was_cut_off_is_betrayed_by_the_live_tables(lived: Lived
 def test_a_file_that_is_no_database_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "events.db").write_text("a shopping list, and not a database at all\n" * 100)
 
-    with pytest.raises(DatabaseError, match="no SQLite database"):
+    with pytest.raises(DatabaseError, match="not a SQLite database"):
         verify(tmp_path / "events.db")
 
 

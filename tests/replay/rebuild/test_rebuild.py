@@ -294,7 +294,7 @@ def test_a_file_that_is_no_database_is_an_error_or_an_empty_home(tmp_path: Path,
     (tmp_path / "events.db").write_text(content)
 
     if content:
-        with pytest.raises(DatabaseError, match="no SQLite database"):
+        with pytest.raises(DatabaseError, match="not a SQLite database"):
             rebuild(tmp_path / "events.db")
     else:
         assert rebuild(tmp_path / "events.db").up_to_position == 0

@@ -153,7 +153,7 @@ def test_what_holds_a_warned_one_by_its_share_of_time_outs_is_halved_for_failure
     rule = SkipRule(BALANCED, is_warned=True)
     past = rule.past({}, TODAY.isoformat())
 
-    # With 100 more that are no time-outs, 600 are a quarter of them all: half of the half.
+    # With 100 more that are not time-outs, 600 are a quarter of them all: half of the half.
     assert rule.margin(past, tally(timeout=600, success=1_700), 50, is_frozen=False) == ReviewSkip(49, 49)
 
 

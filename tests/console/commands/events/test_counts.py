@@ -43,9 +43,9 @@ def test_a_week_is_imported_from_a_file_and_a_second_time_nothing(
     assert first.out.splitlines() == [
         "imported the counts of 7 days",
         "1 day left out: before the 7 days that a policy looks at",
-        "1 day left out: of tomorrow, as UTC has it (the other system's clock is ahead): import again then",
+        "1 day left out: of tomorrow in UTC (the other system's clock is ahead): import again then",
     ]
-    assert second.out.splitlines()[:2] == ["imported the counts of 0 days", "7 days had nothing new"]
+    assert second.out.splitlines()[:2] == ["imported the counts of 0 days", "7 days contained nothing new"]
     found = hookfuse("events", "--type", "installation.counts_imported", "--installation", PAGER, "--json").json
     assert [event["data"]["day"] for event in found] == [f"2025-02-0{day}" for day in range(2, 9)]
     assert (found[0]["data"]["source"], found[0]["data"]["by"]) == ("file", "person:ada")
@@ -153,7 +153,7 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(hookfuse: Hookfuse, worl
     assert (ended.code, document.code) == (ExitCode.BAD_INPUT, ExitCode.BAD_INPUT)
     assert ended.out.splitlines() == [
         "line 2: app 5 has no installation in organization 18 here (--skip-unknown leaves it out)",
-        "line 3: 'sentry-app-error:5:17:\\x1b[2J' is no key such as sentry-app-error:5:17:2025-02-01",
+        "line 3: 'sentry-app-error:5:17:\\x1b[2J' is not a key such as sentry-app-error:5:17:2025-02-01",
         "line 4: not JSON: JSON is malformed: invalid character (byte 0)",
     ]
     assert ended.err == "hookfuse: standard input: 3 days are wrong, and nothing was imported\n"

@@ -66,7 +66,7 @@ def test_no_secret_can_be_in_an_export(hookfuse: Hookfuse, world: World) -> None
 
     assert seeds[0] is not None
     assert not [one for one in (SECRET, HEADER_VALUE, "n" * 40, seeds[0].hex(), str(seeds[0])) if one in out]
-    assert "X-Token" in out  # the name of a header is no secret
+    assert "X-Token" in out  # the name of a header is not a secret
 
 
 def test_a_file_that_is_there_is_kept_unless_it_is_forced(hookfuse: Hookfuse, world: World, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_home_that_there_is_not_is_not_made(hookfuse: Hookfuse, tmp_path: Path
 
 def test_who_comes_first_keeps_the_name_of_a_private_file(tmp_path: Path) -> None:
     path, home = tmp_path / "file", Home(tmp_path / "home")
-    with pytest.raises(Exception, match="is there already"), new_private_file(home, path, is_forced=False) as file:  # noqa: PT012
+    with pytest.raises(Exception, match="already exists"), new_private_file(home, path, is_forced=False) as file:  # noqa: PT012
         file.write(b"late")
         path.write_bytes(b"early")
 

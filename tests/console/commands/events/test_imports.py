@@ -33,7 +33,7 @@ def test_a_new_home_gets_the_history_and_what_it_lacks_is_said(
     assert ended.out.splitlines() == [
         "imported 29 events",
         "1 pending mail of the history is given up, as it may have been sent elsewhere (see --send-pending-mails)",
-        "secrets are in no export, and what is queued for an app without one waits:",
+        "exports hold no secrets, and what is queued for an app without one waits:",
         *(
             f"app {app_id} has no secret here: give it one with hookfuse apply REGISTRY.toml,"
             f" or hookfuse app rotate-secret {app_id}"

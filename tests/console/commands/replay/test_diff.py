@@ -109,9 +109,9 @@ def test_times_alone_can_change_a_verdict(hookfuse: Hookfuse, world: World) -> N
     [
         ((), ExitCode.USAGE, "Missing option '--from'"),
         (("--from", "26", "--to", "25"), ExitCode.BAD_INPUT, "(event 26) is after 2025-02-04T12:00:00Z (event 25)"),
-        (("--from", "1h", "--to", "2h"), ExitCode.BAD_INPUT, "change them round"),
+        (("--from", "1h", "--to", "2h"), ExitCode.BAD_INPUT, "swap them"),
         (("--from", "rubbish"), ExitCode.BAD_INPUT, "and no position of an event"),
-        (("--from", "1h", "--to", "2030-01-01"), ExitCode.BAD_INPUT, "lies ahead"),
+        (("--from", "1h", "--to", "2030-01-01"), ExitCode.BAD_INPUT, "lies in the future"),
         (("--from", "2025-01-01", "--to", "2025-01-02"), ExitCode.NOT_FOUND, "was not there yet"),
     ],
 )

@@ -221,7 +221,7 @@ def test_what_was_mended_is_said_a_table_and_then_nothing_differs(hookfuse: Hook
     assert ["audit", "1", "0", "0"] in lines
     assert "others waited" in ended.out
     assert hookfuse("replay", "verify").code == ExitCode.OK
-    assert hookfuse("replay", "rebuild").out.startswith("every row is in step with the events: nothing was changed\n")
+    assert hookfuse("replay", "rebuild").out.startswith("every row agrees with the events: nothing was changed\n")
 
 
 def test_a_program_gets_what_was_mended(hookfuse: Hookfuse, lived: Lived) -> None:
@@ -268,7 +268,7 @@ def test_a_file_that_is_no_database_is_one_line(hookfuse: Hookfuse, tmp_path: Pa
     ended = hookfuse("replay", *words)
 
     assert (ended.code, ended.out, ended.err.count("\n")) == (ExitCode.DATABASE, "", 1)
-    assert "this file is no SQLite database" in ended.err
+    assert "this file is not a SQLite database" in ended.err
 
 
 @pytest.mark.parametrize("words", [("rebuild",), ("verify",), ("verify", "--log")], ids=" ".join)

@@ -132,7 +132,7 @@ def test_told_lines_are_folded_in_a_pipe(hookfuse: Hookfuse, world: World) -> No
     [
         (("--since", "26", "--until", "25"), ExitCode.BAD_INPUT, "is after 2025-02-04T12:00:00Z (event 25)"),
         (("--since", "rubbish"), ExitCode.BAD_INPUT, "and no position of an event"),
-        (("--until", "2030-01-01"), ExitCode.BAD_INPUT, "lies ahead"),
+        (("--until", "2030-01-01"), ExitCode.BAD_INPUT, "lies in the future"),
         (("--until", "2025-01-02"), ExitCode.NOT_FOUND, "was not there yet"),
     ],
 )

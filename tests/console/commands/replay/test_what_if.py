@@ -46,7 +46,7 @@ def test_by_the_policy_that_it_was_nothing_differs(hookfuse: Hookfuse, home: Pat
     ended = hookfuse("replay", "what-if", "--policy", "balanced", home=home)
 
     assert "disabled        2 would have been, 2 actually were" in ended.out
-    assert ended.out.endswith("what differs\nnothing: all would have gone as it did\n")
+    assert ended.out.endswith("what differs\nnothing: everything would have gone as it did\n")
 
 
 def test_a_copy_of_a_policy_in_a_file_is_that_policy(hookfuse: Hookfuse, home: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_since_a_moment_after_the_last_event_there_is_nothing(
     ended = hookfuse("replay", "what-if", "--policy", strict, "--since", "2026-05-01", home=home)
 
     assert ended.code == 0
-    assert ended.out.endswith("what differs\nthere is nothing to judge\n")
+    assert ended.out.endswith("what differs\nthere is nothing to evaluate\n")
 
 
 def test_who_may_be_disabled_and_warned_is_what_the_home_says(
