@@ -154,7 +154,7 @@ class DispatcherActor(SupervisedActor[Message]):
         self._put_idle_away()
 
     def _look_anew(self) -> None:
-        """Have the next look see all that waits as new; the index has what it has of packed batches."""
+        """Treat all that waits as new at the next look; the index has what it has of packed batches."""
         self._seen = replace(self._seen, version=Seen().version)
 
     def _has_leapt(self) -> bool:

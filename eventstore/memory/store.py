@@ -51,7 +51,7 @@ class MemoryStore:
             self._state = state
 
     def notify_change(self) -> None:
-        """Have whoever looks next look at everything."""
+        """Tell whoever looks next to look at everything."""
         with self.transaction() as state:
             state.version += 1
 

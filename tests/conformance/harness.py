@@ -45,7 +45,7 @@ class Stored(Protocol):
         """Queue deliveries, and return their sequence numbers. `fields`: of their rows, as they are."""
 
     def notify_change(self) -> None:
-        """Have the next look see everything."""
+        """Make the next look see everything."""
 
     def close(self) -> None: ...
 
