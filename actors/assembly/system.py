@@ -132,9 +132,9 @@ class ActorSystem:
         Each ring of a producer has the dispatcher look. The others look every 0.1 s at most: what they look for is
         seldom there, and where it begins in this daemon they are told.
         """
-        self._dependencies.lane_watch.rung()
+        self._dependencies.limiter_watch.rung()
         self._tell(self._dispatcher, Poll())
-        self._dependencies.lane_watch.look_around()
+        self._dependencies.limiter_watch.look_around()
         self._budget.shortages.look_around()
         self._sender.close_idle()
         now_s = time.monotonic()

@@ -7,10 +7,10 @@ import structlog
 
 from actors.delivery.attempt import own_failure
 from actors.delivery.attempt_task import attempt, record_outcome
+from actors.delivery.concurrency_limiter import ConcurrencyLimiter
 from actors.delivery.delivery_gate import DeliveryGate, gate_stays
 from actors.delivery.delivery_log import log_breaker, log_record
 from actors.delivery.installation_dependencies import InstallationDependencies
-from actors.delivery.lane import Lane
 from actors.delivery.review_asker import ReviewAsker
 from actors.messages import (
     Deliver,
@@ -81,7 +81,7 @@ class InstallationActor(SupervisedActor[Message]):
         self._is_failing: bool | None = None
         self._reviews = ReviewAsker(installation_id, parts, self.actor_ref)
         self._held_back: deque[QueuedDelivery] = deque()
-        self._lane = Lane(parts.send_pool, parts.lane_watch)
+        self._limiter = ConcurrencyLimiter(parts.send_pool, parts.limiter_watch)
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
@@ -173,16 +173,16 @@ class InstallationActor(SupervisedActor[Message]):
             self._start_attempt(endpoint, delivery)
 
     def _start_attempt(self, endpoint: Endpoint, delivery: QueuedDelivery) -> None:
-        self._lane.add(delivery, lambda: attempt(self._dependencies, endpoint, delivery, self.actor_ref))
+        self._limiter.add(delivery, lambda: attempt(self._dependencies, endpoint, delivery, self.actor_ref))
 
     def _take_back(self) -> None:
         """Release what has not begun, once it may not be sent, or would wait for a silence; the queue keeps it."""
-        if not self._lane.has_waiting:
+        if not self._limiter.has_waiting:
             return
         until = self._closed_until()
-        if until is None and self._is_active() and not self._reviews.is_holding and not self._lane.is_held_up:
+        if until is None and self._is_active() and not self._reviews.is_holding and not self._limiter.is_held_up:
             return
-        for delivery in self._lane.take_back():
+        for delivery in self._limiter.take_back():
             if delivery.is_probe:
                 self._deliver(delivery)  # it goes through whatever holds up the others
                 continue

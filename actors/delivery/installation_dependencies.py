@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from actors.delivery.concurrency_limiter import LimiterWatch
 from actors.delivery.delivery_gate import GateRule
-from actors.delivery.lane import LaneWatch
 from actors.messages import Ref
 from actors.runtime.restart_budget import RestartBudget
 from actors.runtime.thread_pool import Pool
@@ -37,7 +37,7 @@ class InstallationDependencies:
     retry: RetrySchedule
     timeouts: Timeouts
     gate: GateRule = field(default_factory=GateRule)
-    lane_watch: LaneWatch = field(default_factory=LaneWatch)
+    limiter_watch: LimiterWatch = field(default_factory=LimiterWatch)
     slow_down_s: float = 5.0
     is_warned: bool = True
     is_probed: bool = False

@@ -17,8 +17,8 @@ from actors.assembly import system as system_module
 from actors.assembly.outside import mail_transport_for, sender_for
 from actors.assembly.rules import gate_rule, outage_rule, probing_rule
 from actors.assembly.system import ActorSystem
+from actors.delivery.concurrency_limiter import LimiterWatch
 from actors.delivery.delivery_gate import GateRule
-from actors.delivery.lane import LaneWatch
 from actors.dispatch.dispatcher import DispatcherActor
 from actors.journal import journal as journal_module
 from actors.mail import mailer as mailer_module
@@ -623,7 +623,7 @@ def test_a_look_around_lets_every_backlog_know_that_something_may_have_come(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[int] = []
-    monkeypatch.setattr(LaneWatch, "rung", lambda _watch: heard.append(1))
+    monkeypatch.setattr(LimiterWatch, "rung", lambda _watch: heard.append(1))
     system = plant.start()
     system.look_around()
     system.look_around()

@@ -10,7 +10,7 @@ from actors.runtime.thread_pool import Pool, PoolStopped
 from eventstore.queue.delivery import QueuedDelivery
 from webhook.outcome import Outcome, OutcomeKind
 
-__all__ = ["Lane", "LaneWatch"]
+__all__ = ["ConcurrencyLimiter", "LimiterWatch"]
 
 log = structlog.get_logger("hookfuse.installation")
 
@@ -36,10 +36,10 @@ _OTHERS_S = 1.0
 Make = Callable[[], Outcome | None]
 
 
-class LaneWatch:
-    """What the lanes of a process have in common: a look at those that are stuck, and their manners.
+class LimiterWatch:
+    """What the limiters of a process have in common: a look at those that are stuck, and their manners.
 
-    In a lane that waits for one attempt the others need not wait for long. And the interpreter runs one thread at a
+    In a limiter that waits for one attempt the others need not wait for long. And the interpreter runs one thread at a
     time: a backlog lets go of it from time to time if it is not alone.
     `cpu_s`: what the thread that asks has taken of a core so far.
     """
@@ -54,9 +54,9 @@ class LaneWatch:
         self.clock_s = clock_s
         self.cpu_s = cpu_s
         self.sleep = sleep
-        self.lanes: set[Lane] = set()
+        self.limiters: set[ConcurrencyLimiter] = set()
         self._rung_s = -_RING_S
-        self._latest: Lane | None = None
+        self._latest: ConcurrencyLimiter | None = None
         self._changed_s = -_OTHERS_S
 
     def rung(self) -> None:
@@ -64,15 +64,15 @@ class LaneWatch:
         self._rung_s = self.clock_s()
 
     def look_around(self) -> None:
-        """Begin what waits in lanes in which nothing has begun for a while; on any thread."""
+        """Begin what waits in limiters in which nothing has begun for a while; on any thread."""
         before_s = self.clock_s() - _STUCK_S
-        for lane in tuple(self.lanes):
-            lane.begin_all_if_stuck(before_s)
+        for limiter in tuple(self.limiters):
+            limiter.begin_all_if_stuck(before_s)
 
-    def begins(self, lane: "Lane", now_s: float) -> bool:
-        """Note that a lane begins an attempt; return whether others have of late."""
-        if lane is not self._latest:
-            self._latest = lane
+    def begins(self, limiter: "ConcurrencyLimiter", now_s: float) -> bool:
+        """Note that a limiter begins an attempt; return whether others have of late."""
+        if limiter is not self._latest:
+            self._latest = limiter
             self._changed_s = now_s
         return now_s - self._changed_s < _OTHERS_S
 
@@ -81,7 +81,7 @@ class LaneWatch:
         return self._rung_s + _RING_S
 
 
-class Lane:
+class ConcurrencyLimiter:
     """Makes the attempts of one installation, in their order, as many at once as its endpoint is slow.
 
     One that answers in less time than we take to ask is asked by one thread, again and again: eight that wake for one
@@ -92,11 +92,11 @@ class Lane:
     could not be made, nothing is begun until what waits was taken back: it would only wait for the same silence.
     """
 
-    def __init__(self, pool: Pool, watch: LaneWatch) -> None:
+    def __init__(self, pool: Pool, watch: LimiterWatch) -> None:
         self._pool = pool
         self._watch = watch
         self._lock = threading.Lock()
-        # A few at most, and there are thousands of lanes: a deque takes 600 bytes.
+        # A few at most, and there are thousands of limiters: a deque takes 600 bytes.
         self._waiting: list[tuple[QueuedDelivery, Make]] = []
         self._running = 0
         self._begun_s = 0.0
@@ -114,7 +114,7 @@ class Lane:
                 self._running += 1
                 self._begun_s = self._watch.clock_s()
             else:
-                self._watch.lanes.add(self)
+                self._watch.limiters.add(self)
             self._waiting.append((delivery, make))
 
     @property
@@ -132,7 +132,7 @@ class Lane:
         with self._lock:
             self._is_held_up = False
             taken, self._waiting = self._waiting, []
-            self._watch.lanes.discard(self)
+            self._watch.limiters.discard(self)
         return [delivery for delivery, _ in taken]
 
     def begin_all_if_stuck(self, before_s: float) -> None:
@@ -167,7 +167,7 @@ class Lane:
                 _, make = self._waiting.pop(0)
                 self._begun_s = self._watch.clock_s()
                 if not self._waiting:
-                    self._watch.lanes.discard(self)
+                    self._watch.limiters.discard(self)
                 return make
             self._running -= 1
             return None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from actors.delivery.lane import Lane, LaneWatch
+from actors.delivery.concurrency_limiter import ConcurrencyLimiter, LimiterWatch
 from actors.runtime.manual_pool import ManualPool
 from actors.runtime.thread_pool import TurnPool
 from eventstore.queue.delivery import QueuedDelivery
@@ -24,7 +24,7 @@ AT_ONCE, SLOWLY = answered(0.0), answered(20.0)
 
 
 class Road:
-    """A lane on a pool that is cranked by hand; `made` are the numbers of the attempts that were made."""
+    """A limiter on a pool that is cranked by hand; `made` are the numbers of the attempts that were made."""
 
     def __init__(self, *outcomes: Outcome, pool: Any = None) -> None:
         self.pool = pool or ManualPool()
@@ -37,15 +37,15 @@ class Road:
         self.began_s: list[float] = []
         self.asking_s = 0.0
         self.while_sleeping: Callable[[], object] = lambda: None
-        self.watch = LaneWatch(lambda: self.clock_s, cpu_s=lambda: self.cpu_s, sleep=self._sleep)
-        self.lane = Lane(self.pool, self.watch)
+        self.watch = LimiterWatch(lambda: self.clock_s, cpu_s=lambda: self.cpu_s, sleep=self._sleep)
+        self.limiter = ConcurrencyLimiter(self.pool, self.watch)
 
     def add(self, *numbers: int) -> None:
         for number in numbers:
-            self.lane.add(_delivery(number), partial(self._make, number))
+            self.limiter.add(_delivery(number), partial(self._make, number))
 
     def take_back(self) -> list[int]:
-        return [delivery.sequence for delivery in self.lane.take_back()]
+        return [delivery.sequence for delivery in self.limiter.take_back()]
 
     @property
     def distances_s(self) -> list[float]:
@@ -55,7 +55,7 @@ class Road:
     def have_another_at_work(self) -> None:
         """Start an attempt to another installation."""
         pool = ManualPool()
-        Lane(pool, self.watch).add(_delivery(0), lambda: AT_ONCE)
+        ConcurrencyLimiter(pool, self.watch).add(_delivery(0), lambda: AT_ONCE)
         pool.run_all()
 
     def _sleep(self, seconds: float) -> None:
@@ -165,11 +165,11 @@ def test_behind_a_time_out_nothing_begins_until_what_waits_was_taken_back() -> N
     road.pool.run_all()
     road.add(4)
 
-    assert (road.made, road.pool.queued_tasks, road.lane.is_held_up) == ([1], 0, True)
+    assert (road.made, road.pool.queued_tasks, road.limiter.is_held_up) == ([1], 0, True)
     assert road.take_back() == [2, 3, 4]
     road.add(5)
     road.pool.run_all()
-    assert (road.made, road.lane.is_held_up) == ([1, 5], False)
+    assert (road.made, road.limiter.is_held_up) == ([1, 5], False)
 
 
 def test_a_time_out_with_nothing_behind_it_holds_nothing_up() -> None:
@@ -189,7 +189,7 @@ def test_what_is_taken_back_is_not_made() -> None:
     road.add(1, 2, 3)
     road.pool.run_all()
 
-    assert (road.made, taken, road.lane.has_waiting) == ([1], [2, 3], False)
+    assert (road.made, taken, road.limiter.has_waiting) == ([1], [2, 3], False)
 
 
 def stuck(road: Road, *, for_s: float) -> int:
@@ -241,13 +241,13 @@ def test_what_is_held_up_behind_a_time_out_does_not_begin_however_long_it_waits(
 
 def test_only_lanes_in_which_something_waits_are_watched() -> None:
     road = Road()
-    road.meanwhile[2] = lambda: watched.append(len(road.watch.lanes))
-    road.meanwhile[3] = lambda: watched.append(len(road.watch.lanes))
+    road.meanwhile[2] = lambda: watched.append(len(road.watch.limiters))
+    road.meanwhile[3] = lambda: watched.append(len(road.watch.limiters))
     watched: list[int] = []
     road.add(1)
-    watched.append(len(road.watch.lanes))
+    watched.append(len(road.watch.limiters))
     road.add(2, 3)
-    watched.append(len(road.watch.lanes))
+    watched.append(len(road.watch.limiters))
     road.pool.run_all()
 
     assert watched == [0, 1, 1, 0]
@@ -383,16 +383,16 @@ def test_each_of_many_attempts_on_many_threads_is_made_or_taken_back_exactly_onc
         made.append(number)
         return outcomes[number * 7919 % 5]
 
-    pool = TurnPool("test-lane", 16)
-    watch = LaneWatch()
-    lane = Lane(pool, watch)
+    pool = TurnPool("test-limiter", 16)
+    watch = LimiterWatch()
+    limiter = ConcurrencyLimiter(pool, watch)
     taken: list[QueuedDelivery] = []
     for number in range(count):
-        lane.add(_delivery(number), partial(make, number))
+        limiter.add(_delivery(number), partial(make, number))
         if chance.random() < 0.2:
-            taken += lane.take_back()
-        lane.begin_all_if_stuck(watch.clock_s())
+            taken += limiter.take_back()
+        limiter.begin_all_if_stuck(watch.clock_s())
 
     assert pool.stop(60.0)
-    taken += lane.take_back()
+    taken += limiter.take_back()
     assert Counter(made + [delivery.sequence for delivery in taken]) == Counter(range(count))
