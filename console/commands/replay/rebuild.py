@@ -16,9 +16,9 @@ __all__ = ["rebuild"]
 
 _COLUMNS = (
     Column("table"),
-    Column("put back", is_number=True),
-    Column("changed", is_number=True),
-    Column("taken out", is_number=True),
+    Column("inserted", is_number=True),
+    Column("updated", is_number=True),
+    Column("deleted", is_number=True),
 )
 
 

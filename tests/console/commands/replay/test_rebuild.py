@@ -216,7 +216,7 @@ def test_what_was_mended_is_said_a_table_and_then_nothing_differs(hookfuse: Hook
 
     lines = [line.split() for line in ended.out.splitlines()]
     assert (ended.code, ended.err) == (ExitCode.OK, "")
-    assert ["table", "put", "back", "changed", "taken", "out"] in lines
+    assert ["table", "inserted", "updated", "deleted"] in lines
     assert ["buffer", "0", "1", "0"] in lines
     assert ["audit", "1", "0", "0"] in lines
     assert "others waited" in ended.out
