@@ -171,7 +171,7 @@ class Story:
         scene = self._scene
         _step("6. Chat Bridge is disabled: the evidence, the audit entry, the mail")
         self._run("show", self._chat_id[:8])
-        self._run("audit")
+        self._run("audit", "--organization", "acme")
         mails = scene.last_mails()
         if not mails:
             raise DemoError("there is no mail about it")

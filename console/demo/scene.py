@@ -65,8 +65,8 @@ class Scene:
 
     def start_daemon(self) -> int:
         """Start `hookfuse run`, and return its process id."""
-        self._daemon = Daemon(self.folder, self._environment)
-        return self._daemon.pid
+        self._daemon = Daemon(self.folder)
+        return self._daemon.start(self._environment)
 
     def kill_daemon(self) -> int:
         """Kill the daemon with SIGKILL, and return the exit code that a shell would see."""
@@ -76,8 +76,9 @@ class Scene:
 
     def stop_daemon(self) -> int:
         """Stop the daemon in order, if it has not ended, and return its exit code; 0 where none was started."""
-        daemon, self._daemon = self._daemon, None
-        return daemon.stop() if daemon else 0
+        code = self._daemon.stop() if self._daemon else 0
+        self._daemon = None
+        return code
 
     def run(self, *arguments: str) -> str:
         """Run a hookfuse command, and return what it printed. Raises DemoError when it fails."""
@@ -150,7 +151,7 @@ def promises(
         for stored in read_events(connection, type_names=tuple(_FATES)):
             fates.setdefault(getattr(stored.event, "delivery_id", ""), []).append(_FATES[stored.type])
         disablings = [stored.event for stored in read_events(connection, type_names=("installation.disabled",))]
-        audit_count = len(read_audit(connection))
+        audit_count = len(read_audit(connection, target="organization:17"))
     queued = healthy | broken | {late_id}
     ends = Counter(fate for delivery_id in queued for fate in fates.get(delivery_id, ()))
     yield Promise(

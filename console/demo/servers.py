@@ -2,6 +2,7 @@
 
 import hmac
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -24,8 +25,11 @@ _END_S = 60.0
 _KEEPER = """
 import os, subprocess, sys, threading
 daemon = subprocess.Popen([sys.executable, "-P", "-m", "runner", "run"], stdin=subprocess.DEVNULL)
-print(daemon.pid, flush=True)
 threading.Thread(target=lambda: (sys.stdin.read(), daemon.terminate()), daemon=True).start()
+try:
+    print(daemon.pid, flush=True)
+except OSError:
+    pass  # whoever wanted to know is gone already, and so is standard input
 code = daemon.wait()
 os._exit(code if code >= 0 else 128 - code)
 """
@@ -99,39 +103,56 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
 class Daemon:
     """`hookfuse run`, in a process of its own, and in the care of another one."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._output = folder / "daemon.txt"
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._output = folder, folder / "daemon.txt"
+        self._keeper: subprocess.Popen[bytes] | None = None
+        # The keeper reads one, whose end asks it to end, and holds the other, whose end says that it has: so it can be
+        # stopped whenever Ctrl-C comes, before it is known here that there is one too.
+        self._read_by_it, self._leash = os.pipe()
+        self._life, self._held_by_it = os.pipe()
+        self._open = [self._leash, self._read_by_it, self._held_by_it]
+
+    def start(self, environment: Mapping[str, str]) -> int:
+        """Start it, and return the daemon's process id."""
         with self._output.open("ab") as output:
             # In a session of its own: Ctrl-C reaches the demo alone, which then ends all in order.
             self._keeper = subprocess.Popen(  # noqa: S603 - our own script
                 [sys.executable, "-P", "-c", _KEEPER],
-                stdin=subprocess.PIPE,
+                stdin=self._read_by_it,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                cwd=folder,
+                cwd=self._folder,
                 env=dict(environment),
+                pass_fds=(self._held_by_it,),
                 start_new_session=True,
             )
         assert self._keeper.stdout is not None  # noqa: S101 - it was asked for
         self.pid = int(self._keeper.stdout.readline())
+        return self.pid
 
     @property
     def exit_code(self) -> int | None:
         """Return how it ended, None while it runs."""
-        return self._keeper.poll()
+        return self._keeper.poll() if self._keeper else None
 
     def last_words(self) -> str:
         """Return the last line that it wrote to standard error."""
         return (self._output.read_text(errors="replace").strip().splitlines() or [""])[-1]
 
     def stop(self) -> int:
-        """Stop it, and return its exit code as a shell gives it."""
-        assert self._keeper.stdin is not None and self._keeper.stdout is not None  # noqa: S101, PT018 - asked for
-        self._keeper.stdin.close()
-        try:
-            return self._keeper.wait(_END_S)
-        except subprocess.TimeoutExpired:
+        """Stop it, and return its exit code as a shell gives it; 0 where it was never started.
+
+        One that was broken off may be asked again.
+        """
+        while self._open:
+            os.close(self._open.pop())
+        if not select.select([self._life], [], [], _END_S)[0]:
             os.kill(self.pid, SIGKILL)
-            return self._keeper.wait()
-        finally:
+        os.read(self._life, 1)
+        if self._keeper is None:
+            return 0
+        if self._keeper.stdout is not None:
             self._keeper.stdout.close()
+        code = self._keeper.wait()
+        os.close(self._life)
+        return code
