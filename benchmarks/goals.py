@@ -198,7 +198,7 @@ GOALS = {
         Goal(
             "rebuild-loop",
             "rebuild",
-            "events a second, the buffer made anew from 2,000,000",
+            "events a second, the buffer rebuilt from 2,000,000",
             "/s",
             "a bare loop that reads the rows and counts",
             0.5,
@@ -206,7 +206,7 @@ GOALS = {
         Goal(
             "rebuild-library",
             "rebuild",
-            "events a second, the buffer made anew from 2,000,000",
+            "events a second, the buffer rebuilt from 2,000,000",
             "/s",
             "the eventsourcing library on the same history",
             10.0,

@@ -16,7 +16,7 @@ __all__ = ["home_with_history"]
 def home_with_history(conditions: Conditions, name: str, shape: Shape) -> Home:
     """Return the home that was written before, or write it.
 
-    One that a run has left in the middle, or that this version cannot open, is written anew.
+    One that a run has left in the middle, or that this version cannot open, is written again.
     """
     home = Home(conditions.folder / f"{name}-{shape.events}")
     if home.database.exists() and not _is_as_written(home):

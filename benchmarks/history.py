@@ -88,7 +88,7 @@ class Shape:
 def write_history(home: Home, shape: Shape) -> int:
     """Write a history to a home that has none yet, and return how many events there are; the same shape, the same one.
 
-    The registry is in step. The other projections are not, as that takes ten times as long: to make them anew,
+    The registry is in step. The other projections are not, as that takes ten times as long: to rebuild them,
     hookfuse replay rebuild.
     """
     home.prepare()
@@ -137,7 +137,7 @@ def _register(store: Store, shape: Shape) -> int:
 
 
 def _rows(connection: sqlite3.Connection, shape: Shape) -> Iterator[Row]:
-    """Return the rows of the log for ever: what append_events does, but for looking up a stream's version each time."""
+    """Return the rows of the log for ever: what append_events does without looking up a stream's version each time."""
     versions: dict[str, int] = dict(connection.execute("SELECT stream, max(version) FROM events GROUP BY stream"))
     position, chained = connection.execute(
         "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1"

@@ -158,7 +158,7 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
 
 
 def main() -> None:
-    """Write the page anew."""
+    """Write the page again."""
     record = read_record(_ROOT / "docs" / "benchmarks.json")
     if record is not None:
         (_ROOT / "docs" / "benchmarks.md").write_text(benchmarks_page(record), encoding="utf-8")

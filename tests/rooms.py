@@ -1,6 +1,6 @@
 """The rooms of the house, and the imports that are really there: for the test of layers, and for docs/design.md.
 
-`python -m tests.rooms` prints the arrows that there are, in the form of the table, and writes docs/rooms.md anew.
+`python -m tests.rooms` prints the arrows that there are, in the form of the table, and writes docs/rooms.md again.
 """
 
 import ast

@@ -67,7 +67,7 @@ def test_each_room_imports_what_the_table_says_and_nothing_else() -> None:
 
 
 def test_the_page_of_rooms_says_what_there_is() -> None:
-    """Write it anew with `python -m tests.rooms`."""
+    """Write it again with `python -m tests.rooms`."""
     assert (ROOT / "docs" / "rooms.md").read_text(encoding="utf-8") == page()
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 IDLE_S: Final = 60.0
 # After a name has moved its connections lead to the old address, which the guard looked at long ago.
 AGE_S: Final = 300.0
-_AGE_JITTER: Final = 0.2  # so that those that were made together are not made anew together
+_AGE_JITTER: Final = 0.2  # so that those that were made together are not renewed together
 # Of a process, each a descriptor: 500 apps that are at work each keep one.
 KEPT_CONNECTIONS: Final = 512
 KEPT_BY_ONE: Final = 64

@@ -146,7 +146,7 @@ def current_exchange() -> Exchange:
 class DeadlineTcpSocket(socket.socket):
     """A TCP socket whose operations end with the request that they serve; once it is connected the kernel keeps time.
 
-    Python's own time-outs make a request seven system calls more, and let go of the interpreter at each of them,
+    Python's own time-outs make a request seven system calls more, and release the interpreter at each of them,
     for which this thread has to wait again while others are busy.
     """
 
@@ -219,7 +219,7 @@ class DeadlineTcpSocket(socket.socket):
 
     def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
         """Send all within the deadline: a reader that stalls is bounded by the total time alone."""
-        # Piece by piece, each with what is left: Python's own would give each piece the whole time anew.
+        # Piece by piece, each with what is left: Python's own would give each piece the whole time again.
         rest = memoryview(data).cast("B")
         while rest:
             rest = rest[self.send(rest, flags) :]

@@ -24,7 +24,7 @@ class ErrorClass(StrEnum):
     """Why an attempt was not a success."""
 
     REDIRECT = "redirect"  # any 3xx: redirects are not followed
-    CLIENT_ERROR = "client_error"  # 4xx but for the two below
+    CLIENT_ERROR = "client_error"  # 4xx except for the two below
     GONE = "gone"  # 410
     RATE_LIMITED = "rate_limited"  # 429
     SERVER_ERROR = "server_error"  # 5xx and codes that HTTP doesn't have

@@ -179,7 +179,7 @@ def _parts(secret: str) -> Iterator[str]:
 
 
 def _texts(secret: str) -> Iterator[str]:
-    """Yield the texts that a secret is shown as, but for case and escapes."""
+    """Yield the texts that a secret is shown as, except for case and escapes."""
     for text in (secret, secret.lower(), secret.upper()):  # those that are not ASCII have another case in other bytes
         yield text
         yield text[::-1]

@@ -46,7 +46,7 @@ class TlsContexts:
         self._of_clients: OrderedDict[tuple[str, int, str, int], ssl.SSLContext] = OrderedDict()
 
     def of(self, client: ClientFiles | None) -> ssl.SSLContext:
-        """Return the context of a client certificate, read anew when its files are others, or that without one.
+        """Return the context of a client certificate, read again when its files are others, or that without one.
 
         Raises ShortageError where the files cannot be used: that is not an endpoint's failure.
         """

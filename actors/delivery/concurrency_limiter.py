@@ -40,7 +40,7 @@ class LimiterWatch:
     """What the limiters of a process have in common: a look at those that are stuck, and their manners.
 
     In a limiter that waits for one attempt the others need not wait for long. And the interpreter runs one thread at a
-    time: a backlog lets go of it from time to time if it is not alone.
+    time: a backlog releases it from time to time if it is not alone.
     `cpu_s`: what the thread that asks has taken of a core so far.
     """
 
@@ -70,7 +70,7 @@ class LimiterWatch:
             limiter.begin_all_if_stuck(before_s)
 
     def begins(self, limiter: "ConcurrencyLimiter", now_s: float) -> bool:
-        """Note that a limiter begins an attempt; return whether others have of late."""
+        """Note that a limiter begins an attempt; return whether others have lately."""
         if limiter is not self._latest:
             self._latest = limiter
             self._changed_s = now_s

@@ -109,7 +109,7 @@ class InstallationActor(SupervisedActor[Message]):
                 self._refresh()
 
     def restarted(self, message: Message | None, error: Exception) -> None:
-        """Read everything anew; an attempt that could not even be made is recorded as our own failure."""
+        """Read everything again; an attempt that could not even be made is recorded as our own failure."""
         self._load()
         if isinstance(message, Refresh):
             self._refresh()  # nobody says it twice, and what is held back waits for it
@@ -125,12 +125,12 @@ class InstallationActor(SupervisedActor[Message]):
             self._take_back()
 
     def _load(self) -> RecentOutcomes | None:
-        """Read the registry, and return the latest outcomes where the gate had to be made anew from them."""
+        """Read the registry, and return the latest outcomes where the gate had to be rebuilt from them."""
         before = self._endpoint
         try:
             with self._dependencies.readers.borrow() as connection:
                 self._endpoint = endpoint = read_endpoint(connection, self._installation_id)
-                # Its breaker is followed here, outcome by outcome; only what somebody else decides makes it anew.
+                # Its breaker is followed here, outcome by outcome; only what somebody else decides renews it.
                 if before is not None and gate_stays(before.installation, endpoint.installation):
                     return None
                 recent = read_recent_outcomes(connection, self._installation_id)

@@ -39,7 +39,7 @@ __all__ = ["DispatcherActor", "DispatcherDependencies"]
 
 log = structlog.get_logger("hookfuse.dispatcher")
 
-# After so many actors have been put away it pays to see to the memory that they leave: a few milliseconds each time.
+# After so many actors have been put away it pays to check the memory that they leave: a few milliseconds each time.
 _MANY = 1000
 
 # Packed batches are opened ahead, as that takes a commit, and for so many full windows at once: an installation
@@ -121,7 +121,7 @@ class DispatcherActor(SupervisedActor[Message]):
         self._hand_out()
 
     def restarted(self, message: Message | None, error: Exception) -> None:  # noqa: ARG002
-        """Look for everything anew; what is handed out is still known."""
+        """Look for everything again; what is handed out is still known."""
         self._look_anew()
         self._shares.line_up_again()
 

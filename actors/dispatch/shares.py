@@ -88,7 +88,7 @@ class Shares:
         return len(self._shares)
 
     def line_up_again(self) -> None:
-        """Empty the line; whoever is made ready lines up anew."""
+        """Empty the line; whoever is made ready lines up again."""
         for line in (self._silent, self._new, self._answering):
             line.waiting.clear()
         for share in self._shares.values():

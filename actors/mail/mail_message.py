@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from actors.mail.mail_frame import add_parts, cleaned, headed_message, one_line, page_links, time_text
 from eventstore.events.catalogue import DayRecord
-from eventstore.policies.day_counts import CLASS_TITLES, JUDGED_CLASSES
+from eventstore.policies.day_counts import CLASS_TITLES, EVALUATED_CLASSES
 
 _SUBJECT_NAME_CHARACTERS: Final = 100
 
@@ -88,7 +88,7 @@ def render_disabled_notice(
     """Return the mail to one owner, plain text and HTML (docs/original.md, section 6), ready for any postbox.
 
     `sender_address` is `a@b` or `Name <a@b>`, `message_id` has its angle brackets, `date` is aware.
-    The same arguments give the same mail, but for the boundary between its parts.
+    The same arguments give the same mail, except for the boundary between its parts.
     Raises MailRefused if the recipient is not an address, MailDeferred if the sender is none.
     """
     subject = f"Action required: Fix your {_subject_name(notice)} integration"
@@ -153,7 +153,7 @@ def _day_columns(notice: Notice) -> list[tuple[str, str]]:
     """Choose the classes that are shown a day: those that occurred, and always successes."""
     return [
         (name, CLASS_TITLES[name])
-        for name in JUDGED_CLASSES
+        for name in EVALUATED_CLASSES
         if name == "success" or any(getattr(day, name) for day in notice.days)
     ]
 

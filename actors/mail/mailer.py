@@ -59,7 +59,7 @@ class MailerDependencies:
 
 
 class MailerActor(SupervisedActor[CheckOutbox]):
-    """Owns how many mails each recipient got of late; which mails are pending, and when, is in the outbox.
+    """Owns how many mails each recipient got lately; which mails are pending, and when, is in the outbox.
 
     Receives CheckOutbox, and hands over one mail a message, so that a stop is never behind more than one.
     Tells the journal which mails go as one and each mail's fate, and itself to go on.
@@ -77,7 +77,7 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     def receive(self, _message: CheckOutbox) -> bool:
         """Hand over the mail that is longest due; the reply says whether there was one.
 
-        Whoever has had enough of late waits, and then gets one mail for many. An asker wants to be done with it all.
+        Whoever has had enough lately waits, and then gets one mail for many. An asker wants to be done with it all.
         """
         now = self._dependencies.clock.now()
         with self._dependencies.readers.borrow() as connection:

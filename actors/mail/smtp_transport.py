@@ -96,7 +96,7 @@ class SmtpTransport:
             connection.login(self.username, self.password)
 
     def _tls_context(self) -> ssl.SSLContext:
-        # Made anew for each mail: a CA file that is missing or renewed is found without a restart.
+        # Made again for each mail: a CA file that is missing or renewed is found without a restart.
         return ssl.create_default_context(cafile=self.ca_file)
 
 
@@ -178,7 +178,7 @@ def _one_line(answer: bytes | str) -> str:
 
 
 class Replies:
-    """What smtplib reads a server's lines from, in place of a file, which would wait for each piece of a line anew."""
+    """What smtplib reads a server's lines from, in place of a file, which would wait for each piece of a line again."""
 
     def __init__(self, connection: socket.socket, step_s: float, ends_at_s: float, bytes_left: int) -> None:
         self._connection = connection

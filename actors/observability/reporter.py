@@ -29,7 +29,7 @@ class Reporter:
         self.tell(0)
 
     def tell(self, dropped_lines: int) -> None:
-        """Write the report anew if the number is another."""
+        """Write the report again if the number is another."""
         report = replace(self._first, dropped_lines=dropped_lines)
         if report == self._told:
             return

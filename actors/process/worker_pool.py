@@ -44,11 +44,11 @@ class Worker(Protocol):
 
 
 class WorkerPool:
-    """Owns the workers: starts one for each share, passes orders on, and starts one anew that has ended.
+    """Owns the workers: starts one for each share, passes orders on, and starts one again that has ended.
 
     More ends than the budget has are the failure of all: `failure` says so then, and whoever runs it stops it.
     `changed` is told the process ids whenever they are others. One that is not heard for `silence_s` (and half a minute
-    at least before its first word) is killed, and started anew like any that has ended: it is stopped, or hangs, and
+    at least before its first word) is killed, and started again like any that has ended: it is stopped, or hangs, and
     its share waits for it.
     """
 

@@ -131,7 +131,7 @@ class Mailbox:
             return not self._is_scheduled
 
     def close(self) -> "list[Envelope[Any]]":
-        """Refuse messages from now on, let go of the actor, return what was left."""
+        """Refuse messages from now on, release the actor, return what was left."""
         with self._lock:
             self._is_closed = True
             self._schedule = None

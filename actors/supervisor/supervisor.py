@@ -94,7 +94,7 @@ class SupervisorActor(SupervisedActor[Message]):
         self._probe_again_at: datetime | None = None
 
     def on_start(self) -> None:
-        """Begin the watch anew, and learn whether disabling was frozen when the daemon stopped."""
+        """Begin the watch again, and learn whether disabling was frozen when the daemon stopped."""
         self._dependencies.journal.tell(BeginWatch(self._dependencies.shard))
         with self._dependencies.readers.borrow() as connection:
             self._is_said_frozen = read_outage(connection).is_frozen

@@ -1,4 +1,4 @@
-"""What looking back costs: making the buffer anew, asking what if, and an actor's start after a long life."""
+"""What looking back costs: rebuilding the buffer, asking what if, and an actor's start after a long life."""
 
 import sys
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _LIMIT_S = 900.0
 
 
 def run_rebuild(conditions: Conditions, figures: frozenset[str]) -> Iterator[Reading]:
-    """Make the buffer anew by the command, and count the same by a bare loop and by the library; then ask what if."""
+    """Rebuild the buffer by the command, and count the same by a bare loop and by the library; then ask what if."""
     events = conditions.pick(_EVENTS, _QUICK_EVENTS)
     home = home_with_history(conditions, "history", Shape(events))
     fewer = home_with_history(conditions, "history", Shape(events // _FEWER))

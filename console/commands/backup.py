@@ -12,7 +12,7 @@ from console.shell.exit_codes import ExitCode
 from console.shell.options import json_option
 from console.shell.session import Session
 from eventstore.backup.copy import back_up, open_copy
-from eventstore.backup.copy import restore as put_back
+from eventstore.backup.copy import restore as restore_copy
 from eventstore.backup.redacted_copy import copy_without_secrets
 from eventstore.common.diagnostic import Diagnostic
 from eventstore.log.event_log import last_position
@@ -97,7 +97,7 @@ def restore(session: Session, source: Path, *, is_json: bool) -> ExitCode:
     Example:
       hookfuse restore /var/backups/hookfuse-2026-03-01.db
     """  # noqa: D301 - \b is click's
-    position, kept = put_back(session.home, source, SlowProgress)
+    position, kept = restore_copy(session.home, source, SlowProgress)
     if is_json:
         print_json({"database": str(session.home.database), "events": position, "kept": str(kept) if kept else None})
     else:

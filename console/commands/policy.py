@@ -1,4 +1,4 @@
-"""`hookfuse policy`: reading and checking what an integration is judged by."""
+"""`hookfuse policy`: reading and checking what an integration is evaluated by."""
 
 import click
 

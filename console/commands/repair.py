@@ -26,7 +26,7 @@ __all__ = ["accept_loss", "forget_damaged", "reindex"]
 @json_option
 @click.pass_obj
 def reindex(session: Session, *, is_json: bool) -> None:
-    """Make every index of the database anew from its table, and check all of it; no daemon may run.
+    """Rebuild every index of the database from its table, and check all of it; no daemon may run.
 
     That repairs what `hookfuse doctor` and the start of the daemon find in indexes. Nothing that is recorded or queued
     is lost by it. What it does not fix is said, and is restored from a backup.
@@ -101,12 +101,12 @@ def _said(loss: AcceptedLoss | None) -> str:
 def forget_damaged(session: Session, *, reason: str, by: str, is_json: bool) -> None:
     """Delete what is damaged and kept apart: packed batches of large batches, and idempotency keys.
 
-    `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries anew from where they came
-    from first, under other idempotency keys. A key that is let go of can be used again.
+    `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries again from where they came
+    from first, under other idempotency keys. A deleted key can be used again.
 
     \b
     Example:
-      hookfuse forget-damaged --reason "queued anew by the billing job"
+      hookfuse forget-damaged --reason "queued again by the billing job"
     """  # noqa: D301 - \b is click's
     with session.writing() as store, store.transaction() as transaction:
         count = forget_damaged_packed_batches(transaction.connection)
@@ -117,4 +117,4 @@ def forget_damaged(session: Session, *, reason: str, by: str, is_json: bool) -> 
     if is_json:
         print_json({"forgotten": count, "forgotten_keys": keys})
     else:
-        print_line(f"let go of {count} deliveries and {keys} idempotency keys")
+        print_line(f"deleted {count} deliveries and {keys} idempotency keys")

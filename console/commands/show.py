@@ -38,7 +38,7 @@ def show(session: Session, installation: str, as_of: str | None, is_json: bool) 
     """Show all about INSTALLATION (its UUID, or at least its first 6 characters), but no secret.
 
     The buffer has the days of the policy's window on which there was traffic. With --as-of all is as it was
-    then, judged on that day by the policy that is configured now; how many deliveries waited is not known.
+    then, evaluated on that day by the policy that is configured now; how many deliveries waited is not known.
 
     \b
     Example:

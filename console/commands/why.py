@@ -1,4 +1,4 @@
-"""`hookfuse why`: on which evidence an installation was disabled, or how near it is and what would stop it."""
+"""`hookfuse why`: on which evidence an installation was disabled, or how close it is and what would stop it."""
 
 import click
 
@@ -11,7 +11,7 @@ from console.shell.options import json_option
 from console.shell.running import pending_settings_text
 from console.shell.session import Session
 from eventstore.events.catalogue import DayRecord
-from eventstore.policies.day_counts import JUDGED_CLASSES
+from eventstore.policies.day_counts import EVALUATED_CLASSES
 from eventstore.views.account import WORTH_A_WORD, Account, read_account
 from eventstore.views.installation import Disabling
 from replay.reading.moment import Moment, moment_text
@@ -25,10 +25,10 @@ __all__ = ["why"]
 @json_option
 @click.pass_obj
 def why(session: Session, installation: str, as_of: str | None, is_json: bool) -> None:
-    """Show on which evidence INSTALLATION was disabled, or how near to it it is, and what would help.
+    """Show on which evidence INSTALLATION was disabled, or how close to that it is, and what would help.
 
-    It is named by its UUID, or the first 6 or more characters. The counts are those that were judged: of a
-    disabled one those of the decision, of an active one those of now. With --as-of all is as it was then, judged
+    It is named by its UUID, or the first 6 or more characters. The counts are those that were evaluated: of a
+    disabled one those of the decision, of an active one those of now. With --as-of all is as it was then, evaluated
     on that day by what is configured now.
 
     \b
@@ -170,7 +170,7 @@ def _failures(account: Account) -> dict[str, object]:
 
 def _print_days(days: tuple[DayRecord, ...]) -> None:
     print_line()
-    names = [name for name in JUDGED_CLASSES if name == "success" or any(getattr(day, name) for day in days)]
+    names = [name for name in EVALUATED_CLASSES if name == "success" or any(getattr(day, name) for day in days)]
     columns = [Column("day", is_whole=True), *(Column(name, is_number=True) for name in names)]
     rows = [[day.day, *(getattr(day, name) for name in names)] for day in days]
     print_table(columns, rows, title="what was evaluated", empty="no traffic in the window")
@@ -188,6 +188,6 @@ def _positions(account: Account, moment: Moment | None) -> dict[str, object]:
 
 def _to_read(account: Account, decision: int | None, moment: Moment | None) -> str:
     if moment and not decision:
-        return ""  # the newest ones are not those that were judged
+        return ""  # the newest ones are not those that were evaluated
     command = f"hookfuse events --installation {account.installation.installation_id[:8]} --json"
     return command + (f" --after {decision - 1} --limit 1" if decision else " --newest --limit 20")

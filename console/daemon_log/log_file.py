@@ -222,7 +222,7 @@ def _is_locked(descriptor: int, kind: int) -> bool:
 
 
 def _compress(path: Path) -> None:
-    """Compress a file that nobody writes to any more; whoever lets go of it last does it."""
+    """Compress a file that nobody writes to any more; whoever releases it last does it."""
     with path.open("rb") as source:
         if not _is_locked(source.fileno(), fcntl.LOCK_EX) or not path.exists():  # another process has been quicker
             return

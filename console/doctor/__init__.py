@@ -1,1 +1,1 @@
-"""What `hookfuse doctor` looks at, but for what is sent: that is of the rooms which may."""
+"""What `hookfuse doctor` looks at, except for what is sent: that is of the rooms which may."""

@@ -45,16 +45,16 @@ def check_home(session: Session, check_outside: Outside) -> Iterator[Diagnostic]
     try:
         # This takes a while to import, and this command is the one that wants it all.
         from console.doctor.configuration_checks import (  # noqa: PLC0415
+            check_chosen_policy,
             check_configuration,
-            check_judging,
             check_limits,
         )
 
         configuration = session.configuration()
         yield from check_configuration(configuration)
-        judging = check_judging(session.home, configuration)
-        yield judging
-        if judging.level != "fault" and (pending := pending_settings_text(session)):
+        evaluating = check_chosen_policy(session.home, configuration)
+        yield evaluating
+        if evaluating.level != "fault" and (pending := pending_settings_text(session)):
             yield Diagnostic.warning("daemon", pending, "restart the daemon when the settings are as you want them")
         yield check_limits(configuration)
     except ConfigurationError as error:

@@ -17,7 +17,7 @@ _EARLIEST_YEAR = 2026
 _SET_IT = "set the clock (NTP); the daemon corrects what waits within a minute"
 _IS_PAST = (
     "nothing, if the clock is right now: a running daemon corrects the waits (docs/clock.md), and days and"
-    " policies pass over what lies ahead"
+    " policies pass over what lies in the future"
 )
 
 

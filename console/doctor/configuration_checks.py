@@ -1,4 +1,4 @@
-"""Checks of the settings: times that go together, a policy that can judge, a Redis that answers."""
+"""Checks of the settings: times that go together, a policy that can evaluate, a Redis that answers."""
 
 import resource
 import sqlite3
@@ -16,7 +16,7 @@ from eventstore.redis.stream_depth import dead_stream_of
 from eventstore.settings.chosen_policy import configured_policy
 from eventstore.settings.configuration import Configuration
 
-__all__ = ["check_configuration", "check_judging", "check_limits", "check_redis", "check_stream"]
+__all__ = ["check_chosen_policy", "check_configuration", "check_limits", "check_redis", "check_stream"]
 
 _SUBJECT = "settings"
 
@@ -59,7 +59,7 @@ def check_configuration(configuration: Configuration) -> Iterator[Diagnostic]:
         yield Diagnostic.good(_SUBJECT, "time-outs and waits fit together")
 
 
-def check_judging(home: Home, configuration: Configuration) -> Diagnostic:
+def check_chosen_policy(home: Home, configuration: Configuration) -> Diagnostic:
     """Check that the policy of the home can be read, and that all of its rules can fire."""
     try:
         policy = configured_policy(home, configuration.policy)

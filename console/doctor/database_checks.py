@@ -78,7 +78,7 @@ def check_mark(database: Path, mark: Mark | None, connection: sqlite3.Connection
         return Diagnostic.warning(
             "commits",
             "the file beside events.db that says how far it had come is absent or torn: a loss would not be seen",
-            "start the daemon, or send anything: it is made anew",
+            "start the daemon, or send anything: it is created again",
         )
     try:
         require_kept(database, mark, reached_by(connection))
@@ -89,7 +89,7 @@ def check_mark(database: Path, mark: Mark | None, connection: sqlite3.Connection
 
 
 def check_damage(database: Path, connection: sqlite3.Connection) -> Iterator[Diagnostic]:
-    """Look at every page, index entry, event and payload, and make the projections anew: seconds for a gigabyte."""
+    """Look at every page, index entry, event and payload, and rebuild the projections: seconds for a gigabyte."""
     try:
         position = require_whole(connection, SlowProgress)
     except DamagedFileError as error:

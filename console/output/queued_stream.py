@@ -151,7 +151,7 @@ class QueuedStream(io.RawIOBase):
 def queue_standard_error() -> QueuedStream | None:
     """Put a queue before standard error for the rest of the process; None = there is no descriptor behind it.
 
-    What is still queued when the process ends is waited for, but for a second only.
+    What is still queued when the process ends is waited for, except for a second only.
     """
     try:
         descriptor = sys.stderr.fileno()

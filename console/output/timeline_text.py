@@ -102,8 +102,8 @@ def _missed(entry: Missed) -> tuple[str, list[str]]:
 @_words.register
 def _warned(entry: Warnings) -> tuple[str, list[str]]:
     again = f"{grouped(entry.count, 'time')}, the last " if entry.count > 1 else ""
-    calmed = [f"the warning was lifted at {when_text(entry.lifted_at, is_exact=False)}"] if entry.lifted_at else []
-    return "warned", [f"{again}at {entry.level}%: {entry.evidence.explanation}", *calmed, *_mailed(entry.mails)]
+    lifted = [f"the warning was lifted at {when_text(entry.lifted_at, is_exact=False)}"] if entry.lifted_at else []
+    return "warned", [f"{again}at {entry.level}%: {entry.evidence.explanation}", *lifted, *_mailed(entry.mails)]
 
 
 @_words.register

@@ -25,7 +25,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class PointInTimeView:
-    """What a command looks at: the installation on a connection, judged as of `now`; `moment` None = the present."""
+    """What a command looks at: the installation on a connection, evaluated as of `now`; `moment` None = the present."""
 
     connection: sqlite3.Connection
     installation_id: str

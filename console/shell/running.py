@@ -7,9 +7,9 @@ __all__ = ["pending_policy", "pending_settings_text", "pending_tables"]
 
 def pending_policy(session: Session) -> tuple[str, str]:
     """Return the name of the running daemon's policy, and of that of the settings where it differs (else empty)."""
-    judging, chosen = session.policy(), session.configured_policy()
-    named, chosen_named = (f"{one.name} (version {one.version})" for one in (judging, chosen))
-    if chosen == judging:
+    evaluating, chosen = session.policy(), session.configured_policy()
+    named, chosen_named = (f"{one.name} (version {one.version})" for one in (evaluating, chosen))
+    if chosen == evaluating:
         return named, ""
     return named, chosen_named if chosen_named != named else f"another {named}"
 
@@ -22,8 +22,8 @@ def pending_tables(session: Session) -> tuple[str, ...]:
 
 def pending_settings_text(session: Session) -> str:
     """Return what a restart of the daemon would change, empty = nothing that is known."""
-    judging, chosen = pending_policy(session)
-    parts = [f"policy {chosen}, while the daemon uses {judging}"] if chosen else []
+    evaluating, chosen = pending_policy(session)
+    parts = [f"policy {chosen}, while the daemon uses {evaluating}"] if chosen else []
     tables = [f"[{name}]" for name in pending_tables(session) if not (chosen and name == "policy")]
     parts += [f"other values in {', '.join(tables)} than the daemon runs by"] if tables else []
     return f"the settings have {', and '.join(parts)}: restart it" if parts else ""

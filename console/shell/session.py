@@ -54,7 +54,7 @@ class Session:
         return configured_policy(self.home, self.configuration().policy)
 
     def policy(self) -> "Policy":
-        """Return the policy that installations are judged by: the running daemon's, or else that of the settings.
+        """Return the policy that installations are evaluated by: the running daemon's, or else that of the settings.
 
         Raises ConfigurationError, DocumentError.
         """

@@ -33,7 +33,7 @@ def back_up(home: Home, target: Path, watch: Watch = quietly) -> int:
     with new_copy(home, target) as draft:
         mark = read_mark(home.database)
         with explained(home.database), closing(open_database(home.database, is_writer=False)) as source:
-            # Read within one transaction: else each commit of a daemon would have the copy begin anew.
+            # Read within one transaction: else each commit of a daemon would have the copy begin again.
             source.execute("BEGIN")
             require_kept(home.database, mark, reached_by(source))
             (pages,) = source.execute("PRAGMA page_count").fetchone()
@@ -59,7 +59,7 @@ def new_copy(home: Home, target: Path) -> Iterator[Path]:
     draft = target.with_name(f"{DRAFT_PREFIX}{new_id()}.{target.name}")
     held = -1
     try:
-        # A lock, for as long as somebody is at it: the kernel lets go of it with the process, however that ends.
+        # A lock, for as long as somebody is at it: the kernel releases it with the process, however that ends.
         held = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(held, fcntl.LOCK_EX)
         yield draft

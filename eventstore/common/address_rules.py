@@ -91,7 +91,7 @@ class AddressRules:
     """Judges addresses: the deny list wins, then the allow list, then the built-in rule.
 
     Networks are given as `10.1.0.0/16`, `fd00::/8` or a bare address; ValueError says which one is none. An IPv6
-    address with an IPv4 address in it (mapped, NAT64, 6to4, Teredo ...) is judged as both: denying either form denies
+    address with an IPv4 address in it (mapped, NAT64, 6to4, Teredo ...) is checked as both: denying either form denies
     it, allowing the IPv4 form allows it, and allowing the IPv6 form leaves the IPv4 to its rules. A network of such
     addresses in a list (`::ffff:10.0.0.0/104`) stands for the IPv4 network too.
     """

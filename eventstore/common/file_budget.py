@@ -1,4 +1,4 @@
-"""How many open files a process needs, and what it does with fewer. Pure, but for the limit itself."""
+"""How many open files a process needs, and what it does with fewer. Pure, except for the limit itself."""
 
 import resource
 from contextlib import suppress

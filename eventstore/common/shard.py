@@ -7,7 +7,7 @@ from zlib import crc32
 
 __all__ = ["SLOTS", "WHOLE", "Shard", "slot_of"]
 
-# Installations are shared out by slots, so that who looks after one can change without counting anew. As many as there
+# Installations are shared out by slots, so that who looks after one can change without counting again. As many as there
 # may be processes (`[daemon] processes`), as one without a slot has nothing to do.
 SLOTS = 64
 

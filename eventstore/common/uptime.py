@@ -1,4 +1,4 @@
-"""How long this machine has been running: a clock that nobody sets, but which starts anew at each boot."""
+"""How long this machine has been running: a clock that nobody sets, but which starts again at each boot."""
 
 import time
 from collections.abc import Callable

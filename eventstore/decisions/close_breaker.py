@@ -1,4 +1,4 @@
-"""Closing a breaker by hand: a person says that the endpoint is well again."""
+"""Closing a breaker by hand: a person says that the endpoint works again."""
 
 from datetime import timedelta
 

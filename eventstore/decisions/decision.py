@@ -15,7 +15,7 @@ class Change(StrEnum):
     DISABLED = "disabled"
     ENABLED = "enabled"
     WARNED = "warned"
-    CALMED = "calmed"
+    WARNING_LIFTED = "warning_lifted"
     BREAKER_CLOSED = "breaker closed"
     PROBE_QUEUED = "probe queued"
     THAWED = "thawed"

@@ -39,7 +39,7 @@ class GatherRequest:
 
 @dataclass(slots=True)
 class MailPace:
-    """Remembers how many mails each recipient got of late, and says what is to be done next. No clock of its own.
+    """Remembers how many mails each recipient got lately, and says what is to be done next. No clock of its own.
 
     It begins empty: a recipient may get `mails_max` more after a restart.
     """
@@ -70,7 +70,7 @@ class MailPace:
         oldest = now - timedelta(seconds=self.rule.window_s)
         for recipient in list(self._sent):
             moments = self._sent[recipient]
-            # What lies ahead was counted by another clock.
+            # What lies in the future was counted by another clock.
             while moments and not oldest < moments[0] <= now:
                 moments.popleft()
             if not moments:

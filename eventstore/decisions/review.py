@@ -69,9 +69,9 @@ def needs_review(evaluation: Evaluation, installation: Installation, *, is_warne
 def review(transaction: Transaction, request: ReviewRequest) -> Decision:
     """Look at what the database holds now, and disable, warn or calm, with the mails, all or none.
 
-    It is judged once: whatever follows rests on that evaluation, and says so in its evidence. Whoever comes twice, late
-    or after a person's decision finds nothing to be done. A warning is given once a level and an episode, which ends
-    when it is less than half of the way again. Raises NotFoundError.
+    It is evaluated once: whatever follows rests on that evaluation, and says so in its evidence. Whoever comes twice,
+    late or after a person's decision finds nothing to be done. A warning is given once a level and an episode, which
+    ends when it is less than half of the way again. Raises NotFoundError.
     """
     installation = find_installation(transaction.connection, request.installation_id)
     app = find_app(transaction.connection, installation.app_id)
@@ -113,7 +113,7 @@ def _why_nothing_follows(transaction: Transaction, follows: Step) -> str:
 def _calm(transaction: Transaction, installation: Installation) -> Decision:
     event = InstallationWarningLifted(installation.installation_id)
     (stored,) = transaction.append(NewEvent(installation_stream(installation.installation_id), event))
-    return Decision(Change.CALMED, position=stored.position)
+    return Decision(Change.WARNING_LIFTED, position=stored.position)
 
 
 def _is_gone(transaction: Transaction, request: ReviewRequest) -> bool:

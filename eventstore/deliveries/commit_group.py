@@ -15,7 +15,7 @@ __all__ = ["CommitGroup", "SqliteCommitter"]
 
 @dataclass(frozen=True, slots=True)
 class CommitGroup:
-    """Outcomes and what else is recorded with them. `rule`: by which health is judged, where there is any.
+    """Outcomes and what else is recorded with them. `rule`: by which health is evaluated, where there is any.
 
     `packed_batches`: the first sequence numbers of those that are to be made rows of.
     """

@@ -165,7 +165,7 @@ def _find_installation(
 
 
 def _producer() -> Producer:
-    """Return this thread's open queue; a forked child, another home, or a home made anew gets a new one."""
+    """Return this thread's open queue; a forked child, another home, or a home made again gets a new one."""
     home = Home.from_environment()
     if getattr(_producers, "key", None) != _key(home):
         if hasattr(_producers, "producer"):

@@ -20,7 +20,7 @@ __all__ = ["completing_recoveries", "due_moments", "start_recovery"]
 def start_recovery(transaction: Transaction, installation_id: str, *, by: str, per_s: float) -> RecoveryStarted | None:
     """Requeue all that an active installation has missed, in the order of queueing, so many a second.
 
-    None = it has missed nothing that can be sent. What an earlier recovery has not sent yet is paced anew
+    None = it has missed nothing that can be sent. What an earlier recovery has not sent yet is paced again
     together with it. Raises NotFoundError; RejectedError when the installation is not active, or the pace is none.
     """
     connection = transaction.connection

@@ -11,7 +11,7 @@ from eventstore.log.event_log import NewEvent
 from eventstore.projections.registry import find_installation
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.enqueue import unpack
-from eventstore.queue.kept import drop, drop_waiting, make_due, put_back
+from eventstore.queue.kept import drop, drop_waiting, make_due, requeue
 from eventstore.queue.packed_batches import read_packed_batches
 from eventstore.queue.queries import find_delivery, find_row
 from eventstore.unit_of_work import Transaction
@@ -31,7 +31,7 @@ def resend_kept(transaction: Transaction, delivery_ids: Sequence[str], *, by: st
         _refuse_probe(delivery)
         _require_payload(delivery)
         _require_active(transaction, delivery)
-        let_go = make_due if delivery.state == "waiting" else put_back
+        let_go = make_due if delivery.state == "waiting" else requeue
         let_go(transaction.connection, delivery, due_at=transaction.recorded_at)
     transaction.append(
         *(

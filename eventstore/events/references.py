@@ -38,7 +38,7 @@ def with_positions(event: Event, translate: Translate) -> Event:
 
 
 def is_same_event(one: Event, other: Event) -> bool:
-    """Return whether two events are the same but for positions that are not known (0) in one of them."""
+    """Return whether two events are the same except for positions that are not known (0) in one of them."""
     if with_positions(one, _nowhere) != with_positions(other, _nowhere):
         return False
     pairs = zip(referred_positions(one), referred_positions(other), strict=True)

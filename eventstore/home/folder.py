@@ -129,7 +129,7 @@ class Home:
 
     @contextmanager
     def held_by_daemon(self) -> Iterator[int]:
-        """Hold the home for one daemon; the kernel lets go of it when the process ends, however it ends.
+        """Hold the home for one daemon; the kernel releases it when the process ends, however it ends.
 
         Gives a descriptor for its worker processes: one that inherits it keeps the next daemon waiting until it has
         ended too, so that no two daemons ever send at the same time. Raises DaemonRunningError while another daemon

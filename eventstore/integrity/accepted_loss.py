@@ -36,7 +36,7 @@ def accept_loss(home: Home, clock: Clock, *, by: str, reason: str) -> AcceptedLo
     """Reset the mark to what is there, and record who decided so; None = nothing is missing, nothing changed.
 
     Numbers of deliveries that are lost are not given again; positions of events are, as the log has no gaps, and what
-    follows a log by position reads it anew (docs/backup.md). Where there is no database any more a new one is made.
+    follows a log by position reads it again (docs/backup.md). Where there is no database any more a new one is made.
     No daemon may run. Raises DaemonRunningError, DatabaseError.
     """
     with home.held_by_daemon():

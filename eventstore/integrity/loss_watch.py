@@ -19,7 +19,7 @@ class LossWatch:
     """Looks at the names of the database's files each time, and at what is in them once a minute.
 
     A file that is written over in its own place keeps its inode, and connections that are open go on with the pages
-    that they have read: only one that is opened anew sees what is there now.
+    that they have read: only one that is opened again sees what is there now.
     """
 
     def __init__(self, database: Path, clock_s: Callable[[], float] = time.monotonic) -> None:

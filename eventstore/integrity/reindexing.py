@@ -1,4 +1,4 @@
-"""Making indexes anew: what is damaged in them stands in their tables too."""
+"""Rebuilding indexes: what is damaged in them stands in their tables too."""
 
 import sqlite3
 from contextlib import closing
@@ -12,7 +12,7 @@ __all__ = ["reindex"]
 
 
 def reindex(home: Home, watch: Watch = quietly) -> int:
-    """Make all indexes anew, check all of the database, and return its last position. No daemon may run.
+    """Rebuild all indexes, check all of the database, and return its last position. No daemon may run.
 
     Raises DamagedFileError when that repairs not all of it; nothing is changed where an index cannot be replaced.
     """

@@ -21,7 +21,7 @@ __all__ = ["MemoryCommitter"]
 
 
 class MemoryCommitter:
-    """Carries groups out on a store in memory. `health`: the changes that were committed; nobody judges them here."""
+    """Carries groups out on a store in memory. `health`: what was committed; nobody evaluates it here."""
 
     def __init__(self, store: MemoryStore, clock: Clock) -> None:
         self._store = store

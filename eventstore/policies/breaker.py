@@ -77,8 +77,8 @@ class Trip:
 class Breaker:
     """The breaker's state: `open_until` and `strict_until` come from events, the rest from the latest outcomes.
 
-    Open = `open_until` lies ahead, and no further than the rule allows; half-open = it has passed, and no probe has
-    closed the breaker yet.
+    Open = `open_until` lies in the future, and no further than the rule allows; half-open = it has passed, and no probe
+    has closed the breaker yet.
     """
 
     rule: BreakerRule
@@ -102,7 +102,7 @@ class Breaker:
         return self.open_until is not None and not self.is_open(now)
 
     def remember(self, outcomes: Iterable[tuple[datetime, bool]]) -> None:
-        """Take in what happened before, oldest first, without judging it; True = success."""
+        """Take in what happened before, oldest first, without evaluating it; True = success."""
         for at, is_success in outcomes:
             self._add(at, is_success=is_success)
         if self._outcomes:

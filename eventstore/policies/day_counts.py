@@ -17,8 +17,8 @@ from eventstore.events.catalogue import (
 __all__ = [
     "CLASS_TITLES",
     "COUNTED_CLASSES",
+    "EVALUATED_CLASSES",
     "IMPORTED_CLASSES",
-    "JUDGED_CLASSES",
     "DayCounts",
     "counted_class",
     "counted_class_of",
@@ -38,13 +38,13 @@ class DayCounts(DayRecord, frozen=True, omit_defaults=True):
 
     def record(self) -> DayRecord:
         """Return the counts as evidence holds them."""
-        return DayRecord(self.day, **{name: getattr(self, name) for name in JUDGED_CLASSES})
+        return DayRecord(self.day, **{name: getattr(self, name) for name in EVALUATED_CLASSES})
 
 
-# Those that a policy judges by, which are those of an evidence's days.
-JUDGED_CLASSES = DayRecord.__struct_fields__[1:]
+# Those that a policy evaluates by, which are those of an evidence's days.
+EVALUATED_CLASSES = DayRecord.__struct_fields__[1:]
 # Those that are counted.
-COUNTED_CLASSES = (*JUDGED_CLASSES, "no_answer")
+COUNTED_CLASSES = (*EVALUATED_CLASSES, "no_answer")
 # Those that counts of another system are told apart by.
 IMPORTED_CLASSES = ("success", "client_error", "timeout", "fatal")
 

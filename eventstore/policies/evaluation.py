@@ -1,4 +1,4 @@
-"""The evaluation: is an integration broken, by which rule, and how near is the limit."""
+"""The evaluation: is an integration broken, by which rule, and how close the limit is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from eventstore.common.plural import counted
-from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
+from eventstore.policies.day_counts import EVALUATED_CLASSES, DayCounts
 from eventstore.policies.policy import DayRule, NoSuccessRule, Policy, Rule, StreakRule, class_under
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 # A rule that has not fired is never shown as having reached its limit.
 _NEARLY = 0.99
 _HALF_A_DAY = 0.5
-_judged_counts = attrgetter(*JUDGED_CLASSES)
+_judged_counts = attrgetter(*EVALUATED_CLASSES)
 # More than any day counts.
 _NEVER = 2**62
 
@@ -61,7 +61,7 @@ _NOTHING = _Finding()
 
 
 def evaluate(policy: Policy, days: Sequence[DayCounts], today: date) -> Evaluation:
-    """Judge the days of one installation as of a UTC day; days outside the window are passed over.
+    """Evaluate the days of one installation as of a UTC day; days outside the window are passed over.
 
     Pure: the live actors, `why`, as-of and what-if all ask this function.
     """

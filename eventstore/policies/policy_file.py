@@ -9,13 +9,13 @@ import msgspec
 
 from eventstore.common.bounded_file import read_toml
 from eventstore.errors import DocumentError, NotFoundError
-from eventstore.policies.day_counts import JUDGED_CLASSES
+from eventstore.policies.day_counts import EVALUATED_CLASSES
 from eventstore.policies.policy import POLICIES, DayRule, NoSuccessRule, Policy, Rule
 
 __all__ = ["ERROR_CLASSES", "given_policy", "policy_text", "read_policy_document"]
 
 # What a policy may call an error.
-ERROR_CLASSES = tuple(name for name in JUDGED_CLASSES if name != "success")
+ERROR_CLASSES = tuple(name for name in EVALUATED_CLASSES if name != "success")
 
 # What a policy may call a connection that ended before there was an answer.
 _NO_ANSWER = ("protocol", "timeout")

@@ -71,7 +71,7 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
     """A fold of an installation's stream up to `version`.
 
     `outcomes` are (version, moment, whether it succeeded), oldest first, of those that say something about the
-    endpoint, since its breaker started anew. `last_attempt` is the version of the latest outcome of any kind, 0 =
+    endpoint, since its breaker started again. `last_attempt` is the version of the latest outcome of any kind, 0 =
     there is none; what is further back than LATEST_EVENTS is forgotten. `has_failed_last`: it failed, and no counts of
     another system came after it; `last_class` is what it is counted under, empty = nowhere. `is_gone_last`: it was
     answered with 410, and nobody has enabled the installation since, or changed its endpoint.
@@ -101,7 +101,7 @@ class RecentOutcomes(msgspec.Struct, frozen=True, array_like=True):
                 outcomes.clear()
                 is_gone_last = is_gone_last and type_name not in _TAKES_GONE_BACK
             elif type_name in _COUNTS_IMPORTED:
-                has_failed_last = False  # what they add is judged with the next failure, and not by an actor's start
+                has_failed_last = False  # what they add is evaluated with the next failure, and not by an actor's start
         oldest = version - LATEST_EVENTS
         if last_attempt <= oldest:
             last_attempt, has_failed_last, is_gone_last, last_class = 0, False, False, ""

@@ -8,7 +8,7 @@ from math import floor
 from msgspec.structs import replace
 
 from eventstore.common.plural import counted, noun
-from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts
+from eventstore.policies.day_counts import EVALUATED_CLASSES, DayCounts
 from eventstore.policies.evaluation import Evaluation, as_evaluated, evaluate
 from eventstore.policies.policy import DayRule, NoSuccessRule, Policy, Rule, StreakRule
 
@@ -17,7 +17,7 @@ __all__ = ["Remediation", "suggest_remediation"]
 
 @dataclass(frozen=True, slots=True)
 class Remediation:
-    """A sentence for people (empty: nothing would), and the days as they would have been: judge them to prove it."""
+    """A sentence for people (empty: nothing would), and the days as they would have been: evaluate them to prove it."""
 
     sentence: str
     days: tuple[DayCounts, ...]
@@ -82,7 +82,7 @@ def _undo_day(rule: DayRule, day: DayCounts) -> tuple[str, DayCounts]:
         f"{_fewer_than(rule.timeout_min or 1, 'time-out')} on {day.day}: {fewer} fewer, answered with success instead,"
     )
     if rule.timeout_share_above >= 0:
-        attempts = sum(getattr(day, name) for name in JUDGED_CLASSES)
+        attempts = sum(getattr(day, name) for name in EVALUATED_CLASSES)
         answered = max(1, day.timeout - floor(rule.timeout_share_above * attempts))
         if answered < fewer:
             fewer = answered

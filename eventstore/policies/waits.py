@@ -24,7 +24,7 @@ _SLACK_S = 1.0
 
 
 def is_held(until: datetime | None, now: datetime, longest_s: float) -> bool:
-    """Return whether a moment is still waited for: it lies ahead, and no further than its rule can have set it."""
+    """Return whether a moment is still waited for: in the future, and no further than its rule can have set it."""
     return until is not None and now < until <= now + timedelta(seconds=longest_s + _STEP_S)
 
 

@@ -18,7 +18,7 @@ class AtWork:
 
 
 def note_at_work(connection: sqlite3.Connection, installation_id: str, failing_since: str | None) -> None:
-    """Note that an installation has begun to fail, or (None) works; a further failure begins nothing anew."""
+    """Note that an installation has begun to fail, or (None) works; a further failure begins nothing again."""
     connection.execute(
         "INSERT INTO at_work VALUES (?, ?) ON CONFLICT (installation_id) DO UPDATE SET failing_since = CASE"
         " WHEN excluded.failing_since IS NULL THEN NULL ELSE coalesce(at_work.failing_since, excluded.failing_since)"

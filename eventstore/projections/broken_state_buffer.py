@@ -89,7 +89,7 @@ HANDLERS: Handlers = {
     **one_by_one(
         {
             InstallationCountsImported: _count_imported,
-            InstallationCreated: _clear,  # a removed one that comes back starts anew
+            InstallationCreated: _clear,  # a removed one that comes back starts again
             InstallationEnabled: _clear,
         }
     ),

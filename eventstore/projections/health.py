@@ -152,8 +152,8 @@ def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, AttemptEvent)  # noqa: S101
     event = stored.event
     if event.hold_until is not None and not _is_of_another_url(connection, stored, event.webhook_url):
-        # The longest pause counts, as other attempts that were in flight may ask for less; but for one that was asked
-        # for by another clock, far ahead of this one.
+        # The longest pause counts, as other attempts that were in flight may ask for less; except for one that was
+        # asked for by another clock, far ahead of this one.
         latest = time_text(parse_time(stored.recorded_at) + timedelta(seconds=LONGEST_PAUSE_S))
         longer = "CASE WHEN hold_until IS NULL OR hold_until > ? THEN ? ELSE max(hold_until, ?) END"
         until = event.hold_until

@@ -29,7 +29,7 @@ def first_id(
     if not _fits(checksum, *_bytes(installation_id, key, known)):
         raise DamagedFileError(
             f"what is stored of the idempotency key {key!r} of installation {installation_id} is damaged: look whether"
-            " its delivery has arrived, then let go of the key with `hookfuse forget-damaged`"
+            " its delivery has arrived, then delete the key with `hookfuse forget-damaged`"
         )
     return str(known)
 

@@ -12,12 +12,12 @@ __all__ = [
     "expire",
     "kept_deliveries",
     "make_due",
-    "put_back",
     "read_expiring",
+    "requeue",
 ]
 
 
-def put_back(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
+def requeue(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
     """Requeue a dead or missed delivery, with all its attempts before it; not one whose payload is gone."""
     cursor = connection.execute(
         "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, due_at = ?"

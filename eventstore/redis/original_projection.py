@@ -170,7 +170,7 @@ class RedisProjection:
             _watch_mark(pipeline)
             if pipeline.hget(MARK_KEY, "clearing") != token:
                 raise RejectedError(
-                    f"another process makes the keys in Redis at {shown_url(self.url)} anew: let it end"
+                    f"another process is rebuilding the keys in Redis at {shown_url(self.url)}: let it end"
                 )
             pipeline.multi()
             change(pipeline)

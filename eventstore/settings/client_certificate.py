@@ -14,7 +14,7 @@ __all__ = ["check_client_certificates", "read_expiry", "require_client_certifica
 # A chain of three and a key have some 10 KiB.
 _FILE_BYTES = 1024 * 1024
 _SOON = timedelta(days=30)
-_MEND = "see to the files that client_certificate and client_key of the app name, and `hookfuse apply` again"
+_FIX = "check the files that client_certificate and client_key of the app name, and `hookfuse apply` again"
 
 
 def read_expiry(certificate: str, key: str | None) -> datetime:
@@ -60,10 +60,10 @@ def _finding(slug: str, certificate: str, key: str | None, now: datetime) -> Dia
     try:
         expires_at = read_expiry(certificate, key)
     except DocumentError as error:
-        return Diagnostic.fault("certificates", f"app {slug}: {error}", _MEND)
+        return Diagnostic.fault("certificates", f"app {slug}: {error}", _FIX)
     day = expires_at.date()
     if expires_at <= now:
-        return Diagnostic.fault("certificates", f"app {slug}: {certificate} has expired on {day}", _MEND)
+        return Diagnostic.fault("certificates", f"app {slug}: {certificate} has expired on {day}", _FIX)
     if expires_at <= now + _SOON:
-        return Diagnostic.warning("certificates", f"app {slug}: {certificate} expires on {day}", _MEND)
+        return Diagnostic.warning("certificates", f"app {slug}: {certificate} expires on {day}", _FIX)
     return Diagnostic.good("certificates", f"app {slug}: {certificate} is valid until {day}")

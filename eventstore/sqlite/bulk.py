@@ -1,6 +1,6 @@
 """Statements over many rows at once.
 
-Python lets go of its interpreter at each step of SQLite, and has to fight for it afterwards: a statement with fifty
+Python releases its interpreter at each step of SQLite, and has to fight for it afterwards: a statement with fifty
 rows in it is one step, fifty statements are fifty.
 """
 

@@ -66,9 +66,9 @@ _MEANINGS: dict[str, tuple[type[DatabaseError], str]] = {
     ),
     "SQLITE_READONLY": (
         DatabaseError,
-        "the database cannot be written: see to the file's owner and permissions",
+        "the database cannot be written: check the file's owner and permissions",
     ),
-    "SQLITE_CANTOPEN": (DatabaseError, "the database cannot be opened: see to the folder's permissions"),
+    "SQLITE_CANTOPEN": (DatabaseError, "the database cannot be opened: check the folder's permissions"),
     "SQLITE_BUSY": (DatabaseError, "another process has been writing for too long: try again"),
 }
 

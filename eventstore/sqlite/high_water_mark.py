@@ -42,7 +42,7 @@ _REACHED = (
 WAY_OUT = "restore the newest backup (hookfuse restore FILE), or go on without what is lost: hookfuse accept-loss"
 
 
-_AWAY = "move it away, and the next start makes it anew"
+_AWAY = "move it away, and the next start creates it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class HighWaterMark:
             _log.warning(
                 "mark_missing",
                 path=str(mark_path(database)),
-                done=f"made anew at event {reached.position}; whether commits were lost before is not known",
+                done=f"created again at event {reached.position}; whether commits were lost before is not known",
             )
             write_mark(database, reached)
         self._reached = reached
@@ -190,7 +190,7 @@ class HighWaterMark:
                 _log.warning(
                     "mark_torn",
                     path=str(mark_path(self._database)),
-                    done=f"made anew at event {reached.position}; whether commits were lost before is not known",
+                    done=f"created again at event {reached.position}; whether commits were lost before is not known",
                 )
             self._write(reached)
             return

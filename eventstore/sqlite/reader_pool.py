@@ -62,6 +62,6 @@ class Readers:
         self._close_idle()
 
     def _close_idle(self) -> None:
-        with suppress(queue.Empty):  # two threads may see to it
+        with suppress(queue.Empty):  # two threads may do it
             while True:
                 self._idle.get_nowait().close()

@@ -10,7 +10,7 @@ from msgspec import Struct
 from eventstore.common.clock import day_of, time_text
 from eventstore.events.catalogue import DisableEvidence, InstallationDisabled
 from eventstore.log.event_log import read_events
-from eventstore.policies.day_counts import JUDGED_CLASSES, DayCounts, window_start
+from eventstore.policies.day_counts import EVALUATED_CLASSES, DayCounts, window_start
 from eventstore.policies.evaluation import Evaluation, as_evaluated, error_count
 from eventstore.policies.policy import Policy
 from eventstore.projections.broken_state_buffer import read_days
@@ -137,7 +137,7 @@ def read_disabling(connection: sqlite3.Connection, installation: Installation) -
 def _day(policy: Policy, day: DayCounts) -> dict[str, int | str]:
     counts: dict[str, int | str] = {"day": day.day, "success": day.success, "error": error_count(policy, day)}
     counts["timeout"] = day.timeout
-    return counts | {name: getattr(day, name) for name in JUDGED_CLASSES if name not in counts}
+    return counts | {name: getattr(day, name) for name in EVALUATED_CLASSES if name not in counts}
 
 
 def _failures(connection: sqlite3.Connection, installation: Installation, policy: Policy, now: datetime) -> Failures:
@@ -145,8 +145,8 @@ def _failures(connection: sqlite3.Connection, installation: Installation, policy
     for day in read_days(connection, installation.installation_id, window_start(now, _FAILURE_DAYS)):
         if day.day > day_of(time_text(now)):  # counted by a clock that was ahead
             continue
-        judged = as_evaluated(policy, day)  # as the buffer beside it
-        counts.update({name: getattr(judged, name) for name in JUDGED_CLASSES if name != "success"})
+        evaluated = as_evaluated(policy, day)  # as the buffer beside it
+        counts.update({name: getattr(evaluated, name) for name in EVALUATED_CLASSES if name != "success"})
     by_class = {name: count for name, count in counts.items() if count}
     return Failures(_FAILURE_DAYS, by_class, _latest(_logged_failures(connection, installation, now)))
 

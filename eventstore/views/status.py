@@ -123,7 +123,7 @@ class _Troubled(Struct, frozen=True, gc=False):
 
 _OF_TROUBLE = "(success = 0 OR timeout > 0 OR no_answer > 0 OR fatal > 0)"  # as the index has it
 # Whoever has a day in the window that a rule can speak about, or is down, and of their days those by which they are
-# judged: of days that went well only the last one counts.
+# evaluated: of days that went well only the last one counts.
 _CANDIDATES = (
     "WITH named AS (SELECT installation_id FROM buffer"  # noqa: S608 - names of this module
     f" WHERE day >= :first AND day <= :today AND {_OF_TROUBLE}"

@@ -1,4 +1,4 @@
-"""Live tables beside those that were made anew: where they differ, and bringing the live ones into step."""
+"""Live tables beside those that were rebuilt: where they differ, and bringing the live ones into step."""
 
 import re
 import sqlite3

@@ -26,7 +26,7 @@ _NAMED = 3
 def check_rows(
     database: Path, connection: sqlite3.Connection, watch: Watch = quietly, *, is_copy: bool = False
 ) -> Iterator[Diagnostic]:
-    """Look at each payload and secret, and make the projections anew: seconds for a gigabyte.
+    """Look at each payload and secret, and rebuild the projections: seconds for a gigabyte.
 
     `is_copy`: the file is of the newest schema, nobody writes to it, and nothing is to come to lie beside it.
     """
@@ -41,14 +41,14 @@ def _check_stored(connection: sqlite3.Connection) -> Iterator[Diagnostic]:
             "payloads",
             f"{grouped(len(deliveries), 'delivery is', 'deliveries are')} not what was queued, and never sent:"
             f" {_some(deliveries)}",
-            "queue them anew from where they came from; hookfuse deliveries drop DELIVERY once they are dead",
+            "queue them again from their source; hookfuse deliveries drop DELIVERY once they are dead",
         )
     packed_batches = damaged_packed_batch_texts(connection)
     if packed_batches:
         yield Diagnostic.fault(
             "payloads",
             f"{grouped(len(packed_batches), 'packed batch is', 'packed batches are')} damaged: {_some(packed_batches)}",
-            "queue them anew from where they came from; hookfuse forget-damaged lets go of what is kept",
+            "queue them again from their source; hookfuse forget-damaged deletes what is kept",
         )
     secrets = apps_with_damaged_secrets(connection)
     if secrets:
@@ -63,7 +63,7 @@ def _check_stored(connection: sqlite3.Connection) -> Iterator[Diagnostic]:
             "payloads",
             f"{grouped(len(keys), 'idempotency key is', 'idempotency keys are')} not what was stored:"
             f" {_some([f'{_readable(key)} of {_readable(installation)}' for installation, key in keys])}",
-            "look whether their deliveries have arrived; hookfuse forget-damaged lets go of the keys",
+            "look whether their deliveries have arrived; hookfuse forget-damaged deletes the keys",
         )
     if not (deliveries or packed_batches or secrets or keys):
         yield Diagnostic.good("payloads", "all that waits is what was queued")

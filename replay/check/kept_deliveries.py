@@ -1,4 +1,4 @@
-"""The kept deliveries of the queue beside the ledger that was made anew: where they differ, and what can be repaired.
+"""The kept deliveries of the queue beside the ledger that was rebuilt: where they differ, and what can be repaired.
 
 What waits is the queue's own: its payloads stand nowhere else, and queueing leaves no event. It is looked at only
 where the events know a delivery to be kept. And no payload comes back: what the queue has lost is put back without

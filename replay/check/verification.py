@@ -56,7 +56,7 @@ def verify(
     advance: Advance = lambda _count: None,
     is_copy: bool = False,
 ) -> Comparison:
-    """Make projections anew in a scratch and compare; at most `limit` differences are kept, all are counted.
+    """Rebuild projections in a scratch and compare; at most `limit` differences are kept, all are counted.
 
     `is_copy`: as for open_scratch.
 
@@ -72,7 +72,7 @@ def verify(
 
 
 def compare(remake: Remake, names: Collection[str], *, limit: int) -> Comparison:
-    """Compare what was made anew with the live tables, within the caller's transaction."""
+    """Compare what was rebuilt with the live tables, within the caller's transaction."""
     connection = remake.connection
     kept: list[Difference] = []
     counts: Counter[str] = Counter()

@@ -1,1 +1,1 @@
-"""Projections made anew from the log, beside the live ones."""
+"""Projections rebuilt from the log, beside the live ones."""

@@ -87,7 +87,7 @@ class AttemptTally:
             counts[name] += getattr(event, name)
 
     def clear_days(self) -> None:
-        """Start the days anew, as for an installation that was created or enabled."""
+        """Start the days again, as for an installation that was created or enabled."""
         self._days.clear()
 
     def write(self, connection: sqlite3.Connection, installation_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The broken-state buffer made anew from the events: what its live handlers do, thousands of events at a time."""
+"""The broken-state buffer rebuilt from the events: what its live handlers do, thousands of events at a time."""
 
 import sqlite3
 from collections import Counter

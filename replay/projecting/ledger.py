@@ -1,4 +1,4 @@
-"""The ledger of kept deliveries made anew from the events: which were missed or are dead, or wait again."""
+"""The ledger of kept deliveries rebuilt from the events: which were missed or are dead, or wait again."""
 
 import sqlite3
 

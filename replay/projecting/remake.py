@@ -28,7 +28,7 @@ Advance = Callable[[int], None]
 
 
 class Remake:
-    """Owns projections that are made anew in a scratch, and how far they have come.
+    """Owns projections that are rebuilt in a scratch, and how far they have come.
 
     It reads each range of the log in a short transaction of its own, unless the caller has one.
     """
@@ -89,7 +89,7 @@ class Remake:
                 ) from error
 
     def _require_known_types(self, log_range: LogRange) -> None:
-        """Raise DamagedLogError at an event of which nobody can say whether it concerns what is made anew."""
+        """Raise DamagedLogError at an event of which nobody can say whether it concerns what is rebuilt."""
         if self._is_whole or self._buffer is not None:
             return  # each event is looked at anyway
         known = stored_names(EVENT_CLASSES)

@@ -1,4 +1,4 @@
-"""A private place to make projections anew: empty tables beside the live database, which is attached to them."""
+"""A private place to rebuild projections: empty tables beside the live database, which is attached to them."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -92,7 +92,7 @@ def _naming_the_folder() -> Iterator[None]:
         if getattr(error, "sqlite_errorname", None) not in _NO_ROOM:
             raise
         raise DiskFullError(
-            "the temporary folder, in which projections are made anew, is full: make room, or name another in"
+            "the temporary folder, in which projections are rebuilt, is full: make room, or name another in"
             " SQLITE_TMPDIR; nothing was changed"
         ) from error
 

@@ -19,7 +19,7 @@ class Moment:
     """All events up to `position` or, by time, of each stream all up to the last one recorded by `at`.
 
     The two differ where a history was imported: its events stand late in the log, and tell of earlier times.
-    What is there at the moment is judged as of `at`.
+    What is there at the moment is evaluated as of `at`.
     """
 
     position: int
@@ -78,7 +78,7 @@ def moment_of(connection: sqlite3.Connection, position: int) -> Moment:
 def moment_at(connection: sqlite3.Connection, at: datetime, now: datetime) -> Moment:
     """Return the moment `at`, with the last event that was recorded by then (0 = none).
 
-    Raises RejectedError for a moment that lies ahead, of which nothing is recorded.
+    Raises RejectedError for a moment that lies in the future, of which nothing is recorded.
     """
     if at > now:
         raise RejectedError(f"{time_text(at)[:19]}Z lies in the future: nothing is known of it yet")

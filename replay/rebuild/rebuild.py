@@ -41,7 +41,7 @@ def rebuild(
     advance: Advance = lambda _count: None,
     advance_check: Advance = lambda _count: None,
 ) -> Rebuilt:
-    """Make projections anew in a scratch, and bring the live rows that differ into step, all or none.
+    """Rebuild projections in a scratch, and bring the live rows that differ into step, all or none.
 
     With `is_checked` a row is changed only when the log's chain holds, from its first event to its end. Raises
     DamagedLogError, which names the position, and then nothing is changed; DatabaseError.

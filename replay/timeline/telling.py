@@ -63,7 +63,7 @@ def _follow(timeline: Timeline, days: OutcomeDays | None, row: EventRow) -> None
 
 
 def _not_over(entries: Sequence[Entry], since: Moment) -> tuple[Entry, ...]:
-    """Leave out what was over by a moment, but for the decision that was in force then."""
+    """Leave out what was over by a moment, except for the decision that was in force then."""
     over = [entry for entry in entries if is_over(entry, since)]
     in_force = next((entry for entry in reversed(over) if isinstance(entry, DECISIONS)), None)
     return tuple(entry for entry in entries if entry is in_force or entry not in over)

@@ -1,1 +1,1 @@
-"""The recorded history judged by another policy."""
+"""The recorded history evaluated by another policy."""

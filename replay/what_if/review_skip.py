@@ -1,4 +1,4 @@
-"""How many more outcomes of a day are sure to leave a review without effect, so that nobody need be judged for them.
+"""How many more outcomes of a day are sure to leave a review without effect, so that nobody need be evaluated for them.
 
 Within one UTC day the past of the window stands still, and only today's counts grow. By rule, of its progress:
 
@@ -8,8 +8,8 @@ Within one UTC day the past of the window stands still, and only today's counts 
 * day: earlier days stand still. Of today, time-outs grow by one at a time, and any other outcome lowers their share.
 
 So a success never raises a progress, and a failure raises it by a step whose number up to a level can be told.
-Failures alone never lower it, but for the share of a day's time-outs. What is told here may be too few, never too
-many: at worst somebody is judged in vain. Only `eventstore.policies.evaluation.evaluate` says what is.
+Failures alone never lower it, except for the share of a day's time-outs. What is told here may be too few, never too
+many: at worst somebody is evaluated in vain. Only `eventstore.policies.evaluation.evaluate` says what is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ Tally = Sequence[int]
 UNLIMITED = 1 << 60
 _SUCCESS, _TIMEOUT, _FATAL = (COUNTED_CLASSES.index(name) for name in ("success", "timeout", "fatal"))
 _HALF, _BROKEN = 0.5, 1.0
-# As judge has it: only what has fired is at its limit, and a failing today is half over.
+# As evaluate has it: only what has fired is at its limit, and a failing today is half over.
 _NEARLY, _HALF_A_DAY = 0.99, 0.5
 
 

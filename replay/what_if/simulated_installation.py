@@ -92,13 +92,13 @@ class SimulatedInstallation:
         self.make_due()
 
     def day_counts(self) -> list[DayCounts]:
-        """Return the counts as they are judged."""
+        """Return the counts as they are evaluated."""
         return [DayCounts(day, *tally) for day, tally in self.days.items()]
 
     # --- what actually happened ---
 
     def begin(self, at: str, position: int) -> None:
-        """Start anew, on, with an empty buffer: it was created, or enabled."""
+        """Start again, on, with an empty buffer: it was created, or enabled."""
         self._close()
         self._episode = Episode(at, position)
         self.real_state, self.real_warned_level = "active", 0

@@ -1,8 +1,8 @@
-"""What if: a recorded history judged by another policy, in one pass, beside what actually happened.
+"""What if: a recorded history evaluated by another policy, in one pass, beside what actually happened.
 
 The evaluation is that of `eventstore.policies.evaluation.evaluate` and what follows from it that of
-`eventstore.decisions.review.what_follows`, the functions that the live actors ask. Who need not be judged, as nothing
-can have changed, is told by `replay.what_if.review_skip`.
+`eventstore.decisions.review.what_follows`, the functions that the live actors ask. Who need not be evaluated, as
+nothing can have changed, is told by `replay.what_if.review_skip`.
 """
 
 import sqlite3
@@ -99,7 +99,7 @@ def what_if(
     only: Collection[str] = (),
     advance: Callable[[int], None] = lambda _count: None,
 ) -> tuple[InstallationOutcome, ...]:
-    """Judge a recorded history, of some installations or of all, and return how it would have gone.
+    """Evaluate a recorded history, of some installations or of all, and return how it would have gone.
 
     Events are read one batch at a time: memory grows with installations and days of the window, not with them.
     Raises UnknownEventError at an event that cannot be read.
@@ -273,7 +273,7 @@ class WhatIf:
         elif isinstance(event, InstallationCountsImported):
             self._import(simulated, event)
         elif isinstance(event, InstallationDisabled):
-            if event.cause != "person":  # who decides by hand has nobody judged
+            if event.cause != "person":  # who decides by hand has nobody evaluated
                 self._review_as_really(simulated, recorded_at, position)
             ending = _ending(event.evidence, event.cause, event.reason, recorded_at, position)
             if event.cause == "receiver" and self._policy.gone_disables and simulated.is_reviewed:
@@ -332,7 +332,7 @@ class WhatIf:
 
 
 def _index(policy: Policy, type_name: str, error_class: str, fault: str) -> int | None:
-    """Return where an outcome is counted in a day's tally, which is as the policy judges; None = nowhere."""
+    """Return where an outcome is counted in a day's tally, which is as the policy evaluates; None = nowhere."""
     counted = counted_class(type_name, error_class, fault)
     return None if counted is None else _INDEX[class_under(policy, counted)]
 

@@ -1,4 +1,4 @@
-"""A stage for each test anew."""
+"""A new stage for each test."""
 
 import os
 from collections.abc import Iterator

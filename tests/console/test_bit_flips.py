@@ -21,7 +21,7 @@ from replay.check.damage import check_rows
 from tests.console.conftest import PAGER, World
 
 _FLIPS = 6
-# Words for a person, or what spares reading: the same is sent to whom it was, and judged as it was.
+# Words for a person, or what spares reading: the same is sent to whom it was, and evaluated as it was.
 _HARMLESS = {
     "queue": ("last_error", "attempts"),
     "snapshots": ("version", "schema", "checksum", "data"),

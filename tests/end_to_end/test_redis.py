@@ -123,7 +123,7 @@ def test_two_homes_that_share_a_stream_share_the_work(stage: Stage, server: Redi
         for _ in range(100):  # one of them may be quick enough to take a round alone
             add(client, 50)
             sent += 50
-            wait_until(lambda: not client.xlen("hookfuse:deliveries"), "all is let go of")
+            wait_until(lambda: not client.xlen("hookfuse:deliveries"), "all is release")
             if all(map(delivered, (stage, other))):
                 break
     client.close()

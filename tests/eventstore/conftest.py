@@ -1,4 +1,4 @@
-"""A home, a clock that stands still and a store on both, for each test anew."""
+"""A home, a clock that stands still and a store on both, new for each test."""
 
 import os
 from collections.abc import Iterator

@@ -66,7 +66,7 @@ MOMENT = "2025-02-05T00:00:00.000000Z"
 ERROR_CLASSES = ("server_error", "client_error", "gone", "rate_limited", "redirect", "internal", "unavailable")
 KINDS = (
     *("succeeded", "failed", "failed", "held", "timed_out", "blocked", "missed", "exhausted", "probed", "probe_failed"),
-    *("disabled", "warned", "calmed", "enabled", "removed", "created", "opened", "closed", "moved", "frozen", "thawed"),
+    *("disabled", "warned", "lifted", "enabled", "removed", "created", "opened", "closed", "moved", "frozen", "thawed"),
     *(
         "audited",
         "requested",
@@ -139,7 +139,7 @@ def event_of(step: Step, number: int, position: int) -> tuple[str, Event]:
         "exhausted": DeliveryExhausted("d", "issue.created", 8, error_class),
         "disabled": InstallationDisabled(one, app_id, 17, "https://x", "policy", "system", "why", evidence),
         "warned": InstallationWarned(one, app_id, 17, "https://x", 50, 0.5, evidence),
-        "calmed": InstallationWarningLifted(one),
+        "lifted": InstallationWarningLifted(one),
         "enabled": InstallationEnabled(one, "person:ada", "fixed"),
         "removed": InstallationRemoved(one),
         "created": InstallationCreated(one, app_id, 17),

@@ -99,7 +99,7 @@ def warned(number: int = 0, level: int = 50) -> Fact:
     return _on(number, InstallationWarned(INSTALLATIONS[number], number + 1, 17, URL, level, level / 100, EVIDENCE))
 
 
-def calmed(number: int = 0) -> Fact:
+def lifted(number: int = 0) -> Fact:
     return _on(number, InstallationWarningLifted(INSTALLATIONS[number]))
 
 
@@ -143,7 +143,7 @@ actions = st.one_of(
     st.builds(disabled, numbers, st.sampled_from(("policy", "receiver", "person"))),
     numbers.map(enabled),
     st.builds(warned, numbers, st.sampled_from((50, 90))),
-    numbers.map(calmed),
+    numbers.map(lifted),
     numbers.map(missed),
     st.sampled_from((FROZEN, THAWED)),
     st.builds(

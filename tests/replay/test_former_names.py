@@ -31,7 +31,7 @@ RENAMED: dict[type[Event], str] = {
 STEPS: list[Step] = [
     (kind, number % 2, "server_error", 60, number)
     for number, kind in enumerate(
-        ("failed", "warned", "calmed", "requested", "requested", "gathered", "failed", "counted", "succeeded")
+        ("failed", "warned", "lifted", "requested", "requested", "gathered", "failed", "counted", "succeeded")
     )
 ]
 

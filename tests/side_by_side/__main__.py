@@ -23,7 +23,7 @@ RENAMED = {"nearness": "progress"}
 LEFT_OUT = {
     "schema": "that of `installation.warned` moved with the name of a field",
     "checksum": "it is made from the ids too, which are random",
-    "remediation": "evidence holds what would help, where each mail made it anew; the mails' sentences are compared",
+    "remediation": "evidence holds what would help, where each mail made it again; the mails' sentences are compared",
 }
 
 

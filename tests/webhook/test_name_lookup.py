@@ -30,7 +30,7 @@ NO_TIME_S = 0.001
 
 
 class Resolver:
-    """Answers at once, but for names that begin with `hang`: those wait until the test lets go of them."""
+    """Answers at once, except for names that begin with `hang`: those wait until the test releases them."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()

@@ -33,7 +33,7 @@ _COLUMNS = (
 @json_option
 @click.pass_obj
 def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where: str | None, is_json: bool) -> ExitCode:
-    """Make projections anew from the events, and bring the live rows that differ into step; a daemon may be running.
+    """Rebuild projections from the events, and bring the live rows that differ into step; a daemon may be running.
 
     They are made beside the live tables and swapped in one transaction. Before a row is changed the log is
     checked: on one that is damaged nothing is built.

@@ -21,7 +21,7 @@ _COLUMNS = (Column("key"), Column("field"), Column("in redis"), Column("by the e
 
 
 def rebuild_redis(session: Session, *, is_json: bool) -> ExitCode:
-    """Delete every key of the layout and write them anew from the events; a daemon may be running, and helps.
+    """Delete every key of the layout and write them again from the events; a daemon may be running, and helps.
 
     Raises DamagedLogError, and then nothing was deleted.
     """

@@ -66,7 +66,7 @@ def verify(
     limit: int,
     is_json: bool,
 ) -> ExitCode:
-    """Make projections anew from the events, and name each difference to the live tables; nothing is changed.
+    """Rebuild projections from the events, and name each difference to the live tables; nothing is changed.
 
     It ends with 1 where they differ, and with 12 where the log is damaged; then nothing is compared.
 

@@ -1,4 +1,4 @@
-"""`hookfuse replay what-if`: the recorded history, judged by another policy."""
+"""`hookfuse replay what-if`: the recorded history, evaluated by another policy."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def suppose(
     until: str | None,
     is_json: bool,
 ) -> None:
-    """Judge what was recorded by another policy: who would have been disabled or warned, and when.
+    """Evaluate what was recorded by another policy: who would have been disabled or warned, and when.
 
     It is set against what actually happened: deliveries that would have been missed, or would not have been missed,
     and attempts that would have been saved. Nothing is changed. What it takes for granted is in docs/what-if.md.
@@ -80,7 +80,7 @@ def suppose(
     with session.reading_on() as connection:
         only = [resolve_installation(connection, one) for one in installations]
         events = last_position(connection)
-        with SlowProgress("judging", total=events) as progress:
+        with SlowProgress("evaluating", total=events) as progress:
             outcomes = what_if(connection, supposition, only=only, advance=progress.advance)
         slugs = app_slugs(connection)
     told = _Told(supposition, events, outcomes, slugs, out_of_reach(policy, session.breaker_rule()))

@@ -61,7 +61,7 @@ class GatedSender(FakeSender):
 
 
 class StuckSender(FakeSender):
-    """Answers at once, but for one request: that waits until all others have come."""
+    """Answers at once, except for one request: that waits until all others have come."""
 
     def __init__(self, stuck: int, others: int) -> None:
         super().__init__()

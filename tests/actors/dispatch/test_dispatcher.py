@@ -245,7 +245,7 @@ def test_new_ones_that_may_never_answer_leave_half_of_the_room(stage: Stage) -> 
 
 
 def silent_ones(stage: Stage, count: int) -> tuple[Desk, list[int]]:
-    """Return a dispatcher none of whose installations has answered, and how many it tries anew in the same moment."""
+    """Return a dispatcher none of whose installations has answered, and how many it tries again in the same moment."""
     for number in range(count):
         stage.enqueue(f"{number:08d}-1111-4111-8111-111111111111", 3)
     desk = Desk(stage, in_flight=100, per_installation=4, first_window=1, new_share=1.0, silent_share=0.5)

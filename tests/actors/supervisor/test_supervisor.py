@@ -18,6 +18,7 @@ from actors.messages import (
 )
 from actors.runtime.thread_pool import TurnPool
 from eventstore.common.identifiers import FLEET_STREAM, installation_stream
+from eventstore.deliveries.commit_group import SqliteCommitter
 from eventstore.events.catalogue import DeliveryFailed, DeliverySucceeded, InstallationRemoved
 from eventstore.log.event_log import read_events
 from eventstore.policies.outage_rule import OutageRule
@@ -288,9 +289,14 @@ def _journal_behind(barrier: threading.Barrier, stage: Stage, pool: TurnPool) ->
             barrier.wait(WAIT_S)
             return super().receive(message)
 
+    store = stage.open_store()
     return stage.keep(
         MeetingJournal.start(
-            pool=pool, budget=stage.budget, escalate=stage.escalations.append, store=stage.open_store()
+            pool=pool,
+            budget=stage.budget,
+            escalate=stage.escalations.append,
+            store=store,
+            committer=SqliteCommitter(store),
         )
     )
 

@@ -1,4 +1,4 @@
-"""`hookfuse policy`, and a home that is judged by a policy of its own."""
+"""`hookfuse policy`, and a home that is evaluated by a policy of its own."""
 
 from pathlib import Path
 

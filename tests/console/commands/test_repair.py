@@ -170,7 +170,7 @@ def test_forget_damaged_lets_go_of_packed_batches_that_are_damaged_and_records_w
     ended = hookfuse("forget-damaged", *_WHY)
 
     assert _damaged_packed_batches(world) == 0
-    assert (ended.code, ended.out, ended.err) == (ExitCode.OK, "let go of 64 deliveries and 0 idempotency keys\n", "")
+    assert (ended.code, ended.out, ended.err) == (ExitCode.OK, "deleted 64 deliveries and 0 idempotency keys\n", "")
     assert (_audit(hookfuse)["event"], _audit(hookfuse)["actor"]) == ("home.forget-damaged", "person:ann")
 
 

@@ -168,11 +168,11 @@ def test_a_warning_is_named_until_it_is_over(hookfuse: Hookfuse, world: World) -
     warned = hookfuse("why", SHOP, "--json").json
     shown = facts(hookfuse("why", SHOP).out)
     append(world, installation_stream(SHOP), InstallationWarningLifted(SHOP))
-    calmed = hookfuse("why", SHOP, "--json").json
+    lifted = hookfuse("why", SHOP, "--json").json
 
     assert (warned["warned_level"], shown["warned"]) == (50, "the owners were warned at 50%")
     assert shown["events"].endswith(f"warning {warned['positions']['warning']}")
-    assert (calmed["warned_level"], calmed["positions"]["warning"]) == (0, None)
+    assert (lifted["warned_level"], lifted["positions"]["warning"]) == (0, None)
 
 
 def test_the_last_warning_before_a_decision_is_named(hookfuse: Hookfuse, world: World) -> None:

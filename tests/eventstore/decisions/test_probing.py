@@ -279,8 +279,8 @@ def test_after_a_failure_the_wait_is_longer_and_a_restart_forgets_nothing(
     assert due(disabled) == ()
     clock.advance(seconds=1)
 
-    with Store(home.database, clock) as anew:
-        assert due(anew) == (INSTALLATION_ID,)
+    with Store(home.database, clock) as again:
+        assert due(again) == (INSTALLATION_ID,)
 
 
 def test_a_success_enables_with_an_audit_entry(disabled: Store) -> None:

@@ -153,7 +153,7 @@ def test_below_half_of_the_way_it_is_calm_again(store: Store, clock: ManualClock
     record(store, succeeded())
     decisions = [reviewed(store) for _ in range(2)]
 
-    assert [decision.change for decision in decisions] == [Change.CALMED, Change.NOTHING]
+    assert [decision.change for decision in decisions] == [Change.WARNING_LIFTED, Change.NOTHING]
     assert of(store, InstallationWarningLifted) == [InstallationWarningLifted(INSTALLATION_ID)]
     assert decisions[0].mail_count == 0
 
@@ -163,11 +163,11 @@ def test_a_new_episode_is_warned_of_again(store: Store, clock: ManualClock) -> N
     reviewed(store)
     clock.advance(days=9)
     record(store, failed())
-    calmed = reviewed(store)
+    lifted = reviewed(store)
     fail(store, clock, 4, 4)
     reviewed(store)
 
-    assert calmed.change is Change.CALMED
+    assert lifted.change is Change.WARNING_LIFTED
     assert levels(store) == [50, 50]
 
 
@@ -211,7 +211,7 @@ def test_without_warnings_an_episode_that_was_warned_of_ends_too(store: Store, c
     reviewed(store)
     record(store, succeeded())
 
-    assert reviewed(store, replace(REQUEST, is_warned=False)).change is Change.CALMED
+    assert reviewed(store, replace(REQUEST, is_warned=False)).change is Change.WARNING_LIFTED
 
 
 @pytest.mark.parametrize(("scope", "expected"), [("internal", []), ("all", [50])])

@@ -307,8 +307,8 @@ def test_home_that_was_made_anew_gets_a_new_queue(known: Home, store: Store) -> 
     store.close()
     for path in known.path.glob("events.db*"):
         path.unlink()
-    with Store(known.database) as anew:
-        register(anew)
+    with Store(known.database) as again:
+        register(again)
 
     assert alert()
     assert len(queued(known)) == 1

@@ -9,7 +9,7 @@ from eventstore.log.event_log import read_events
 from eventstore.queue.acknowledge import mark_dead, mark_missed
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
-from eventstore.queue.kept import count_expired, kept_deliveries, put_back
+from eventstore.queue.kept import count_expired, kept_deliveries, requeue
 from eventstore.queue.queries import read_deliveries
 from eventstore.unit_of_work import Store
 from tests.eventstore.facts import INSTALLATION_ID, register
@@ -104,7 +104,7 @@ def test_what_has_no_payload_is_not_sent_again_and_nothing_beside_it(kept: Store
         resend_kept(one, [young.delivery_id, dead.delivery_id], by="person:ada")
 
     assert [one.state for one in queue(kept)] == ["missed", "dead", "waiting", "missed"]
-    assert not put_back(kept.connection, missed, due_at=AT)
+    assert not requeue(kept.connection, missed, due_at=AT)
 
 
 def test_what_has_no_payload_is_dropped(kept: Store) -> None:

@@ -223,7 +223,7 @@ def _events() -> Mapping[str, Event]:
     return {
         "warned": warned(50),
         "warned more": warned(90),
-        "calmed": InstallationWarningLifted(INSTALLATION_ID),
+        "lifted": InstallationWarningLifted(INSTALLATION_ID),
         "opened": opened(moment(300), failed_trials=1),
         "dry": opened(moment(400), is_dry_run=True),
         "closed": BreakerClosed(INSTALLATION_ID, moment(1500)),

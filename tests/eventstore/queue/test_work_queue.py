@@ -18,7 +18,7 @@ from eventstore.queue.claim import claim, installations_with_waiting
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
 from eventstore.queue.idempotency import damaged_keys, forget_damaged_keys, forget_idempotency_keys
-from eventstore.queue.kept import drop, put_back
+from eventstore.queue.kept import drop, requeue
 from eventstore.queue.queries import count_deliveries, find_delivery, read_deliveries, waits_behind
 from eventstore.sqlite.migrations import migrate
 from eventstore.unit_of_work import Store
@@ -223,7 +223,7 @@ def test_dead_or_missed_delivery_is_put_back_once_with_all_its_attempts(store: S
     _ = mark_missed(store.connection, only(store)) if state == "missed" else None
     delivery = only(store)
 
-    assert [put_back(store.connection, delivery, due_at=LATER) for _ in range(2)] == [True, False]
+    assert [requeue(store.connection, delivery, due_at=LATER) for _ in range(2)] == [True, False]
     after = only(store)
     assert (after.state, after.attempts, after.due_at, after.delivery_id) == (
         "waiting",
@@ -248,7 +248,7 @@ def test_waiting_delivery_is_neither_put_back_nor_dropped(store: Store) -> None:
     put(store, "a")
     mark_retry(store.connection, only(store), due_at=LATER, last_error="500")
 
-    assert not put_back(store.connection, only(store), due_at=NOW)
+    assert not requeue(store.connection, only(store), due_at=NOW)
     assert not drop(store.connection, only(store))
     assert only(store).attempts == 1
 
@@ -335,7 +335,7 @@ def test_delivery_that_is_not_there_is_acknowledged_by_nobody(store: Store, tmp_
     gone = replace(only(store), sequence=99)
 
     assert remove_delivered(store.connection, [gone]) == [False]
-    assert not put_back(store.connection, replace(gone, state="dead"), due_at=NOW)
+    assert not requeue(store.connection, replace(gone, state="dead"), due_at=NOW)
 
 
 def test_a_delivery_waits_behind_the_first_of_its_ordering_key_that_waits(store: Store) -> None:

@@ -129,7 +129,7 @@ class QueueMachine(RuleBasedStateMachine):
         if is_dropped:
             assert kept.drop(self.store.connection, delivery) is expected
         else:
-            assert kept.put_back(self.store.connection, delivery, due_at=due_at) is expected
+            assert kept.requeue(self.store.connection, delivery, due_at=due_at) is expected
         if expected and is_dropped:
             del self.rows[delivery.delivery_id]
         elif expected:

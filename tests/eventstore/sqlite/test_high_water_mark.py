@@ -202,8 +202,8 @@ def test_a_database_that_is_gone_is_begun_anew_on_a_persons_word(home: Home, sto
     home.database.write_bytes(b"")
     accept_loss(home, clock, by="person:ann", reason="no backup")
 
-    with Store(home.database, clock) as anew:
-        assert last_position(anew.connection) == 1
+    with Store(home.database, clock) as again:
+        assert last_position(again.connection) == 1
 
 
 @given(st.binary(max_size=200))

@@ -129,7 +129,7 @@ def test_a_commit_cuts_it_too(store: Store, home: Home) -> None:
     _fill(store.connection)
     grown = wal_bytes(home.database)
     store.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    _append(store, "a")  # begins the WAL anew
+    _append(store, "a")  # begins the WAL again
 
     assert grown > WAL_LIMIT_BYTES
     assert wal_bytes(home.database) <= WAL_LIMIT_BYTES

@@ -1,4 +1,4 @@
-"""What tests open instead of a database that was migrated is one that was migrated, but for the time that takes."""
+"""What tests open instead of a database that was migrated is one that was migrated, except for the time that takes."""
 
 import sqlite3
 from collections.abc import Iterator

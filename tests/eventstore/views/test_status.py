@@ -1,4 +1,4 @@
-"""How things stand: what two queries say of all is what judging each one says."""
+"""How things stand: what two queries say of all is what evaluating each one says."""
 
 import random
 from datetime import timedelta

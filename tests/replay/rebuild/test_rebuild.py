@@ -48,7 +48,7 @@ def recorded(lived: Lived, *events: AttemptEvent) -> None:
 
 
 def dump(lived: Lived) -> list[str]:
-    """Return all that the database holds, but for what tells a daemon to look again."""
+    """Return all that the database holds, except for what tells a daemon to look again."""
     return sorted(line for line in lived.store.connection.iterdump() if '"attention"' not in line)
 
 

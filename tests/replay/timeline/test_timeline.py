@@ -142,7 +142,7 @@ def enabled(reason: str = "fixed") -> InstallationEnabled:
 
 MORE: dict[str, Event] = {
     "warned": warned(),
-    "calmed": InstallationWarningLifted(INSTALLATION_ID),
+    "lifted": InstallationWarningLifted(INSTALLATION_ID),
     "dry run": BreakerOpened(INSTALLATION_ID, "2025-02-03T13:00:00.000000Z", "10 in a row", is_dry_run=True),
     "exhausted": DeliveryExhausted("d", "issue.created", 8, "timeout"),
 }

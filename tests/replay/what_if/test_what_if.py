@@ -1,4 +1,4 @@
-"""What if: a history judged by another policy is told as it would have gone, by the function that actually judges."""
+"""What if: a history evaluated by another policy is told as it would have gone, by the same evaluation."""
 
 from datetime import date
 from pathlib import Path
@@ -33,11 +33,11 @@ from tests.replay.histories import (
     History,
     app,
     blocked,
-    calmed,
     disabled,
     enabled,
     failed,
     histories,
+    lifted,
     missed,
     succeeded,
     timed_out,
@@ -109,7 +109,7 @@ def test_it_follows_every_event_that_the_buffer_follows() -> None:
 
 
 class JudgeAlways(WhatIf):
-    """The naive one: it judges after every outcome that a live actor would look at."""
+    """The naive one: it evaluates after every outcome that a live actor would look at."""
 
     def _review(self, simulated: SimulatedInstallation, recorded_at: str, position: int) -> None:
         self._evaluate(simulated, recorded_at, position)
@@ -155,11 +155,11 @@ def test_hardly_anybody_is_judged_in_a_large_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: float
 ) -> None:
     write_history(Home(tmp_path), Shape(events=20_000, installations=20, failing=failing, broken=0.2, days=20))
-    judged = 0
+    evaluated = 0
 
     def counting(policy: Policy, days: Any, today: date) -> Any:
-        nonlocal judged
-        judged += 1
+        nonlocal evaluated
+        evaluated += 1
         return eventstore.policies.evaluation.evaluate(policy, days, today)
 
     monkeypatch.setattr(replay.what_if.what_if, "evaluate", counting)
@@ -169,7 +169,7 @@ def test_hardly_anybody_is_judged_in_a_large_history(
     ]
 
     assert len(outcomes) == 20
-    assert judged <= 2 * len(decisions) < 200
+    assert evaluated <= 2 * len(decisions) < 200
 
 
 # --- what would have happened ---
@@ -313,7 +313,7 @@ def test_warnings_that_were_really_given_are_told_beside_those_that_would_have_b
     history = History()
     history.record(failed())
     history.record(warned())
-    history.record(calmed())
+    history.record(lifted())
     episode = only_episode(history)
 
     assert (episode.warned, [one.level for one in episode.actually_warned]) == ((), [50])

@@ -314,7 +314,7 @@ def test_a_temporary_folder_that_is_full_is_said_to_be_that(tmp_path: Path, limi
     )
 
     assert (ended.returncode, ended.stdout, ended.stderr.count(b"\n")) == (ExitCode.DATABASE, b"", 1)
-    assert b"the temporary folder, in which projections are made anew, is full" in ended.stderr
+    assert b"the temporary folder, in which projections are rebuilt, is full" in ended.stderr
 
 
 def test_a_home_that_may_not_be_written_is_one_line(lived: Lived, tmp_path: Path) -> None:
