@@ -94,7 +94,7 @@ class Store:
         try:
             self._mark = HighWaterMark(path, self.connection)
             self._files = OpenedFiles(path)
-            self._turn = WriterLock(path, wait_forever=wait_forever)
+            self._writer_lock = WriterLock(path, wait_forever=wait_forever)
         except BaseException:
             self.connection.close()
             raise
@@ -103,13 +103,13 @@ class Store:
     def transaction(self) -> Iterator[Transaction]:
         """Run the block as one transaction: all of it is on disk afterwards, or nothing.
 
-        It waits for other writers, to all intents and purposes, for BUSY_S seconds: for its turn, and then for those
-        that know of no turns. Raises DatabaseError, of which DiskFullError is one; LostCommitsError when
+        It waits for other writers, to all intents and purposes, for BUSY_S seconds: for the writer lock, and then for
+        those that do not know of it. Raises DatabaseError, of which DiskFullError is one; LostCommitsError when
         somebody commits elsewhere, as the database's files were removed or replaced.
         """
         deadline_s = time.monotonic() + BUSY_S - self._waited_s
         self._waited_s = 0.0
-        with self._turn.taken(deadline_s - time.monotonic()):
+        with self._writer_lock.taken(deadline_s - time.monotonic()):
             left_s = deadline_s - time.monotonic()
             is_late = not self._wait_forever and left_s < BUSY_S - _LATE_S
             with waiting_at_most(self.connection, left_s) if is_late else nullcontext():
@@ -130,7 +130,7 @@ class Store:
         if wal_bytes(self._path) <= WAL_LIMIT_BYTES:
             return True
         # Readers are not waited for.
-        with self._turn.taken(), explained(self._path), waiting_at_most(self.connection, _TRIM_S):
+        with self._writer_lock.taken(), explained(self._path), waiting_at_most(self.connection, _TRIM_S):
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return wal_bytes(self._path) <= WAL_LIMIT_BYTES
 
@@ -148,7 +148,7 @@ class Store:
         """Close the connection."""
         self.connection.close()
         self._mark.close()
-        self._turn.close()
+        self._writer_lock.close()
 
     def __enter__(self) -> Self:
         return self

@@ -135,13 +135,15 @@ class Observability:
         address = configuration.statsd.address
         if self._watch is None and not address:
             return None
-        parts = MetricsDependencies(
+        dependencies = MetricsDependencies(
             readers=self._readers,
             clock=self._clock,
             metrics=self._watch.metrics if self._watch is not None else None,
             statsd=Statsd(*_host_and_port(address)) if address else None,
         )
-        return MetricsActor.start(pool=self._pool, budget=self._budget, escalate=self._escalate, parts=parts)
+        return MetricsActor.start(
+            pool=self._pool, budget=self._budget, escalate=self._escalate, dependencies=dependencies
+        )
 
     def _own_process_stats(self) -> ProcessStats:
         metrics_actor = self._metrics_actor

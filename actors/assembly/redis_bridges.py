@@ -21,7 +21,7 @@ from eventstore.sqlite.reader_pool import Readers
 
 __all__ = ["RedisBridges"]
 
-# Starts an actor of a class on a pool of its own with that name, with these parts.
+# Starts an actor of a class on a pool of its own with that name, with these dependencies.
 Spawn = Callable[[type[SupervisedActor[Any]], str, object], Ref]
 
 # Asks an actor, and waits for its reply as long as it may.
@@ -84,10 +84,10 @@ class RedisBridges:
         if not url:
             return None
         projection = RedisProjection(url, timeout_s=redis.timeout_s)
-        parts = ProjectorDependencies(
+        dependencies = ProjectorDependencies(
             self._readers, projection, self._clock, retry_s=redis.retry_s, believed_now=self._believed_now
         )
-        return spawn(ProjectorActor, "projector", parts)
+        return spawn(ProjectorActor, "projector", dependencies)
 
     def _start_intake(self, spawn: Spawn, home: Home) -> Ref | None:
         queue, redis = self._configuration.queue, self._configuration.redis
@@ -103,10 +103,10 @@ class RedisBridges:
             adopt_after_s=queue.adopt_after_s,
             timeout_s=redis.timeout_s,
         )
-        parts = IntakeDependencies(
+        dependencies = IntakeDependencies(
             intake=StreamIntake(Producer(home, self._clock), rule),
             clock=self._clock,
             adopt_every_s=queue.adopt_after_s / 4,  # well before others take it for gone
             retry_s=redis.retry_s,
         )
-        return spawn(IntakeActor, "intake", parts)
+        return spawn(IntakeActor, "intake", dependencies)

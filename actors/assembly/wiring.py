@@ -100,14 +100,16 @@ class Wiring:
             is_clock_doubted=self.watch.is_doubted,
         )
         return MailerActor.start(
-            pool=self.pool("mailer"), budget=self.budget, escalate=self.escalate, parts=dependencies
+            pool=self.pool("mailer"), budget=self.budget, escalate=self.escalate, dependencies=dependencies
         )
 
     def open_redis_bridges(self) -> RedisBridges:
         """Open what stands between Redis and the actors."""
 
-        def spawn(actor_class: type[SupervisedActor[Any]], name: str, parts: object) -> Ref:
-            return actor_class.start(pool=self.pool(name), budget=self.budget, escalate=self.escalate, parts=parts)
+        def spawn(actor_class: type[SupervisedActor[Any]], name: str, dependencies: object) -> Ref:
+            return actor_class.start(
+                pool=self.pool(name), budget=self.budget, escalate=self.escalate, dependencies=dependencies
+            )
 
         return RedisBridges(
             self.home,
@@ -132,7 +134,7 @@ class Wiring:
             wait_rule=wait_rule(self.configuration),
         )
         return DispatcherActor.start(
-            pool=self.pool("dispatcher"), budget=self.budget, escalate=self.escalate, parts=dependencies
+            pool=self.pool("dispatcher"), budget=self.budget, escalate=self.escalate, dependencies=dependencies
         )
 
     def start_supervisor(self, journal: Ref, wake_mailer: Callable[[], object]) -> Ref:
@@ -151,7 +153,7 @@ class Wiring:
             shard=self.shard,
         )
         return SupervisorActor.start(
-            pool=self.pool("supervisor"), budget=self.budget, escalate=self.escalate, parts=dependencies
+            pool=self.pool("supervisor"), budget=self.budget, escalate=self.escalate, dependencies=dependencies
         )
 
     def installation_dependencies(

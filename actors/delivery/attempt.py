@@ -38,8 +38,8 @@ __all__ = [
     "attempt_event",
     "body_of",
     "damaged_payload",
-    "hold_moment",
     "own_failure",
+    "pause_moment",
     "retry_moment",
     "timeouts_of",
     "webhook_request",
@@ -116,7 +116,7 @@ def retry_moment(
     return None if delay_s is None else time_text(now + timedelta(seconds=delay_s))
 
 
-def hold_moment(outcome: Outcome, *, now: datetime, slow_down_s: float) -> str | None:
+def pause_moment(outcome: Outcome, *, now: datetime, slow_down_s: float) -> str | None:
     """Return until when the whole installation pauses, as the endpoint asked for it with 429 or 503; None = it did not.
 
     Without a Retry-After it is `slow_down_s`; a Retry-After is bounded by a day.

@@ -7,8 +7,8 @@ from actors.delivery.attempt import (
     attempt_event,
     body_of,
     damaged_payload,
-    hold_moment,
     own_failure,
+    pause_moment,
     retry_moment,
     timeouts_of,
     webhook_request,
@@ -26,7 +26,9 @@ __all__ = ["attempt", "record_outcome"]
 log = structlog.get_logger("hookfuse.delivery")
 
 
-def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: QueuedDelivery, ref: Ref) -> Outcome | None:
+def attempt(
+    dependencies: InstallationDependencies, endpoint: Endpoint, delivery: QueuedDelivery, ref: Ref
+) -> Outcome | None:
     """Send a delivery, and have its outcome recorded; `ref` is told of it, or that this machine was short of something.
 
     Return the outcome, None = there is none.
@@ -35,9 +37,9 @@ def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: Queue
     try:
         if delivery.is_intact:
             body = body_of(delivery)
-            now = (parts.believed_now or parts.clock.now)()
-            timeouts = timeouts_of(endpoint.app, parts.timeouts)
-            outcome = parts.sender.send(webhook_request(endpoint, delivery, body, timeouts, now=now))
+            now = (dependencies.believed_now or dependencies.clock.now)()
+            timeouts = timeouts_of(endpoint.app, dependencies.timeouts)
+            outcome = dependencies.sender.send(webhook_request(endpoint, delivery, body, timeouts, now=now))
         else:
             outcome = damaged_payload()
     except Exception as error:  # noqa: BLE001 - it is logged, without what is secret
@@ -54,7 +56,7 @@ def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: Queue
         if lack is not None:
             ref.tell(Postpone(delivery, lack))
         elif outcome is not None:
-            record_outcome(parts, endpoint, delivery, outcome, ref, body=body)
+            record_outcome(dependencies, endpoint, delivery, outcome, ref, body=body)
     except pykka.ActorDeadError:
         log.warning(
             "outcome_unheard",
@@ -73,7 +75,7 @@ def attempt(parts: InstallationDependencies, endpoint: Endpoint, delivery: Queue
 
 
 def record_outcome(
-    parts: InstallationDependencies,
+    dependencies: InstallationDependencies,
     endpoint: Endpoint,
     delivery: QueuedDelivery,
     outcome: Outcome,
@@ -82,16 +84,16 @@ def record_outcome(
     body: bytes = b"",
 ) -> None:
     """Ask the journal to record an outcome and the time of the next attempt, and to tell `ref`."""
-    now = parts.clock.now()
+    now = dependencies.clock.now()
     retry_at = None
     if not delivery.is_probe:  # what is tried out is not tried again
         retry_at = retry_moment(
             outcome,
-            parts.retry,
+            dependencies.retry,
             attempt=delivery.attempts + 1,
             now=now,
-            random_unit=parts.random_unit(),
+            random_unit=dependencies.random_unit(),
         )
-    hold_until = hold_moment(outcome, now=now, slow_down_s=parts.slow_down_s)
+    hold_until = pause_moment(outcome, now=now, slow_down_s=dependencies.slow_down_s)
     event = attempt_event(endpoint, delivery, outcome, body=body, retry_at=retry_at, hold_until=hold_until)
-    parts.journal.tell(RecordDelivery(DeliveryRecord(delivery, event), ref))
+    dependencies.journal.tell(RecordDelivery(DeliveryRecord(delivery, event), ref))

@@ -35,7 +35,7 @@ class DeliveryGate:
     def __init__(self, rule: GateRule, installation: Installation, outcomes: Iterable[tuple[datetime, bool]]) -> None:
         self._rule = rule
         self._installation_id = installation.installation_id
-        self._hold_until = _moment(installation.hold_until)
+        self._paused_until = _moment(installation.hold_until)
         self._rate = RateLimit(rule.rate_per_s, rule.rate_burst)
         self._trial: int | None = None
         self._short_until: datetime | None = None
@@ -92,7 +92,7 @@ class DeliveryGate:
 
     def record(self, sequence: int, event: AttemptEvent, now: datetime) -> BreakerOpened | BreakerClosed | None:
         """Take in a recorded attempt, and return the event that it leads to."""
-        self._hold(_moment(event.hold_until), now)
+        self._pause(_moment(event.hold_until), now)
         is_trial = self._trial == sequence
         self.release(sequence)
         if self._breaker is None or event.error_class in SAYS_NOTHING:
@@ -124,13 +124,13 @@ class DeliveryGate:
         return BreakerClosed(self._installation_id, strict_until, by, "a test delivery succeeded")
 
     def _held_until(self, now: datetime) -> datetime | None:
-        return self._hold_until if is_held(self._hold_until, now, LONGEST_PAUSE_S) else None
+        return self._paused_until if is_held(self._paused_until, now, LONGEST_PAUSE_S) else None
 
-    def _hold(self, until: datetime | None, now: datetime) -> None:
+    def _pause(self, until: datetime | None, now: datetime) -> None:
         # What was in flight beside it may ask for less, or not say how long: the longest pause counts.
         held_until = self._held_until(now)
         if until is not None and (held_until is None or until > held_until):
-            self._hold_until = until
+            self._paused_until = until
 
     def _end_trial(self, breaker: Breaker, event: AttemptEvent, now: datetime) -> BreakerOpened | BreakerClosed:
         if isinstance(event, DeliverySucceeded):

@@ -14,7 +14,7 @@ from actors.delivery.installation_dependencies import InstallationDependencies
 from actors.delivery.review_asker import ReviewAsker
 from actors.messages import (
     Deliver,
-    Hold,
+    HoldBack,
     NoteHealth,
     NoteRecorded,
     Postpone,
@@ -72,16 +72,16 @@ class InstallationActor(SupervisedActor[Message]):
     is_registered = False  # by the thousand; the dispatcher holds the refs
     turn_messages = 64
 
-    def __init__(self, installation_id: str, parts: InstallationDependencies) -> None:
-        super().__init__(pool=parts.pool, budget=parts.budget, escalate=parts.escalate)
+    def __init__(self, installation_id: str, dependencies: InstallationDependencies) -> None:
+        super().__init__(pool=dependencies.pool, budget=dependencies.budget, escalate=dependencies.escalate)
         self._installation_id = installation_id
-        self._dependencies = parts
+        self._dependencies = dependencies
         self._endpoint: Endpoint | None = None
         self._gate: DeliveryGate | None = None
         self._is_failing: bool | None = None
-        self._reviews = ReviewAsker(installation_id, parts, self.actor_ref)
+        self._reviews = ReviewAsker(installation_id, dependencies, self.actor_ref)
         self._held_back: deque[QueuedDelivery] = deque()
-        self._limiter = ConcurrencyLimiter(parts.send_pool, parts.limiter_watch)
+        self._limiter = ConcurrencyLimiter(dependencies.send_pool, dependencies.limiter_watch)
 
     def on_start(self) -> None:
         """Read the registry, on the first turn, and make up for a review that a crash has come before."""
@@ -149,7 +149,7 @@ class InstallationActor(SupervisedActor[Message]):
     def _refresh(self) -> None:
         self._load()
         # What was settled before may have told the dispatcher of a gate that is no more: the latest word counts.
-        tell_if_alive(self._dependencies.dispatcher, Hold(self._installation_id, self._closed_until()))
+        tell_if_alive(self._dependencies.dispatcher, HoldBack(self._installation_id, self._closed_until()))
         self._reviews.answered(self._endpoint)
         while self._held_back:
             self._deliver(self._held_back[0])
@@ -162,7 +162,7 @@ class InstallationActor(SupervisedActor[Message]):
             self._postpone(delivery)
         elif delivery.is_probe and endpoint.installation.state != "removed":
             self._start_attempt(endpoint, delivery)
-        elif self._reviews.is_holding:
+        elif self._reviews.is_holding_back:
             self._held_back.append(delivery)
         elif not endpoint.installation.is_active:
             missed = DeliveryMissed(delivery.delivery_id, delivery.event_name, delivery.enqueued_at, delivery.attempts)
@@ -180,7 +180,7 @@ class InstallationActor(SupervisedActor[Message]):
         if not self._limiter.has_waiting:
             return
         until = self._closed_until()
-        if until is None and self._is_active() and not self._reviews.is_holding and not self._limiter.is_held_up:
+        if until is None and self._is_active() and not self._reviews.is_holding_back and not self._limiter.is_held_up:
             return
         for delivery in self._limiter.take_back():
             if delivery.is_probe:

@@ -19,15 +19,15 @@ class ReviewAsker:
     """Owns whether an installation waits for a review, and what was recorded meanwhile.
 
     It looks before it asks, so that a failure that changes nothing costs no transaction: what is decided is decided by
-    the review alone. `is_holding`: it looks broken, and is sent nothing until the answer.
+    the review alone. `is_holding_back`: it looks broken, and is sent nothing until the answer.
     """
 
-    def __init__(self, installation_id: str, parts: InstallationDependencies, ref: Ref) -> None:
+    def __init__(self, installation_id: str, dependencies: InstallationDependencies, ref: Ref) -> None:
         self._installation_id = installation_id
-        self._dependencies = parts
+        self._dependencies = dependencies
         self._ref = ref
         self._is_asked = False
-        self.is_holding = False
+        self.is_holding_back = False
         # It may be what a decision hangs on: a 410, else a failure, else the first.
         self._unconsidered: tuple[AttemptEvent, int] | None = None
 
@@ -36,7 +36,7 @@ class ReviewAsker:
         if not recent.has_failed_last or not self._is_reviewable(endpoint):
             return
         if recent.is_gone_last and self._dependencies.policy.gone_disables:
-            self._ask(gone_at=position, is_holding=True)
+            self._ask(gone_at=position, is_holding_back=True)
         elif is_checked_after(self._dependencies.policy, recent.last_class):
             self._look(endpoint)
 
@@ -51,13 +51,13 @@ class ReviewAsker:
         if endpoint is None or not self._is_reviewable(endpoint):
             return
         if is_gone:
-            self._ask(gone_at=position, is_holding=True)
+            self._ask(gone_at=position, is_holding_back=True)
         elif not is_success or endpoint.installation.warned_level > 0:
             self._look(endpoint)
 
     def answered(self, endpoint: Endpoint | None) -> None:
         """Go on after the answer with what was recorded meanwhile."""
-        self._is_asked = self.is_holding = False
+        self._is_asked = self.is_holding_back = False
         unconsidered, self._unconsidered = self._unconsidered, None
         if unconsidered is not None:
             self.consider(endpoint, *unconsidered)
@@ -74,13 +74,15 @@ class ReviewAsker:
         )
 
     def _look(self, endpoint: Endpoint) -> None:
-        parts = self._dependencies
-        with parts.readers.borrow() as connection:
-            evaluation = read_evaluation(connection, self._installation_id, parts.policy, parts.clock.now())
-        if needs_review(evaluation, endpoint.installation, is_warned=parts.is_warned):
-            self._ask(is_holding=evaluation.is_broken)
+        dependencies = self._dependencies
+        with dependencies.readers.borrow() as connection:
+            evaluation = read_evaluation(
+                connection, self._installation_id, dependencies.policy, dependencies.clock.now()
+            )
+        if needs_review(evaluation, endpoint.installation, is_warned=dependencies.is_warned):
+            self._ask(is_holding_back=evaluation.is_broken)
 
-    def _ask(self, *, is_holding: bool, gone_at: int | None = None) -> None:
-        self._is_asked, self.is_holding = True, is_holding
+    def _ask(self, *, is_holding_back: bool, gone_at: int | None = None) -> None:
+        self._is_asked, self.is_holding_back = True, is_holding_back
         # With a supervisor that was stopped the next daemon's first failure asks.
         tell_if_alive(self._dependencies.supervisor, ReviewInstallation(self._installation_id, self._ref, gone_at))

@@ -13,7 +13,7 @@ from actors.messages import (
     BatchesUnpacked,
     BoundWaits,
     Deliver,
-    Hold,
+    HoldBack,
     Load,
     PauseClaiming,
     Poll,
@@ -49,7 +49,7 @@ _STOCK_WINDOWS = 4
 # Clocks that have a worker are set back by less, if at all.
 _STEP = timedelta(seconds=1)
 
-Message = Poll | PauseClaiming | ReportLoad | Release | Hold | BatchesUnpacked
+Message = Poll | PauseClaiming | ReportLoad | Release | HoldBack | BatchesUnpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +75,23 @@ class DispatcherDependencies:
 class DispatcherActor(SupervisedActor[Message]):
     """Owns which deliveries are handed out, and the refs of the installations' actors.
 
-    Receives Poll, Release, Hold, BatchesUnpacked, PauseClaiming and ReportLoad.
+    Receives Poll, Release, HoldBack, BatchesUnpacked, PauseClaiming and ReportLoad.
     Tells the installations to deliver and to refresh, and the journal to open packed batches and to bound waits.
     """
 
     mailbox_bound = 100_000  # each message but Poll answers something that was handed out
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: DispatcherDependencies
+        self,
+        *,
+        pool: Pool,
+        budget: RestartBudget,
+        escalate: Callable[[str], None],
+        dependencies: DispatcherDependencies,
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._dependencies = parts
-        self._shares = Shares(parts.room)
+        self._dependencies = dependencies
+        self._shares = Shares(dependencies.room)
         self._seen = Seen()
         self._packed_batches = PackedBatchIndex()
         self._is_claiming = True
@@ -98,7 +103,7 @@ class DispatcherActor(SupervisedActor[Message]):
         match message:
             case Release():
                 self._shares.release(message)
-            case Hold(installation_id, until):
+            case HoldBack(installation_id, until):
                 self._shares.hold(installation_id, until)
             case Poll():
                 self._look_around()
@@ -110,7 +115,7 @@ class DispatcherActor(SupervisedActor[Message]):
                 self._look_around()
                 self._hand_out()
                 return Load(
-                    self._shares.held_count,
+                    self._shares.in_flight_count,
                     sum(1 for share in self._shares if share.ref),
                     self._packed_batches.asked_count,
                 )
@@ -186,7 +191,7 @@ class DispatcherActor(SupervisedActor[Message]):
         claims = self._dependencies.queue.claim(
             limits,
             due_at=due_at,
-            held_sequences=[sequence for share, _ in picked for sequence in share.held],
+            in_flight_sequences=[sequence for share, _ in picked for sequence in share.in_flight],
             before={
                 one: packed_batch for one in limits if (packed_batch := self._packed_batches.first_of(one)) is not None
             },
@@ -196,7 +201,7 @@ class DispatcherActor(SupervisedActor[Message]):
             self._take(share, room, claims[share.installation_id])
 
     def _open_packed_batches(self) -> bool:
-        """Ask for packed batches whose turn it is; return whether another worker has opened some meanwhile."""
+        """Ask for the packed batches that are next; return whether another worker has opened some meanwhile."""
         wanted = self._packed_batches.next_to_open(self._dependencies.clock_s())
         if not wanted:
             return False

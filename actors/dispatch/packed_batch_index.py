@@ -62,7 +62,7 @@ class PackedBatchIndex:
                     self._wanted[packed_batch] = None
 
     def next_to_open(self, now_s: float) -> list[int]:
-        """Take those whose turn has come: some at a time, and no more before those are there."""
+        """Take those that are next: some at a time, and no more before those are there."""
         if self._asked and self._asked_s > now_s - _ASK_AGAIN_S:
             return []
         self._wanted = self._asked | self._wanted

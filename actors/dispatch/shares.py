@@ -1,4 +1,4 @@
-"""Whose turn it is: what each installation has of the room for deliveries in flight, and the lines they wait in."""
+"""Who is next: what each installation has of the room for deliveries in flight, and the lines they wait in."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Room:
 
 @dataclass(slots=True, eq=False)
 class _Line:
-    """Installations that wait for their turn, and how many deliveries more all of their standing may hold."""
+    """Installations that wait to be served, and how many more deliveries all of their standing may have in flight."""
 
     room: int
     waiting: "deque[Share]" = field(default_factory=deque)
@@ -44,7 +44,7 @@ class _Line:
 class Share:
     """What one installation has of the dispatcher's attention.
 
-    `held`: sequence numbers handed out and not settled. `is_ready`: more may be due. `window`: how many it may
+    `in_flight`: sequence numbers handed out and not settled. `is_ready`: more may be due. `window`: how many it may
     hold; one that does not answer gets one at a time, so that it takes no room from those that do. `not_before`:
     until when nothing is handed out to it, as its gate is closed. `stock`: how many deliveries of packed batches are
     in the queue now and not handed out, as far as is known. `astray`: the moment, further ahead than its rule allows,
@@ -55,7 +55,7 @@ class Share:
     window: int
     line: _Line
     ref: Ref | None = None
-    held: set[int] = field(default_factory=set)
+    in_flight: set[int] = field(default_factory=set)
     is_ready: bool = False
     is_in_line: bool = False
     not_before: str = ""
@@ -69,7 +69,7 @@ class Shares:
 
     def __init__(self, room: Room) -> None:
         self.timers = Timers()
-        self.held_count = 0
+        self.in_flight_count = 0
         self._room = room
         self._shares: dict[str, Share] = {}
         self._new = _Line(max(1, int(room.in_flight * room.new_share)))
@@ -107,10 +107,10 @@ class Shares:
     def release(self, message: Release) -> None:
         """Take back what was handed out, and learn whether its endpoint answers."""
         share = self._shares.get(message.installation_id)
-        if share is None or message.sequence not in share.held:
+        if share is None or message.sequence not in share.in_flight:
             return
-        share.held.discard(message.sequence)
-        self.held_count -= 1
+        share.in_flight.discard(message.sequence)
+        self.in_flight_count -= 1
         share.line.room += 1
         if not message.is_postponed:
             self._change_line(share, self._answering if message.is_answered else self._silent)
@@ -137,9 +137,9 @@ class Shares:
             self._line_up(share)  # a gate that is still closed gets its timer there
 
     def pick(self, due_at: str, now_s: float) -> list[tuple[Share, int]]:
-        """Take installations out of the lines, in turn, as long as there is room for what they may get."""
+        """Take installations out of the lines, one after the other, as long as there is room for what they may get."""
         picked: list[tuple[Share, int]] = []
-        free = self._room.in_flight - self.held_count
+        free = self._room.in_flight - self.in_flight_count
         for line in (self._silent, self._new, self._answering):
             line_free = min(free, line.room)
             if line is self._silent:
@@ -155,21 +155,21 @@ class Shares:
 
     def hand_out(self, share: Share, sequence: int) -> None:
         """Note that an installation holds a delivery."""
-        share.held.add(sequence)
-        self.held_count += 1
+        share.in_flight.add(sequence)
+        self.in_flight_count += 1
         share.line.room -= 1
 
     def had_its_turn(self, share: Share, now_s: float, *, has_got_some: bool) -> None:
-        """Note when an installation had its turn; it waits for another one where it may hold more."""
+        """Note when an installation was served; it goes back into the line where it may have more in flight."""
         share.used_s = now_s
         if share.line is self._silent and has_got_some:
             self._silent_again_s = now_s + _SILENT_APART_S
-        if share.is_ready and len(share.held) < share.window:
+        if share.is_ready and len(share.in_flight) < share.window:
             self._line_up(share)
 
     def drop_idle(self, oldest_s: float) -> list[Share]:
         """Forget those that have had nothing since then, and return them."""
-        idle = [one for one in self if not one.held and not one.is_ready and one.used_s < oldest_s]
+        idle = [one for one in self if not one.in_flight and not one.is_ready and one.used_s < oldest_s]
         for share in idle:
             del self._shares[share.installation_id]
         return idle
@@ -186,8 +186,8 @@ class Shares:
         if share.is_in_line:
             share.line.waiting.remove(share)
             line.waiting.append(share)
-        share.line.room += len(share.held)
-        line.room -= len(share.held)
+        share.line.room += len(share.in_flight)
+        line.room -= len(share.in_flight)
         share.line = line
 
     def _silent_allowance(self, now_s: float) -> int:
@@ -200,4 +200,4 @@ class Shares:
         if share.not_before > due_at:
             self.timers.set(share.installation_id, share.not_before)
             return 0
-        return max(0, min(share.window - len(share.held), free)) if share.is_ready else 0
+        return max(0, min(share.window - len(share.in_flight), free)) if share.is_ready else 0

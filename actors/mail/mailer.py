@@ -68,11 +68,11 @@ class MailerActor(SupervisedActor[CheckOutbox]):
     turn_messages = 1  # a mail server may take its time: a turn that lasts is one that hangs
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: MailerDependencies
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], dependencies: MailerDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._dependencies = parts
-        self._pace = MailPace(parts.digest)
+        self._dependencies = dependencies
+        self._pace = MailPace(dependencies.digest)
 
     def receive(self, _message: CheckOutbox) -> bool:
         """Hand over the mail that is longest due; the reply says whether there was one.

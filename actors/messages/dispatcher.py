@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["BatchesUnpacked", "Hold", "Load", "PauseClaiming", "Poll", "Release", "ReportLoad"]
+__all__ = ["BatchesUnpacked", "HoldBack", "Load", "PauseClaiming", "Poll", "Release", "ReportLoad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldBack:
     """To the dispatcher: the installation's gate is closed until then, None = it is open. Its latest word counts."""
 
     installation_id: str

@@ -42,12 +42,12 @@ class MetricsActor(SupervisedActor[CountEvents]):
     """
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: MetricsDependencies
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], dependencies: MetricsDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._dependencies = parts
+        self._dependencies = dependencies
         self._names_of: dict[int, tuple[str, str]] = {}
-        with parts.readers.borrow() as connection:
+        with dependencies.readers.borrow() as connection:
             self._position = last_position(connection)
 
     def receive(self, _message: CountEvents) -> bool:

@@ -45,10 +45,10 @@ class IntakeActor(SupervisedActor[Ingest]):
     turn_messages = 1  # each waits for Redis: a turn that lasts is one that hangs
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: IntakeDependencies
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], dependencies: IntakeDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._dependencies = parts
+        self._dependencies = dependencies
         self._not_before: datetime | None = None
         self._adopt_at: datetime | None = None
 
@@ -74,12 +74,12 @@ class IntakeActor(SupervisedActor[Ingest]):
         self._dependencies.intake.close()
 
     def _look(self, now: datetime) -> int:
-        parts = self._dependencies
-        count = parts.intake.acknowledge()
-        if not is_held(self._adopt_at, now, parts.adopt_every_s):
-            self._adopt_at = now + timedelta(seconds=parts.adopt_every_s)
-            count += parts.intake.adopt()
-        return count + parts.intake.take_in(block_s=0.0 if self.has_asker else parts.block_s)
+        dependencies = self._dependencies
+        count = dependencies.intake.acknowledge()
+        if not is_held(self._adopt_at, now, dependencies.adopt_every_s):
+            self._adopt_at = now + timedelta(seconds=dependencies.adopt_every_s)
+            count += dependencies.intake.adopt()
+        return count + dependencies.intake.take_in(block_s=0.0 if self.has_asker else dependencies.block_s)
 
     def _put_off(self, error: Exception, now: datetime) -> None:
         again = now + timedelta(seconds=self._dependencies.retry_s)

@@ -45,10 +45,10 @@ class ProjectorActor(SupervisedActor[CatchUp]):
     turn_messages = 1  # each waits for Redis: a turn that lasts is one that hangs
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: ProjectorDependencies
+        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], dependencies: ProjectorDependencies
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._dependencies = parts
+        self._dependencies = dependencies
         self._not_before: datetime | None = None
 
     def receive(self, _message: CatchUp) -> bool:

@@ -85,11 +85,16 @@ class SupervisorActor(SupervisedActor[Message]):
     """
 
     def __init__(
-        self, *, pool: Pool, budget: RestartBudget, escalate: Callable[[str], None], parts: SupervisorDependencies
+        self,
+        *,
+        pool: Pool,
+        budget: RestartBudget,
+        escalate: Callable[[str], None],
+        dependencies: SupervisorDependencies,
     ) -> None:
         super().__init__(pool=pool, budget=budget, escalate=escalate)
-        self._dependencies = parts
-        self._watched_since = parts.clock.now()
+        self._dependencies = dependencies
+        self._watched_since = dependencies.clock.now()
         self._is_said_frozen = False
         self._probe_again_at: datetime | None = None
 
@@ -122,21 +127,21 @@ class SupervisorActor(SupervisedActor[Message]):
         return cast("Decision", self._dependencies.journal.ask(Decide(request), timeout=_DECISION_TIMEOUT_S))
 
     def _review(self, message: ReviewInstallation) -> None:
-        parts = self._dependencies
+        dependencies = self._dependencies
         decision = self._decide(
             ReviewRequest(
                 installation_id=message.installation_id,
-                policy=parts.policy,
-                scope=parts.disable_scope,
-                mail_domain=parts.mail_domain,
-                is_warned=parts.is_warned,
+                policy=dependencies.policy,
+                scope=dependencies.disable_scope,
+                mail_domain=dependencies.mail_domain,
+                is_warned=dependencies.is_warned,
                 gone_at=message.gone_at,
             )
         )
         # First the word to the installation, which holds its deliveries back until then.
         tell_if_alive(message.reply_to, Refresh())
         if decision.mail_count:
-            parts.wake_mailer()
+            dependencies.wake_mailer()
         self._say(message.installation_id, decision)
 
     def _enable(self, message: ReviewAfterProbe) -> None:

@@ -54,7 +54,7 @@ class MailPace:
     def choose(
         self, pending: Sequence[PendingTo], now: datetime, *, is_last_chance: bool
     ) -> tuple[PendingTo, bool] | None:
-        """Return whose turn it is, and whether their mails are to be gathered first; None = all must wait.
+        """Return who is next, and whether their mails are to be gathered first; None = all must wait.
 
         With `is_last_chance` nobody waits: the process is about to end.
         """

@@ -47,7 +47,7 @@ class MemoryQueue:
         limits: Mapping[str, int],
         *,
         due_at: str,
-        held_sequences: Collection[int] = (),
+        in_flight_sequences: Collection[int] = (),
         before: Mapping[str, int] = MappingProxyType({}),
         known_packed_batch: int = 0,
     ) -> dict[str, Claim]:
@@ -61,7 +61,9 @@ class MemoryQueue:
             ready = [
                 one
                 for one in _next_of_each(mine)
-                if one.due_at <= due_at and one.sequence not in held_sequences and (one.sequence < end or one.is_probe)
+                if one.due_at <= due_at
+                and one.sequence not in in_flight_sequences
+                and (one.sequence < end or one.is_probe)
             ]
             ready.sort(key=lambda one: (one.due_at, one.sequence))
             claims[installation_id] = _claim(ready, mine, limit, due_at)

@@ -24,7 +24,7 @@ class Queue(Protocol):
         limits: Mapping[str, int],
         *,
         due_at: str,
-        held_sequences: Collection[int] = (),
+        in_flight_sequences: Collection[int] = (),
         before: Mapping[str, int] = MappingProxyType({}),
         known_packed_batch: int = 0,
     ) -> dict[str, Claim]:

@@ -91,7 +91,7 @@ def claim(
     limits: Mapping[str, int],
     *,
     due_at: str,
-    held_sequences: Collection[int] = (),
+    in_flight_sequences: Collection[int] = (),
     before: Mapping[str, int] = MappingProxyType({}),
     known_packed_batch: int = 0,
 ) -> dict[str, Claim]:
@@ -111,7 +111,7 @@ def claim(
             "no_limit": _NO_LIMIT,
             "known": known_packed_batch,
             "due_at": due_at,
-            "held": json_list(held_sequences),
+            "held": json_list(in_flight_sequences),
             "limit": max(limits.values(), default=0),
         },
     )

@@ -50,7 +50,7 @@ def enqueue(
 
 
 def prepare(deliveries: Sequence[NewDelivery], *, in_packed_batches: bool = True) -> Batch:
-    """Do what can be done before the turn to write. `in_packed_batches`: where they are many, they are packed."""
+    """Do what can be done before taking the writer lock. `in_packed_batches`: where they are many, they are packed."""
     made_ids = new_ids(len(deliveries))
     ids = [delivery.delivery_id or made_id for delivery, made_id in zip(deliveries, made_ids, strict=True)]
     # An id that the producer has made may be in the queue already: that is said to it, and to nobody later.

@@ -2,7 +2,7 @@
 
 A row of the queue stands in indexes that are made for sending, and takes several times as long to write as the text of
 its delivery; and the texts of a batch are much alike, so that compressed they are a fraction. Who queues many at once
-wraps them before its turn to write, and has the turn for a moment only; the daemon makes rows of them, one at a
+packs them before it takes the writer lock, and holds that for a moment only; the daemon makes rows of them, one at a
 time, shortly before it sends them.
 
 It is a promise about order too: its deliveries have their sequence numbers from the start, and what was queued
@@ -37,7 +37,7 @@ __all__ = [
     "unopened_packed_batches",
 ]
 
-# They are made rows at once, in about 2 ms of the turn to write.
+# They are made rows at once, in about 2 ms under the writer lock.
 _MOST_DELIVERIES = 64
 
 

@@ -37,7 +37,7 @@ class SqliteQueue:
         limits: Mapping[str, int],
         *,
         due_at: str,
-        held_sequences: Collection[int] = (),
+        in_flight_sequences: Collection[int] = (),
         before: Mapping[str, int] = MappingProxyType({}),
         known_packed_batch: int = 0,
     ) -> dict[str, Claim]:
@@ -47,7 +47,7 @@ class SqliteQueue:
                 connection,
                 limits,
                 due_at=due_at,
-                held_sequences=held_sequences,
+                in_flight_sequences=in_flight_sequences,
                 before=before,
                 known_packed_batch=known_packed_batch,
             )

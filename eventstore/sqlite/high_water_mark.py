@@ -1,8 +1,8 @@
 """How far a database had come: a small file beside it, by which commits that are gone are noticed.
 
 SQLite takes a WAL that was damaged or removed, and an older copy of the database, for what they are not: all there is.
-Each committer writes down what it has committed, here, after the commit and before its turn to write ends. Nothing is
-fsynced: after a power cut the mark may be behind the database, and never ahead of it.
+Each committer writes down what it has committed, here, after the commit and before it gives up the writer lock. Nothing
+is fsynced: after a power cut the mark may be behind the database, and never ahead of it.
 """
 
 import errno
@@ -185,7 +185,7 @@ class HighWaterMark:
         if line == self._line:
             return
         mark, reached = Mark.from_bytes(line), reached_by(self._connection)
-        if mark is None:  # who moves it has the turn to write, as we have now: nobody is at it
+        if mark is None:  # who moves it has the writer lock, as we have now: nobody is at it
             if not self._is_unwritten:
                 _log.warning(
                     "mark_torn",
@@ -204,7 +204,7 @@ class HighWaterMark:
         return Mark(before.database_id, position or before.position, row[0] if row else 0)
 
     def move(self, reached: Mark) -> None:
-        """Write down what was committed, before the turn to write ends."""
+        """Write down what was committed, while the writer lock is held."""
         if reached != self._reached:
             self._write(reached)
 

@@ -1,4 +1,4 @@
-"""Whose turn it is to write: writers of all processes wait in a line, where SQLite would have them sleep and try."""
+"""The writer lock: writers of all processes wait in a line, where SQLite would have them sleep and try."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ _PAUSES_S = (0.0003,) * 10 + (0.0005,) * 10 + (0.001,) * 5
 class WriterLock:
     """A lock on a file beside the database, for one thread at a time.
 
-    It only decides who is next: what keeps the database whole is SQLite's own lock, which is taken inside the turn.
+    It only decides who is next: what keeps the database whole is SQLite's own lock, which is taken inside this one.
     SQLite alone has a waiting writer sleep up to 100 ms between two tries, and under steady load one that sleeps finds
     it taken for seconds, while the one that writes goes on and on. The kernel wakes whoever waits for this one at once,
     and takes it from a process that has ended. Who has had to wait for it, and then had it for long, lets the others
@@ -35,7 +35,7 @@ class WriterLock:
     """
 
     def __init__(self, database: Path, *, wait_forever: bool = False) -> None:
-        """`wait_forever`: waits for as long as it takes, and without a thread between the turn and who has it."""
+        """`wait_forever`: waits for as long as it takes, and without a thread between the lock and who has it."""
         self._path = database.with_name(f"{database.name}-turn")
         self._wait_forever = wait_forever
         self._rests_until_s = 0.0
@@ -117,9 +117,9 @@ _opened: "WeakSet[WriterLock]" = WeakSet()
 
 
 def _close_inherited() -> None:
-    # A child shares the lock itself with its parent: one that was forked in the middle of a turn would hold it on.
-    for turn in tuple(_opened):
-        turn.close()
+    # A child shares the lock itself with its parent: one that was forked while it is held would hold it on.
+    for lock in tuple(_opened):
+        lock.close()
 
 
 os.register_at_fork(after_in_child=_close_inherited)

@@ -18,7 +18,7 @@ from eventstore.policies.policy import Policy
 from eventstore.policies.scope import may_be_disabled
 from eventstore.projections.health import Outage, read_outage
 from eventstore.projections.registry import App, Installation, find_app, find_installation
-from eventstore.views.breaker import Breaker, Opening, breaker_of, hold_of, read_opening
+from eventstore.views.breaker import Breaker, Opening, breaker_of, pause_of, read_opening
 from eventstore.views.evaluation import read_evaluation, read_evidence
 from eventstore.views.installation import Disabling, read_disabling
 
@@ -93,7 +93,7 @@ def read_account(
         can_end=can_end,
         breaker=breaker,
         opening=None if breaker.state == "closed" else read_opening(connection, installation_id),
-        hold_until=hold_of(installation, now),
+        hold_until=pause_of(installation, now),
         outage=read_outage(connection),
         warning=_warning_position(connection, installation),
     )

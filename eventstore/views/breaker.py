@@ -13,7 +13,7 @@ from eventstore.log.event_log import read_events
 from eventstore.policies.waits import LONGEST_PAUSE_S, is_held
 from eventstore.projections.registry import Installation
 
-__all__ = ["Breaker", "Opening", "breaker_of", "hold_of", "read_opening"]
+__all__ = ["Breaker", "Opening", "breaker_of", "pause_of", "read_opening"]
 
 
 class Breaker(Struct, frozen=True):
@@ -47,7 +47,7 @@ def breaker_of(installation: Installation, now: datetime) -> Breaker:
     return Breaker("recovering" if _is_held(strict_until, now) else "closed", open_until, strict_until)
 
 
-def hold_of(installation: Installation, now: datetime) -> str | None:
+def pause_of(installation: Installation, now: datetime) -> str | None:
     """Return until when the endpoint asked for a pause (429, 503), None = there is none now."""
     return installation.hold_until if _is_held(installation.hold_until, now) else None
 

@@ -13,7 +13,7 @@ from eventstore.errors import NotFoundError
 from eventstore.projections.registry import Installation, find_installation
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import waits_behind
-from eventstore.views.breaker import breaker_of, hold_of
+from eventstore.views.breaker import breaker_of, pause_of
 
 __all__ = ["DeliveryView", "Hold", "view_deliveries"]
 
@@ -57,7 +57,7 @@ def _hold(
         return Hold("key", behind)
     if installation is None:
         return None
-    breaker, pause = breaker_of(installation, now), hold_of(installation, now)
+    breaker, pause = breaker_of(installation, now), pause_of(installation, now)
     open_until = breaker.open_until if breaker.state == "open" else None
     longest = max(open_until or "", pause or "")
     if longest:

@@ -26,7 +26,7 @@ from eventstore.projections.registry import (
 from eventstore.projections.request_log import LoggedRequest, RequestFilter, read_requests
 from eventstore.queue.missed import Ledger, missed_ledger
 from eventstore.queue.queries import count_deliveries
-from eventstore.views.breaker import Breaker, breaker_of, hold_of
+from eventstore.views.breaker import Breaker, breaker_of, pause_of
 from eventstore.views.evaluation import read_evaluation
 
 __all__ = [
@@ -116,7 +116,7 @@ def read_installation(
         deliveries=deliveries,
         requests=read_requests(connection, wanted, now),
         breaker=breaker_of(installation, now),
-        hold_until=hold_of(installation, now),
+        hold_until=pause_of(installation, now),
         failures=_failures(connection, installation, policy, now),
         outage=read_outage(connection),
         missed=missed_ledger(connection, installation_id),

@@ -306,7 +306,9 @@ class Stage:
             **{"idle_s": 60.0} | limits,
         )
         return self.keep(
-            DispatcherActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)
+            DispatcherActor.start(
+                pool=self.pool, budget=self.budget, escalate=self.escalations.append, dependencies=parts
+            )
         )
 
     def installation(
@@ -369,7 +371,7 @@ class Stage:
         )
         return self.keep(
             SupervisorActor.start(
-                pool=pool or self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts
+                pool=pool or self.pool, budget=self.budget, escalate=self.escalations.append, dependencies=parts
             )
         )
 
@@ -393,7 +395,7 @@ class Stage:
             **settings,
         )
         return self.keep(
-            MailerActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, parts=parts)
+            MailerActor.start(pool=self.pool, budget=self.budget, escalate=self.escalations.append, dependencies=parts)
         )
 
 

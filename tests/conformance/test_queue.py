@@ -77,7 +77,7 @@ def test_nothing_is_written_and_what_is_held_is_not_claimed_again(stored: Stored
     one, two, three = stored.put(new(), new(), new())
 
     assert sequences(claim(stored)) == sequences(claim(stored)) == [one, two, three]
-    assert sequences(claim(stored, held_sequences=[one, three])) == [two]
+    assert sequences(claim(stored, in_flight_sequences=[one, three])) == [two]
 
 
 def test_what_is_not_due_yet_is_said_where_there_is_room(stored: Stored) -> None:
@@ -112,7 +112,7 @@ def test_of_an_ordering_key_the_first_alone_is_claimed_and_other_keys_are_not_he
     first, _second, other, none = stored.put(new(key="a"), new(key="a"), new(key="b"), new())
 
     assert sequences(claim(stored)) == [first, other, none]
-    assert sequences(claim(stored, held_sequences=[first])) == [other, none]
+    assert sequences(claim(stored, in_flight_sequences=[first])) == [other, none]
 
 
 def test_the_next_of_a_key_waits_for_a_first_that_is_not_due(stored: Stored) -> None:
@@ -128,7 +128,7 @@ def test_what_is_recovered_comes_one_by_one(stored: Stored) -> None:
     (other,) = stored.put(new())
 
     assert sequences(claim(stored)) == [first, other]
-    assert sequences(claim(stored, held_sequences=[first])) == [other]
+    assert sequences(claim(stored, in_flight_sequences=[first])) == [other]
 
 
 def test_what_was_queued_behind_a_packed_batch_waits_for_it_and_a_test_delivery_does_not(stored: Stored) -> None:

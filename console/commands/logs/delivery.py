@@ -31,7 +31,7 @@ from eventstore.log.event_log import last_position
 from eventstore.projections.registry import find_installation
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.queue.queries import find_delivery, waits_behind
-from eventstore.views.breaker import breaker_of, hold_of
+from eventstore.views.breaker import breaker_of, pause_of
 from replay.trace.delivery_trail import Trail, find_stream, read_trail
 
 __all__ = ["delivery"]
@@ -79,7 +79,7 @@ def _holds(connection: sqlite3.Connection, queued: QueuedDelivery, now: datetime
     if queued.state != "waiting":
         return []
     installation = find_installation(connection, queued.installation_id)
-    breaker, hold_until = breaker_of(installation, now), hold_of(installation, now)
+    breaker, hold_until = breaker_of(installation, now), pause_of(installation, now)
     first = waits_behind(connection, queued)
     return [
         *([f"its installation is {installation.state}"] if not installation.is_active else []),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from actors.delivery.attempt import attempt_event, body_of, hold_moment, retry_moment, timeouts_of, webhook_request
+from actors.delivery.attempt import attempt_event, body_of, pause_moment, retry_moment, timeouts_of, webhook_request
 from eventstore.common.clock import parse_time, time_text
 from eventstore.common.endpoint_url import URL_BYTES, parse_url
 from eventstore.deliveries.admission import compact_json_object
@@ -397,7 +397,7 @@ def test_the_sender_is_told_of_each_secret_to_hide_and_none_is_in_the_excerpt_of
 
 
 def pause_after(outcome: Outcome) -> str | None:
-    return hold_moment(outcome, now=START, slow_down_s=5.0)
+    return pause_moment(outcome, now=START, slow_down_s=5.0)
 
 
 @pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMITED, ErrorClass.UNAVAILABLE])

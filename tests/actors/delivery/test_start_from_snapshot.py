@@ -32,7 +32,7 @@ def gate_of(stage: Stage, works: Works) -> Any:
     if gate is None:
         return None
     row = find_installation(stage.store.connection, ONE)
-    return gate._breaker, gate._hold_until, row.breaker_open_until
+    return gate._breaker, gate._paused_until, row.breaker_open_until
 
 
 @given(

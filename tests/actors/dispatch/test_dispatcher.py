@@ -301,7 +301,7 @@ def test_whoever_answers_or_not_the_room_is_kept(
             shares = desk.actor()._shares
             held_in = {id(line): 0 for line in (shares._new, shares._silent, shares._answering)}
             for one_share in shares:
-                held_in[id(one_share.line)] += len(one_share.held)
+                held_in[id(one_share.line)] += len(one_share.in_flight)
 
             assert sum(held_in.values()) == len(held) <= in_flight
             assert shares._new.room == max(1, int(in_flight * share)) - held_in[id(shares._new)]

@@ -49,7 +49,9 @@ class Watched:
         self.metrics = Metrics()
         parts = MetricsDependencies(stage.readers, stage.clock, self.metrics, statsd)
         self.ref = stage.keep(
-            MetricsActor.start(pool=stage.pool, budget=stage.budget, escalate=stage.escalations.append, parts=parts)
+            MetricsActor.start(
+                pool=stage.pool, budget=stage.budget, escalate=stage.escalations.append, dependencies=parts
+            )
         )
 
     def record(self, *events: Event, origin: Origin | None = None) -> None:

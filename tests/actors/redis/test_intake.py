@@ -33,7 +33,7 @@ def intake(stage: Stage, url: str, *, adopt_after_s: float = 60.0) -> Ref:
         block_s=0.0,
     )
     return stage.keep(
-        IntakeActor.start(pool=stage.pool, budget=stage.budget, escalate=stage.escalations.append, parts=parts)
+        IntakeActor.start(pool=stage.pool, budget=stage.budget, escalate=stage.escalations.append, dependencies=parts)
     )
 
 

@@ -26,7 +26,9 @@ def projector(stage: Stage, url: str) -> Ref:
     return stage.keep(
         cast(
             "Ref",
-            ProjectorActor.start(pool=stage.pool, budget=stage.budget, escalate=stage.escalations.append, parts=parts),
+            ProjectorActor.start(
+                pool=stage.pool, budget=stage.budget, escalate=stage.escalations.append, dependencies=parts
+            ),
         )
     )
 

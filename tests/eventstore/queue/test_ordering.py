@@ -34,7 +34,7 @@ def put(store: Store, *names: str, key: str = "", installation_id: str = "i") ->
 
 
 def claimed(store: Store, *, due_at: str = NOW, limit: int = 10, held: tuple[int, ...] = ()) -> list[str]:
-    found = claim(store.connection, {"i": limit}, due_at=due_at, held_sequences=held)["i"]
+    found = claim(store.connection, {"i": limit}, due_at=due_at, in_flight_sequences=held)["i"]
     return [one.event_name for one in found.deliveries]
 
 
@@ -231,7 +231,9 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4))
     def claim(self, limit: int) -> None:
-        found = claim(self.store.connection, {"i": limit}, due_at=self.moment(), held_sequences=set(self.held))["i"]
+        found = claim(self.store.connection, {"i": limit}, due_at=self.moment(), in_flight_sequences=set(self.held))[
+            "i"
+        ]
         for one in found.deliveries:
             assert one.sequence not in self.held
             self.held[one.sequence] = one

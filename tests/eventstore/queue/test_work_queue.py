@@ -42,7 +42,7 @@ def only(store: Store) -> QueuedDelivery:
 
 
 def claimed(store: Store, limit: int = 10, held: tuple[int, ...] = (), due_at: str = NOW) -> list[str]:
-    found = claim(store.connection, {"i": limit}, due_at=due_at, held_sequences=held)["i"]
+    found = claim(store.connection, {"i": limit}, due_at=due_at, in_flight_sequences=held)["i"]
     return [delivery.event_name for delivery in found.deliveries]
 
 

@@ -72,7 +72,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(target=seen, installation_id=installations, limit=st.integers(1, 4), held=st.sets(st.integers(1, 9)))
     def claim(self, installation_id: str, limit: int, held: set[int]) -> QueuedDelivery | None:
         now = self.moment()
-        found = claiming.claim(self.store.connection, {installation_id: limit}, due_at=now, held_sequences=held)[
+        found = claiming.claim(self.store.connection, {installation_id: limit}, due_at=now, in_flight_sequences=held)[
             installation_id
         ]
         mine = [row for row in self.rows.values() if (row.installation_id, row.state) == (installation_id, "waiting")]

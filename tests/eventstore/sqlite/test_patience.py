@@ -35,7 +35,7 @@ def _take_long(store: Store, clock: SimpleNamespace, monkeypatch: pytest.MonkeyP
         clock.now_s += seconds
         yield
 
-    monkeypatch.setattr(store._turn, "taken", taken)
+    monkeypatch.setattr(store._writer_lock, "taken", taken)
     return asked
 
 
