@@ -87,7 +87,7 @@ class WorkerProcess:
             self.health = rest
         elif word == Answer.FARES:  # without numbers: its dispatcher was too busy to say
             self.process_stats = ProcessStats.from_text(rest) or self.process_stats
-        return [answer for answer in Answer if answer == word]  # what a library prints is no answer
+        return [answer for answer in Answer if answer == word]  # what a library prints is not an answer
 
     def kill(self) -> None:
         """End it at once."""

@@ -88,7 +88,7 @@ _32_BITS: Final = 0xFFFF_FFFF
 
 
 class AddressRules:
-    """Judges addresses: the deny list wins, then the allow list, then the built-in rule.
+    """Checks addresses: the deny list wins, then the allow list, then the built-in rule.
 
     Networks are given as `10.1.0.0/16`, `fd00::/8` or a bare address; ValueError says which one is none. An IPv6
     address with an IPv4 address in it (mapped, NAT64, 6to4, Teredo ...) is checked as both: denying either form denies
