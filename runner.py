@@ -120,7 +120,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
     dropped_lines = queue_copies()
     with ExitStack() as stack:
         home.prepare()
-        workers_lock = stack.enter_context(home.held_by_daemon())
+        hold = stack.enter_context(home.ownership.held())
         configuration = load_configuration(home.configuration)
         require_trusted(configuration)
         share_out(raise_file_limit(files_needed(1)), 1)  # too few are an error now, before anything is touched
@@ -158,7 +158,7 @@ def _run(home: Home, *, is_drain: bool, processes: int | None) -> tuple[ExitCode
             losses=losses,
             is_drain=is_drain,
         )
-        failure = daemon.work_alone() if count == 1 else daemon.lead_worker_pool(count, workers_lock)
+        failure = daemon.work_alone() if count == 1 else daemon.lead_worker_pool(count, hold.workers_lock)
         exit_code = ExitCode.CRASHED if failure else ExitCode.OK
         if reason := losses.lost() or (failure and damage_of(home)):  # whoever has met it first
             exit_code, failure = ExitCode.DATABASE, reason
@@ -204,7 +204,7 @@ def run_worker(context: click.Context, *, number: int, count: int) -> None:
     # What a library prints must not come in between the answers.
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if home.daemon_pid() != os.getppid():
+    if home.ownership.daemon_pid() != os.getppid():
         raise click.UsageError("`hookfuse run --processes N` starts the workers, and nobody else")
     line = WorkerPipe(0, answers)
     settings = line.read_greeting()

@@ -163,7 +163,7 @@ class Daemon(_Process):
 
     def _name_workers(self, pids: list[int]) -> None:
         try:
-            self.home.name_workers(pids)
+            self.home.ownership.name_workers(pids)
         except HomeError as error:
             log.warning("workers_not_named", error=str(error), done="`hookfuse status` cannot show them")
 

@@ -98,7 +98,7 @@ def run_probe(session: Session, installation: str, *, by: str, timeout_s: float)
     """
     with session.reading() as connection:
         installation_id = resolve_installation(connection, installation)
-    if session.home.daemon_pid() is None:
+    if session.home.ownership.daemon_pid() is None:
         return ProbeRun(installation_id, fault=_no_daemon(session))
     with session.writing() as store, store.transaction() as transaction:
         before = last_position(transaction.connection)
@@ -170,7 +170,7 @@ def _wait(
         outcome = _find(session, installation_id, delivery_id, before)
         if outcome is not None:
             return outcome, ""
-        if session.home.daemon_pid() is None:
+        if session.home.ownership.daemon_pid() is None:
             return None, "the daemon stopped before the test delivery was answered"
         if _monotonic_s() >= deadline_s:
             return None, f"no outcome after {timeout_s:g} s"

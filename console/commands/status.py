@@ -68,7 +68,7 @@ def status(session: Session, limit: int, is_json: bool) -> None:
 
 def _read(session: Session, limit: int) -> _Status:
     configuration, policy = session.configuration(), session.policy()
-    pid = session.home.daemon_pid()
+    pid = session.home.ownership.daemon_pid()
     with session.reading() as connection:
         view = read_status(
             connection,
@@ -82,7 +82,7 @@ def _read(session: Session, limit: int) -> _Status:
         view=view,
         home=str(session.home.path.absolute()),
         daemon_pid=pid or None,
-        worker_pids=session.home.worker_pids(),
+        worker_pids=session.home.ownership.worker_pids(),
         is_running=pid is not None,
         policy=policy.name,
         policy_version=policy.version,

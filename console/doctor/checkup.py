@@ -91,7 +91,7 @@ def _check_database(
         yield from check_damage(session.home.database, connection)
         longest_s = max(configuration.retry.schedule, default=0.0) if configuration is not None else 0.0
         yield from check_clock(connection, session.now(), longest_retry_s=longest_s)
-        yield from check_work(connection, is_running=session.home.daemon_pid() is not None, now=session.now())
+        yield from check_work(connection, is_running=session.home.ownership.daemon_pid() is not None, now=session.now())
         if configuration is not None:
             yield from check_redis(configuration, connection)
             yield from check_stream(configuration)

@@ -58,7 +58,7 @@ def check_work(connection: sqlite3.Connection, *, is_running: bool, now: datetim
 
 def check_daemon(home: Home) -> Iterator[Diagnostic]:
     """Check whether a daemon runs, and whether its output is read."""
-    pid = home.daemon_pid()
+    pid = home.ownership.daemon_pid()
     if pid is None:
         yield Diagnostic.good("daemon", "none runs")
         return

@@ -44,7 +44,7 @@ class Session:
         """Return what the running daemon says of itself, None = none runs."""
         from eventstore.settings.daemon_report import read_report  # noqa: PLC0415 - policies take a while to import
 
-        pid = self.home.daemon_pid()
+        pid = self.home.ownership.daemon_pid()
         return None if pid is None else read_report(self.home.report, pid)
 
     def configured_policy(self) -> "Policy":

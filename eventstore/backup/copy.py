@@ -103,7 +103,7 @@ def restore(home: Home, backup: Path, watch: Watch = quietly) -> tuple[int, Path
     except DatabaseError as error:
         raise RejectedError(f"{backup}: this is not a copy that `hookfuse backup` made, or it is damaged") from error
     home.prepare()
-    with home.held_by_daemon():
+    with home.ownership.held():
         draft = home.database.with_name(f"{DRAFT_PREFIX}{new_id()}")
         try:
             remove_abandoned(home.path)

@@ -1,25 +1,21 @@
 """The home folder: where everything lives, who may read it, and who runs on it."""
 
-import fcntl
 import os
 import stat
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from eventstore.common.file_system import refusal
 from eventstore.common.identifiers import new_id, parse_uuid
 from eventstore.common.shortage import raise_shortage
-from eventstore.errors import DaemonRunningError, HomeError, RejectedError
+from eventstore.errors import HomeError, RejectedError
 from eventstore.home.doorbell import Doorbell
+from eventstore.home.ownership import HomeOwnership
 from eventstore.sqlite.high_water_mark import mark_path
 
 __all__ = ["Home"]
 
 _IDENTITY = "identity"
-# How long the worker processes of a daemon that was killed may take to end. They do so at once.
-_WORKERS_END_S = 10.0
 
 
 class Home:
@@ -32,9 +28,8 @@ class Home:
         self.log = self.path / "logs" / "hookfuse.jsonl"
         self.outbox = self.path / "outbox"
         self.report = self.path / "daemon.json"
-        self._lock = self.path / "daemon.lock"
-        self._workers_lock = self.path / "workers.lock"
         self.doorbell = Doorbell(self.path / "doorbell")
+        self.ownership = HomeOwnership(self.path)
 
     def require(self) -> None:
         """Raise HomeError when there is no home yet, as a mistyped one is not to be made."""
@@ -78,7 +73,7 @@ class Home:
         """Raise rather than turn a folder that has another use, such as /tmp, into a private home."""
         if not self.path.is_dir() or self.database.exists() or stat.S_IMODE(self.path.stat().st_mode) == 0o700:
             return
-        kept = (self.configuration, self.log.parent, self.outbox, self.report, self._lock, self._workers_lock)
+        kept = (self.configuration, self.log.parent, self.outbox, self.report, *self.ownership.paths)
         own = {*(path.name for path in kept), self.doorbell.path.name, _IDENTITY, mark_path(self.database).name}
         foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in own)
         if foreign:
@@ -92,8 +87,7 @@ class Home:
         own = (
             self.configuration,
             self.report,
-            self._lock,
-            self._workers_lock,
+            *self.ownership.paths,
             self.doorbell.path,
             self.path / _IDENTITY,
         )
@@ -127,102 +121,9 @@ class Home:
             raise_shortage(error, f"{path}: not opened")
             raise HomeError(f"{path} cannot be read, or is not a UUID: remove it, and a new one is made") from error
 
-    @contextmanager
-    def held_by_daemon(self) -> Iterator[int]:
-        """Hold the home for one daemon; the kernel releases it when the process ends, however it ends.
-
-        Gives a descriptor for its worker processes: one that inherits it keeps the next daemon waiting until it has
-        ended too, so that no two daemons ever send at the same time. Raises DaemonRunningError while another daemon
-        holds the home, HomeError when it cannot be held at all.
-        """
-        lock = self._open_lock(self._lock)
-        try:
-            if not _has_locked(lock, patience_s=0.1):
-                pid = next(iter(_read_pids(lock)), "unknown")
-                raise DaemonRunningError(
-                    f"a daemon already runs on home {self.path} (process {pid}): stop it first, or name another home"
-                )
-            workers_lock = self._open_lock(self._workers_lock)
-            try:
-                if not _has_locked(workers_lock, patience_s=_WORKERS_END_S):
-                    pids = ", ".join(map(str, _read_pids(lock)[1:]))
-                    raise DaemonRunningError(
-                        f"worker processes of a daemon that was killed still run on home {self.path} ({pids}): end them"
-                    )
-                _write_pids(lock, (os.getpid(),), self.path)
-                yield workers_lock
-            finally:
-                os.close(workers_lock)
-        finally:
-            os.close(lock)
-
-    def name_workers(self, pids: Sequence[int]) -> None:
-        """Write down, by the daemon that holds the home, which worker processes it has."""
-        lock = self._open_lock(self._lock)
-        try:
-            _write_pids(lock, (os.getpid(), *pids), self.path)
-        finally:
-            os.close(lock)
-
-    def _open_lock(self, path: Path) -> int:
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise_shortage(error, f"home {self.path}: {path.name} not opened")
-            raise HomeError(f"home {self.path} cannot be held: {path.name} ({error.strerror})") from error
-
-    def daemon_pid(self) -> int | None:
-        """Return the process id of the daemon that holds this home, 0 when it is not known, None when none does."""
-        pids = self._holders()
-        return None if pids is None else next(iter(pids), 0)
-
-    def worker_pids(self) -> tuple[int, ...]:
-        """Return the process ids of the workers of the daemon that holds this home; one that has none works itself."""
-        return (self._holders() or ())[1:]
-
-    def _holders(self) -> tuple[int, ...] | None:
-        try:
-            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _read_pids(descriptor)
-        finally:
-            os.close(descriptor)
-        return None
-
 
 def _is_same(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:  # one of the two is not there
         return False
-
-
-def _write_pids(descriptor: int, pids: Sequence[int], path: Path) -> None:
-    text = "".join(f"{pid}\n" for pid in pids).encode()
-    try:
-        # In this order somebody who reads meanwhile finds whole lines.
-        os.pwrite(descriptor, text, 0)
-        os.ftruncate(descriptor, len(text))
-    except OSError as error:
-        raise HomeError(f"home {path} cannot be written ({error.strerror})") from error
-
-
-def _read_pids(descriptor: int) -> tuple[int, ...]:
-    lines = os.pread(descriptor, 4096, 0).decode(errors="replace").split()
-    return tuple(int(line) for line in lines if line.isdecimal())
-
-
-def _has_locked(descriptor: int, *, patience_s: float) -> bool:
-    # daemon_pid() of another process holds a shared lock for some microseconds: that is not a daemon.
-    deadline_s = time.monotonic() + patience_s
-    while True:
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.01)

@@ -39,7 +39,7 @@ def accept_loss(home: Home, clock: Clock, *, by: str, reason: str) -> AcceptedLo
     follows a log by position reads it again (docs/backup.md). Where there is no database any more a new one is made.
     No daemon may run. Raises DaemonRunningError, DatabaseError.
     """
-    with home.held_by_daemon():
+    with home.ownership.held():
         before = read_mark(home.database)
         if not (home.database.exists() and home.database.stat().st_size):
             _begin_anew(home)

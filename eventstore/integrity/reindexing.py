@@ -16,7 +16,7 @@ def reindex(home: Home, watch: Watch = quietly) -> int:
 
     Raises DamagedFileError when that repairs not all of it; nothing is changed where an index cannot be replaced.
     """
-    with home.held_by_daemon(), closing(open_database(home.database, is_writer=True)) as connection:
+    with home.ownership.held(), closing(open_database(home.database, is_writer=True)) as connection:
         with explained(home.database), watch("rebuilding the indexes", None):
             try:
                 connection.execute("REINDEX")

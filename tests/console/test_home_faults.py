@@ -110,7 +110,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_done(hookfuse: Hookfuse, wo
 
 
 def test_commands_work_while_a_daemon_holds_the_home(hookfuse: Hookfuse, world: World) -> None:
-    with world.home.held_by_daemon():
+    with world.home.ownership.held():
         for words in READING[:-1]:
             assert hookfuse(*words).code == 0
         assert hookfuse("enable", CHAT, "--reason", "x").code == 0

@@ -34,7 +34,7 @@ def test_a_daemon_at_work_goes_on_with_the_history_it_is_given_once_it_has_the_s
     secret.write_text("the secret that the receiver knows")
 
     with other.daemon():
-        wait_until(lambda: Home(other.home).daemon_pid(), "the daemon runs")
+        wait_until(Home(other.home).ownership.daemon_pid, "the daemon runs")
         said = other.run("events", "import", str(tmp_path / "history.jsonl.gz")).stdout
         other.send([(_APP, "issue.resolved")])
         wait_until(lambda: "endpoint_unknown" in _log(other), "the daemon says what it lacks")

@@ -60,7 +60,7 @@ def _lines(stage: Stage, event: str) -> list[dict[str, Any]]:
 
 
 def _workers(stage: Stage) -> tuple[int, ...]:
-    return Home(stage.home).worker_pids()
+    return Home(stage.home).ownership.worker_pids()
 
 
 def _queue_two_thousand(stage: Stage, dice: random.Random) -> None:

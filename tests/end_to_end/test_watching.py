@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_shows_as_a_share_that_nobody_looks_after_and_th
 
 def _kill_first(stage: Stage, killed: set[int]) -> bool:
     """Kill the first worker if it is one that was not killed yet."""
-    first = Home(stage.home).worker_pids()[:1]
+    first = Home(stage.home).ownership.worker_pids()[:1]
     for pid in set(first) - killed:
         os.kill(pid, signal.SIGKILL)
         killed.add(pid)

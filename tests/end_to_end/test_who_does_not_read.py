@@ -110,13 +110,13 @@ def test_a_worker_that_is_stopped_is_killed_and_replaced_and_its_share_is_sent(s
     watcher = Watcher(stage)
     with stage.daemon("--processes", "2") as daemon:
         wait_until(watcher.is_ready, "the daemon is ready")
-        stopped = Home(stage.home).worker_pids()[1]
+        stopped = Home(stage.home).ownership.worker_pids()[1]
         os.kill(stopped, signal.SIGSTOP)
         stage.send([(mine, "issue.created")])
         wait_until(stage.receiver.seen, "the one that replaces it sends what is queued")
         wait_until(watcher.is_ready, "all is well again")
 
-        assert stopped not in Home(stage.home).worker_pids()
+        assert stopped not in Home(stage.home).ownership.worker_pids()
         assert watcher.metrics()("hookfuse_worker_restarts_total") >= 1
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(timeout=LIMIT_S) == 0

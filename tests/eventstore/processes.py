@@ -129,7 +129,7 @@ def seen_daemon(barrier: Any, _number: int, path: Path) -> tuple[str, int | None
     barrier.wait(_PATIENCE_S)
     home = Home(path)
     try:
-        with home.held_by_daemon():
+        with home.ownership.held():
             return "held", os.getpid()
     except EventStoreError as error:
-        return str(error), home.daemon_pid()
+        return str(error), home.ownership.daemon_pid()

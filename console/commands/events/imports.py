@@ -163,7 +163,7 @@ def _spare_daemon(session: Session, seconds: Callable[[], float] = time.monotoni
     deadline_s = seconds() + _PATIENCE_OF_A_DAEMON_S
 
     def spare() -> None:
-        if seconds() > deadline_s and session.home.daemon_pid() is not None:
+        if seconds() > deadline_s and session.home.ownership.daemon_pid() is not None:
             raise DaemonRunningError(
                 f"this import takes longer than the running daemon on home {session.home.path} can wait:"
                 " stop it first; nothing was imported"

@@ -16,7 +16,7 @@ Answer = Callable[[QueuedDelivery], AttemptEvent]
 
 @pytest.fixture
 def daemon(world: World) -> Iterator[World]:
-    with world.home.held_by_daemon():
+    with world.home.ownership.held():
         yield world
 
 
@@ -149,7 +149,7 @@ def test_a_daemon_that_stops_meanwhile_is_not_waited_for(
     hookfuse: Hookfuse, daemon: World, seconds: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids = iter([7, 7, None])
-    monkeypatch.setattr("eventstore.home.folder.Home.daemon_pid", lambda _home: next(pids))
+    monkeypatch.setattr("eventstore.home.ownership.HomeOwnership.daemon_pid", lambda _ownership: next(pids))
 
     ended = hookfuse("test", CHAT)
 

@@ -100,7 +100,7 @@ def test_reindex_says_what_it_does_not_mend(hookfuse: Hookfuse, world: World) ->
 
 @pytest.mark.parametrize("command", [("reindex",), ("accept-loss", *_WHY)])
 def test_nothing_is_mended_beside_a_daemon(command: tuple[str, ...], hookfuse: Hookfuse, world: World) -> None:
-    with world.home.held_by_daemon():
+    with world.home.ownership.held():
         ended = hookfuse(*command)
 
     assert (ended.code, ended.out) == (ExitCode.ALREADY_RUNNING, "")

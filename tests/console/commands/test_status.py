@@ -56,14 +56,14 @@ def test_status_says_what_the_metrics_say(hookfuse: Hookfuse, world: World) -> N
 
 
 def test_status_names_the_daemon_that_runs(hookfuse: Hookfuse, world: World) -> None:
-    with world.home.held_by_daemon():
+    with world.home.ownership.held():
         assert hookfuse("status", "--json").json["daemon_pid"] == os.getpid()
         assert f"running (process {os.getpid()})" in hookfuse("status").out
 
 
 def test_status_names_the_workers_of_the_daemon(hookfuse: Hookfuse, world: World) -> None:
-    with world.home.held_by_daemon():
-        world.home.name_workers([71, 72])
+    with world.home.ownership.held():
+        world.home.ownership.name_workers([71, 72])
         assert hookfuse("status", "--json").json["worker_pids"] == [71, 72]
         assert f"running (process {os.getpid()}, workers 71, 72)" in hookfuse("status").out
 

@@ -20,7 +20,7 @@ STRICT = structs.replace(BALANCED, name="strict", version=7)
 def daemon(world: World) -> Iterator[World]:
     """Run a daemon by another policy and without warnings, while the home's settings are the defaults."""
     running = configuration_of({"warnings": {"enabled": False}})
-    with world.home.held_by_daemon():
+    with world.home.ownership.held():
         write_report(world.home.report, DaemonReport(os.getpid(), 0, STRICT, "all", digests_of(running)))
         yield world
 
@@ -50,7 +50,7 @@ def test_doctor_warns_of_settings_that_the_daemon_has_not_read(daemon: World) ->
 
 def test_without_a_daemon_or_where_both_agree_nothing_is_said(hookfuse: Hookfuse, world: World) -> None:
     assert hookfuse("status", "--json").json["pending_settings"] == ""
-    with world.home.held_by_daemon():
+    with world.home.ownership.held():
         same = DaemonReport(os.getpid(), 0, BALANCED, "internal", digests_of(Configuration()))
         write_report(world.home.report, same)
         assert hookfuse("status", "--json").json["pending_settings"] == ""

@@ -83,7 +83,7 @@ def test_a_folder_that_is_not_there_is_said(home: Home, store: Store, tmp_path: 
 def test_while_a_daemon_runs_nothing_is_restored(home: Home, store: Store, tmp_path: Path) -> None:
     register(store)
     back_up(home, tmp_path / "copy.db")
-    with home.held_by_daemon(), pytest.raises(DaemonRunningError):
+    with home.ownership.held(), pytest.raises(DaemonRunningError):
         restore(home, tmp_path / "copy.db")
 
 

@@ -18,7 +18,7 @@ NOBODY = 65534
 HOLD = """
 import sys
 from eventstore.home.folder import Home
-with Home(sys.argv[1]).held_by_daemon():
+with Home(sys.argv[1]).ownership.held():
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -105,7 +105,7 @@ def test_home_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_second_daemon_is_refused_and_told_the_process(home: Home) -> None:
-    with home.held_by_daemon():
+    with home.ownership.held():
         ((text, pid),) = at_once(seen_daemon, home.path, count=1)
 
     assert f"a daemon already runs on home {home.path} (process {os.getpid()})" in text
@@ -113,35 +113,35 @@ def test_second_daemon_is_refused_and_told_the_process(home: Home) -> None:
 
 
 def test_one_of_the_daemons_that_start_at_once_holds_the_home(home: Home) -> None:
-    with home.held_by_daemon(), pytest.raises(DaemonRunningError), Home(home.path).held_by_daemon():
+    with home.ownership.held(), pytest.raises(DaemonRunningError), Home(home.path).ownership.held():
         pass
 
-    assert home.daemon_pid() is None
+    assert home.ownership.daemon_pid() is None
 
 
 def test_home_is_free_when_its_daemon_was_killed(home: Home) -> None:
     process = daemon_on(home)
     try:
-        assert home.daemon_pid() == process.pid
+        assert home.ownership.daemon_pid() == process.pid
         process.send_signal(signal.SIGKILL)
         process.wait()
 
-        assert home.daemon_pid() is None
-        with home.held_by_daemon():
-            assert home.daemon_pid() == os.getpid()
+        assert home.ownership.daemon_pid() is None
+        with home.ownership.held():
+            assert home.ownership.daemon_pid() == os.getpid()
     finally:
         end(process)
 
 
 def test_the_workers_of_a_daemon_are_named_beside_it(home: Home) -> None:
-    before = home.worker_pids()
-    with home.held_by_daemon():
-        home.name_workers([4_194_303, 17, 4])
-        named = (home.daemon_pid(), home.worker_pids())
-        home.name_workers([5])
-        fewer = home.worker_pids()
+    before = home.ownership.worker_pids()
+    with home.ownership.held():
+        home.ownership.name_workers([4_194_303, 17, 4])
+        named = (home.ownership.daemon_pid(), home.ownership.worker_pids())
+        home.ownership.name_workers([5])
+        fewer = home.ownership.worker_pids()
 
-    assert before == home.worker_pids() == ()
+    assert before == home.ownership.worker_pids() == ()
     assert named == (os.getpid(), (4_194_303, 17, 4))
     assert fewer == (5,)
 
@@ -149,9 +149,9 @@ def test_the_workers_of_a_daemon_are_named_beside_it(home: Home) -> None:
 LEND = """
 import subprocess, sys
 from eventstore.home.folder import Home
-with Home(sys.argv[1]).held_by_daemon() as lock:
+with Home(sys.argv[1]).ownership.held() as hold:
     worker = "import sys; print('works', flush=True); sys.stdin.read()"
-    subprocess.Popen([sys.executable, "-c", worker], pass_fds=[lock])
+    subprocess.Popen([sys.executable, "-c", worker], pass_fds=[hold.workers_lock])
     sys.stdin.read()
 """
 
@@ -167,52 +167,52 @@ def test_a_worker_that_outlives_its_daemon_keeps_the_next_one_waiting(
     assert process.stdout.readline() == "works\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    monkeypatch.setattr("eventstore.home.folder._WORKERS_END_S", 0.05)
+    monkeypatch.setattr("eventstore.home.ownership._WORKERS_END_S", 0.05)
     with (
         pytest.raises(DaemonRunningError, match="worker processes of a daemon that was killed"),
-        home.held_by_daemon(),
+        home.ownership.held(),
     ):
         pass
-    is_seen = home.daemon_pid()
+    is_seen = home.ownership.daemon_pid()
     process.stdin.close()
     process.stdout.read()  # until the worker has ended too
     process.stdout.close()
     monkeypatch.undo()
-    with home.held_by_daemon():
-        assert home.daemon_pid() == os.getpid()
+    with home.ownership.held():
+        assert home.ownership.daemon_pid() == os.getpid()
 
     assert is_seen is None
 
 
 def test_home_is_free_after_an_error_within(home: Home) -> None:
-    with pytest.raises(RuntimeError), home.held_by_daemon():
+    with pytest.raises(RuntimeError), home.ownership.held():
         raise RuntimeError
 
-    assert home.daemon_pid() is None
+    assert home.ownership.daemon_pid() is None
 
 
 def test_looking_for_the_daemon_keeps_none_from_starting(home: Home) -> None:
-    assert home.daemon_pid() is None
-    with home.held_by_daemon():
+    assert home.ownership.daemon_pid() is None
+    with home.ownership.held():
         pass
-    assert home.daemon_pid() is None
-    with home.held_by_daemon():
-        assert home.daemon_pid() == os.getpid()
+    assert home.ownership.daemon_pid() is None
+    with home.ownership.held():
+        assert home.ownership.daemon_pid() == os.getpid()
 
 
 def test_shorter_pid_leaves_nothing_of_a_longer_one(home: Home) -> None:
     (home.path / "daemon.lock").write_text("99999999999999\n")
-    with home.held_by_daemon():
-        assert home.daemon_pid() == os.getpid()
+    with home.ownership.held():
+        assert home.ownership.daemon_pid() == os.getpid()
 
 
 def test_home_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
-    with pytest.raises(HomeError, match=r"daemon\.lock"), Home(tmp_path / "nowhere").held_by_daemon():
+    with pytest.raises(HomeError, match=r"daemon\.lock"), Home(tmp_path / "nowhere").ownership.held():
         pass
 
 
 def test_lock_is_private(home: Home) -> None:
-    with home.held_by_daemon():
+    with home.ownership.held():
         assert stat.S_IMODE((home.path / "daemon.lock").stat().st_mode) == 0o600
 
 

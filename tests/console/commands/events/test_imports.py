@@ -164,7 +164,7 @@ def test_no_daemon_is_made_to_wait_for_too_long(
 
     from eventstore.home.folder import Home
 
-    with Home(other).held_by_daemon():
+    with Home(other).ownership.held():
         refused = hookfuse("events", "import", "-", stdin=content, home=other)
 
     assert refused.code == ExitCode.ALREADY_RUNNING
