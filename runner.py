@@ -50,7 +50,7 @@ _SWITCH_INTERVAL_S = 0.001
 def run_daemon(context: click.Context, *, is_drain: bool, processes: int | None) -> None:
     """Deliver what is queued, until SIGTERM or Ctrl-C.
 
-    With --processes 2 or more, each of so many worker processes looks after a share of the installations; one that
+    With --processes 2 or more, each of that many worker processes serves a share of the installations; one that
     ends is started again.
 
     \b

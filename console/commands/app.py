@@ -130,7 +130,7 @@ def rotate(session: Session, app_name: str, *, overlap: timedelta, path: str | N
 @json_option
 @click.pass_obj
 def signing_key(session: Session, app_name: str, *, is_rotated: bool, is_removed: bool, by: str, is_json: bool) -> None:
-    """Print the public key of the signing key of APP (its number or slug), which is made where there is none.
+    """Print the public key of the signing key of APP (its number or slug), which is created if there is none.
 
     With one, webhook-signature has an Ed25519 signature too (v1a of Standard Webhooks): the receiver checks it with
     the public key, and needs no secret. The private key never leaves the home.

@@ -38,7 +38,7 @@ __all__ = ["apply"]
 def apply(session: Session, file: Path, *, prune: bool, by: str, is_json: bool) -> None:
     """Bring organizations, apps and installations to the state of FILE (TOML); - = standard input.
 
-    All of it or nothing; a second time nothing changes. Secrets and UUIDs that FILE leaves out are made once
+    All of it or nothing; a second time nothing changes. Secrets and UUIDs that FILE leaves out are generated once
     and kept. A running daemon notices at once.
 
     \b

@@ -47,10 +47,10 @@ def _print_metadata(context: click.Context, _parameter: click.Parameter, value: 
 @json_option
 @click.pass_obj
 def backup(session: Session, target: Path, *, without_secrets: bool, is_json: bool) -> ExitCode:
-    """Copy the database to a new file, while a daemon runs or not.
+    """Copy the database to a new file, whether or not a daemon is running.
 
     The copy is of one moment, checked, and readable by you only: it holds the apps' secrets. Settings and logs are not
-    in it. Of a damaged file none is made; where single rows are damaged it is made, and says so with exit code 11.
+    in it. A damaged file is not copied; if only single rows are damaged it is, with exit code 11.
 
     \b
     Example:
@@ -87,11 +87,11 @@ def _newest(session: Session) -> int:
 @json_option
 @click.pass_obj
 def restore(session: Session, source: Path, *, is_json: bool) -> ExitCode:
-    """Put a copy that `backup` made in the place of the database; no daemon may run.
+    """Replace the database with a copy that `backup` made; no daemon may run.
 
     The database that is there now is moved into a folder beside it. What was delivered after the copy was made is
     unknown to it, and is sent again if it was queued by then: under the same delivery ids. A damaged file is refused;
-    single rows that are damaged are said once it is in its place, with exit code 11.
+    single damaged rows are reported once it is in place, with exit code 11.
 
     \b
     Example:

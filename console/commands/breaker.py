@@ -15,7 +15,7 @@ __all__ = ["breaker"]
 
 @click.group()
 def breaker() -> None:
-    """Look after the circuit breaker of one installation.
+    """Close the circuit breaker of one installation.
 
     \b
     Example:

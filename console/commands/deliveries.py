@@ -73,7 +73,7 @@ def deliveries(
     """Show what the queue holds, in the order of queueing; or send it again, or drop it.
 
     --since and --until go by when it was queued. Payloads of missed and dead deliveries are kept for [missed] keep_s
-    seconds; then "payload gone" stands at their state, and they can only be dropped.
+    seconds; then their state says "payload gone", and they can only be dropped.
 
     \b
     Example:

@@ -36,7 +36,7 @@ def policy() -> None:
 def show(session: Session, name: str | None) -> None:
     """Print a policy as a file to be edited: one that ships with hookfuse, or that of the home.
 
-    Give what you have edited a name of its own. The daemon runs by it with `[policy] file` in hookfuse.toml.
+    Give the edited policy another name. The daemon uses it with `[policy] file` in hookfuse.toml.
 
     \b
     Example:
@@ -54,7 +54,7 @@ def show(session: Session, name: str | None) -> None:
 def check(session: Session, name: str, is_json: bool) -> ExitCode:
     """Check a policy, and point out rules that can never fire and limits that change nothing.
 
-    What the breaker of the home leaves out of reach is noted beside it. It ends with 11 when there is any fault. A file
+    What the home's breaker puts out of reach is noted as well. It ends with 11 when there is any fault. A file
     that is not a policy at all ends with 3, and the place is named.
 
     \b

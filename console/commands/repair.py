@@ -29,7 +29,7 @@ def reindex(session: Session, *, is_json: bool) -> None:
     """Rebuild every index of the database from its table, and check all of it; no daemon may run.
 
     That repairs what `hookfuse doctor` and the start of the daemon find in indexes. Nothing that is recorded or queued
-    is lost by it. What it does not fix is said, and is restored from a backup.
+    is lost by it. What it cannot fix is reported: restore that from a backup.
 
     \b
     Example:
@@ -49,9 +49,9 @@ def reindex(session: Session, *, is_json: bool) -> None:
 @json_option
 @click.pass_obj
 def accept_loss(session: Session, *, reason: str, by: str, is_json: bool) -> None:
-    """Go on with what is left of a database that lacks what was committed to it; no daemon may run.
+    """Go on with what is left of a database that has lost commits; no daemon may run.
 
-    Where events.db is missing or empty a new one is made. Who decided so, and why, is recorded. Deliveries that are
+    If events.db is missing or empty, a new one is created. Who decided so, and why, is recorded. Deliveries that are
     lost are not sent; those that were sent since then, and are queued here still, are sent again under their ids.
 
     \b
@@ -101,7 +101,7 @@ def _said(loss: AcceptedLoss | None) -> str:
 def forget_damaged(session: Session, *, reason: str, by: str, is_json: bool) -> None:
     """Delete what is damaged and kept apart: packed batches of large batches, and idempotency keys.
 
-    `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries again from where they came
+    `hookfuse doctor` says when each was queued, and to whom. Queue the deliveries again, from where they came
     from first, under other idempotency keys. A deleted key can be used again.
 
     \b

@@ -53,7 +53,7 @@ def send(
 
     A line of a batch is {"installation": UUID, "event": NAME, "data": {...}}, and may have "idempotency_key",
     "ordering_key" and "actor" (an object: who is behind it; without one it is the platform). The file is checked
-    whole before anything is queued, in one transaction: at most 100,000 lines and 256 MiB. How many it has queued is
+    completely before anything is queued, in one transaction: at most 100,000 lines and 256 MiB. How many were queued is
     printed; `hookfuse deliveries` lists them with their ids.
 
     \b

@@ -35,7 +35,7 @@ _REQUEST_COLUMNS = (
 @json_option
 @click.pass_obj
 def show(session: Session, installation: str, as_of: str | None, is_json: bool) -> None:
-    """Show all about INSTALLATION (its UUID, or at least its first 6 characters), but no secret.
+    """Show everything about INSTALLATION (its UUID, or at least its first 6 characters), except secrets.
 
     The buffer has the days of the policy's window on which there was traffic. With --as-of all is as it was
     then, evaluated on that day by the policy that is configured now; how many deliveries waited is not known.

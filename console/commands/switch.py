@@ -88,8 +88,8 @@ def enable(
 ) -> ExitCode:
     """Send to a disabled INSTALLATION again; its broken-state buffer starts empty.
 
-    What it missed stays listed unless --recover sends it, so many a second as [missed] recover_per_s says; with
-    an installation that is active already it does only that. With --probe the command exits with 9, and changes
+    What it missed stays listed unless --recover sends it, [missed] recover_per_s of it a second; with
+    an installation that is active already it only does that. With --probe the command exits with 9, and changes
     nothing, when the test delivery does not succeed.
 
     \b

@@ -25,9 +25,9 @@ __all__ = ["why"]
 @json_option
 @click.pass_obj
 def why(session: Session, installation: str, as_of: str | None, is_json: bool) -> None:
-    """Show on which evidence INSTALLATION was disabled, or how close to that it is, and what would help.
+    """Show the evidence on which INSTALLATION was disabled, or how close it is to that, and what would help.
 
-    It is named by its UUID, or the first 6 or more characters. The counts are those that were evaluated: of a
+    It is named by its UUID, or at least its first 6 characters. The counts are those that were evaluated: of a
     disabled one those of the decision, of an active one those of now. With --as-of all is as it was then, evaluated
     on that day by what is configured now.
 

@@ -35,10 +35,10 @@ class GuardSettings(Section, frozen=True, kw_only=True):
 
     allow_networks: Annotated[
         tuple[Network, ...],
-        Meta(description='networks that are allowed though they are not public, such as "127.0.0.0/8"'),
+        Meta(description='networks that are allowed although they are not public, such as "127.0.0.0/8"'),
     ] = ()
     deny_networks: Annotated[
-        tuple[Network, ...], Meta(description="networks that are refused though they are public")
+        tuple[Network, ...], Meta(description="networks that are refused although they are public")
     ] = ()
     allow_http: Annotated[bool, Meta(description="whether plain http is allowed")] = False
 
@@ -89,7 +89,7 @@ class PolicySettings(Section, frozen=True, kw_only=True):
 
     name: Annotated[PolicyName, Meta(description='"balanced" or "sentry-2024"')] = "balanced"
     file: Annotated[
-        str, Meta(max_length=4096, description="file of a policy of one's own, from the home on, instead of a name")
+        str, Meta(max_length=4096, description="file of your own policy, relative to the home, instead of a name")
     ] = ""
 
 
@@ -127,7 +127,7 @@ class DeliverySettings(Section, frozen=True, kw_only=True):
 class BreakerSettings(Section, frozen=True, kw_only=True):
     """The circuit breaker of each installation: open, its deliveries wait, and one at a time is let through."""
 
-    enabled: Annotated[bool, Meta(description="whether there is one")] = True
+    enabled: Annotated[bool, Meta(description="whether the breaker is used")] = True
     dry_run: Annotated[bool, Meta(description="whether it only records that it would open")] = False
     window_s: Annotated[Seconds, Meta(description="seconds of the sliding window")] = 600.0
     failures_min: Annotated[int, Meta(ge=1, description="failures within the window below which it never opens")] = 20
@@ -135,7 +135,7 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
         float, Meta(gt=0, le=1, description="share of failures in the window that opens it, 0 to 1")
     ] = 0.5
     streak_min: Annotated[int, Meta(ge=1, description="failures in a row that open it, whatever the window holds")] = 10
-    open_s: Annotated[Seconds, Meta(description="seconds until one delivery is let through to find out")] = 300.0
+    open_s: Annotated[Seconds, Meta(description="seconds until one delivery is let through as a trial")] = 300.0
     open_max_s: Annotated[Seconds, Meta(description="longest such wait: it doubles with each that fails")] = 3600.0
     recovery_s: Annotated[Seconds, Meta(description="seconds after closing in which the limits are stricter")] = 1200.0
     recovery_factor: Annotated[int, Meta(ge=1, description="by how much they are stricter then")] = 10
@@ -149,13 +149,13 @@ class OutageSettings(Section, frozen=True, kw_only=True):
         float, Meta(gt=0, lt=1, description="share of the active installations that begins to fail, 0 to 1")
     ] = 0.3
     window_s: Annotated[Seconds, Meta(description="seconds within which they begin to")] = 300.0
-    installations_min: Annotated[int, Meta(ge=2, description="how many they must be at least")] = 5
+    installations_min: Annotated[int, Meta(ge=2, description="at least how many there must be")] = 5
 
 
 class WarningSettings(Section, frozen=True, kw_only=True):
     """The owners are told at 50 and 90 percent of the way to being disabled."""
 
-    enabled: Annotated[bool, Meta(description="whether they are")] = True
+    enabled: Annotated[bool, Meta(description="whether owners are warned")] = True
 
 
 class MissedSettings(Section, frozen=True, kw_only=True):
@@ -170,7 +170,9 @@ class MissedSettings(Section, frozen=True, kw_only=True):
 class ProbingSettings(Section, frozen=True, kw_only=True):
     """Test deliveries to what the machine has disabled, to enable it again when one succeeds."""
 
-    enabled: Annotated[bool, Meta(description="whether there are any")] = False
+    enabled: Annotated[bool, Meta(description="whether the machine sends test deliveries to what it has disabled")] = (
+        False
+    )
     first_s: Annotated[Seconds, Meta(description="seconds after the disabling until the first one")] = 3_600.0
     factor: Annotated[float, Meta(ge=1, description="by how much each wait is longer than the one before")] = 2.0
     max_s: Annotated[float, Meta(gt=0, description="longest wait, in seconds")] = 86_400.0
@@ -213,10 +215,10 @@ class MailSettings(Section, frozen=True, kw_only=True):
     sender: Annotated[SenderAddress, Meta(description="the From address")] = "hookfuse@localhost"
     retry: Annotated[
         tuple[Seconds, ...],
-        Meta(min_length=1, description="seconds before a mail is tried again; the last one is used on and on"),
+        Meta(min_length=1, description="seconds before a mail is tried again; the last one is repeated"),
     ] = (5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400)
     digest_after: Annotated[
-        int, Meta(ge=1, description="mails to one owner within digest_s; what is more goes as one mail")
+        int, Meta(ge=1, description="mails to one owner within digest_s; the rest goes as one mail")
     ] = 3
     digest_s: Annotated[Seconds, Meta(description="seconds in which mails to one owner are counted")] = 60.0
     give_up_after_s: Annotated[
@@ -253,9 +255,9 @@ class QueueSettings(Section, frozen=True, kw_only=True):
 class LogSettings(Section, frozen=True, kw_only=True):
     """The daemon's log, JSON lines in logs/hookfuse.jsonl."""
 
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="the least level that is written")
-    ] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="lowest level that is written")] = (
+        "info"
+    )
     rotate_bytes: Annotated[int, Meta(ge=10_000, description="size at which the file is rotated and compressed")] = (
         50_000_000
     )
@@ -284,10 +286,11 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
         float, Meta(ge=0.01, le=1.0, description="seconds between two looks at the clock and the registry")
     ] = 0.25
     processes: Annotated[
-        int, Meta(ge=1, le=64, description="processes that share the work; `run --processes` goes before it")
+        int, Meta(ge=1, le=64, description="processes that share the work; `run --processes` takes precedence")
     ] = 1
     worker_silence_s: Annotated[
-        Seconds, Meta(description="seconds after which a worker process that is not heard is killed and started again")
+        Seconds,
+        Meta(description="seconds after which a worker process that is not heard from is killed and started again"),
     ] = 30.0
     restarts: Annotated[
         int,

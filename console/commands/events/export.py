@@ -63,7 +63,7 @@ def export(
     """Write recorded events as lines of JSON, oldest first, as they are at this moment.
 
     A line is {"position", "stream", "version", "type", "schema", "recorded_at", "data", "hash"}. A file is readable
-    by you only, and is there when it is whole. No secret is in it, but webhook URLs, mail addresses and excerpts of
+    by you only, and appears once it is complete. It holds no secret, but webhook URLs, mail addresses and excerpts of
     failed requests are. What was filtered by --type or --since lacks versions, and cannot be imported.
 
     \b

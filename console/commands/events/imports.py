@@ -68,7 +68,7 @@ def import_history(
 ) -> None:
     """Bring the events of FILE into this home; - = standard input. It may be compressed (gzip).
 
-    All of them or none, with the times at which they were recorded; what is here already is passed over, so that
+    All of them or none, with the times at which they were recorded; what is here already is skipped, so that
     importing again changes nothing. A line that is wrong is named by its number. A running daemon notices.
 
     Mails that were pending when FILE was written are given up, with an event, as they may have been sent since. Secrets
@@ -77,7 +77,7 @@ def import_history(
     With --counts it imports what the original has counted, from the keys
     sentry-app-error:{app}:{organization}:{YYYY-MM-DD} of a Redis, which is only read, or from lines of
     {"key": ..., "fields": {...}}. Importing again records what has come since. A URL with a password does not belong
-    into the command line: name a variable, or a file.
+    in the command line: name a variable, or a file.
 
     \b
     Example:

@@ -53,7 +53,8 @@ _NO_TRAIL = Trail((), ())
 def delivery(session: Session, /, *, delivery_id: str, files: tuple[Path, ...], is_json: bool) -> None:
     """Tell the story of the delivery ID: what happened to it, why it waited, and what came of it.
 
-    The log's lines and the events are joined, and what only one of them knows is said. FILE as for `hookfuse logs`.
+    The log's lines and the events are joined, and what only one of them knows is pointed out. FILE as for `hookfuse
+    logs`.
 
     \b
     Example:

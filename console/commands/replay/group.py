@@ -23,7 +23,7 @@ _COMMANDS: tuple[LazyCommand, ...] = (
 
 @click.group()
 def replay() -> None:
-    """Look back over the recorded events: rebuild, verify, tell, and ask what if. Nothing here can send.
+    """Look back over the recorded events: rebuild, verify, narrate, and ask what if. Nothing here can send.
 
     \b
     Example:

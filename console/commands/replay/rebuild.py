@@ -33,10 +33,10 @@ _COLUMNS = (
 @json_option
 @click.pass_obj
 def rebuild(session: Session, *, names: tuple[str, ...], unchecked: bool, where: str | None, is_json: bool) -> ExitCode:
-    """Rebuild projections from the events, and bring the live rows that differ into step; a daemon may be running.
+    """Rebuild projections from the events, and correct the live rows that differ; a daemon may be running.
 
     They are made beside the live tables and swapped in one transaction. Before a row is changed the log is
-    checked: on one that is damaged nothing is built.
+    checked: nothing is built on a damaged one.
 
     \b
     Example:

@@ -64,7 +64,7 @@ def timeline(
     picture_path: Path | None,
     is_json: bool,
 ) -> None:
-    """Tell the story of INSTALLATION (its UUID, or at least its first 6 characters) in about a page.
+    """Tell the story of INSTALLATION (its UUID, or at least its first 6 characters) on about a page.
 
     Attempts that went alike are one line; decisions have their evidence and what became of the mails; then
     there is who did what and why, settings that were changed, and times without traffic.

@@ -60,8 +60,8 @@ def suppose(
 ) -> None:
     """Evaluate what was recorded by another policy: who would have been disabled or warned, and when.
 
-    It is set against what actually happened: deliveries that would have been missed, or would not have been missed,
-    and attempts that would have been saved. Nothing is changed. What it takes for granted is in docs/what-if.md.
+    It is compared with what actually happened: deliveries that would have been missed, or would not have been missed,
+    and attempts that would have been saved. Nothing is changed. Its assumptions are in docs/what-if.md.
 
     \b
     Example:
