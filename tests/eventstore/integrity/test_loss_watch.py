@@ -1,14 +1,16 @@
 """A database that is written over in its own place under a daemon is noticed within a minute."""
 
+import os
 import re
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from eventstore.errors import DatabaseError
 from eventstore.home.folder import Home
 from eventstore.integrity.loss_watch import LossWatch
 from eventstore.sqlite.high_water_mark import mark_path
@@ -103,3 +105,38 @@ def test_a_mark_that_is_gone_is_no_loss(home: Home, store: Store) -> None:
     seconds.now_s = 60.0
 
     assert losses.lost() == ""
+
+
+@pytest.mark.parametrize("left_bytes", [0, 32, 5_000], ids=["nothing", "its head", "a frame"])
+def test_a_wal_that_is_cut_off_in_its_place_is_noticed_at_the_next_look(
+    home: Home, store: Store, left_bytes: int
+) -> None:
+    register(store)
+    losses = LossWatch(home.database, _Seconds())
+    before = losses.lost()
+    os.truncate(f"{home.database}-wal", left_bytes)
+
+    assert before == ""
+    assert losses.lost() != ""
+    assert losses.lost() == losses.lost()
+
+
+def test_a_wal_that_was_cut_off_is_noticed_behind_the_next_commit_too(home: Home, store: Store) -> None:
+    register(store)
+    losses = LossWatch(home.database, _Seconds())
+    os.truncate(f"{home.database}-wal", 0)
+    with suppress(DatabaseError):
+        record(store, succeeded())
+
+    assert losses.lost() != ""
+
+
+def test_a_wal_that_a_checkpoint_shortens_is_no_loss(home: Home, store: Store) -> None:
+    register(store)
+    losses = LossWatch(home.database, _Seconds())
+    before = losses.lost()
+    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    after = losses.lost()
+    record(store, succeeded())
+
+    assert (before, after, losses.lost()) == ("", "", "")
