@@ -1,4 +1,4 @@
-"""What stands around the deliveries, where it is configured: Redis, and a stream to read from."""
+"""The optional bridges to Redis: a projection to it, and a stream to read from."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What is done once a minute: the clock is looked at, the WAL cut, and what is kept for a time only goes."""
+"""The chores of each minute: check the clock, cut the WAL, and drop what is kept for a limited time."""
 
 from collections.abc import Callable
 from datetime import timedelta

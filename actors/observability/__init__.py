@@ -1,1 +1,1 @@
-"""What those who watch a daemon see: metrics, health, statsd, and what it reports about itself."""
+"""Metrics, health, statsd, and what a daemon reports about itself."""

@@ -1,4 +1,4 @@
-"""What a running daemon shows to those who watch: metrics, health, readiness."""
+"""The metrics, health and readiness of a running daemon, as its endpoint shows them."""
 
 import time
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""What `hookfuse doctor` looks at, except for what is sent: that is of the rooms which may."""
+"""The checks of `hookfuse doctor`, except those that connect to others: they are in the rooms that may."""

@@ -1,4 +1,4 @@
-"""What the settings say and the running daemon has not heard: it reads them at its start."""
+"""Settings that take effect at the next start: a running daemon has read them at its own."""
 
 from console.shell.session import Session
 

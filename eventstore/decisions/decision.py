@@ -1,4 +1,4 @@
-"""What became of a wish: what it has changed, or why it has changed nothing."""
+"""The outcome of a request to change something: what it has changed, or why it has changed nothing."""
 
 from dataclasses import dataclass
 from enum import StrEnum

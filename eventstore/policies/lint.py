@@ -1,4 +1,4 @@
-"""What of a policy can never come to anything: rules that cannot fire, limits without effect. Pure."""
+"""A policy's rules that can never fire, and its limits without effect. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

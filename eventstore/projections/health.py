@@ -1,4 +1,4 @@
-"""How an installation fares, and the fleet: warned, held, behind an open breaker, frozen."""
+"""The health of installations and of the fleet: warned, paused, behind an open breaker, frozen."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who there is: organizations, apps, installations, and what is needed to send to one."""
+"""Organizations, apps and installations, and what is needed to send to one."""
 
 import sqlite3
 from collections.abc import Collection, Sequence

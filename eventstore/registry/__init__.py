@@ -1,1 +1,1 @@
-"""Who there is, changed by a person: the file of `hookfuse apply`, applying it, new secrets."""
+"""Organizations, apps and installations, changed by a person: the registry file, applying it, new secrets."""

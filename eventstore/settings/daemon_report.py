@@ -1,4 +1,4 @@
-"""What a running daemon leaves in the home for those who look at it from outside, and only it knows."""
+"""A running daemon's report in the home, of what only it knows."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b

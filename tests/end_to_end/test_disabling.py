@@ -33,7 +33,7 @@ def test_a_broken_integration_is_disabled_with_evidence_audit_and_mails(stage: S
         "organization:17",
     )
     assert audit["data"] == {"name": "App 5"}
-    warnings = [mail for mail in stage.mail_server.seen() if mail["subject"].endswith("of being disabled")]
+    warnings = [mail for mail in stage.mail_server.seen() if mail["subject"].endswith("to being disabled")]
     mails = [mail for mail in stage.mail_server.seen() if mail not in warnings]
     assert sorted(mail["to"][0] for mail in mails) == list(_OWNERS)
     assert {mail["subject"] for mail in mails} == {"Action required: Fix your App 5 integration"}
