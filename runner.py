@@ -72,8 +72,8 @@ def run_daemon(context: click.Context, *, is_drain: bool, processes: int | None)
 def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode:
     """Check what is around the daemon, and say how to fix it.
 
-    Home, disk, clock, settings, limits, database, mail server, and the hosts of the endpoints. It sends nothing to an
-    endpoint, changes nothing, and works while a daemon runs.
+    Home, disk, clock, settings, limits, database, mail server, proxy, and the hosts of the endpoints. It sends nothing
+    to an endpoint, changes nothing, and works while a daemon runs.
 
     \b
     Example:
@@ -81,7 +81,8 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
       hookfuse doctor --mail-to you@example.com
     """  # noqa: D301 - as above
     from actors.assembly.checkup import check_endpoints, check_mail
-    from actors.assembly.outside import guard_for, mail_transport_for
+    from actors.assembly.outside import guard_for, mail_transport_for, proxy_for
+    from actors.assembly.proxy_checkup import check_proxy
     from console.doctor.checkup import check_home, show_findings
     from eventstore.common.lazy_log import configure_now
     from eventstore.projections.registry import read_client_certificates, read_urls_in_use
@@ -95,7 +96,9 @@ def examine(session: Session, *, mail_to: str | None, is_json: bool) -> ExitCode
         yield from check_mail(postbox, sender_address=configuration.mail.sender, mail_to=mail_to, now=session.now())
         yield from check_client_certificates(read_client_certificates(connection), session.now())
         yield from check_trusted(configuration)
-        yield from check_endpoints(read_urls_in_use(connection), guard_for(configuration))
+        urls, guard = list(read_urls_in_use(connection)), guard_for(configuration)
+        yield from check_proxy(proxy_for(configuration), urls, guard)
+        yield from check_endpoints(urls, guard)
 
     return show_findings(check_home(session, check_outside), is_json=is_json)
 

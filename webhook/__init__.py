@@ -21,6 +21,7 @@ from webhook.sender import Sender, WebhookRequest, WebhookSender
 from webhook.signature import sentry_signature, standard_signature
 from webhook.target import Target
 from webhook.timeouts import Timeouts
+from webhook.tunnel_check import open_and_close_tunnel
 
 __all__ = [
     "SYSTEM_ACTOR",
@@ -48,6 +49,7 @@ __all__ = [
     "hidden_traceback",
     "is_final",
     "kind_of",
+    "open_and_close_tunnel",
     "parse_custom_headers",
     "parse_retry_after",
     "resolve_by_system",

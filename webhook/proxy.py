@@ -81,7 +81,7 @@ class Proxy:
     def blame(self, reason: str, error: BaseException | None = None) -> NoReturn:
         """Raise ShortageError: the proxy is what is wrong, and no endpoint's failure."""
         lack = lack_of(error) if error is not None else None
-        fix = "check the proxy, and to [proxy] url with its credentials"
+        fix = "check the proxy, and [proxy] url with its credentials"
         raise ShortageError(
             lack or Lack(f"its egress proxy {self.name}: {reason}", fix, is_of_machine=False), "nothing was sent"
         ) from error
