@@ -42,7 +42,7 @@ eventstore.projections -> events log policies sqlite
 eventstore.unit_of_work -> log projections sqlite
 eventstore.integrity -> events home log queue sqlite unit_of_work
 eventstore.registry -> events log projections unit_of_work
-eventstore.wall_clock -> log policies projections unit_of_work
+eventstore.wall_clock -> log policies projections sqlite unit_of_work
 eventstore.views -> events log policies projections queue sqlite wall_clock
 eventstore.decisions -> events log policies projections queue unit_of_work views
 eventstore.deliveries -> decisions events home log policies projections queue settings sqlite unit_of_work

@@ -1,5 +1,6 @@
 """Who may import whom: the rooms and arrows of docs/design.md, and each third-party package in its room only."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,6 +47,28 @@ _EXECUTE = {
     *(f"eventstore.{room}" for room in ("backup", "integrity", "wall_clock", "redis", "unit_of_work")),
     "replay",
 }
+# Where SQLite itself is met: everybody else is lent a `Connection`. `replay` copies and compares databases.
+_SQLITE = {*(f"eventstore.{room}" for room in ("sqlite", "backup", "integrity", "transfer", "unit_of_work")), "replay"}
+# Of a statement: what PostgreSQL would have to be told otherwise.
+_NOT_PORTABLE = re.compile(
+    r"INSERT OR |REPLACE INTO|ON CONFLICT DO|is_\w+ = [01]|INDEXED|json_(each|group|array|extract)|sqlite_|PRAGMA"
+    r"|rowid|last_insert|strftime|julianday|GLOB|ifnull|iif\("
+)
+# The hot statements, which every store has its own of; and sequences, at which a queue of SQLite's begins.
+_OWN_SQL = {
+    *(f"eventstore/queue/{name}.py" for name in ("acknowledge", "claim", "enqueue", "packed_batches", "sequences")),
+    "eventstore/log/event_log.py",
+}
+# Cold, and yet of SQLite's own: an index that it would not choose, or a list of values in one parameter.
+_SECOND_TEXT = {
+    "eventstore/log/chain.py": {"INDEXED", "sqlite_"},
+    "eventstore/projections/registry.py": {"json_each"},
+    "eventstore/queue/missed.py": {"INDEXED"},
+    "eventstore/queue/queries.py": {"INDEXED", "json_each"},
+    "eventstore/views/names.py": {"json_each"},
+    "eventstore/wall_clock/survey.py": {"INDEXED"},
+}
+_COLD = ("views", "decisions", "projections", "registry", "deliveries", "wall_clock", "redis", "queue", "log")
 _FILES = [path.relative_to(ROOT).as_posix() for path in files()]
 
 
@@ -108,6 +131,23 @@ def test_statements_are_executed_in_the_rooms_of_the_store_only() -> None:
 
     elsewhere = {path for path in executing if _room(path) not in _EXECUTE and not path.startswith("replay/")}
     assert elsewhere == set()
+
+
+def test_sqlite_itself_is_met_in_few_rooms() -> None:
+    users = _those(lambda names: "sqlite3" in names)
+
+    elsewhere = {path for path in users if path.startswith("eventstore/") and _room(path) not in _SQLITE}
+    assert elsewhere - {"eventstore/common/shortage.py", "eventstore/queue/claim.py"} == set()  # they know its errors
+
+
+def test_statements_of_the_cold_paths_are_those_of_any_store_but_for_a_few() -> None:
+    found = {
+        path: {match[0] for match in _NOT_PORTABLE.finditer((ROOT / path).read_text())}
+        for path in _FILES
+        if _room(path) in {f"eventstore.{room}" for room in _COLD} and path not in _OWN_SQL
+    }
+
+    assert {path: forms for path, forms in found.items() if forms} == _SECOND_TEXT
 
 
 def test_ground_and_policies_need_neither_the_database_nor_the_network() -> None:

@@ -1,12 +1,12 @@
 """Who is at work, and since when it fails: the watch by which disabling is frozen and thawed, shared by all workers."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.common.endpoint_url import parse_url
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.common.shard import Shard
@@ -89,7 +89,7 @@ def lift_freeze(transaction: Transaction, rule: OutageRule | None, *, watched_si
     return Decision(Change.THAWED, position=stored.position)
 
 
-def read_failing_share(connection: sqlite3.Connection, rule: OutageRule, now: datetime) -> FailingShare:
+def read_failing_share(connection: Connection, rule: OutageRule, now: datetime) -> FailingShare:
     """Count who is at work, who of them fails, and who has begun to within the rule's window."""
     start, end = _window(rule, now)
     return FailingShare(*count_at_work(connection, begun_after=start, begun_before=end))
@@ -101,7 +101,7 @@ def _window(rule: OutageRule, now: datetime) -> tuple[str, str]:
     return time_text(now - window), time_text(now + window)
 
 
-def has_freeze_passed(connection: sqlite3.Connection, rule: OutageRule, now: datetime, *, watched_s: float) -> bool:
+def has_freeze_passed(connection: Connection, rule: OutageRule, now: datetime, *, watched_s: float) -> bool:
     """Return whether no more than the usual share fails any more."""
     return has_passed(rule, _read_at_work(connection, rule, now).view(), watched_s=watched_s)
 
@@ -142,7 +142,7 @@ class _AtWork:
         return OutageView(self.installations.state(), self.organizations.state(), self.hosts.state())
 
 
-def _read_at_work(connection: sqlite3.Connection, rule: OutageRule, now: datetime) -> _AtWork:
+def _read_at_work(connection: Connection, rule: OutageRule, now: datetime) -> _AtWork:
     start, end = _window(rule, now)
     at_work = _AtWork()
     for one in read_at_work(connection):

@@ -1,6 +1,5 @@
 """Test deliveries: queued by a person or the machine, and what follows from one that succeeds."""
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,6 +7,7 @@ import msgspec
 
 from eventstore.common.backoff import Backoff
 from eventstore.common.clock import parse_time, time_text
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.decision import Decision
 from eventstore.decisions.disable import SYSTEM, enable
@@ -108,7 +108,7 @@ def next_probe_at(
     return (last_probe_at or disabled_at) + timedelta(seconds=waits.delay_s(1 + probe_failures))
 
 
-def due_probes(connection: sqlite3.Connection, rule: ProbingRule, now: datetime) -> tuple[str, ...]:
+def due_probes(connection: Connection, rule: ProbingRule, now: datetime) -> tuple[str, ...]:
     """Return the names of the installations that the machine has disabled and that are to be sent a test delivery now.
 
     Not one to which a test delivery waits already; nor one in its cool-down, which waits for a person.
@@ -163,14 +163,14 @@ def _next_probe_of(rule: ProbingRule, installation: Installation) -> datetime:
     )
 
 
-def _is_disabled_by_machine(connection: sqlite3.Connection, installation: Installation) -> bool:
+def _is_disabled_by_machine(connection: Connection, installation: Installation) -> bool:
     if installation.disabled_position is None:
         return False
     (stored,) = read_events(connection, after_position=installation.disabled_position - 1, limit=1)
     return isinstance(stored.event, InstallationDisabled) and stored.event.cause in _MACHINE_CAUSES
 
 
-def _is_cooling_down(connection: sqlite3.Connection, rule: ProbingRule, installation: Installation) -> bool:
+def _is_cooling_down(connection: Connection, rule: ProbingRule, installation: Installation) -> bool:
     """Return whether the enabling before it was disabled was the machine's, and so recent that it would flap."""
     cool_down = timedelta(seconds=min(rule.cool_down_s, _LONGEST_WAIT_S))
     earliest = time_text(parse_time(installation.changed_at) - cool_down)

@@ -2,13 +2,13 @@
 
 import json
 import re
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 
+from eventstore.common.connection import Connection
 from eventstore.common.event_name import parse_event_name
 from eventstore.errors import DocumentError, RejectedError
 from eventstore.projections.registry import require_installations
@@ -39,7 +39,7 @@ def admit(transaction: Transaction, batch: Batch) -> list[str]:
     return enqueue_batch(transaction.connection, batch, enqueued_at=transaction.recorded_at)
 
 
-def require_admissible(connection: sqlite3.Connection, deliveries: Sequence[NewDelivery]) -> None:
+def require_admissible(connection: Connection, deliveries: Sequence[NewDelivery]) -> None:
     """Raise NotFoundError for an installation that is unknown or removed, RejectedError for the id of another's."""
     require_installations(connection, {delivery.installation_id for delivery in deliveries})
     for delivery in deliveries:

@@ -1,8 +1,8 @@
 """The chain of hashes, followed a piece at a time: where the log is not what was recorded."""
 
-import sqlite3
 from dataclasses import dataclass
 
+from eventstore.common.connection import Connection
 from eventstore.log.event_log import NO_HASH, chain_hash
 
 __all__ = ["BEFORE_ALL", "Followed", "follow_chain"]
@@ -21,9 +21,7 @@ class Followed:
     fault: str = ""
 
 
-def follow_chain(
-    connection: sqlite3.Connection, after_position: int, previous: bytes | None, *, limit: int
-) -> Followed:
+def follow_chain(connection: Connection, after_position: int, previous: bytes | None, *, limit: int) -> Followed:
     """Check that the events after one follow from it and each other, and that the index of streams has them.
 
     `previous`: the hash of the one before, None = the log's beginning, or not known.

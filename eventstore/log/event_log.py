@@ -1,6 +1,5 @@
 """The append-only log of events."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +8,7 @@ from hashlib import blake2b
 import msgspec
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.errors import ConflictError, UnknownEventError
 from eventstore.events.catalogue import Event, stored_names
 from eventstore.events.codec import decode_event, encode_event
@@ -72,14 +72,14 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 # A projection's way to follow events: what it does, within the same transaction, for events in their order, all of
 # classes that it follows by this handler. One event is a sequence of one.
-Handler = Callable[[sqlite3.Connection, Sequence[StoredEvent]], None]
+Handler = Callable[[Connection, Sequence[StoredEvent]], None]
 Handlers = Mapping[type[Event], Handler]
 
 
-def one_by_one(handlers: Mapping[type[Event], Callable[[sqlite3.Connection, StoredEvent], None]]) -> Handlers:
+def one_by_one(handlers: Mapping[type[Event], Callable[[Connection, StoredEvent], None]]) -> Handlers:
     """Return handlers that take their events one after the other, each by what its class asks for."""
 
-    def follow(connection: sqlite3.Connection, stored_events: Sequence[StoredEvent]) -> None:
+    def follow(connection: Connection, stored_events: Sequence[StoredEvent]) -> None:
         for stored in stored_events:
             handlers[type(stored.event)](connection, stored)
 
@@ -87,7 +87,7 @@ def one_by_one(handlers: Mapping[type[Event], Callable[[sqlite3.Connection, Stor
 
 
 def append_events(
-    connection: sqlite3.Connection,
+    connection: Connection,
     new_events: Sequence[NewEvent],
     *,
     recorded_at: str,
@@ -158,14 +158,14 @@ def chain_hash(
     return blake2b(previous_hash + text.encode(), digest_size=16).digest()
 
 
-def last_position(connection: sqlite3.Connection) -> int:
+def last_position(connection: Connection) -> int:
     """Return the position of the newest event, 0 when there is none."""
     (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
     return int(position)
 
 
 def read_events(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     after_position: int = 0,
     up_to_position: int | None = None,
@@ -209,13 +209,13 @@ def read_events(
         yield StoredEvent(position, stream_name, version, recorded_at, event)
 
 
-def read_head(connection: sqlite3.Connection) -> tuple[int, bytes]:
+def read_head(connection: Connection) -> tuple[int, bytes]:
     """Return the position and the hash of the newest event; 0 and NO_HASH when there is none."""
     row = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
     return (row[0], row[1]) if row else (0, NO_HASH)
 
 
-def _versions(connection: sqlite3.Connection, streams: Iterable[str]) -> dict[str, int]:
+def _versions(connection: Connection, streams: Iterable[str]) -> dict[str, int]:
     (versions,) = connection.execute(
         "SELECT json_group_object(value, (SELECT coalesce(max(version), 0) FROM events WHERE stream = value))"
         " FROM json_each(?)",

@@ -1,14 +1,15 @@
 """Snapshots of an installation's latest outcomes, so that its actor starts from a bounded number of events."""
 
-import sqlite3
 from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_of, installation_stream
 from eventstore.log.event_log import StoredEvent
 from eventstore.policies.recent_outcomes import LATEST_EVENTS, RecentOutcomes
+from eventstore.sqlite.bulk import upsert
 
 __all__ = ["SNAPSHOT_SCHEMA", "read_recent_outcomes", "renew_snapshots"]
 
@@ -21,7 +22,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(RecentOutcomes)
 
 
-def read_recent_outcomes(connection: sqlite3.Connection, installation_id: str) -> RecentOutcomes:
+def read_recent_outcomes(connection: Connection, installation_id: str) -> RecentOutcomes:
     """Read an installation's latest outcomes: its snapshot, where it has a sound one, and the events after that.
 
     The result is that of the events alone.
@@ -36,14 +37,14 @@ def read_recent_outcomes(connection: sqlite3.Connection, installation_id: str) -
     return snapshot.followed_by(rows)
 
 
-def renew_snapshots(connection: sqlite3.Connection, stored_events: Sequence[StoredEvent]) -> None:
+def renew_snapshots(connection: Connection, stored_events: Sequence[StoredEvent]) -> None:
     """Within the transaction that appended them, renew the snapshot of each installation that is due for one."""
     due = {stored.stream for stored in stored_events if not stored.version % _SNAPSHOT_EVERY}
     for installation_id in filter(None, map(installation_of, sorted(due))):
         _write_snapshot(connection, installation_id)
 
 
-def _write_snapshot(connection: sqlite3.Connection, installation_id: str) -> None:
+def _write_snapshot(connection: Connection, installation_id: str) -> None:
     recent = read_recent_outcomes(connection, installation_id)
     data = _encoder.encode(recent)
     (event_hash,) = connection.execute(
@@ -51,12 +52,12 @@ def _write_snapshot(connection: sqlite3.Connection, installation_id: str) -> Non
         (installation_stream(installation_id), recent.version),
     ).fetchone()
     connection.execute(
-        "INSERT OR REPLACE INTO snapshots (installation_id, version, schema, checksum, data) VALUES (?, ?, ?, ?, ?)",
+        upsert("snapshots", "installation_id", ("installation_id", "version", "schema", "checksum", "data")),
         (installation_id, recent.version, SNAPSHOT_SCHEMA, _checksum(event_hash, recent.version, data), data),
     )
 
 
-def _read_snapshot(connection: sqlite3.Connection, installation_id: str, stream: str) -> RecentOutcomes:
+def _read_snapshot(connection: Connection, installation_id: str, stream: str) -> RecentOutcomes:
     """Return what a snapshot says; nothing where there is none, or none that is whole and of this very stream."""
     # Of a version that the stream does not have (yet) there is no event, and the join gives nothing.
     row = connection.execute(

@@ -1,8 +1,8 @@
 """The log of a home, as a transaction and whoever reads it see it."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
+from eventstore.common.connection import Connection
 from eventstore.log.event_log import NewEvent, StoredEvent, append_events, read_events, read_head
 
 __all__ = ["SqliteLog"]
@@ -11,7 +11,7 @@ __all__ = ["SqliteLog"]
 class SqliteLog:
     """The table `events`, by a connection: to append, one within a write transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def append(

@@ -1,6 +1,5 @@
 """An app's secrets: what must never be shown, logged, or put into an event."""
 
-import sqlite3
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,7 +8,9 @@ from zlib import crc32
 import msgspec
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.common.lazy_log import LazyLog
+from eventstore.sqlite.bulk import upsert
 
 __all__ = [
     "LONGEST_OVERLAP",
@@ -79,7 +80,7 @@ def no_secret_text(app_id: int) -> str:
     )
 
 
-def read_secrets(connection: sqlite3.Connection, app_id: int) -> AppSecrets | None:
+def read_secrets(connection: Connection, app_id: int) -> AppSecrets | None:
     """Read an app's secrets, None when it has none, or they are not what was stored: with those nothing is signed."""
     row = connection.execute(f"{_READ} WHERE app_id = ?", (app_id,)).fetchone()
     if row is None:
@@ -99,7 +100,7 @@ def read_secrets(connection: sqlite3.Connection, app_id: int) -> AppSecrets | No
     )
 
 
-def apps_with_damaged_secrets(connection: sqlite3.Connection) -> list[int]:
+def apps_with_damaged_secrets(connection: Connection) -> list[int]:
     """Return the apps whose secrets are not what was stored."""
     return [row[0] for row in connection.execute(f"{_READ} ORDER BY app_id").fetchall() if not _is_intact(row)]
 
@@ -108,6 +109,13 @@ def apps_with_damaged_secrets(connection: sqlite3.Connection) -> list[int]:
 _READ = (
     "SELECT app_id, CAST(client_secret AS BLOB), CAST(headers AS BLOB), CAST(previous_secret AS BLOB),"
     " CAST(previous_until AS BLOB), signing_key, checksum FROM secrets"
+)
+
+
+_WRITE = upsert(
+    "secrets",
+    "app_id",
+    ("app_id", "client_secret", "headers", "previous_secret", "previous_until", "signing_key", "checksum"),
 )
 
 
@@ -124,7 +132,7 @@ def _checksum(app_id: int, *stored: bytes | None) -> int:
     return checksum
 
 
-def bound_overlaps(connection: sqlite3.Connection, latest: str) -> int:
+def bound_overlaps(connection: Connection, latest: str) -> int:
     """End the overlaps that last beyond `latest` (time_text), within the caller's transaction; return how many."""
     rows = connection.execute("SELECT app_id FROM secrets WHERE previous_until > ?", (latest,)).fetchall()
     bounded = [(app_id, secrets) for (app_id,) in rows if (secrets := read_secrets(connection, app_id)) is not None]
@@ -133,7 +141,7 @@ def bound_overlaps(connection: sqlite3.Connection, latest: str) -> int:
     return len(bounded)
 
 
-def write_secrets(connection: sqlite3.Connection, app_id: int, secrets: AppSecrets) -> None:
+def write_secrets(connection: Connection, app_id: int, secrets: AppSecrets) -> None:
     """Keep an app's secrets in the place of all those it had, within the caller's transaction."""
     headers = msgspec.json.encode(secrets.headers)
     texts = [
@@ -141,9 +149,7 @@ def write_secrets(connection: sqlite3.Connection, app_id: int, secrets: AppSecre
         for one in (secrets.client_secret, headers.decode(), secrets.previous_secret, secrets.previous_until)
     ]
     connection.execute(
-        "INSERT OR REPLACE INTO secrets"
-        " (app_id, client_secret, headers, previous_secret, previous_until, signing_key, checksum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        _WRITE,
         (
             app_id,
             secrets.client_secret,

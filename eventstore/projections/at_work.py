@@ -1,8 +1,9 @@
 """Who is at work, and since when it fails: no projection, as it begins empty with each daemon; all workers share it."""
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from eventstore.common.connection import Connection
 
 __all__ = ["AtWork", "count_at_work", "forget_at_work", "note_at_work", "read_at_work", "who_is_at_work"]
 
@@ -17,7 +18,7 @@ class AtWork:
     webhook_url: str | None
 
 
-def note_at_work(connection: sqlite3.Connection, installation_id: str, failing_since: str | None) -> None:
+def note_at_work(connection: Connection, installation_id: str, failing_since: str | None) -> None:
     """Note that an installation has begun to fail, or (None) works; a further failure begins nothing again."""
     connection.execute(
         "INSERT INTO at_work VALUES (?, ?) ON CONFLICT (installation_id) DO UPDATE SET failing_since = CASE"
@@ -27,17 +28,17 @@ def note_at_work(connection: sqlite3.Connection, installation_id: str, failing_s
     )
 
 
-def forget_at_work(connection: sqlite3.Connection, installation_ids: Iterable[str]) -> None:
+def forget_at_work(connection: Connection, installation_ids: Iterable[str]) -> None:
     """Note that installations are at work no more."""
     connection.executemany("DELETE FROM at_work WHERE installation_id = ?", [(one,) for one in installation_ids])
 
 
-def who_is_at_work(connection: sqlite3.Connection) -> tuple[str, ...]:
+def who_is_at_work(connection: Connection) -> tuple[str, ...]:
     """Return the installations that are at work."""
     return tuple(row[0] for row in connection.execute("SELECT installation_id FROM at_work"))
 
 
-def read_at_work(connection: sqlite3.Connection) -> tuple[AtWork, ...]:
+def read_at_work(connection: Connection) -> tuple[AtWork, ...]:
     """Return the installations that are at work, with what others may have in common with them."""
     rows = connection.execute(
         "SELECT installation_id, failing_since, installations.organization_id, webhook_url FROM at_work"
@@ -46,7 +47,7 @@ def read_at_work(connection: sqlite3.Connection) -> tuple[AtWork, ...]:
     return tuple(AtWork(*row) for row in rows)
 
 
-def count_at_work(connection: sqlite3.Connection, *, begun_after: str, begun_before: str) -> tuple[int, int, int]:
+def count_at_work(connection: Connection, *, begun_after: str, begun_before: str) -> tuple[int, int, int]:
     """Count who is at work, who of them fails, and who has begun to between two moments."""
     at_work, failing, begun = connection.execute(
         "SELECT count(*), count(failing_since), count(*) FILTER (WHERE failing_since > ? AND failing_since < ?)"

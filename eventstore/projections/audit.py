@@ -1,12 +1,12 @@
 """The audit log: who decided what about which organization."""
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from eventstore.common.clock import stored_bound
+from eventstore.common.connection import Connection
 from eventstore.events.catalogue import AuditRecorded
 from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 
@@ -26,7 +26,7 @@ class AuditEntry:
 
 
 def read_audit(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     target: str | None = None,
     since: datetime | None = None,
@@ -47,9 +47,7 @@ def read_audit(
     )
 
 
-def who_enabled(
-    connection: sqlite3.Connection, stream: str, *, after: str, until: str, before_position: int
-) -> str | None:
+def who_enabled(connection: Connection, stream: str, *, after: str, until: str, before_position: int) -> str | None:
     """Return who enabled what a stream is about last, within a time and before a position; None = nobody did.
 
     By the audit log, which holds decisions only: the stream holds every attempt too.
@@ -64,7 +62,7 @@ def who_enabled(
     return None if row is None else str(row[0])
 
 
-def _record(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _record(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, AuditRecorded)  # noqa: S101
     connection.execute(

@@ -1,9 +1,9 @@
 """The broken-state buffer: a day's outcomes by class, for each installation (docs/original.md, section 4)."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from eventstore.common.clock import day_of
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_of
 from eventstore.events.catalogue import (
     DeliveryFailed,
@@ -20,7 +20,7 @@ from eventstore.sqlite.bulk import insert_rows
 __all__ = ["HANDLERS", "read_days"]
 
 
-def read_days(connection: sqlite3.Connection, installation_id: str, from_day: str) -> tuple[DayCounts, ...]:
+def read_days(connection: Connection, installation_id: str, from_day: str) -> tuple[DayCounts, ...]:
     """Read an installation's days from `from_day` on, oldest first; days without traffic are not there."""
     rows = connection.execute(
         f"SELECT day, {', '.join(COUNTED_CLASSES)}, first_failure, last_failure FROM buffer"  # noqa: S608
@@ -32,14 +32,14 @@ def read_days(connection: sqlite3.Connection, installation_id: str, from_day: st
 
 _INTO_BUFFER = f"INSERT INTO buffer (installation_id, day, {', '.join(COUNTED_CLASSES)}, first_failure, last_failure)"
 _ADDED = (
-    "ON CONFLICT DO UPDATE SET "
+    "ON CONFLICT (installation_id, day) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED_CLASSES)
     + ", first_failure = coalesce(first_failure, excluded.first_failure),"
     " last_failure = coalesce(excluded.last_failure, last_failure)"
 )
 
 
-def _count_outcomes(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+def _count_outcomes(connection: Connection, group: Sequence[StoredEvent]) -> None:
     """Count outcomes of attempts, each under its class, on its day."""
     counted = [(stored, name) for stored in group if (name := counted_class_of(stored.event)) is not None]
     if any(name != "success" for _, name in counted) and _is_frozen(connection):
@@ -62,12 +62,12 @@ def _row(installation_id: str, day: str, counts: Mapping[str, int]) -> tuple[str
 
 _IMPORT_STATEMENT = (
     f"INSERT INTO buffer (installation_id, day, {', '.join(IMPORTED_CLASSES)})"  # noqa: S608 - names of columns
-    f" VALUES (?, ?, {', '.join('?' * len(IMPORTED_CLASSES))}) ON CONFLICT DO UPDATE SET "
+    f" VALUES (?, ?, {', '.join('?' * len(IMPORTED_CLASSES))}) ON CONFLICT (installation_id, day) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in IMPORTED_CLASSES)
 )
 
 
-def _count_imported(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _count_imported(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, InstallationCountsImported)  # noqa: S101
     # Frozen or not: a person says that these are to count, and they are of another time.
@@ -75,12 +75,12 @@ def _count_imported(connection: sqlite3.Connection, stored: StoredEvent) -> None
     connection.execute(_IMPORT_STATEMENT, (installation_of(stored.stream), event.day, *counts))
 
 
-def _is_frozen(connection: sqlite3.Connection) -> bool:
+def _is_frozen(connection: Connection) -> bool:
     (is_frozen,) = connection.execute("SELECT is_frozen FROM fleet").fetchone()
     return bool(is_frozen)
 
 
-def _clear(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _clear(connection: Connection, stored: StoredEvent) -> None:
     connection.execute("DELETE FROM buffer WHERE installation_id = ?", (installation_of(stored.stream),))
 
 

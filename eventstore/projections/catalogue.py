@@ -1,11 +1,11 @@
 """The projections: which tables follow the events, and by which handlers."""
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
+from eventstore.common.connection import Connection
 from eventstore.events.catalogue import AttemptEvent, Event
 from eventstore.log.event_log import Handler, Handlers, StoredEvent
 from eventstore.projections import audit, failures, health, outbox, registry_handlers, request_log
@@ -52,7 +52,7 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 
 def project(
-    connection: sqlite3.Connection, stored_events: Iterable[StoredEvent], names: Iterable[str] = tuple(PROJECTIONS)
+    connection: Connection, stored_events: Iterable[StoredEvent], names: Iterable[str] = tuple(PROJECTIONS)
 ) -> None:
     """Bring projections to the state that follows from these events too, within the caller's transaction.
 

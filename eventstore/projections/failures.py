@@ -1,11 +1,11 @@
 """How many attempts failed by hour and error class: over all installations, so that whoever asks adds up a few rows."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.events.catalogue import AttemptEvent
 from eventstore.log.event_log import Handlers, StoredEvent
 from eventstore.sqlite.bulk import insert_rows
@@ -17,7 +17,7 @@ _INTO = "INSERT INTO failures (hour, error_class, count)"
 _ADDED = "ON CONFLICT (hour, error_class) DO UPDATE SET count = failures.count + excluded.count"
 
 
-def read_failures(connection: sqlite3.Connection, *, since: datetime, until: datetime) -> dict[str, int]:
+def read_failures(connection: Connection, *, since: datetime, until: datetime) -> dict[str, int]:
     """Count failed attempts by error class, the most frequent first: of the hour of `until`, and those after `since`'s.
 
     So a day is that of 24 hours of the clock, of which the last one is not over yet.
@@ -30,7 +30,7 @@ def read_failures(connection: sqlite3.Connection, *, since: datetime, until: dat
     return dict(rows.fetchall())
 
 
-def _count(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+def _count(connection: Connection, group: Sequence[StoredEvent]) -> None:
     """Count the failed ones of a group of attempts."""
     counts = Counter(
         (_hour(stored.recorded_at), stored.event.error_class)

@@ -1,11 +1,11 @@
 """The health of installations and of the fleet: warned, paused, behind an open breaker, frozen."""
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import parse_time, time_text
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_of, installation_stream
 from eventstore.events.catalogue import (
     AttemptEvent,
@@ -43,7 +43,7 @@ class Outage:
     failing: int
 
 
-def read_outage(connection: sqlite3.Connection) -> Outage:
+def read_outage(connection: Connection) -> Outage:
     """Read whether automatic disabling is frozen."""
     is_frozen, changed_at, active, failing = connection.execute(
         "SELECT is_frozen, changed_at, active, failing FROM fleet"
@@ -51,7 +51,7 @@ def read_outage(connection: sqlite3.Connection) -> Outage:
     return Outage(bool(is_frozen), changed_at, active, failing)
 
 
-def failing_since(connection: sqlite3.Connection, installation_id: str, *, not_before: datetime) -> datetime | None:
+def failing_since(connection: Connection, installation_id: str, *, not_before: datetime) -> datetime | None:
     """Read when the first failure after the latest success was recorded, None = the latest attempt succeeded.
 
     `not_before`: it need not be known more exactly than that it was earlier.
@@ -66,7 +66,7 @@ def failing_since(connection: sqlite3.Connection, installation_id: str, *, not_b
     return since
 
 
-def _outcomes_backwards(connection: sqlite3.Connection, installation_id: str) -> Iterator[tuple[datetime, bool]]:
+def _outcomes_backwards(connection: Connection, installation_id: str) -> Iterator[tuple[datetime, bool]]:
     rows = connection.execute(
         "SELECT type, recorded_at, data FROM events WHERE stream = ? ORDER BY version DESC LIMIT ?",
         (installation_stream(installation_id), LATEST_EVENTS),
@@ -78,14 +78,14 @@ def _outcomes_backwards(connection: sqlite3.Connection, installation_id: str) ->
             yield parse_time(recorded_at), type_name == DeliverySucceeded.type_name
 
 
-def _set(connection: sqlite3.Connection, stored: StoredEvent, assignments: str, *values: object) -> None:
+def _set(connection: Connection, stored: StoredEvent, assignments: str, *values: object) -> None:
     connection.execute(
         f"UPDATE installations SET {assignments} WHERE installation_id = ?",  # noqa: S608 - names of columns
         (*values, installation_of(stored.stream)),
     )
 
 
-def _set_active(connection: sqlite3.Connection, stored: StoredEvent, assignments: str, *values: object) -> None:
+def _set_active(connection: Connection, stored: StoredEvent, assignments: str, *values: object) -> None:
     # What comes late, after a decision has ended it all, must not hold back what comes after the next one.
     connection.execute(
         f"UPDATE installations SET {assignments} WHERE installation_id = ? AND state = 'active'",  # noqa: S608 - as above
@@ -93,16 +93,16 @@ def _set_active(connection: sqlite3.Connection, stored: StoredEvent, assignments
     )
 
 
-def _warned(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _warned(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, InstallationWarned)  # noqa: S101
     _set(connection, stored, "warned_level = ?", stored.event.level)
 
 
-def _warning_lifted(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _warning_lifted(connection: Connection, stored: StoredEvent) -> None:
     _set(connection, stored, "warned_level = 0")
 
 
-def _opened(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _opened(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, BreakerOpened)  # noqa: S101
     if not stored.event.is_dry_run and not _is_of_another_url(connection, stored, stored.event.webhook_url):
         _set_active(
@@ -114,7 +114,7 @@ def _opened(connection: sqlite3.Connection, stored: StoredEvent) -> None:
         )
 
 
-def _closed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _closed(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, BreakerClosed)  # noqa: S101
     _set_active(
         connection,
@@ -128,7 +128,7 @@ def _closed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
         notify_change(connection)
 
 
-def _changed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _changed(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, EndpointChanged)  # noqa: S101
     assignments = (
         "breaker_open_until = NULL, breaker_failed_trials = 0, breaker_strict_until = NULL, breaker_closed_position = ?"
@@ -139,7 +139,7 @@ def _changed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     notify_change(connection)
 
 
-def _is_of_another_url(connection: sqlite3.Connection, stored: StoredEvent, url: str) -> bool:
+def _is_of_another_url(connection: Connection, stored: StoredEvent, url: str) -> bool:
     """Return whether what is told of a URL comes after the app got another; empty = it is not known of which."""
     row = connection.execute(
         "SELECT 1 FROM installations JOIN apps USING (app_id) WHERE installation_id = ? AND webhook_url != ?",
@@ -148,7 +148,7 @@ def _is_of_another_url(connection: sqlite3.Connection, stored: StoredEvent, url:
     return url != "" and row is not None
 
 
-def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _failed(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, AttemptEvent)  # noqa: S101
     event = stored.event
     if event.hold_until is not None and not _is_of_another_url(connection, stored, event.webhook_url):
@@ -160,15 +160,15 @@ def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
         _set_active(connection, stored, f"hold_until = {longer}", max(latest, until), until, until)
 
 
-def _probe_failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _probe_failed(connection: Connection, stored: StoredEvent) -> None:
     _set(connection, stored, "probe_failures = probe_failures + 1, last_probe_at = ?", stored.recorded_at)
 
 
-def _probe_succeeded(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _probe_succeeded(connection: Connection, stored: StoredEvent) -> None:
     _set(connection, stored, "last_probe_at = ?", stored.recorded_at)
 
 
-def _fleet(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _fleet(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, DisablingFrozen | DisablingThawed)  # noqa: S101
     connection.execute(

@@ -1,8 +1,8 @@
 """The outbox: mails that are pending, gathered into digests, sent and given up."""
 
-import sqlite3
 from dataclasses import dataclass
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_of
 from eventstore.events.catalogue import MailDigested, MailFailed, MailRequested, MailSent
 from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
@@ -58,7 +58,7 @@ _IS_GATHERABLE = f"kind IN ('{DISABLED}', '{WARNED}')"
 
 
 def read_pending_mails(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     due_at: str,
     latest: str = "~",
@@ -85,7 +85,7 @@ def read_pending_mails(
     return tuple(PendingMail(*row) for row in rows)
 
 
-def read_pending_recipients(connection: sqlite3.Connection, *, due_at: str, latest: str = "~") -> tuple[PendingTo, ...]:
+def read_pending_recipients(connection: Connection, *, due_at: str, latest: str = "~") -> tuple[PendingTo, ...]:
     """Read how many mails are pending by recipient, the longest waiting first; `latest` as for read_pending_mails."""
     rows = connection.execute(
         f"SELECT recipient, count(*), sum({_IS_GATHERABLE}) FROM outbox WHERE {_IS_DUE}"  # noqa: S608 - as above
@@ -95,7 +95,7 @@ def read_pending_recipients(connection: sqlite3.Connection, *, due_at: str, late
     return tuple(PendingTo(*row) for row in rows)
 
 
-def read_gathered_mails(connection: sqlite3.Connection, digest_id: str) -> tuple[PendingMail, ...]:
+def read_gathered_mails(connection: Connection, digest_id: str) -> tuple[PendingMail, ...]:
     """Read the mails that a digest stands for, in the order in which they were requested."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM outbox WHERE digest_id = ? ORDER BY requested_at, mail_id",  # noqa: S608 - as above
@@ -104,20 +104,20 @@ def read_gathered_mails(connection: sqlite3.Connection, digest_id: str) -> tuple
     return tuple(PendingMail(*row) for row in rows)
 
 
-def count_mails(connection: sqlite3.Connection) -> dict[str, int]:
+def count_mails(connection: Connection) -> dict[str, int]:
     """Count mails by state: requested, sent, failed."""
     counts = {"requested": 0, "sent": 0, "failed": 0}
     counts.update(connection.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
     return counts
 
 
-def _request(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _request(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, MailRequested)  # noqa: S101
     _insert(connection, stored, event, event.kind, event.about_position)
 
 
-def _gathered(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _gathered(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, MailDigested)  # noqa: S101
     _insert(connection, stored, event, DIGEST, stored.position)
@@ -127,7 +127,7 @@ def _gathered(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 
 def _insert(
-    connection: sqlite3.Connection,
+    connection: Connection,
     stored: StoredEvent,
     event: MailRequested | MailDigested,
     kind: str,
@@ -153,7 +153,7 @@ def _insert(
 _ITS_MAILS = " WHERE mail_id = :mail_id OR digest_id = :mail_id"
 
 
-def _sent(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _sent(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, MailSent)  # noqa: S101
     connection.execute(
@@ -162,7 +162,7 @@ def _sent(connection: sqlite3.Connection, stored: StoredEvent) -> None:
     )
 
 
-def _failed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _failed(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, MailFailed)  # noqa: S101
     connection.execute(

@@ -1,6 +1,5 @@
 """Organizations, apps and installations, and what is needed to send to one."""
 
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import structs
 
+from eventstore.common.connection import Connection
 from eventstore.errors import NotFoundError
 from eventstore.events.catalogue import (
     AppRegistered,
@@ -93,7 +93,7 @@ _INSTALLATION = (
 )
 
 
-def find_organization(connection: sqlite3.Connection, organization_id: int) -> Organization:
+def find_organization(connection: Connection, organization_id: int) -> Organization:
     """Read one organization. Raises NotFoundError."""
     row = connection.execute(f"{_ORGANIZATION} WHERE organization_id = ?", (organization_id,)).fetchone()
     if row is None:
@@ -101,7 +101,7 @@ def find_organization(connection: sqlite3.Connection, organization_id: int) -> O
     return _state(Organization, row)
 
 
-def find_app(connection: sqlite3.Connection, app_id: int) -> App:
+def find_app(connection: Connection, app_id: int) -> App:
     """Read one app. Raises NotFoundError."""
     row = connection.execute(f"{_APP} WHERE app_id = ?", (app_id,)).fetchone()
     if row is None:
@@ -109,18 +109,18 @@ def find_app(connection: sqlite3.Connection, app_id: int) -> App:
     return _state(App, row)
 
 
-def organizations_with_slug(connection: sqlite3.Connection, slug: str) -> tuple[int, ...]:
+def organizations_with_slug(connection: Connection, slug: str) -> tuple[int, ...]:
     """Return the ids of the organizations that are called so."""
     rows = connection.execute("SELECT organization_id FROM organizations WHERE slug = ? ORDER BY 1", (slug,))
     return tuple(row[0] for row in rows)
 
 
-def apps_with_slug(connection: sqlite3.Connection, slug: str) -> tuple[int, ...]:
+def apps_with_slug(connection: Connection, slug: str) -> tuple[int, ...]:
     """Return the ids of the apps that are called so."""
     return tuple(row[0] for row in connection.execute("SELECT app_id FROM apps WHERE slug = ? ORDER BY 1", (slug,)))
 
 
-def find_installation(connection: sqlite3.Connection, installation_id: str) -> Installation:
+def find_installation(connection: Connection, installation_id: str) -> Installation:
     """Read one installation. Raises NotFoundError."""
     row = connection.execute(f"{_INSTALLATION} WHERE installation_id = ?", (installation_id,)).fetchone()
     if row is None:
@@ -128,7 +128,7 @@ def find_installation(connection: sqlite3.Connection, installation_id: str) -> I
     return Installation(*row)
 
 
-def require_installations(connection: sqlite3.Connection, installation_ids: Collection[str]) -> None:
+def require_installations(connection: Connection, installation_ids: Collection[str]) -> None:
     """Raise NotFoundError when one of them is not known, or is removed."""
     row = connection.execute(
         "SELECT value, (SELECT state FROM installations WHERE installation_id = value) FROM json_each(?)"
@@ -143,7 +143,7 @@ def require_installations(connection: sqlite3.Connection, installation_ids: Coll
     raise NotFoundError(f"installation {installation_id} is removed")
 
 
-def find_installation_of_app(connection: sqlite3.Connection, app_id: int, organization_id: int) -> Installation | None:
+def find_installation_of_app(connection: Connection, app_id: int, organization_id: int) -> Installation | None:
     """Read the installation of an app in an organization that is not removed, None when there is none."""
     row = connection.execute(
         f"{_INSTALLATION} WHERE app_id = ? AND organization_id = ? AND state != 'removed'",
@@ -152,13 +152,13 @@ def find_installation_of_app(connection: sqlite3.Connection, app_id: int, organi
     return Installation(*row) if row else None
 
 
-def read_installations(connection: sqlite3.Connection) -> tuple[Installation, ...]:
+def read_installations(connection: Connection) -> tuple[Installation, ...]:
     """Read all installations that are not removed, by app and organization."""
     rows = connection.execute(f"{_INSTALLATION} WHERE state != 'removed' ORDER BY app_id, organization_id")
     return tuple(Installation(*row) for row in rows)
 
 
-def read_client_certificates(connection: sqlite3.Connection) -> tuple[tuple[str, str, str | None], ...]:
+def read_client_certificates(connection: Connection) -> tuple[tuple[str, str, str | None], ...]:
     """Return slug, certificate and key of each app that says by a certificate who we are, by slug."""
     rows = connection.execute(
         "SELECT slug, client_certificate, client_key FROM apps WHERE client_certificate IS NOT NULL ORDER BY slug"
@@ -166,7 +166,7 @@ def read_client_certificates(connection: sqlite3.Connection) -> tuple[tuple[str,
     return tuple(rows)
 
 
-def read_urls_in_use(connection: sqlite3.Connection) -> tuple[tuple[str, str], ...]:
+def read_urls_in_use(connection: Connection) -> tuple[tuple[str, str], ...]:
     """Return slug and URL of each app with an active installation, by slug."""
     rows = connection.execute(
         "SELECT DISTINCT slug, webhook_url FROM apps JOIN installations USING (app_id) WHERE state = 'active'"
@@ -175,7 +175,7 @@ def read_urls_in_use(connection: sqlite3.Connection) -> tuple[tuple[str, str], .
     return tuple(rows)
 
 
-def read_endpoint(connection: sqlite3.Connection, installation_id: str) -> Endpoint:
+def read_endpoint(connection: Connection, installation_id: str) -> Endpoint:
     """Read what is needed to send to an installation. Raises NotFoundError."""
     installation = find_installation(connection, installation_id)
     app = find_app(connection, installation.app_id)
@@ -185,12 +185,12 @@ def read_endpoint(connection: sqlite3.Connection, installation_id: str) -> Endpo
     return Endpoint(installation, app, secrets)
 
 
-def app_slugs(connection: sqlite3.Connection) -> dict[int, str]:
+def app_slugs(connection: Connection) -> dict[int, str]:
     """Return the slug of each app, by its id."""
     return dict(connection.execute("SELECT app_id, slug FROM apps").fetchall())
 
 
-def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, limit: int) -> tuple[str, ...]:
+def installations_starting_with(connection: Connection, prefix: str, *, limit: int) -> tuple[str, ...]:
     """Return the ids, removed ones too, that start with a text in lower case; at most `limit` of them."""
     rows = connection.execute(
         "SELECT installation_id FROM installations WHERE substr(installation_id, 1, ?) = ? LIMIT ?",
@@ -199,7 +199,7 @@ def installations_starting_with(connection: sqlite3.Connection, prefix: str, *, 
     return tuple(row[0] for row in rows)
 
 
-def apps_without_secret(connection: sqlite3.Connection) -> tuple[App, ...]:
+def apps_without_secret(connection: Connection) -> tuple[App, ...]:
     """Read the apps that have an installation and no secret, as after an import: nothing can be sent to them."""
     rows = connection.execute(
         f"{_APP} WHERE app_id NOT IN (SELECT app_id FROM secrets)"  # noqa: S608 - names of this module

@@ -1,10 +1,10 @@
 """How the tables of the registry follow the events: organizations, apps, and the state of each installation."""
 
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
 
+from eventstore.common.connection import Connection
 from eventstore.events.catalogue import (
     AppChanged,
     AppRegistered,
@@ -20,14 +20,15 @@ from eventstore.events.catalogue import (
 from eventstore.log.change_signal import notify_change
 from eventstore.log.event_log import Handlers, StoredEvent, one_by_one
 from eventstore.projections.registry import App, Organization
+from eventstore.sqlite.bulk import upsert
 
 __all__ = ["HANDLERS"]
 
 
-def _write_state(connection: sqlite3.Connection, table: str, names: Sequence[str], event: Event) -> None:
+def _write_state(connection: Connection, table: str, names: Sequence[str], event: Event) -> None:
     values = [getattr(event, name) for name in names]
     connection.execute(
-        f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608 - names
+        upsert(table, names[0], names),
         [_json(value) if isinstance(value, tuple) else value for value in values],
     )
 
@@ -36,29 +37,31 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _notify_change(connection: sqlite3.Connection, _stored: StoredEvent) -> None:
+def _notify_change(connection: Connection, _stored: StoredEvent) -> None:
     notify_change(connection)
 
 
-def _organization(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _organization(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, OrganizationRegistered)  # noqa: S101
     _write_state(connection, "organizations", Organization.__struct_fields__, event)
     _notify_change(connection, stored)
 
 
-def _app(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _app(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, AppRegistered)  # noqa: S101
     _write_state(connection, "apps", App.__struct_fields__, event)
     _notify_change(connection, stored)
 
 
-def _created(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _created(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, InstallationCreated)  # noqa: S101
+    # One that comes back starts from scratch: nothing that was learned about it is left.
+    connection.execute("DELETE FROM installations WHERE installation_id = ?", (event.installation_id,))
     connection.execute(
-        "INSERT OR REPLACE INTO installations (installation_id, app_id, organization_id, state, changed_at)"
+        "INSERT INTO installations (installation_id, app_id, organization_id, state, changed_at)"
         " VALUES (?, ?, ?, 'active', ?)",
         (event.installation_id, event.app_id, event.organization_id, stored.recorded_at),
     )
@@ -66,7 +69,7 @@ def _created(connection: sqlite3.Connection, stored: StoredEvent) -> None:
 
 
 def _set_state(
-    connection: sqlite3.Connection,
+    connection: Connection,
     stored: StoredEvent,
     installation_id: str,
     state: str,
@@ -81,17 +84,17 @@ def _set_state(
     _notify_change(connection, stored)
 
 
-def _removed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _removed(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, InstallationRemoved)  # noqa: S101
     _set_state(connection, stored, stored.event.installation_id, "removed")
 
 
-def _disabled(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _disabled(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, InstallationDisabled)  # noqa: S101
     _set_state(connection, stored, stored.event.installation_id, "disabled", stored.position)
 
 
-def _enabled(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _enabled(connection: Connection, stored: StoredEvent) -> None:
     assert isinstance(stored.event, InstallationEnabled)  # noqa: S101
     _set_state(connection, stored, stored.event.installation_id, "active")
 

@@ -2,12 +2,12 @@
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_of
 from eventstore.events.catalogue import AttemptEvent
 from eventstore.events.codec import decode_event
@@ -63,7 +63,7 @@ def is_error_code(status_code: int) -> bool:
     return 400 <= status_code <= 599 or status_code == 0
 
 
-def read_requests(connection: sqlite3.Connection, wanted: RequestFilter, now: datetime) -> tuple[LoggedRequest, ...]:
+def read_requests(connection: Connection, wanted: RequestFilter, now: datetime) -> tuple[LoggedRequest, ...]:
     """Read what the filter wants, newest first, at most 100 of them and at most 30 days old."""
     limit = max(0, min(wanted.limit, KEPT_ROWS))
     found = (request for request in _candidates(connection, wanted, now) if _fits(request, wanted))
@@ -94,7 +94,7 @@ def _headers(text: str) -> dict[str, str]:
     return {json.loads(name): json.loads(value) for name, value in _HEADER.findall(text)}
 
 
-def trim_requests(connection: sqlite3.Connection, app_id: int, event_name: str) -> None:
+def trim_requests(connection: Connection, app_id: int, event_name: str) -> None:
     """Drop what is among neither the last 100 requests nor the last 100 errors."""
     connection.execute(
         "DELETE FROM request_log WHERE app_id = :app AND event_name = :name"
@@ -107,7 +107,7 @@ def trim_requests(connection: sqlite3.Connection, app_id: int, event_name: str) 
     )
 
 
-def _candidates(connection: sqlite3.Connection, wanted: RequestFilter, now: datetime) -> Iterator[LoggedRequest]:
+def _candidates(connection: Connection, wanted: RequestFilter, now: datetime) -> Iterator[LoggedRequest]:
     oldest = now - timedelta(days=KEPT_DAYS)
     rows = connection.execute(
         "SELECT position, recorded_at, stream, type, schema, data, apps.status = 'internal' FROM ("
@@ -140,7 +140,7 @@ def _fits(request: LoggedRequest, wanted: RequestFilter) -> bool:
     )
 
 
-def _log_requests(connection: sqlite3.Connection, group: Sequence[StoredEvent]) -> None:
+def _log_requests(connection: Connection, group: Sequence[StoredEvent]) -> None:
     """Take attempts in; the rows are those of taking them in one by one."""
     rows = [
         (stored.event.app_id, stored.event.event_name, stored.position, is_error_code(stored.event.status_code))

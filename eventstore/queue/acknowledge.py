@@ -1,10 +1,10 @@
 """The ends of an attempt: each answers one, and counts once."""
 
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
 
+from eventstore.common.connection import Connection
 from eventstore.queue.delivery import QueuedDelivery
 from eventstore.sqlite.bulk import json_list
 
@@ -15,7 +15,7 @@ __all__ = ["mark_dead", "mark_missed", "mark_retry", "remove_delivered"]
 _STILL_WAITS = " WHERE sequence = ? AND attempts = ? AND state = 'waiting'"
 
 
-def remove_delivered(connection: sqlite3.Connection, deliveries: Sequence[QueuedDelivery]) -> list[bool]:
+def remove_delivered(connection: Connection, deliveries: Sequence[QueuedDelivery]) -> list[bool]:
     """Take delivered deliveries out, all at once; say of each whether the queue still waited for its attempt."""
     sequences = json_list(delivery.sequence for delivery in deliveries)
     (found,) = connection.execute(
@@ -32,25 +32,23 @@ def remove_delivered(connection: sqlite3.Connection, deliveries: Sequence[Queued
     return [awaited.get(delivery.sequence) == number for number, delivery in enumerate(deliveries)]
 
 
-def mark_retry(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str, last_error: str) -> bool:
+def mark_retry(connection: Connection, delivery: QueuedDelivery, *, due_at: str, last_error: str) -> bool:
     """Keep a delivery for its next attempt."""
     return _update(connection, delivery, "attempts = attempts + 1, due_at = ?, last_error = ?", (due_at, last_error))
 
 
-def mark_dead(connection: sqlite3.Connection, delivery: QueuedDelivery, *, last_error: str) -> bool:
+def mark_dead(connection: Connection, delivery: QueuedDelivery, *, last_error: str) -> bool:
     """Keep a delivery whose attempts are used up."""
     assignments = "attempts = attempts + 1, state = 'dead', is_recovery = 0, last_error = ?"
     return _update(connection, delivery, assignments, (last_error,))
 
 
-def mark_missed(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
+def mark_missed(connection: Connection, delivery: QueuedDelivery) -> bool:
     """Keep a delivery that met an installation that is not active."""
     return _update(connection, delivery, "state = 'missed', is_recovery = 0", ())
 
 
-def _update(
-    connection: sqlite3.Connection, delivery: QueuedDelivery, assignments: str, values: tuple[str, ...]
-) -> bool:
+def _update(connection: Connection, delivery: QueuedDelivery, assignments: str, values: tuple[str, ...]) -> bool:
     cursor = connection.execute(
         f"UPDATE queue SET {assignments}" + _STILL_WAITS,  # noqa: S608
         (*values, delivery.sequence, delivery.attempts),

@@ -1,11 +1,11 @@
 """Queueing deliveries: as rows, or as packed batches of which rows are made later."""
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import new_ids
 from eventstore.queue.checksum import payload_checksum
 from eventstore.queue.delivery import NewDelivery
@@ -39,7 +39,7 @@ class Batch:
 
 
 def enqueue(
-    connection: sqlite3.Connection,
+    connection: Connection,
     deliveries: Sequence[NewDelivery],
     *,
     enqueued_at: str,
@@ -60,7 +60,7 @@ def prepare(deliveries: Sequence[NewDelivery], *, in_packed_batches: bool = True
     return Batch(deliveries, ids, pack(list(map(_packed, deliveries, ids))) if in_packed_batches else ())
 
 
-def enqueue_batch(connection: sqlite3.Connection, batch: Batch, *, enqueued_at: str) -> list[str]:
+def enqueue_batch(connection: Connection, batch: Batch, *, enqueued_at: str) -> list[str]:
     """Queue deliveries within the caller's transaction and give their ids.
 
     A delivery whose idempotency key was used for its installation before is not queued again: its id is
@@ -95,7 +95,7 @@ def _packed(delivery: NewDelivery, delivery_id: str) -> Packed:
     )
 
 
-def unpack(connection: sqlite3.Connection, first_sequence: int) -> None:
+def unpack(connection: Connection, first_sequence: int) -> None:
     """Make rows of a packed batch's deliveries, unless another process has; one whose id has a row already is that one.
 
     One that cannot be read any more is kept apart (`damaged_packed_batches`), so that it holds up nothing.
@@ -112,7 +112,7 @@ def unpack(connection: sqlite3.Connection, first_sequence: int) -> None:
 
 
 def _insert(
-    connection: sqlite3.Connection,
+    connection: Connection,
     deliveries: Sequence[Packed],
     enqueued_at: str,
     *,

@@ -1,16 +1,14 @@
 """Idempotency keys: the same key of an installation is queued once, and answered with the id of the first time."""
 
-import sqlite3
 from zlib import crc32
 
+from eventstore.common.connection import Connection
 from eventstore.errors import DamagedFileError
 
 __all__ = ["damaged_keys", "first_id", "forget_damaged_keys", "forget_idempotency_keys"]
 
 
-def first_id(
-    connection: sqlite3.Connection, installation_id: str, key: str, delivery_id: str, enqueued_at: str
-) -> str | None:
+def first_id(connection: Connection, installation_id: str, key: str, delivery_id: str, enqueued_at: str) -> str | None:
     """Return the delivery that a key was given before; None = there was none, and from now on it is `delivery_id`.
 
     Raises DamagedFileError when that id is not what was stored: the key was used, but nobody knows by which delivery.
@@ -34,7 +32,7 @@ def first_id(
     return str(known)
 
 
-def damaged_keys(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
+def damaged_keys(connection: Connection) -> list[tuple[bytes, bytes]]:
     """Return installation and key of all that are not what was stored; damaged texts may not be UTF-8."""
     rows = connection.execute(
         "SELECT CAST(installation_id AS BLOB), CAST(idempotency_key AS BLOB), CAST(delivery_id AS BLOB), checksum"
@@ -47,7 +45,7 @@ def damaged_keys(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def forget_damaged_keys(connection: sqlite3.Connection) -> int:
+def forget_damaged_keys(connection: Connection) -> int:
     """Delete the keys that are not what was stored, and return how many."""
     keys = damaged_keys(connection)
     connection.executemany(
@@ -57,7 +55,7 @@ def forget_damaged_keys(connection: sqlite3.Connection) -> int:
     return len(keys)
 
 
-def forget_idempotency_keys(connection: sqlite3.Connection, *, older_than: str, limit: int = 1000) -> int:
+def forget_idempotency_keys(connection: Connection, *, older_than: str, limit: int = 1000) -> int:
     """Drop the keys of before a moment, at most `limit` of them, and return how many."""
     return connection.execute(
         "DELETE FROM idempotency_keys WHERE (installation_id, idempotency_key) IN"

@@ -1,8 +1,8 @@
 """Deliveries that were missed or are dead: kept, sent again, given up, or without their payload after a time."""
 
-import sqlite3
 from collections.abc import Sequence
 
+from eventstore.common.connection import Connection
 from eventstore.queue.delivery import QUEUE_COLUMNS, QueuedDelivery
 
 __all__ = [
@@ -17,17 +17,17 @@ __all__ = [
 ]
 
 
-def requeue(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
+def requeue(connection: Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
     """Requeue a dead or missed delivery, with all its attempts before it; not one whose payload is gone."""
     cursor = connection.execute(
-        "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, due_at = ?"
+        "UPDATE queue SET state = 'waiting', is_behind = FALSE, attempts = 0, due_at = ?"
         " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
         (due_at, delivery.sequence, delivery.state),
     )
     return cursor.rowcount == 1
 
 
-def make_due(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
+def make_due(connection: Connection, delivery: QueuedDelivery, *, due_at: str) -> bool:
     """Make a waiting delivery due by a moment; the attempts that were made stay, as one may be under way."""
     cursor = connection.execute(
         "UPDATE queue SET due_at = ? WHERE sequence = ? AND state = 'waiting' AND NOT is_probe",
@@ -36,7 +36,7 @@ def make_due(connection: sqlite3.Connection, delivery: QueuedDelivery, *, due_at
     return cursor.rowcount == 1
 
 
-def drop_waiting(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
+def drop_waiting(connection: Connection, delivery: QueuedDelivery) -> bool:
     """Return a delivery up that waits; the outcome of an attempt that is under way is not recorded."""
     cursor = connection.execute(
         "DELETE FROM queue WHERE sequence = ? AND state = 'waiting' AND NOT is_probe", (delivery.sequence,)
@@ -44,7 +44,7 @@ def drop_waiting(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bo
     return cursor.rowcount == 1
 
 
-def drop(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
+def drop(connection: Connection, delivery: QueuedDelivery) -> bool:
     """Return a delivery up that is dead or missed, or was missed and is being recovered."""
     cursor = connection.execute(
         "DELETE FROM queue WHERE sequence = ? AND state = ? AND (state != 'waiting' OR is_recovery)",
@@ -53,7 +53,7 @@ def drop(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
     return cursor.rowcount == 1
 
 
-def read_expiring(connection: sqlite3.Connection, *, older_than: str, limit: int) -> tuple[QueuedDelivery, ...]:
+def read_expiring(connection: Connection, *, older_than: str, limit: int) -> tuple[QueuedDelivery, ...]:
     """Read dead and missed deliveries with a payload that were queued before a moment, in the order of queueing."""
     rows = connection.execute(
         f"SELECT {QUEUE_COLUMNS} FROM queue WHERE state != 'waiting' AND NOT is_expired AND enqueued_at < ?"  # noqa: S608
@@ -63,10 +63,10 @@ def read_expiring(connection: sqlite3.Connection, *, older_than: str, limit: int
     return tuple(QueuedDelivery(*row) for row in rows)
 
 
-def expire(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
+def expire(connection: Connection, delivery: QueuedDelivery) -> bool:
     """Drop the payload of a dead or missed delivery; the rest of it stays."""
     cursor = connection.execute(
-        "UPDATE queue SET is_expired = 1, data = '{}', actor = NULL, checksum = NULL"
+        "UPDATE queue SET is_expired = TRUE, data = '{}', actor = NULL, checksum = NULL"
         " WHERE sequence = ? AND state = ? AND state != 'waiting' AND NOT is_expired",
         (delivery.sequence, delivery.state),
     )
@@ -74,7 +74,7 @@ def expire(connection: sqlite3.Connection, delivery: QueuedDelivery) -> bool:
 
 
 def kept_deliveries(
-    connection: sqlite3.Connection,
+    connection: Connection,
     installation_id: str,
     states: Sequence[str],
     *,
@@ -97,7 +97,7 @@ def kept_deliveries(
     return tuple((int(sequence), str(delivery_id)) for sequence, delivery_id in rows)
 
 
-def count_expired(connection: sqlite3.Connection, installation_id: str, states: Sequence[str]) -> int:
+def count_expired(connection: Connection, installation_id: str, states: Sequence[str]) -> int:
     """Count an installation's dead or missed deliveries whose payload is gone."""
     (count,) = connection.execute(
         "SELECT count(*) FROM queue WHERE installation_id = ? AND is_expired"  # noqa: S608

@@ -1,8 +1,9 @@
 """The ledger of missed deliveries, and their way back into waiting."""
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from eventstore.common.connection import Connection
 
 __all__ = ["Ledger", "is_recovering", "missed_ledger", "missed_totals", "read_recoverable", "recover_missed"]
 
@@ -30,7 +31,7 @@ class Ledger:
     recovering: int
 
 
-def missed_ledger(connection: sqlite3.Connection, installation_id: str) -> Ledger:
+def missed_ledger(connection: Connection, installation_id: str) -> Ledger:
     """Count what an installation has missed."""
     row = connection.execute(
         f"{_LEDGER} WHERE installation_id = ? AND state IN ('missed', 'waiting')", (installation_id,)
@@ -38,12 +39,12 @@ def missed_ledger(connection: sqlite3.Connection, installation_id: str) -> Ledge
     return Ledger(*row)
 
 
-def missed_totals(connection: sqlite3.Connection) -> Ledger:
+def missed_totals(connection: Connection) -> Ledger:
     """Count what all installations have missed."""
     return Ledger(*connection.execute(_LEDGER).fetchone())
 
 
-def read_recoverable(connection: sqlite3.Connection, installation_id: str) -> list[tuple[int, str, str]]:
+def read_recoverable(connection: Connection, installation_id: str) -> list[tuple[int, str, str]]:
     """Return sequence number, moment of queueing and state of what a recovery sends, in the order of queueing.
 
     That is what was missed and has its payload, and what an earlier recovery has not sent yet.
@@ -55,19 +56,19 @@ def read_recoverable(connection: sqlite3.Connection, installation_id: str) -> li
     ).fetchall()
 
 
-def recover_missed(connection: sqlite3.Connection, due_at_of: Iterable[tuple[str, int]]) -> None:
+def recover_missed(connection: Connection, due_at_of: Iterable[tuple[str, int]]) -> None:
     """Requeue missed deliveries, and those that are being recovered already, until the moment given for each.
 
     The pairs are of a moment and a sequence number.
     """
     connection.executemany(
-        "UPDATE queue SET state = 'waiting', is_behind = 0, attempts = 0, is_recovery = 1, due_at = ?"
+        "UPDATE queue SET state = 'waiting', is_behind = FALSE, attempts = 0, is_recovery = TRUE, due_at = ?"
         " WHERE sequence = ? AND (state = 'missed' AND NOT is_expired OR state = 'waiting' AND is_recovery)",
         due_at_of,
     )
 
 
-def is_recovering(connection: sqlite3.Connection, installation_id: str | None = None) -> bool:
+def is_recovering(connection: Connection, installation_id: str | None = None) -> bool:
     """Return whether anything that was missed waits to be sent again, of one installation or (None) of any."""
     # The index holds nothing else, so that this costs nothing on the way of each delivery.
     of_one = "" if installation_id is None else " AND installation_id = ?"

@@ -9,7 +9,6 @@ It is a promise about order too: its deliveries have their sequence numbers from
 for one of its installations later waits until it is opened (`claim.claim`).
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from zlib import crc32
 import msgspec
 import zstandard
 
+from eventstore.common.connection import Connection
 from eventstore.common.lazy_log import LazyLog
 from eventstore.queue.sequences import reserve_sequences
 
@@ -93,7 +93,7 @@ def pack(deliveries: Sequence[Packed]) -> list[WrappedBatch]:
     return wrapped
 
 
-def store(connection: sqlite3.Connection, packed_batches: Sequence[WrappedBatch], *, enqueued_at: str) -> None:
+def store(connection: Connection, packed_batches: Sequence[WrappedBatch], *, enqueued_at: str) -> None:
     """Write packed batches, behind all that is in the queue."""
     first_sequence = reserve_sequences(connection, sum(packed_batch.delivery_count for packed_batch in packed_batches))
     for packed_batch in packed_batches:
@@ -111,7 +111,7 @@ def store(connection: sqlite3.Connection, packed_batches: Sequence[WrappedBatch]
         first_sequence += packed_batch.delivery_count
 
 
-def unopened_packed_batches(connection: sqlite3.Connection, *, after_sequence: int) -> list[tuple[int, dict[str, int]]]:
+def unopened_packed_batches(connection: Connection, *, after_sequence: int) -> list[tuple[int, dict[str, int]]]:
     """Return of each packed batch behind that one its first sequence number, and how many it holds to whom."""
     rows = connection.execute(
         "SELECT first_sequence, installations FROM parcels WHERE first_sequence > ? ORDER BY first_sequence",
@@ -120,13 +120,13 @@ def unopened_packed_batches(connection: sqlite3.Connection, *, after_sequence: i
     return [(first_sequence, _decode_counts(counts)) for first_sequence, counts in rows]
 
 
-def is_unopened(connection: sqlite3.Connection, first_sequence: int) -> bool:
+def is_unopened(connection: Connection, first_sequence: int) -> bool:
     """Return whether a packed batch is there still."""
     row = connection.execute("SELECT 1 FROM parcels WHERE first_sequence = ?", (first_sequence,)).fetchone()
     return row is not None
 
 
-def take_packed_batch(connection: sqlite3.Connection, first_sequence: int) -> PackedBatch | None:
+def take_packed_batch(connection: Connection, first_sequence: int) -> PackedBatch | None:
     """Take a packed batch out, None = another process did, or it cannot be read and is kept apart."""
     row = connection.execute(
         "DELETE FROM parcels WHERE first_sequence = ?"
@@ -145,7 +145,7 @@ def take_packed_batch(connection: sqlite3.Connection, first_sequence: int) -> Pa
     return None
 
 
-def _keep_apart(connection: sqlite3.Connection, row: tuple[int, int, str, bytes, bytes, int | None]) -> None:
+def _keep_apart(connection: Connection, row: tuple[int, int, str, bytes, bytes, int | None]) -> None:
     first_sequence, count, enqueued_at, *_ = row
     connection.execute(
         "INSERT INTO damaged_parcels VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ'))", row
@@ -160,7 +160,7 @@ def _keep_apart(connection: sqlite3.Connection, row: tuple[int, int, str, bytes,
 
 
 def read_packed_batches(
-    connection: sqlite3.Connection, *, installation_id: str | None = None, holding: str = ""
+    connection: Connection, *, installation_id: str | None = None, holding: str = ""
 ) -> Iterator[PackedBatch]:
     """Read packed batches, in the order of queueing; only those with an installation's deliveries, or a text.
 
@@ -180,7 +180,7 @@ def read_packed_batches(
                 yield PackedBatch(first_sequence, enqueued_at, unpacked)
 
 
-def damaged_packed_batch_texts(connection: sqlite3.Connection) -> list[str]:
+def damaged_packed_batch_texts(connection: Connection) -> list[str]:
     """Return for each damaged packed batch, kept apart or not yet found, when it was queued and what it held."""
     rows = connection.execute(
         "SELECT first_sequence, delivery_count, enqueued_at, CAST(installations AS BLOB), deliveries, checksum, 0"
@@ -195,7 +195,7 @@ def damaged_packed_batch_texts(connection: sqlite3.Connection) -> list[str]:
     ]
 
 
-def damaged_packed_batches(connection: sqlite3.Connection) -> list[int]:
+def damaged_packed_batches(connection: Connection) -> list[int]:
     """Return the first sequence numbers of packed batches that do not fit their checksums."""
     rows = connection.execute(
         "SELECT first_sequence, checksum, enqueued_at, CAST(installations AS BLOB), deliveries FROM parcels"
@@ -203,7 +203,7 @@ def damaged_packed_batches(connection: sqlite3.Connection) -> list[int]:
     return [first for first, *rest in rows if not _fits(*rest)]
 
 
-def forget_damaged_packed_batches(connection: sqlite3.Connection) -> int:
+def forget_damaged_packed_batches(connection: Connection) -> int:
     """Delete the packed batches that are kept apart, and return how many deliveries they held."""
     counts = connection.execute("DELETE FROM damaged_parcels RETURNING delivery_count").fetchall()
     return sum(count for (count,) in counts)

@@ -3,7 +3,6 @@
 Both are read as of one moment: in between a packed batch may be opened.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 from heapq import merge
@@ -11,6 +10,7 @@ from itertools import islice
 from operator import attrgetter
 
 from eventstore.common.clock import stored_bound, time_text
+from eventstore.common.connection import Connection
 from eventstore.policies.waits import latest_pause
 from eventstore.queue.claim import is_first_of_its_key
 from eventstore.queue.delivery import PROBE_DUE_AT, QUEUE_COLUMNS, QueuedDelivery
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
+def find_delivery(connection: Connection, delivery_id: str) -> QueuedDelivery | None:
     """Read one delivery by its id, None when the queue does not hold it (any more)."""
     with reading(connection):
         row = find_row(connection, delivery_id)
@@ -38,13 +38,13 @@ def find_delivery(connection: sqlite3.Connection, delivery_id: str) -> QueuedDel
         return next((one for one in packed if one.delivery_id == delivery_id), None)
 
 
-def find_row(connection: sqlite3.Connection, delivery_id: str) -> QueuedDelivery | None:
+def find_row(connection: Connection, delivery_id: str) -> QueuedDelivery | None:
     """Read one delivery by its id, None when it has no row: it is packed, has left the queue, or never was."""
     row = connection.execute(f"SELECT {QUEUE_COLUMNS} FROM queue WHERE delivery_id = ?", (delivery_id,)).fetchone()  # noqa: S608 - as above
     return QueuedDelivery(*row) if row else None
 
 
-def waits_behind(connection: sqlite3.Connection, delivery: QueuedDelivery) -> str | None:
+def waits_behind(connection: Connection, delivery: QueuedDelivery) -> str | None:
     """Return the id of the delivery that has to leave the queue, or die, before this one is claimed."""
     with reading(connection):
         row = connection.execute(
@@ -75,7 +75,7 @@ _SELECTED = (
 
 
 def read_deliveries(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     state: str | None = None,
     installation_id: str | None = None,
@@ -113,7 +113,7 @@ def read_deliveries(
         return tuple(islice(merge(laid_out, packed, key=attrgetter("sequence")), limit if limit >= 0 else None))
 
 
-def count_deliveries(connection: sqlite3.Connection, installation_id: str | None = None) -> dict[str, int]:
+def count_deliveries(connection: Connection, installation_id: str | None = None) -> dict[str, int]:
     """Count deliveries by state: waiting, missed, dead."""
     with reading(connection):
         # Not GROUP BY, which sorts all of them first.
@@ -131,7 +131,7 @@ def count_deliveries(connection: sqlite3.Connection, installation_id: str | None
         return {"waiting": waiting + packed, "missed": missed, "dead": dead}
 
 
-def oldest_waiting(connection: sqlite3.Connection) -> str | None:
+def oldest_waiting(connection: Connection) -> str | None:
     """Return when the delivery was queued that waits longest, a test delivery aside; None = none waits."""
     # By an index that holds no payloads, however many are kept that do not wait.
     (moment,) = connection.execute(
@@ -159,7 +159,7 @@ _LONGEST_PACKED = (
 )
 
 
-def longest_due(connection: sqlite3.Connection, now: datetime) -> str | None:
+def longest_due(connection: Connection, now: datetime) -> str | None:
     """Return since when something is due that could be sent at once, None = nothing is.
 
     That is: its installation is active, its breaker is closed, no pause was asked for, nothing is before it in its
@@ -173,7 +173,7 @@ def longest_due(connection: sqlite3.Connection, now: datetime) -> str | None:
 
 
 def _packed_deliveries(
-    connection: sqlite3.Connection, *, installation_id: str | None = None, holding: str = ""
+    connection: Connection, *, installation_id: str | None = None, holding: str = ""
 ) -> Iterator[QueuedDelivery]:
     """Read deliveries out of packed batches, in the order of queueing; of one installation, or that hold a text."""
     for packed_batch in read_packed_batches(connection, installation_id=installation_id, holding=holding):

@@ -1,12 +1,12 @@
 """The projection to Redis: the original's buffer and request log, written exactly once."""
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import new_id
 from eventstore.errors import RejectedError
 from eventstore.log.event_log import NO_HASH, last_position, read_events
@@ -52,7 +52,7 @@ class RedisContents:
 class SqliteDirectory:
     """Looks places up in the registry; each once, as it is made for one batch."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._kinds: dict[int, bool] = {}
         self._places: dict[str, Place | None] = {}
@@ -90,7 +90,7 @@ class RedisProjection:
         """Close the connection."""
         self._client.close()
 
-    def lag(self, connection: sqlite3.Connection) -> int:
+    def lag(self, connection: Connection) -> int:
         """Count the events that are not in Redis yet."""
         with redis_explained(self.url):
             mark = _mark(self._client)
@@ -98,7 +98,7 @@ class RedisProjection:
             return last_position(connection)
         return last_position(connection) - mark.position
 
-    def known_mark(self, connection: sqlite3.Connection) -> Mark:
+    def known_mark(self, connection: Connection) -> Mark:
         """Return how far it has come. Raises RejectedError where that is not an event of this log."""
         with redis_explained(self.url):
             return self._known_mark(connection, self._client)
@@ -121,7 +121,7 @@ class RedisProjection:
                     without_expiry.add(key)
         return RedisContents(counts, rows, frozenset(without_expiry))
 
-    def catch_up(self, connection: sqlite3.Connection, now: datetime) -> int:
+    def catch_up(self, connection: Connection, now: datetime) -> int:
         """Write the next batch of events, and return how many; 0 = there was none.
 
         `now` is the moment that is believed, from which it follows how long each key lives.
@@ -176,7 +176,7 @@ class RedisProjection:
             change(pipeline)
             pipeline.execute()
 
-    def _known_mark(self, connection: sqlite3.Connection, client: "Redis | Pipeline") -> Mark:
+    def _known_mark(self, connection: Connection, client: "Redis | Pipeline") -> Mark:
         mark = _mark(client)
         if mark is not None and _is_known(connection, mark):
             return mark
@@ -225,12 +225,12 @@ def _set_mark(pipeline: "Pipeline", mark: Mark) -> None:
     )
 
 
-def _is_known(connection: sqlite3.Connection, mark: Mark) -> bool:
+def _is_known(connection: Connection, mark: Mark) -> bool:
     """Return whether a mark is of this log: of another one, or of a later state of this one, its hash is not here."""
     return mark == _BEGINNING or _digest_at(connection, mark.position) == mark.digest
 
 
-def _digest_at(connection: sqlite3.Connection, position: int) -> bytes:
+def _digest_at(connection: Connection, position: int) -> bytes:
     row = connection.execute("SELECT hash FROM events WHERE position = ?", (position,)).fetchone()
     return bytes(row[0]) if row else b""
 

@@ -199,7 +199,8 @@ class StreamIntake:
                 poison[entry_id.encode()] = str(error)
         delivery_ids = admit(transaction, prepare(list(good.values()), in_packed_batches=False))
         transaction.connection.executemany(
-            "INSERT OR IGNORE INTO stream_entries (stream, entry_id, delivery_id) VALUES (?, ?, ?)",
+            "INSERT INTO stream_entries (stream, entry_id, delivery_id) VALUES (?, ?, ?)"
+            " ON CONFLICT (stream, entry_id) DO NOTHING",
             (
                 (self._rule.stream, entry_id, delivery_id)
                 for entry_id, delivery_id in zip(good, delivery_ids, strict=True)

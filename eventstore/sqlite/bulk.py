@@ -4,14 +4,15 @@ Python releases its interpreter at each step of SQLite, and has to fight for it 
 rows in it is one step, fifty statements are fifty.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain
 
 import msgspec
 
-__all__ = ["insert_rows", "json_list"]
+from eventstore.common.connection import Connection
+
+__all__ = ["insert_rows", "json_list", "upsert"]
 
 # With 12 columns still fewer than the 999 parameters that every SQLite takes.
 _MOST_ROWS = 64
@@ -19,7 +20,16 @@ _MOST_ROWS = 64
 _encode = msgspec.json.Encoder().encode
 
 
-def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[object]], then: str = "") -> None:
+def upsert(table: str, key: str, columns: Sequence[str]) -> str:
+    """Return the statement that writes a row over the one of its key; its parameters are in the columns' order."""
+    others = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - names
+        f" ON CONFLICT ({key}) DO UPDATE SET {others}"
+    )
+
+
+def insert_rows(connection: Connection, into: str, rows: Sequence[Sequence[object]], then: str = "") -> None:
     """Insert rows in their order; `into` is the statement up to its VALUES, `then` what follows them."""
     start = 0
     while start < len(rows):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from eventstore.common.connection import Connection
 from eventstore.common.file_system import READ_ONLY, is_read_only
 from eventstore.common.shortage import raise_shortage
 from eventstore.errors import (
@@ -143,7 +144,7 @@ def wal_bytes(path: Path) -> int:
 
 
 @contextmanager
-def reading(connection: sqlite3.Connection) -> Iterator[None]:
+def reading(connection: Connection) -> Iterator[None]:
     """Read all within the block as of one moment, that of the transaction where there is one already."""
     if connection.in_transaction:
         yield

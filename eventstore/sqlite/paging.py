@@ -1,8 +1,9 @@
 """Rows of the log, read in pages: no statement stays open while somebody looks at what it gave."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from eventstore.common.connection import Connection
 
 __all__ = ["read_paged"]
 
@@ -13,7 +14,7 @@ _RANGE_ROWS = 50_000
 
 
 def read_paged(
-    connection: sqlite3.Connection,
+    connection: Connection,
     columns: str,
     conditions: Mapping[str, Sequence[object]],
     *,
@@ -45,7 +46,7 @@ def read_paged(
 
 
 class _Log:
-    def __init__(self, connection: sqlite3.Connection, columns: str, table: str, *, is_newest_first: bool) -> None:
+    def __init__(self, connection: Connection, columns: str, table: str, *, is_newest_first: bool) -> None:
         self._connection = connection
         self._columns = columns
         self._table = table

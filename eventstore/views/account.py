@@ -1,10 +1,10 @@
 """Why an installation is as it is, as `why` has it: the evidence of its disabling or, while active, of now."""
 
-import sqlite3
 from datetime import datetime
 
 from msgspec import Struct
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import (
     DisableEvidence,
@@ -63,7 +63,7 @@ class Account(Struct, frozen=True):
 
 
 def read_account(
-    connection: sqlite3.Connection,
+    connection: Connection,
     installation_id: str,
     policy: Policy,
     now: datetime,
@@ -99,7 +99,7 @@ def read_account(
     )
 
 
-def _warning_position(connection: sqlite3.Connection, installation: Installation) -> int | None:
+def _warning_position(connection: Connection, installation: Installation) -> int | None:
     """Return the last warning before the decision or, while active, that of this episode."""
     if installation.disabled_position is None and not installation.warned_level:
         return None

@@ -1,12 +1,12 @@
 """How an installation's breaker and the pause that its endpoint asked for stand at a moment."""
 
-import sqlite3
 from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
 
 from eventstore.common.clock import parse_time
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_stream
 from eventstore.events.catalogue import BreakerOpened
 from eventstore.log.event_log import read_events
@@ -52,7 +52,7 @@ def pause_of(installation: Installation, now: datetime) -> str | None:
     return installation.hold_until if _is_held(installation.hold_until, now) else None
 
 
-def read_opening(connection: sqlite3.Connection, installation_id: str) -> Opening | None:
+def read_opening(connection: Connection, installation_id: str) -> Opening | None:
     """Return the breaker's last opening that was not a dry run, None = there is none."""
     opened = read_events(
         connection,

@@ -1,6 +1,5 @@
 """Deliveries of the queue, each with what holds it back, as `deliveries` has them."""
 
-import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.errors import NotFoundError
 from eventstore.projections.registry import Installation, find_installation
 from eventstore.queue.delivery import QueuedDelivery
@@ -35,9 +35,7 @@ class DeliveryView(Struct, frozen=True):
     hold: Hold | None
 
 
-def view_deliveries(
-    connection: sqlite3.Connection, found: Sequence[QueuedDelivery], now: datetime
-) -> tuple[DeliveryView, ...]:
+def view_deliveries(connection: Connection, found: Sequence[QueuedDelivery], now: datetime) -> tuple[DeliveryView, ...]:
     """Return deliveries that were read in the same transaction, each with what holds it back."""
     active: dict[str, Installation] = {}
     for installation_id in {one.installation_id for one in found}:
@@ -48,7 +46,7 @@ def view_deliveries(
 
 
 def _hold(
-    connection: sqlite3.Connection, delivery: QueuedDelivery, installation: Installation | None, now: datetime
+    connection: Connection, delivery: QueuedDelivery, installation: Installation | None, now: datetime
 ) -> Hold | None:
     if delivery.state != "waiting" or delivery.is_probe:
         return None

@@ -1,8 +1,8 @@
 """What a policy says of one installation, and on which failures that rests, as the database holds them."""
 
-import sqlite3
 from datetime import datetime
 
+from eventstore.common.connection import Connection
 from eventstore.events.catalogue import AttemptEvent, DisableEvidence, FailureRecord
 from eventstore.log.event_log import last_position, read_events
 from eventstore.policies.day_counts import window_start
@@ -16,14 +16,14 @@ __all__ = ["read_evaluation", "read_evidence"]
 _EXCERPT_CHARACTERS = 200
 
 
-def read_evaluation(connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime) -> Evaluation:
+def read_evaluation(connection: Connection, installation_id: str, policy: Policy, now: datetime) -> Evaluation:
     """Return what a policy says of an installation by what its buffer holds."""
     days = read_days(connection, installation_id, window_start(now, policy.window_days))
     return evaluate(policy, days, now.date())
 
 
 def read_evidence(
-    connection: sqlite3.Connection,
+    connection: Connection,
     policy: Policy,
     evaluation: Evaluation,
     now: datetime,
@@ -54,7 +54,7 @@ def read_evidence(
     )
 
 
-def _failure(connection: sqlite3.Connection, position: int) -> FailureRecord | None:
+def _failure(connection: Connection, position: int) -> FailureRecord | None:
     for stored in read_events(connection, after_position=position - 1, up_to_position=position):
         if isinstance(event := stored.event, AttemptEvent):
             excerpt = (event.response_body or event.detail)[:_EXCERPT_CHARACTERS]

@@ -1,6 +1,5 @@
 """All about one installation at one moment, as `show` has it; never a secret."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,6 +7,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from eventstore.common.clock import day_of, time_text
+from eventstore.common.connection import Connection
 from eventstore.events.catalogue import DisableEvidence, InstallationDisabled
 from eventstore.log.event_log import read_events
 from eventstore.policies.day_counts import EVALUATED_CLASSES, DayCounts, window_start
@@ -94,7 +94,7 @@ class InstallationView(Struct, frozen=True):
 
 
 def read_installation(
-    connection: sqlite3.Connection, installation_id: str, policy: Policy, now: datetime, *, is_past: bool = False
+    connection: Connection, installation_id: str, policy: Policy, now: datetime, *, is_past: bool = False
 ) -> InstallationView:
     """Read all that is known about an installation. `is_past`: what is read was made from events alone.
 
@@ -123,7 +123,7 @@ def read_installation(
     )
 
 
-def read_disabling(connection: sqlite3.Connection, installation: Installation) -> Disabling | None:
+def read_disabling(connection: Connection, installation: Installation) -> Disabling | None:
     """Read when, by whom and on which evidence an installation was disabled, None = it is not."""
     if installation.disabled_position is None:
         return None
@@ -140,7 +140,7 @@ def _day(policy: Policy, day: DayCounts) -> dict[str, int | str]:
     return counts | {name: getattr(day, name) for name in EVALUATED_CLASSES if name not in counts}
 
 
-def _failures(connection: sqlite3.Connection, installation: Installation, policy: Policy, now: datetime) -> Failures:
+def _failures(connection: Connection, installation: Installation, policy: Policy, now: datetime) -> Failures:
     counts: Counter[str] = Counter()
     for day in read_days(connection, installation.installation_id, window_start(now, _FAILURE_DAYS)):
         if day.day > day_of(time_text(now)):  # counted by a clock that was ahead
@@ -151,9 +151,7 @@ def _failures(connection: sqlite3.Connection, installation: Installation, policy
     return Failures(_FAILURE_DAYS, by_class, _latest(_logged_failures(connection, installation, now)))
 
 
-def _logged_failures(
-    connection: sqlite3.Connection, installation: Installation, now: datetime
-) -> Iterable[LoggedRequest]:
+def _logged_failures(connection: Connection, installation: Installation, now: datetime) -> Iterable[LoggedRequest]:
     """Read the failed attempts that the request log still has, each once: a redirect is not among its errors."""
     found: dict[int, LoggedRequest] = {}
     for is_errors_only in (True, False):

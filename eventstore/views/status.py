@@ -1,12 +1,12 @@
 """How things stand, as `status` has it: the counts that the metrics say, who is in trouble, and who is disabled."""
 
-import sqlite3
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
 from msgspec import Struct
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import FLEET_STREAM
 from eventstore.events.catalogue import DisablingFrozen, InstallationDisabled
 from eventstore.events.codec import decode_event
@@ -92,7 +92,7 @@ class StatusView(Struct, frozen=True):
 
 
 def read_status(
-    connection: sqlite3.Connection, policy: Policy, now: datetime, *, limit: int, longest_retry_s: float
+    connection: Connection, policy: Policy, now: datetime, *, limit: int, longest_retry_s: float
 ) -> StatusView:
     """Read how things stand, with the first `limit` of those in trouble, by a policy."""
     with reading(connection):
@@ -139,7 +139,7 @@ _CANDIDATES = (
 )
 
 
-def _troubled(connection: sqlite3.Connection, policy: Policy, now: datetime) -> list[_Troubled]:
+def _troubled(connection: Connection, policy: Policy, now: datetime) -> list[_Troubled]:
     """Return who is in trouble: those that are down now first, whatever they were before, then by progress."""
     timeouts, fatals = least_of_a_day(policy, _WORTH_A_LINE)
     today = now.date()
@@ -160,7 +160,7 @@ def _troubled(connection: sqlite3.Connection, policy: Policy, now: datetime) -> 
     return sorted(troubled, key=lambda one: (not one.is_down, -one.progress, one.installation_id))
 
 
-def _in_trouble(connection: sqlite3.Connection, troubled: _Troubled, policy: Policy, now: datetime) -> InTrouble:
+def _in_trouble(connection: Connection, troubled: _Troubled, policy: Policy, now: datetime) -> InTrouble:
     installation = find_installation(connection, troubled.installation_id)
     evaluation = read_evaluation(connection, troubled.installation_id, policy, now)
     explanation = evaluation.explanation
@@ -179,7 +179,7 @@ def _in_trouble(connection: sqlite3.Connection, troubled: _Troubled, policy: Pol
     )
 
 
-def _disabled(connection: sqlite3.Connection) -> tuple[Disabled, ...]:
+def _disabled(connection: Connection) -> tuple[Disabled, ...]:
     rows = connection.execute(
         "SELECT installation_id, app_id, slug, installations.organization_id, changed_at, type, schema, data"
         " FROM installations JOIN apps USING (app_id) LEFT JOIN events ON position = disabled_position"
@@ -197,7 +197,7 @@ def _decision(type_name: str | None, schema: int, data: str) -> tuple[str | None
     return (event.cause, event.by, event.reason) if isinstance(event, InstallationDisabled) else (None, None, None)
 
 
-def _warned(connection: sqlite3.Connection) -> tuple[Warned, ...]:
+def _warned(connection: Connection) -> tuple[Warned, ...]:
     rows = connection.execute(
         "SELECT installation_id, app_id, slug, installations.organization_id, warned_level"
         " FROM installations JOIN apps USING (app_id)"
@@ -207,7 +207,7 @@ def _warned(connection: sqlite3.Connection) -> tuple[Warned, ...]:
     return tuple(Warned(*row) for row in rows)
 
 
-def _begun_by(connection: sqlite3.Connection) -> tuple[str, ...]:
+def _begun_by(connection: Connection) -> tuple[str, ...]:
     frozen = read_events(
         connection, stream=FLEET_STREAM, type_names=(DisablingFrozen.type_name,), is_newest_first=True, limit=1
     )

@@ -1,11 +1,11 @@
 """What a glance at the database says of the whole: queue, installations, breakers, mails; cheap enough for a scrape."""
 
-import sqlite3
 from datetime import datetime
 
 from msgspec import Struct
 
 from eventstore.common.clock import parse_time, time_text
+from eventstore.common.connection import Connection
 from eventstore.log.event_log import last_position
 from eventstore.policies.waits import latest_pause
 from eventstore.projections.health import read_outage
@@ -49,13 +49,13 @@ class SystemOverview(Struct, frozen=True):
     is_clock_doubted: bool
 
 
-def read_system_overview(connection: sqlite3.Connection, now: datetime) -> SystemOverview:
+def read_system_overview(connection: Connection, now: datetime) -> SystemOverview:
     """Read them in a transaction of their own."""
     with reading(connection):
         return _read(connection, now)
 
 
-def _read(connection: sqlite3.Connection, now: datetime) -> SystemOverview:
+def _read(connection: Connection, now: datetime) -> SystemOverview:
     active, disabled, removed, at_50, at_90, is_open, is_half_open, is_recovering, paused = connection.execute(
         _COUNTS, {"now": time_text(now), "latest": latest_pause(now)}
     ).fetchone()

@@ -1,10 +1,10 @@
 """Stored moments that lie further ahead than their rule allows, put right where they stand."""
 
-import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.log.change_signal import notify_change
 from eventstore.policies.waits import QueuedWait, WaitRule, bounded_waits
 from eventstore.projections.app_secrets import LONGEST_OVERLAP, bound_overlaps
@@ -33,7 +33,7 @@ def bound_waits(transaction: Transaction, installation_ids: Iterable[str], rule:
     return len(bounded)
 
 
-def bound_kept(connection: sqlite3.Connection, now: datetime) -> int:
+def bound_kept(connection: Connection, now: datetime) -> int:
     """Limit how long keys are remembered and old secrets sign to what their rules allow; return how many changed.
 
     Only by a clock that is believed: by one that is behind, all that is sound would seem to lie ahead.

@@ -1,10 +1,10 @@
 """What of the wall clock can be told from a home: whether it is doubted, and what was recorded ahead of it."""
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from eventstore.common.clock import time_text
+from eventstore.common.connection import Connection
 from eventstore.common.uptime import Uptime, read_uptime
 from eventstore.policies.clock_doubt import follow
 from eventstore.policies.waits import LONGEST_PAUSE_S, latest_pause
@@ -81,7 +81,7 @@ class ClockSurvey:
 
 
 def survey_clock(
-    connection: sqlite3.Connection, now: datetime, *, longest_retry_s: float, uptime: Uptime | None = None
+    connection: Connection, now: datetime, *, longest_retry_s: float, uptime: Uptime | None = None
 ) -> ClockSurvey:
     """Compare the clock with the running time, with the newest events and with every moment that waits."""
     pair = stored_clock_pair(connection)
@@ -108,7 +108,7 @@ def survey_clock(
 
 
 def _ahead(
-    connection: sqlite3.Connection, what: str, statement: str, moments: dict[str, str] | dict[str, str | int]
+    connection: Connection, what: str, statement: str, moments: dict[str, str] | dict[str, str | int]
 ) -> MomentsAhead:
     count, latest = connection.execute(statement, moments).fetchone()
     return MomentsAhead(what, count, latest or "")

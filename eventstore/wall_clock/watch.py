@@ -1,20 +1,23 @@
 """The watch over the wall clock: what stands of it in the database, and how a process follows it."""
 
-import sqlite3
 import threading
 from datetime import datetime
 
 from eventstore.common.clock import Clock, parse_time, time_text
+from eventstore.common.connection import Connection
 from eventstore.common.uptime import ReadUptime, Uptime, read_uptime
 from eventstore.policies.clock_doubt import ClockPair, Doubt, follow
+from eventstore.sqlite.bulk import upsert
 
 __all__ = ["ClockWatch", "read_clock_pair", "stored_clock_pair", "write_clock_pair"]
+
+_WRITE = upsert("clock", "id", ("id", "moment", "boot_id", "uptime_s", "doubted_ahead_s", "doubted_ran_s"))
 
 # It is looked at once a minute: more, between two looks, is a process that was stopped or a machine that slept.
 _LONGEST_RUN_S = 120.0
 
 
-def read_clock_pair(connection: sqlite3.Connection) -> ClockPair | None:
+def read_clock_pair(connection: Connection) -> ClockPair | None:
     """Read the pair that was written last; None in a new home.
 
     A home in which none was written yet has the moment of its newest event, and no running time beside it.
@@ -26,7 +29,7 @@ def read_clock_pair(connection: sqlite3.Connection) -> ClockPair | None:
     return ClockPair(parse_time(newest[0]), Uptime("", 0.0)) if newest else None
 
 
-def stored_clock_pair(connection: sqlite3.Connection) -> ClockPair | None:
+def stored_clock_pair(connection: Connection) -> ClockPair | None:
     """Read the pair that was written last, None where no daemon has written any."""
     row = connection.execute("SELECT moment, boot_id, uptime_s, doubted_ahead_s, doubted_ran_s FROM clock").fetchone()
     if row is None:
@@ -36,13 +39,13 @@ def stored_clock_pair(connection: sqlite3.Connection) -> ClockPair | None:
     return ClockPair(parse_time(moment), Uptime(boot_id, uptime_s), doubt)
 
 
-def write_clock_pair(connection: sqlite3.Connection, pair: ClockPair) -> None:
+def write_clock_pair(connection: Connection, pair: ClockPair) -> None:
     """Keep a pair in the place of the one before, within the caller's transaction."""
     doubt = pair.doubt
     connection.execute(
-        "INSERT OR REPLACE INTO clock (id, moment, boot_id, uptime_s, doubted_ahead_s, doubted_ran_s)"
-        " VALUES (1, ?, ?, ?, ?, ?)",
+        _WRITE,
         (
+            1,
             time_text(pair.moment),
             pair.uptime.boot_id,
             pair.uptime.seconds,

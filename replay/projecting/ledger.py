@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import installation_of
 from eventstore.events.catalogue import (
     DeliveryDropped,
@@ -44,27 +45,27 @@ _KEEP = (
 )
 
 
-def _missed(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _missed(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, DeliveryMissed)  # noqa: S101
     kept = (event.delivery_id, installation_of(stored.stream), event.event_name, "missed", event.attempts)
     connection.execute(_KEEP, (*kept, event.enqueued_at, stored.recorded_at, None))
 
 
-def _exhausted(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _exhausted(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, DeliveryExhausted)  # noqa: S101
     kept = (event.delivery_id, installation_of(stored.stream), event.event_name, "dead", event.attempts)
     connection.execute(_KEEP, (*kept, None, stored.recorded_at, error_text(event.status_code, event.error_class)))
 
 
-def _requeued(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _requeued(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, DeliveryRequeued)  # noqa: S101
     connection.execute("UPDATE ledger SET is_waiting = 1 WHERE delivery_id = ?", (event.delivery_id,))
 
 
-def _recovery_started(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _recovery_started(connection: Connection, stored: StoredEvent) -> None:
     connection.execute(
         "UPDATE ledger SET is_waiting = 1, is_recovery = 1"
         " WHERE installation_id = ? AND state = 'missed' AND NOT is_expired AND NOT is_waiting",
@@ -72,13 +73,13 @@ def _recovery_started(connection: sqlite3.Connection, stored: StoredEvent) -> No
     )
 
 
-def _expired(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _expired(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, DeliveryExpired)  # noqa: S101
     connection.execute("UPDATE ledger SET is_expired = 1 WHERE delivery_id = ?", (event.delivery_id,))
 
 
-def _gone(connection: sqlite3.Connection, stored: StoredEvent) -> None:
+def _gone(connection: Connection, stored: StoredEvent) -> None:
     event = stored.event
     assert isinstance(event, DeliverySucceeded | DeliveryDropped)  # noqa: S101
     connection.execute("DELETE FROM ledger WHERE delivery_id = ?", (event.delivery_id,))

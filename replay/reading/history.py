@@ -1,8 +1,8 @@
 """The events that concern one installation: its own, its app's, its organization's, the fleet's, the mails'."""
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from eventstore.common.connection import Connection
 from eventstore.common.identifiers import (
     FLEET_STREAM,
     MAIL_STREAM,
@@ -66,7 +66,7 @@ def with_position(follow: Callable[[EventRow], None], row: EventRow) -> None:
 class History:
     """Reads from the log what concerns an installation; `database` as SQL names it."""
 
-    def __init__(self, connection: sqlite3.Connection, installation_id: str, database: str = "main") -> None:
+    def __init__(self, connection: Connection, installation_id: str, database: str = "main") -> None:
         self.stream = installation_stream(installation_id)
         self._installation_id = installation_id
         self._connection = connection

@@ -1,6 +1,5 @@
 """A point of the past: by a position of the log, or by time."""
 
-import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from eventstore.common.clock import parse_time, time_text
+from eventstore.common.connection import Connection
 from eventstore.errors import RejectedError
 from eventstore.log.event_log import last_position
 
@@ -26,7 +26,7 @@ class Moment:
     at: datetime
     is_by_time: bool = False
 
-    def last_version(self, connection: sqlite3.Connection, stream: str, database: str = "main") -> int:
+    def last_version(self, connection: Connection, stream: str, database: str = "main") -> int:
         """Return the version that a stream had reached, 0 = it was not there yet; `database` as SQL names it.
 
         Found by halving, as both position and time grow with the version (where a clock was set back, and the
@@ -59,7 +59,7 @@ def moment_text(moment: Moment) -> str:
     return f"{time_text(moment.at)[:19]}Z (event {moment.position})"
 
 
-def moment_of(connection: sqlite3.Connection, position: int) -> Moment:
+def moment_of(connection: Connection, position: int) -> Moment:
     """Return the moment at which an event had been recorded; 0 = before the first one.
 
     Raises RejectedError when there is no such event yet.
@@ -75,7 +75,7 @@ def moment_of(connection: sqlite3.Connection, position: int) -> Moment:
     return Moment(position, parse_time(row[0]))
 
 
-def moment_at(connection: sqlite3.Connection, at: datetime, now: datetime) -> Moment:
+def moment_at(connection: Connection, at: datetime, now: datetime) -> Moment:
     """Return the moment `at`, with the last event that was recorded by then (0 = none).
 
     Raises RejectedError for a moment that lies in the future, of which nothing is recorded.
@@ -99,6 +99,6 @@ def _count_up_to(count: int, last: object, row_at: Callable[[int], Sequence[Any]
     return bisect_left(range(1, count + 1), True, key=is_after)
 
 
-def latest_moment(connection: sqlite3.Connection, now: datetime) -> Moment:
+def latest_moment(connection: Connection, now: datetime) -> Moment:
     """Return the present moment, with all that is recorded."""
     return Moment(last_position(connection), now)

@@ -1,10 +1,10 @@
 """Events as the log stores them, in batches: for a fold of millions, which decodes next to nothing of each."""
 
-import sqlite3
 from collections.abc import Iterator
 
 import msgspec
 
+from eventstore.common.connection import Connection
 from eventstore.errors import UnknownEventError
 from eventstore.events.catalogue import AttemptEvent
 from eventstore.events.codec import decode_event
@@ -37,7 +37,7 @@ _BATCH = (
 
 
 def read_raw_events(
-    connection: sqlite3.Connection, *, after_position: int = 0, batch_events: int = _BATCH_EVENTS
+    connection: Connection, *, after_position: int = 0, batch_events: int = _BATCH_EVENTS
 ) -> Iterator[list[RawEvent]]:
     """Read all events after a position in order, up to the newest of now, batch by batch, each by itself.
 
