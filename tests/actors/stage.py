@@ -39,6 +39,8 @@ from eventstore.events.catalogue import (
 from eventstore.log.event_log import NewEvent, last_position, read_events
 from eventstore.policies.outage_rule import OutageRule
 from eventstore.policies.policy import BALANCED, Policy
+from eventstore.ports.committer import Committer
+from eventstore.ports.queue import Queue
 from eventstore.projections.app_secrets import AppSecrets, write_secrets
 from eventstore.queue.delivery import NewDelivery, QueuedDelivery
 from eventstore.queue.enqueue import enqueue
@@ -281,7 +283,7 @@ class Stage:
         self._stores.append(store)
         return store
 
-    def journal(self, store: Store | None = None, **company: Any) -> Ref:
+    def journal(self, store: Store | None = None, *, committer: Committer | None = None, **company: Any) -> Ref:
         store = store or self.open_store()
         return self.keep(
             JournalActor.start(
@@ -289,15 +291,15 @@ class Stage:
                 budget=self.budget,
                 escalate=self.escalations.append,
                 store=store,
-                committer=SqliteCommitter(store),
+                committer=committer or SqliteCommitter(store),
                 **company,
             )
         )
 
-    def dispatcher(self, spawn: Any, *, journal: Ref | None = None, **limits: Any) -> Ref:
+    def dispatcher(self, spawn: Any, *, journal: Ref | None = None, queue: Queue | None = None, **limits: Any) -> Ref:
         room = {"in_flight": 100, "per_installation": 8, "first_window": 1000, "new_share": 1.0, "silent_share": 1.0}
         parts = DispatcherDependencies(
-            queue=SqliteQueue(self.readers),
+            queue=queue or SqliteQueue(self.readers),
             journal=journal or self.journal(),
             clock=self.clock,
             spawn=spawn,
