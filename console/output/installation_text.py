@@ -1,16 +1,20 @@
 """What views say of an installation, in words for people and as plain data for `--json`."""
 
+from typing import TYPE_CHECKING
+
 from console.output.event_text import full_fields
 from console.output.times import short_time
-from eventstore.projections.health import Outage
-from eventstore.queue.missed import Ledger
-from eventstore.views.breaker import Breaker
-from eventstore.views.installation import Disabling
+
+if TYPE_CHECKING:
+    from eventstore.projections.health import Outage
+    from eventstore.queue.missed import Ledger
+    from eventstore.views.breaker import Breaker
+    from eventstore.views.installation import Disabling
 
 __all__ = ["breaker_text", "disabling_row", "ledger_text", "outage_row"]
 
 
-def ledger_text(missed: Ledger) -> str:
+def ledger_text(missed: "Ledger") -> str:
     """Return missed deliveries in words: how many, from when to when; empty = there are none."""
     parts = []
     if missed.count:
@@ -22,7 +26,7 @@ def ledger_text(missed: Ledger) -> str:
     return "; ".join(parts)
 
 
-def disabling_row(disabling: Disabling) -> dict[str, object]:
+def disabling_row(disabling: "Disabling") -> dict[str, object]:
     """Return a disabling as `show --json` has it."""
     evidence = disabling.evidence
     return {
@@ -38,7 +42,7 @@ def disabling_row(disabling: Disabling) -> dict[str, object]:
     }
 
 
-def breaker_text(breaker: Breaker) -> str:
+def breaker_text(breaker: "Breaker") -> str:
     """Return how a breaker stands, for a person; a closed one is not worth a word."""
     return {
         "open": f"open until {short_time(breaker.open_until or '')}: its deliveries wait",
@@ -47,7 +51,7 @@ def breaker_text(breaker: Breaker) -> str:
     }.get(breaker.state, "")
 
 
-def outage_row(outage: Outage) -> dict[str, object]:
+def outage_row(outage: "Outage") -> dict[str, object]:
     """Return the fleet as `--json` has it."""
     return {
         "is_frozen": outage.is_frozen,

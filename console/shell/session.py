@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Session", "open_session"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
-    """One run of the command line."""
+    """One run of the command line, which reads its settings once."""
 
     home: Home
     clock: Clock
@@ -35,6 +36,10 @@ class Session:
 
     def configuration(self) -> "Configuration":
         """Read the configuration of the home. Raises ConfigurationError."""
+        return self._configuration
+
+    @cached_property
+    def _configuration(self) -> "Configuration":
         # Settings take a while to import: only who asks pays.
         from eventstore.settings.configuration import load_configuration  # noqa: PLC0415
 

@@ -77,10 +77,11 @@ def configuration_of(
 ) -> Configuration:
     """Return what a file's table says, and variables over it. Raises ConfigurationError, which begins with `source`."""
     faults = [f"{name}: there is no such setting" for name in table if name not in _SECTIONS]
+    ours = {name: value for name, value in (variables or {}).items() if name.lower().startswith(_PREFIX.lower())}
     found = {
         name: _section(name, kind, table.get(name, {}), named, faults)
         for name, kind in _SECTIONS.items()
-        if (named := _of_section(name, variables or {})) or name in table
+        if (named := _of_section(name, ours)) or name in table
     }
     if faults:
         raise ConfigurationError(f"{source}: {'; '.join(faults)}")

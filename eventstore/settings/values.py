@@ -4,7 +4,6 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parseaddr
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -120,6 +119,8 @@ def _host_name(text: str) -> str:
 
 
 def _sender_address(text: str) -> str:
+    from email.utils import parseaddr  # noqa: PLC0415 - each command that reads the settings would load sockets for it
+
     try:
         ascii_address(parseaddr(text)[1])
     except MailAddressInvalidError as error:
