@@ -20,6 +20,12 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-9a-f][0-9a-f]{3}-[0-9a-f]{4}-[0-9a
 _ONE = re.compile(r"\b(1) (day|failure|time-out|attempt|fatal outcome)s\b")
 # What is meant to differ, and is left out of the comparison or brought to its new form; all of it is in the output.
 RENAMED = {"nearness": "progress"}
+REWORDED = {
+    "installation.calmed": "installation.warning_lifted",
+    "mails.gathered": "mail.digested",
+    "counts.imported": "installation.counts_imported",
+    "Another answer than 410 Gone": "Any answer other than 410 Gone",
+}
 LEFT_OUT = {
     "schema": "that of `installation.warned` moved with the name of a field",
     "checksum": "it is made from the ids too, which are random",
@@ -73,6 +79,8 @@ def _in_words_of_now(value: Any) -> Any:
         kept = {RENAMED.get(key, key): _in_words_of_now(one) for key, one in value.items() if key not in LEFT_OUT}
         return dict(sorted(kept.items()))
     if isinstance(value, str):
+        for old, new in REWORDED.items():
+            value = value.replace(old, new)
         return _ONE.sub(r"\1 \2", value)
     return [_in_words_of_now(one) for one in value] if isinstance(value, list) else value
 
@@ -115,7 +123,7 @@ def _print(before: Path, histories: int, seen: Counter[str], apart: dict[str, li
     print(f"{histories} histories, lived by the code of {commit.stdout.strip()} and of now.\n")
     print("Compared: " + ", ".join(f"{count:,} {name}" for name, count in seen.items() if "." not in name) + ".")
     print("\nEvents: " + ", ".join(f"{count:,} `{name}`" for name, count in seen.items() if "." in name) + ".")
-    for old, new in RENAMED.items():
+    for old, new in (RENAMED | REWORDED).items():
         print(f"\n`{old}` is compared as `{new}`.")
     for name, why in LEFT_OUT.items():
         print(f"\n`{name}` is not compared: {why}.")

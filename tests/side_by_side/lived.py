@@ -37,7 +37,7 @@ disable = thing("eventstore.decisions.disable:disable", "eventstore.disabling:di
 enable = thing("eventstore.decisions.disable:enable", "eventstore.disabling:enable")
 DisableRequest = thing("eventstore.decisions.disable:DisableRequest", "eventstore.disabling:DisableRequest")
 evaluate = thing(
-    "eventstore.policies.evaluation:evaluate", "eventstore.policies.evaluation:evaluate", "eventstore.verdict:evaluate"
+    "eventstore.policies.evaluation:evaluate", "eventstore.policies.evaluation:judge", "eventstore.verdict:judge"
 )
 read_days = thing("eventstore.projections.broken_state_buffer:read_days", "eventstore.buffer:read_days")
 window_start = thing("eventstore.policies.day_counts:window_start", "eventstore.buffer:window_start")

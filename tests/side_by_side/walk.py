@@ -33,7 +33,7 @@ class Walk:
             return
         self.files.setdefault(str(name), None)
         function, arguments = frame.f_code.co_name, list(frame.f_locals.values())
-        self.evaluations += function in ("evaluate", "evaluate") and path.stem in ("evaluation", "verdict")
+        self.evaluations += function in ("evaluate", "judge") and path.stem in ("evaluation", "verdict")
         if function == "receive" and frame.f_code.co_argcount == 2:
             self.messages.append(f"{type(arguments[0]).__name__.removesuffix('Actor')} {type(arguments[1]).__name__}")
 
