@@ -238,11 +238,10 @@ class Stage:
             gone_at = last_position(transaction.connection)
             return review(transaction, ReviewRequest(installation_id, BALANCED, gone_at=gone_at))
 
-    def wear_out(self, installation_id: str = ONE, *, failures: int = 4, days: int = 3) -> None:
+    def wear_out(self, installation_id: str = ONE, *, failures: int = 4, days: int = 3, **fields: Any) -> None:
         """Record failures over days, so many that one more is broken by `balanced`; the clock moves on."""
-        event = DeliveryFailed(
-            "d-0", EVENT_NAME, 1111, 1111, 1, URL, 500, error_class="server_error", response_body="boom"
-        )
+        values: dict[str, Any] = {"status_code": 500, "error_class": "server_error", "response_body": "boom"} | fields
+        event = DeliveryFailed("d-0", EVENT_NAME, 1111, 1111, 1, URL, **values)
         for day in range(days):
             self.append(installation_stream(installation_id), *[event] * failures)
             if day < days - 1:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from actors.mail.mail_message import DisabledNotice
+from actors.mail.mail_message import DisabledNotice, render_disabled_notice
 from actors.mail.notice import disabled_notice, warning_notice
 from eventstore.common.identifiers import installation_stream
 from eventstore.decisions.disable import DisableRequest, disable
@@ -130,3 +130,23 @@ def test_a_mail_about_no_warning_has_no_notice(stage: Stage, position: int) -> N
 
     with pytest.raises(NotFoundError):
         warning_notice(stage.store.connection, replace(mail, about_position=position))
+
+
+@pytest.mark.parametrize("fault", ["no_answer", "reset", "bad_status_line"])
+def test_connections_that_end_before_an_answer_are_in_the_table_of_the_mail(stage: Stage, fault: str) -> None:
+    stage.register(ONE)
+    stage.wear_out(error_class="protocol", status_code=0, fault=fault)
+    notice = notice_of(stage, "policy")
+    mail = render_disabled_notice(
+        notice,
+        recipient="ada@acme.example",
+        sender_address="hookfuse@hookfuse.example",
+        message_id="<m@hookfuse.example>",
+        date=stage.clock.now(),
+    )
+
+    assert notice.days == tuple(DayRecord(f"2025-02-0{day}", protocol=4) for day in (3, 4, 5))
+    for kind in ("plain", "html"):
+        body = mail.get_body((kind,))
+        assert body is not None
+        assert "Garbled" in body.get_content()
