@@ -118,7 +118,7 @@ class Story:
 
     def _queue_alerts(self) -> tuple[set[str], set[str]]:
         scene = self._scene
-        _step("3. 400 alerts are queued; no daemon runs yet, and none is needed for that")
+        _step(f"3. {1 + sum(_BATCH.values())} alerts are queued; no daemon runs yet, and none is needed for that")
         alert = f"alert --app {_PAGER} --organization {_ORGANIZATION} --incident 3 --action 9 --status critical"
         self._run(*alert.split(), "--attachment", "alert.json")
         with scene.session.reading() as connection:

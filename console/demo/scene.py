@@ -155,7 +155,7 @@ def promises(
     queued = healthy | broken | {late_id}
     ends = Counter(fate for delivery_id in queued for fate in fates.get(delivery_id, ()))
     yield Promise(
-        f"each of the {len(queued)} queued alerts has exactly one final outcome:"
+        f"each of the {len(queued)} queued alerts, the late one too, has exactly one final outcome:"
         f" {ends['delivered']} delivered, {ends['missed']} missed, {ends['dead']} dead",
         all(len(fates.get(delivery_id, ())) == 1 for delivery_id in queued),
     )
