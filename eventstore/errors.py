@@ -102,7 +102,8 @@ class ShortageError(EventStoreError):
     """This machine lacks something for the moment (`lack`): what was to be done can be done again later."""
 
     def __init__(self, lack: Lack, doing: str) -> None:
-        super().__init__(f"{doing}: this machine is short of {lack.what}: {lack.fix}")
+        lacks = "is short of" if lack.is_of_machine else "lacks"
+        super().__init__(f"{doing}: this machine {lacks} {lack.what}: {lack.fix}")
         self.lack = lack
 
 

@@ -83,7 +83,8 @@ class Proxy:
         lack = lack_of(error) if error is not None else None
         fix = "check the proxy, and [proxy] url with its credentials"
         raise ShortageError(
-            lack or Lack(f"its egress proxy {self.name}: {reason}", fix, is_of_machine=False), "nothing was sent"
+            lack or Lack(f"a working egress proxy ({self.name}: {reason})", fix, is_of_machine=False),
+            "nothing was sent",
         ) from error
 
     def _answer(self, connection: DeadlineTcpSocket, exchange: Exchange) -> int:

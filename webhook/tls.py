@@ -75,4 +75,4 @@ class TlsContexts:
 def _lack(certificate: str, error: Exception) -> Lack:
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
     fix = "see `hookfuse doctor`, and client_certificate and client_key of the app"
-    return Lack(f"a client certificate, {certificate}: {reason}", fix, is_of_machine=False)
+    return Lack(f"a usable client certificate ({certificate}: {reason})", fix, is_of_machine=False)

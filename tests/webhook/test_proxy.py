@@ -99,7 +99,7 @@ def test_what_is_the_proxys_fault_is_no_outcome(
         with pytest.raises(ShortageError, match=said) as caught:
             sender.send(make_request(server.url, timeouts=UNHURRIED))
 
-    assert f"its egress proxy 127.0.0.1:{proxy.port}" in str(caught.value)
+    assert f"lacks a working egress proxy (127.0.0.1:{proxy.port}" in str(caught.value)
     assert "ada" not in str(caught.value)
     assert server.requests == []
 

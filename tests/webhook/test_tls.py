@@ -118,5 +118,5 @@ def test_a_certificate_that_cannot_be_used_is_no_outcome_of_the_endpoint(
         key = str(ca.issue("other")[1])
     request = make_request("https://127.0.0.1:9/", timeouts=UNHURRIED, client_certificate=(certificate, key))
 
-    with pytest.raises(ShortageError, match=r"a client certificate, .*\.(pem|key)"):
+    with pytest.raises(ShortageError, match=r"a usable client certificate \(.*\.(pem|key)"):
         make_sender().send(request)
