@@ -27,10 +27,8 @@ def test_demo_keeps_what_it_promises_and_leaves_nothing_behind(tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     proof = " ".join(done.stdout[done.stdout.index("What you saw") :].split())
-    assert (
-        "each of the 401 queued alerts, the late one too, has exactly one final outcome: 300 delivered, 101 missed, 0 dead"
-        in proof
-    )
+    assert "each of the 401 queued alerts, the late one too, has exactly one final outcome" in proof
+    assert "300 delivered, 101 missed, 0 dead" in proof
     assert "the healthy receiver saw each of its 300 ids at least once" in proof
     assert "the broken one was disabled: 1 disabling with 7 days of evidence, 1 audit entry" in proof
     assert "each of the 2 owners got one mail" in proof
